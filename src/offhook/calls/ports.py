@@ -1,0 +1,170 @@
+"""Shapes that call control exchanges with the media engine: descriptions of one leg, never SDP text.
+
+Plain frozen dataclasses; `media/messages.py` puts them on the wire as they stand (MessagePack maps keyed by these field
+names), and `crates/media/src/description.rs` is the twin. Change both, and the samples in tests/vectors/media-control.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PathKind(StrEnum):
+    """How packets reach the leg (MEDIA.md's table of legs)."""
+
+    WEBRTC = "webrtc"
+    PORT = "port"
+
+
+class KeyKind(StrEnum):
+    """Where the leg's keys come from. SDES comes with encryption on SIP legs."""
+
+    DTLS = "dtls"
+    PLAIN = "plain"
+
+
+class Direction(StrEnum):
+    """Our side's direction (RFC 3264 section 6.1)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+
+class Latch(StrEnum):
+    """How a port leg learns the peer's address: `exact` accepts only the SDP address, `nat` also a steady other source."""
+
+    EXACT = "exact"
+    NAT = "nat"
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One payload type. `name` is OPUS, G722, PCMU, PCMA or TELEPHONE-EVENT; `clock` the RTP clock in Hz (G722: 8000)."""
+
+    name: str
+    payload_type: int
+    clock: int
+    channels: int = 1
+    fmtp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LegOffer:
+    """Our half: what the leg is and what it accepts. `audio` holds every payload type we receive, events included.
+
+    `address` is the local IP address of a port leg's socket (a concrete address, or "0.0.0.0"); empty for WebRTC.
+    `dtls_active` makes us the DTLS client. `audio_level_id`, `mid_id` are RFC 8285 ids of what we negotiated (0: none).
+    """
+
+    path: PathKind
+    keys: KeyKind
+    audio: tuple[Codec, ...]
+    address: str = ""
+    rtcp_mux: bool = True
+    latch: Latch = Latch.NAT
+    dtls_active: bool = False
+    direction: Direction = Direction.SENDRECV
+    ptime: int = 20
+    audio_level_id: int = 0
+    mid_id: int = 0
+    mid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LegLocal:
+    """What the engine chose. `candidates` are (address, port) to announce: all host addresses for WebRTC, the RTP address
+    for a port leg, whose RTCP port is `rtcp_port` (0 when multiplexed). `fingerprint` is sha-256 in upper-case hex pairs."""
+
+    leg: int
+    candidates: tuple[tuple[str, int], ...]
+    rtcp_port: int
+    ufrag: str
+    password: str
+    fingerprint: str
+    ssrc: int
+    cname: str
+
+    def __repr__(self) -> str:
+        return f"<leg {self.leg:#x} at {self.candidates}>"
+
+
+@dataclass(frozen=True, slots=True)
+class LegRemote:
+    """The peer's half. `audio` are the payload types it accepts, the first speech codec is what we send.
+
+    `address`, `port`, `rtcp_port` come from its SDP (port legs; port 0 = none given). `fingerprints` are
+    (algorithm lower case, upper-case hex pairs). `direction` is what the peer declared for its own side.
+    """
+
+    audio: tuple[Codec, ...]
+    address: str = ""
+    port: int = 0
+    rtcp_port: int = 0
+    ufrag: str = ""
+    password: str = ""
+    fingerprints: tuple[tuple[str, str], ...] = ()
+    direction: Direction = Direction.SENDRECV
+    ptime: int = 20
+    ssrc: int = 0
+
+    def __repr__(self) -> str:
+        return f"<remote {[c.name for c in self.audio]} {self.address}:{self.port} {self.direction}>"
+
+
+class SourceKind(StrEnum):
+    """What a player plays."""
+
+    TONE = "tone"
+    MUSIC = "music"
+    RINGBACK = "ringback"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Measures of one leg at one moment (API.md 12.3). Milliseconds, percent, packets."""
+
+    packets_in: int = 0
+    packets_out: int = 0
+    lost_in: int = 0
+    late_in: int = 0
+    reordered: int = 0
+    duplicates: int = 0
+    loss_percent: float = 0.0
+    jitter_ms: float = 0.0
+    rtt_ms: float = 0.0
+    remote_loss_percent: float = 0.0
+    remote_jitter_ms: float = 0.0
+    buffer_ms: int = 0
+    concealed_ms: int = 0
+    mos: float = 0.0
+    dtmf_in: int = 0
+    dtmf_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LegFacts:
+    """What the engine knows of a leg, always kept (MEDIA.md section 7). Ages in milliseconds, -1 = never.
+
+    `verdict_in` and `verdict_out` are "" while sound flows. `evidence` holds the facts a verdict rests on as text.
+    """
+
+    leg: int
+    local: str
+    remote: str
+    path_state: str
+    keys_state: str
+    suite: str
+    codec_in: str
+    codec_out: str
+    transcoded: bool
+    source: str
+    gate: str
+    first_in_ms: int
+    last_in_ms: int
+    first_out_ms: int
+    last_out_ms: int
+    verdict_in: str
+    verdict_out: str
+    evidence: dict[str, str]
+    quality: Quality

@@ -1,0 +1,292 @@
+"""The control protocol of `offhook-media`: every command, reply and event, in one file.
+
+Frames are a 4-byte big-endian length and one MessagePack map tagged by `t`; a command carries its number `n`, its reply
+repeats it, an event has none. The first frame of each side is `Hello`. The twin is
+`crates/engine/src/control/message.rs`; samples under tests/vectors/media-control hold the two together. Unknown fields are
+ignored; an unknown command is refused by name (`Refused`, code `unknown_command`).
+"""
+
+from msgspec import Struct
+
+from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, Quality, SourceKind
+
+PROTOCOL_VERSION = 1
+MAX_FRAME = 1 << 20
+
+
+class Message(Struct, frozen=True, tag_field="t", tag=True, omit_defaults=False):
+    """Base of all frames; the tag is the class name."""
+
+
+class Hello(Message, frozen=True):
+    """First frame of each side. The engine fills `pid` and its WebRTC ports."""
+
+    version: int
+    pid: int = 0
+    webrtc_ports: tuple[int, ...] = ()
+
+
+# ---- commands
+
+
+class OpenCall(Message, frozen=True):
+    """Opens a call on the least loaded shard, with its first legs, in one round trip. Reply: `CallOpened`."""
+
+    n: int
+    offers: tuple[LegOffer, ...]
+
+
+class OpenLeg(Message, frozen=True):
+    """Adds a leg to a call (a late fork). Reply: `LegOpened`."""
+
+    n: int
+    call: int
+    offer: LegOffer
+
+
+class Complete(Message, frozen=True):
+    """The other half of offer/answer, or a renegotiation; the same description again has no effect. Reply: `Done`."""
+
+    n: int
+    leg: int
+    remote: LegRemote
+
+
+class Update(Message, frozen=True):
+    """Changes our half (codecs, direction). With `restart_ice` new ICE credentials are drawn. Reply: `LegOpened`."""
+
+    n: int
+    leg: int
+    offer: LegOffer
+    restart_ice: bool = False
+
+
+class Bridge(Message, frozen=True):
+    """Each leg becomes the other's source; a leg bridged with itself echoes. Replaces earlier sources. Reply: `Done`."""
+
+    n: int
+    a: int
+    b: int
+
+
+class Play(Message, frozen=True):
+    """A player becomes the leg's source, for ever, until `Stop` or `Bridge`. Reply: `Done`."""
+
+    n: int
+    leg: int
+    source: SourceKind
+    country: str = "US"
+
+
+class Stop(Message, frozen=True):
+    """Ends the leg's player; the leg has no source then. Reply: `Done`."""
+
+    n: int
+    leg: int
+
+
+class SendDigits(Message, frozen=True):
+    """Digits 0-9 * # A-D towards the leg's peer as telephone-event, in the audio if none is agreed. Reply: `Done`."""
+
+    n: int
+    leg: int
+    digits: str
+    each_ms: int = 100
+
+
+class Facts(Message, frozen=True):
+    """Reply: `FactsFound`."""
+
+    n: int
+    leg: int
+
+
+class ListLegs(Message, frozen=True):
+    """What runs: for a signalling process that comes back. Reply: `Legs`."""
+
+    n: int
+
+
+class CloseLeg(Message, frozen=True):
+    """Closes one leg (a fork that lost). Reply: `Closed`."""
+
+    n: int
+    leg: int
+
+
+class CloseCall(Message, frozen=True):
+    """Closes all legs of a call; an unknown call is `Closed` too. Reply: `Closed`."""
+
+    n: int
+    call: int
+
+
+class Exit(Message, frozen=True):
+    """The engine closes everything and ends. Reply: `Done`."""
+
+    n: int
+
+
+Command = (
+    OpenCall
+    | OpenLeg
+    | Complete
+    | Update
+    | Bridge
+    | Play
+    | Stop
+    | SendDigits
+    | Facts
+    | ListLegs
+    | CloseLeg
+    | CloseCall
+    | Exit
+)
+
+
+# ---- replies
+
+
+class CallOpened(Message, frozen=True):
+    """One `LegLocal` for each offer, in order."""
+
+    n: int
+    call: int
+    legs: tuple[LegLocal, ...]
+
+
+class LegOpened(Message, frozen=True):
+    n: int
+    leg: LegLocal
+
+
+class Done(Message, frozen=True):
+    n: int
+
+
+class FactsFound(Message, frozen=True):
+    n: int
+    facts: LegFacts
+
+
+class Legs(Message, frozen=True):
+    """(call, leg, local, remote) for each live leg."""
+
+    n: int
+    legs: tuple[tuple[int, int, str, str], ...]
+
+
+class Closed(Message, frozen=True):
+    """Final measures of each closed leg: (leg, facts)."""
+
+    n: int
+    legs: tuple[LegFacts, ...]
+
+
+class Refused(Message, frozen=True):
+    """`code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, engine_busy, bad_description, bad_address."""
+
+    n: int
+    code: str
+    text: str
+
+
+Reply = CallOpened | LegOpened | Done | FactsFound | Legs | Closed | Refused
+
+
+# ---- events
+
+
+class PathChanged(Message, frozen=True):
+    """The peer's address was selected or changed. `reason`: ice, latch, signalled."""
+
+    leg: int
+    local: str
+    remote: str
+    reason: str
+
+
+class KeysReady(Message, frozen=True):
+    """SRTP keys are agreed; `suite` by its RFC name."""
+
+    leg: int
+    suite: str
+
+
+class FirstMedia(Message, frozen=True):
+    """The first accepted packet; `after_ms` since the leg was completed."""
+
+    leg: int
+    after_ms: int
+
+
+class MediaStopped(Message, frozen=True):
+    """Nothing accepted for `silent_ms`."""
+
+    leg: int
+    silent_ms: int
+
+
+class MediaResumed(Message, frozen=True):
+    leg: int
+
+
+class Digit(Message, frozen=True):
+    """One press. `method`: rfc4733."""
+
+    leg: int
+    digit: str
+    duration_ms: int
+    method: str
+
+
+class QualityReported(Message, frozen=True):
+    """Every 5 s while media flows."""
+
+    leg: int
+    quality: Quality
+
+
+class SilenceFound(Message, frozen=True):
+    """A verdict of MEDIA.md section 7. `direction`: in (peer not heard) or out (peer hears nothing)."""
+
+    leg: int
+    direction: str
+    verdict: str
+    evidence: dict[str, str]
+
+
+class Heard(Message, frozen=True):
+    """Ends the silence of that direction."""
+
+    leg: int
+    direction: str
+
+
+class LegFailed(Message, frozen=True):
+    """The leg is gone by a fault of its own. `cause` is one of Refused's codes or `panic`."""
+
+    leg: int
+    cause: str
+
+
+class LogLine(Message, frozen=True):
+    """A line for the log; `level`: info, warning, error."""
+
+    level: str
+    text: str
+
+
+Event = (
+    PathChanged
+    | KeysReady
+    | FirstMedia
+    | MediaStopped
+    | MediaResumed
+    | Digit
+    | QualityReported
+    | SilenceFound
+    | Heard
+    | LegFailed
+    | LogLine
+)

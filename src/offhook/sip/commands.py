@@ -1,0 +1,77 @@
+"""What call control asks of the SIP layer, imperative. `SipEndpoint.perform(command, now)` takes each.
+
+Fields that the dialog owns (Via, From, To, Call-ID, CSeq, Contact, Max-Forwards, Allow, Supported, Content-Length) are
+written by the endpoint; `headers` here are additions (Reason, Warning, Alert-Info, Content-Type with a body, …).
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from offhook.sip.events import UsageId
+from offhook.sip.flow import FlowId
+from offhook.sip.message import Headers
+from offhook.sip.uri import Uri
+
+
+@dataclass(frozen=True, slots=True)
+class SendInvite:
+    """INVITE down a flow. `request_uri` is the Contact as registered (CALL-3); `from_` and `to` are complete name-addr
+    values without tag; a new Call-ID and tag are drawn. `max_forwards` is the caller's minus one (CALL-17)."""
+
+    usage: UsageId
+    flow: FlowId
+    request_uri: Uri
+    from_: str
+    to: str
+    max_forwards: int = 70
+    headers: Headers = Headers()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RespondInvite:
+    """A 1xx above 100, 2xx or final refusal to an `InviteReceived`. 2xx is repeated until ACK on every transport."""
+
+    usage: UsageId
+    status: int
+    headers: Headers = Headers()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelInvite:
+    """CANCEL our INVITE; waits by itself for a first 1xx (CALL-12). `reason` is the Reason field to carry."""
+
+    usage: UsageId
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """BYE in a confirmed dialog. Ends the usage at once for call control; no event follows."""
+
+    usage: UsageId
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendInDialog:
+    """INFO, UPDATE or re-INVITE inside a dialog. `RequestAnswered` follows."""
+
+    usage: UsageId
+    method: str
+    headers: Headers = Headers()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer a `RequestInDialog` or `RequestReceived`."""
+
+    transaction: Hashable
+    status: int
+    headers: Headers = Headers()
+    body: bytes = b""
+
+
+SipCommand = SendInvite | RespondInvite | CancelInvite | HangUp | SendInDialog | Respond

@@ -1,0 +1,85 @@
+"""What the SIP layer wants done. The driver performs each; an integrator reads only this file.
+
+`SipEndpoint` returns a list of these from every call. Order matters: perform them in order.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from offhook.sip.events import SipEvent
+from offhook.sip.flow import FlowId
+from offhook.sip.message import Message
+from offhook.sip.location import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write one message to a flow. If the flow is gone, tell the endpoint by `send_failed(flow, message)`."""
+
+    flow: FlowId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Call `timer_fired(key, now)` after `seconds`; a running timer with the same key is replaced."""
+
+    key: Hashable
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimer:
+    """Forget the timer; unknown keys are ignored."""
+
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Hand the event to the switchboard."""
+
+    event: SipEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FindRegistration:
+    """Answer by `registration_found(token, account, bindings, now)`, at once or later.
+
+    `username` is the digest user (None when the request carried no credentials); `aor` the address of record to bind.
+    """
+
+    token: Hashable
+    username: str | None
+    aor: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateBindings:
+    """Replace all bindings of an address of record, in one write. `added`, `removed` are for events and logs."""
+
+    aor: str
+    bindings: tuple[Binding, ...]
+    added: tuple[Binding, ...] = ()
+    removed: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFlow:
+    """Close the flow; on a WebSocket with that close code and slug (WS-13)."""
+
+    flow: FlowId
+    code: int
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the log, never for the wire. `slug` is a name of the error catalogue or of a rule; values are redacted
+    and made free of control characters by whoever writes them."""
+
+    slug: str
+    details: dict[str, str]
+
+
+SipEffect = Send | StartTimer | StopTimer | Deliver | FindRegistration | UpdateBindings | CloseFlow | Note

@@ -1,0 +1,145 @@
+"""What the SIP layer tells call control. Past tense; the names are those of RFC 3261 where it has one.
+
+A `UsageId` names one INVITE usage: our side of one call attempt and of the dialog it becomes. For an incoming INVITE it is
+made by the endpoint; for an outgoing one call control chooses it (`SendInvite`).
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from offhook.sip.flow import Flow
+from offhook.sip.message import Request, Response
+
+UsageId = NewType("UsageId", str)
+
+
+class Failure(StrEnum):
+    """Why an outgoing INVITE ended without a final response from the peer."""
+
+    NO_RESPONSE = "no_response"
+    FLOW_FAILED = "flow_failed"
+    BAD_ANSWER = "bad_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class InviteReceived:
+    """An INVITE outside any dialog; 100 has been sent. Answer it by `RespondInvite`."""
+
+    usage: UsageId
+    request: Request
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class InviteCanceled:
+    """The caller sent CANCEL (or BYE in the early dialog) before our final response; 200 and 487 have been sent."""
+
+    usage: UsageId
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AckReceived:
+    """The ACK to our 2xx; the dialog is confirmed on both sides."""
+
+    usage: UsageId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class AckMissing:
+    """No ACK for 64*T1 after our 2xx; BYE has been sent and the usage is gone (CALL-10)."""
+
+    usage: UsageId
+
+
+@dataclass(frozen=True, slots=True)
+class InviteProgressed:
+    """A 1xx above 100 to our INVITE. `tag` is the remote tag of the early dialog ("" if it carried none)."""
+
+    usage: UsageId
+    response: Response
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class InviteAccepted:
+    """The first 2xx to our INVITE; ACK has been sent. Later forked 2xx are acknowledged and ended below (CALL-4)."""
+
+    usage: UsageId
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class InviteRejected:
+    """Our INVITE ended without 2xx: with the peer's final `response`, or None and the `failure`. The usage is gone.
+
+    A cancelled INVITE ends here too, with its 487, or with NO_RESPONSE when none came within 64*T1 (CALL-12).
+    """
+
+    usage: UsageId
+    response: Response | None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """A BYE of the peer; 200 has been sent and the usage is gone. `reason` is its Reason field."""
+
+    usage: UsageId
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInDialog:
+    """A re-INVITE, UPDATE, INFO, … inside a dialog. Answer it by `Respond` with the same transaction.
+
+    For a re-INVITE a 2xx given by `Respond` is retransmitted until its ACK.
+    """
+
+    usage: UsageId
+    transaction: Hashable
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """Any other request outside a dialog (OPTIONS, MESSAGE, …). Answer it by `Respond`."""
+
+    transaction: Hashable
+    request: Request
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """The final response to a request we sent inside a dialog (`SendInDialog`), None when none came."""
+
+    usage: UsageId
+    method: str
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class DialogLost:
+    """The peer no longer knows the dialog (481 or 408 to a request of ours); the usage is gone."""
+
+    usage: UsageId
+
+
+SipEvent = (
+    InviteReceived
+    | InviteCanceled
+    | AckReceived
+    | AckMissing
+    | InviteProgressed
+    | InviteAccepted
+    | InviteRejected
+    | HungUp
+    | RequestInDialog
+    | RequestReceived
+    | RequestAnswered
+    | DialogLost
+)

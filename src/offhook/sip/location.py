@@ -1,0 +1,65 @@
+"""Records of the location service (RFC 3261 section 10): accounts and bindings."""
+
+from dataclasses import dataclass, field
+
+from offhook.sip.flow import Flow
+from offhook.sip.uri import Uri
+
+
+class Secret(str):
+    """Text that must not be shown: `repr` and formatting give a mask, the value is read by `reveal()`."""
+
+    __slots__ = ()
+
+    def reveal(self) -> str:
+        """The text itself; call it only where it is used in a computation."""
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An endpoint: the credentialed account behind an address of record.
+
+    `ha1_md5` and `ha1_sha256` are lower-case hex H(username:realm:password) (RFC 7616 section 3.4.2); plain passwords are
+    kept nowhere. `credential_version` changes with every change of the credentials and revokes trusted flows (AUTH-9).
+    """
+
+    id: str
+    username: str
+    realm: str
+    ha1_md5: Secret
+    ha1_sha256: Secret
+    credential_version: int = 1
+    caller_id: str | None = None
+    enabled: bool = True
+    max_calls: int = 10
+    ring_seconds: int = 60
+    codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA")
+    encryption: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Address of record -> contact, with the flow it came in on. `expires_at` is on the monotonic clock of the core."""
+
+    aor: str
+    contact: Uri
+    flow: Flow
+    call_id: str
+    cseq: int
+    expires_at: float
+    instance: str | None = None
+    reg_id: int | None = None
+    q: float = 1.0
+    user_agent: str = ""
+    params: dict[str, str | None] = field(default_factory=dict)
+    registered_at: float = 0.0

@@ -1,0 +1,1 @@
+"""Sockets. Bytes in and out of flows; nothing here knows what a call is."""
