@@ -1,0 +1,93 @@
+# Targets for people. `make help` lists them; every target does its own set-up.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OFFHOOK_BUILD_PROFILE ?= ci
+RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-python test-rust test-web test-interop test-browsers check format bench docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed $(VENV)/.engine src/offhook/web/index.html  ## everything `run` needs: Python, engine, web phone
+
+run: setup  ## set up and start the server on this machine
+	@$(BIN)/offhook serve
+
+test: test-rust test-python test-web test-interop test-browsers  ## every test; LONG=1 adds soak, fuzzing and minutes of hold
+
+test-rust: $(VENV)/.installed  ## the engine's tests
+	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)
+
+test-python: setup $(VENV)/.dev  ## the Python tests
+	$(BIN)/pytest tests $(if $(LONG),,-m "not long")
+
+test-web: web/node_modules/.installed  ## the web phone's unit tests
+	cd web && npm test
+
+test-interop: setup $(VENV)/.dev $(VENV)/.peers  ## Offhook against foreign programs
+	$(BIN)/pytest interop $(if $(LONG),,-m "not long")
+
+test-browsers: setup $(VENV)/.dev $(VENV)/.peers  ## real browsers: JsSIP, SIP.js and the web phone
+	cd web && npm run e2e
+
+check: setup $(VENV)/.dev web/node_modules/.installed  ## formatters, linters, types, import contracts, clippy
+	$(BIN)/ruff format --check src tests interop bench build_engine.py
+	$(BIN)/ruff check src tests interop bench build_engine.py
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cd web && npm run check
+
+format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the house style
+	$(BIN)/ruff format src tests interop bench build_engine.py
+	$(BIN)/ruff check --fix-only --quiet src tests interop bench build_engine.py
+	cargo fmt --all
+	cd web && npm run format
+
+bench: setup $(VENV)/.dev $(VENV)/.peers  ## the relay beside rtpengine and the bare relay; prints a table
+	$(BIN)/python -m bench.relay
+
+docs: setup  ## reference pages from the code
+	$(BIN)/python -m offhook.server.reference docs/reference
+
+clean:  ## remove everything that was built here
+	rm -rf $(VENV) target web/node_modules web/dist src/offhook/web artefacts
+
+$(VENV)/.checked: deploy/prerequisites.sh
+	@bash deploy/prerequisites.sh
+	@python3 -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.checked requirements.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet 'hatchling>=1.27' 'cmake>=3.25,<4'
+	@touch $@
+
+$(VENV)/.engine: $(VENV)/.installed pyproject.toml build_engine.py $(RUST)
+	@echo "building the media engine (the first time takes some minutes)"
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.peers: interop/peers.sh $(VENV)/.checked
+	@bash interop/peers.sh
+	@touch $@
+
+web/node_modules/.installed: web/package-lock.json $(VENV)/.checked
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+src/offhook/web/index.html: web/node_modules/.installed $(WEB)
+	cd web && npm run build --silent
+	@rm -rf src/offhook/web && cp -r web/dist src/offhook/web
+	@touch $@

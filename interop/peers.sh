@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The foreign programs that tests run against. Installs them from Debian's packages when root on Debian or Ubuntu,
+# otherwise names what is missing. With CI=true a missing one is a failure.
+set -u
+declare -A package=(
+  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [sipp]=sip-tester [rtpengine]=rtpengine-daemon
+)
+missing=()
+for program in "${!package[@]}"; do
+  command -v "$program" >/dev/null || missing+=("${package[$program]}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ] && grep -qE '^ID(_LIKE)?=.*(debian|ubuntu)' /etc/os-release 2>/dev/null; then
+  echo "installing ${missing[*]}"
+  # A package must not start a service of its own here: tests start what they need.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod +x "$policy" && trap 'rm -f "$policy"' EXIT
+  fi
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null && exit 0
+fi
+echo "These programs are needed by the tests and are not installed: ${missing[*]} (Debian's package names)" >&2
+[ "${CI:-}" = true ] && exit 1
+echo "Tests that need them will fail until they are there." >&2
+exit 0

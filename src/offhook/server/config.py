@@ -1,0 +1,249 @@
+"""Every setting, in one typed tree with a docstring per field.
+
+Order of precedence: flags, then `OFFHOOK_*` environment variables, then `offhook.toml`. `group.name` is
+`OFFHOOK_GROUP_NAME`; the short names of `SHORT_NAMES` stand beside them. An unknown or wrong setting is a `SettingError`
+that names where it stands.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class SettingError(Exception):
+    """A setting is unknown or wrong; the text says which, where it stands, and what would be right."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Http(_Group):
+    """The port for browsers and REST clients."""
+
+    host: str = "127.0.0.1"
+    """Address all listeners bind. Loopback until you say otherwise, because a first start must not face the network."""
+    port: int = Field(8080, ge=0, le=65535)
+    """HTTP and WS; 0 takes any free port."""
+    https_port: int = Field(8443, ge=0, le=65535)
+    """HTTPS and WSS, once there is a certificate; 0 takes any free port."""
+    certificate: Path | None = None
+    """PEM file with the certificate chain; with `key`, HTTPS, WSS and SIP over TLS are served."""
+    key: Path | None = None
+    """PEM file with the certificate's private key."""
+    origins: tuple[str, ...] = ()
+    """Further origins whose pages may open a SIP WebSocket; the server's own host always may."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks whose X-Forwarded-* fields are believed."""
+
+
+class Sip(_Group):
+    """SIP for phones, and the domain for all."""
+
+    domain: str = "localhost"
+    """The canonical SIP domain; it is the digest realm and is frozen at the first start."""
+    aliases: tuple[str, ...] = ()
+    """Further hosts that mean us; the addresses we listen on always do."""
+    port: int = Field(5060, ge=0, le=65535)
+    """UDP and TCP; 0 takes any free port."""
+    tls_port: int = Field(5061, ge=0, le=65535)
+    """SIP over TLS, once there is a certificate."""
+    digest_order: tuple[str, ...] = ("MD5", "SHA-256")
+    """Challenges in this order. MD5 first: JsSIP and SIP.js read only the first and know only MD5."""
+    ring_seconds: int = Field(60, ge=1, le=600)
+    """How long a callee rings before the caller hears that nobody answers."""
+    password_min_length: int = Field(8, ge=1, le=128)
+    """Shortest password an endpoint may have."""
+    t1: float = Field(0.5, gt=0, le=4)
+    """RFC 3261 timer T1 in seconds; change it in tests only."""
+
+
+class Media(_Group):
+    """The media engine."""
+
+    port: int = Field(40000, ge=0, le=65535)
+    """UDP port for browsers, one more per further shard; 0 takes any free port."""
+    rtp_ports: str = Field("41000-44999", pattern=r"^\d{1,5}-\d{1,5}$")
+    """Ports for SIP phones, `from-to`; a call's leg takes two."""
+    public_address: tuple[str, ...] = ()
+    """Addresses to announce beside those of the host's interfaces: the outside of a 1:1 NAT."""
+    offer_loopback: bool = True
+    """Announce 127.0.0.1 to browsers too while `http.host` is loopback, so that a machine without network works."""
+    shards: int = Field(0, ge=0, le=64)
+    """Threads of the engine; 0 = cores minus one, at least one."""
+    grace: int = Field(60, ge=1, le=3600)
+    """Seconds the engine keeps its legs when the signalling process is gone."""
+
+
+class Limits(_Group):
+    """The one limits table (reasons beside the numbers in docs/reference/settings.md)."""
+
+    max_message: int = 65_536
+    """Octets of one SIP message: browser offers reach 12 KiB."""
+    flows: int = 100_000
+    """Open connections per node."""
+    flows_per_source: int = 1_000
+    """Open connections per source address: an office behind one address."""
+    flow_grace: float = 90.0
+    """Seconds a call waits for a device whose connection is gone, once its media is silent."""
+    detached_silence: float = 15.0
+    """Seconds without media after which `flow_grace` starts."""
+    late_caller: float = 4.0
+    """Seconds a ringing call waits for its caller's connection."""
+    register_rate: float = 5.0
+    """REGISTER per second and address of record."""
+    register_source_rate: float = 20.0
+    """REGISTER per second and source before proof of identity; bursts of three times that."""
+    call_rate: float = 10.0
+    """New calls per second and endpoint; bursts of twice that."""
+    unauthenticated_rate: float = 20.0
+    """Requests per second and source without proof of identity."""
+    fails_per_user_source: int = 10
+    """Wrong passwords for one user from one source in ten minutes before answers stop being checked."""
+    fails_per_source: int = 60
+    """Wrong passwords from one source in ten minutes."""
+    expires_min: int = 60
+    """Shortest registration in seconds."""
+    expires_max: int = 3600
+    """Longest registration in seconds."""
+    contacts_per_aor: int = 50
+    """Devices of one endpoint at a time."""
+    body_bytes: int = 1_048_576
+    """Octets of a REST request's body."""
+    login_failures_per_minute: int = 20
+    """Wrong API tokens per source and minute."""
+    ws_stall: float = 10.0
+    """Seconds a WebSocket client may read nothing while we have something for it."""
+    ws_ping_after: float = 20.0
+    """Seconds of silence before a ping (up to a quarter more, drawn per connection)."""
+    ws_pong_within: float = 10.0
+    """Seconds to a pong; two missed ones end the flow."""
+
+
+class Log(_Group):
+    """Logging."""
+
+    level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    """debug, info, warning or error. Debug writes SIP messages, secrets redacted."""
+
+
+class Settings(_Group):
+    """The tree."""
+
+    data: Path = Path("offhook-data")
+    """Directory for the database, the engine's control socket and first-run.json; made with mode 0700."""
+    http: Http = Http()
+    sip: Sip = Sip()
+    media: Media = Media()
+    limits: Limits = Limits()
+    log: Log = Log()
+
+    @property
+    def rtp_range(self) -> tuple[int, int]:
+        """First and last port for SIP legs."""
+        low, high = self.media.rtp_ports.split("-")
+        return int(low), int(high)
+
+
+SHORT_NAMES = {
+    "OFFHOOK_DATA": ("data",),
+    "OFFHOOK_HOST": ("http", "host"),
+    "OFFHOOK_HTTP_PORT": ("http", "port"),
+    "OFFHOOK_HTTPS_PORT": ("http", "https_port"),
+    "OFFHOOK_SIP_PORT": ("sip", "port"),
+    "OFFHOOK_SIPS_PORT": ("sip", "tls_port"),
+    "OFFHOOK_MEDIA_PORT": ("media", "port"),
+    "OFFHOOK_RTP_PORTS": ("media", "rtp_ports"),
+    "OFFHOOK_DOMAIN": ("sip", "domain"),
+}
+"""Environment variables beside the regular `OFFHOOK_GROUP_NAME`."""
+
+NOT_SETTINGS = frozenset({"OFFHOOK_MEDIA_BINARY", "OFFHOOK_BUILD_PROFILE", "OFFHOOK_CONFIG"})
+"""Variables that others of our programs read."""
+
+Place = tuple[str, ...]
+
+
+def load(environment: Mapping[str, str], flags: Mapping[Place, Any], file: Path | None = None) -> Settings:
+    """Settings from a TOML file (if given or `offhook.toml` exists), the environment and flags. Raises SettingError."""
+    values: dict[Place, Any] = {}
+    origins: dict[Place, str] = {}
+    path = file or Path("offhook.toml")
+    if file is not None or path.exists():
+        _from_file(path, values, origins)
+    _from_environment(environment, values, origins)
+    for place, value in flags.items():
+        if value is not None:
+            values[place], origins[place] = value, f"flag --{place[-1].replace('_', '-')}"
+    tree: dict[str, Any] = {}
+    for place, value in values.items():
+        group = tree
+        for part in place[:-1]:
+            group = group.setdefault(part, {})
+        group[place[-1]] = value
+    return _validated(tree, origins)
+
+
+def _validated(tree: dict[str, Any], origins: Mapping[Place, str]) -> Settings:
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = tuple(str(part) for part in first["loc"] if isinstance(part, str))
+        where = next((text for known, text in origins.items() if known == place[: len(known)]), "a setting")
+        what = "is not a setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingError(f"{where}: {'.'.join(place)}: {what}; see docs/reference/settings.md") from None
+    low, high = settings.rtp_range
+    if not 1024 <= low < high <= 65535:
+        raise SettingError(f"media.rtp_ports: {settings.media.rtp_ports}: give two ports from 1024 to 65535, low-high")
+    if (settings.http.certificate is None) != (settings.http.key is None):
+        raise SettingError("http.certificate and http.key belong together: give both or neither")
+    return settings
+
+
+def _from_file(path: Path, values: dict[Place, Any], origins: dict[Place, str]) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = tomllib.loads(text)
+    except OSError as error:
+        raise SettingError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path}: {error}") from None
+    lines = text.splitlines()
+
+    def line_of(name: str) -> int:
+        starts = (number for number, line in enumerate(lines, 1) if line.split("=")[0].strip().strip('"') == name)
+        return next(starts, 1)
+
+    for key, value in tree.items():
+        inner = value.items() if isinstance(value, dict) else [(None, value)]
+        for name, leaf in inner:
+            place = (key,) if name is None else (key, name)
+            values[place], origins[place] = leaf, f"{path} line {line_of(place[-1])}"
+
+
+def _from_environment(environment: Mapping[str, str], values: dict[Place, Any], origins: dict[Place, str]) -> None:
+    known = dict(SHORT_NAMES)
+    for group, model in Settings.model_fields.items():
+        kind = model.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for name in kind.model_fields:
+                known[f"OFFHOOK_{group}_{name}".upper()] = (group, name)
+    for variable, text in environment.items():
+        if not variable.startswith("OFFHOOK_") or variable in NOT_SETTINGS:
+            continue
+        place = known.get(variable)
+        if place is None:
+            raise SettingError(f"environment variable {variable}: no such setting; see docs/reference/settings.md")
+        values[place] = text.split(",") if _is_list(place) else text
+        origins[place] = f"environment variable {variable}"
+
+
+def _is_list(place: Place) -> bool:
+    model: Any = Settings
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation
+    return "tuple" in str(model.model_fields[place[-1]].annotation)

@@ -1,0 +1,164 @@
+"""SIP endpoints: every row in memory for the call path, every write through the database first.
+
+Passwords are never here: the caller hands in HA1 values (offhook.sip.digest makes them).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from offhook.sip.location import Account, Secret
+from offhook.store.tables import endpoints
+
+DEFAULT_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
+"""What an endpoint without a list of its own may use, in order of preference."""
+
+DEFAULT_RING_SECONDS = 60
+DEFAULT_MAX_CALLS = 10
+
+
+class NameTaken(Exception):
+    """The user name is in use in this project, without regard to case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row. `handler` holds the call_* fields, `offhook` our own ones (API.md 2.2), both as given."""
+
+    id: str
+    project_id: str
+    username: str
+    ha1_md5: Secret
+    ha1_sha256: Secret
+    created_at: datetime
+    updated_at: datetime
+    credential_version: int = 1
+    caller_id: str | None = None
+    send_as: str = "random"
+    codecs: tuple[str, ...] = ()
+    ciphers: tuple[str, ...] = ()
+    encryption: str = "default"
+    handler: dict[str, Any] = field(default_factory=dict)
+    offhook: dict[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+
+    def account(self, realm: str) -> Account:
+        """What SIP needs to know of the endpoint."""
+        return Account(
+            id=self.id,
+            username=self.username,
+            realm=realm,
+            ha1_md5=self.ha1_md5,
+            ha1_sha256=self.ha1_sha256,
+            credential_version=self.credential_version,
+            caller_id=self.caller_id,
+            enabled=self.enabled,
+            max_calls=self.offhook.get("max_calls", DEFAULT_MAX_CALLS),
+            ring_seconds=self.offhook.get("ring_seconds", DEFAULT_RING_SECONDS),
+            codecs=self.codecs or DEFAULT_CODECS,
+            encryption=self.encryption,
+        )
+
+
+class Endpoints:
+    """All endpoints of the installation. Reads never wait; a write is committed before it is seen and returned."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._by_id: dict[str, Endpoint] = {}
+        self._by_name: dict[str, Endpoint] = {}
+
+    async def load(self) -> None:
+        """Reads every row."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(endpoints))).mappings().all()
+        for row in rows:
+            self._remember(_from_row(dict(row)))
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(tuple(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, id_: str) -> Endpoint | None:
+        """By id."""
+        return self._by_id.get(id_)
+
+    def named(self, username: str) -> Endpoint | None:
+        """By user name, without regard to case."""
+        return self._by_name.get(username.casefold())
+
+    async def add(self, endpoint: Endpoint) -> Endpoint:
+        """Raises NameTaken."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(endpoints).values(**_to_row(endpoint)))
+        except IntegrityError:
+            raise NameTaken(endpoint.username) from None
+        self._remember(endpoint)
+        return endpoint
+
+    async def change(self, endpoint: Endpoint, **fields: Any) -> Endpoint:
+        """Writes the fields and returns the new row. Raises NameTaken."""
+        changed = replace(endpoint, updated_at=datetime.now(UTC), **fields)
+        row = _to_row(changed)
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(update(endpoints).where(endpoints.c.id == endpoint.id).values(**row))
+        except IntegrityError:
+            raise NameTaken(changed.username) from None
+        self._forget(endpoint)
+        self._remember(changed)
+        return changed
+
+    async def remove(self, endpoint: Endpoint) -> None:
+        """Deletes the row; a second time does nothing."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(endpoints).where(endpoints.c.id == endpoint.id))
+        self._forget(endpoint)
+
+    def _remember(self, endpoint: Endpoint) -> None:
+        self._by_id[endpoint.id] = endpoint
+        self._by_name[endpoint.username.casefold()] = endpoint
+
+    def _forget(self, endpoint: Endpoint) -> None:
+        self._by_id.pop(endpoint.id, None)
+        self._by_name.pop(endpoint.username.casefold(), None)
+
+
+_PLAIN = ("id", "project_id", "username", "credential_version", "caller_id", "send_as", "encryption", "handler",
+          "offhook", "enabled", "created_at", "updated_at")
+
+
+def _to_row(endpoint: Endpoint) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(endpoint, name) for name in _PLAIN}
+    row["username_folded"] = endpoint.username.casefold()
+    row["ha1_md5"] = endpoint.ha1_md5.reveal()
+    row["ha1_sha256"] = endpoint.ha1_sha256.reveal()
+    row["codecs"] = list(endpoint.codecs)
+    row["ciphers"] = list(endpoint.ciphers)
+    return row
+
+
+def _from_row(row: dict[str, Any]) -> Endpoint:
+    plain = {name: row[name] for name in _PLAIN}
+    for name in ("created_at", "updated_at"):
+        plain[name] = row[name].replace(tzinfo=UTC)
+    return Endpoint(
+        **plain,
+        ha1_md5=Secret(row["ha1_md5"]),
+        ha1_sha256=Secret(row["ha1_sha256"]),
+        codecs=tuple(row["codecs"]),
+        ciphers=tuple(row["ciphers"]),
+    )
+
+
+def newest_first(rows: Iterable[Endpoint]) -> list[Endpoint]:
+    """The order of lists: ids are made in order of time."""
+    return sorted(rows, key=lambda one: one.id, reverse=True)

@@ -1,0 +1,98 @@
+"""The tables, as SQLAlchemy Core sees them. A change here comes with a migration."""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("domain", String(255), nullable=False),
+    Column("realm", String(255), nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("space_id", ForeignKey("spaces.id"), nullable=False),
+    Column("name", String(250), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("permissions", JSON, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("username", String(64), nullable=False),
+    Column("username_folded", String(64), nullable=False),
+    Column("ha1_md5", String(32), nullable=False),
+    Column("ha1_sha256", String(64), nullable=False),
+    Column("credential_version", Integer, nullable=False, default=1),
+    Column("caller_id", String(64)),
+    Column("send_as", String(32), nullable=False, default="random"),
+    Column("codecs", JSON, nullable=False),
+    Column("ciphers", JSON, nullable=False),
+    Column("encryption", String(16), nullable=False, default="default"),
+    Column("handler", JSON, nullable=False),
+    Column("offhook", JSON, nullable=False),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("project_id", "username_folded", name="endpoints_username_unique"),
+)
+
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("aor", String(400), primary_key=True),
+    Column("contact", Text, primary_key=True),
+    Column("instance", String(255), nullable=False, default=""),
+    Column("reg_id", Integer, nullable=False, default=0),
+    Column("source", String(64), nullable=False),
+    Column("local", String(64), nullable=False),
+    Column("call_id", String(256), nullable=False),
+    Column("cseq", Integer, nullable=False),
+    Column("q", Float, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
+call_log = Table(
+    "call_log",
+    metadata,
+    Column("leg_ref", String(36), primary_key=True),
+    Column("call_ref", String(36), nullable=False, index=True),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True), nullable=False),
+    Column("record", JSON, nullable=False),
+)

@@ -1,0 +1,175 @@
+"""SIP over WebSocket (RFC 7118, server side): one connection is one flow, one WebSocket message is one SIP message.
+
+Rules WS-1 … WS-14 of the signalling contract; framing is in frames.py.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import cast
+
+from offhook.sip.flow import Flow
+from offhook.transport.flow import FlowTable, Receiver
+from offhook.transport.frames import Frame, FrameError, FrameReader, Opcode, accept_key, frame
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketSettings:
+    """Times in seconds, sizes in octets; the numbers are rows of the limits table."""
+
+    max_message: int = 65_536
+    queue_high: int = 65_536
+    queue_max: int = 262_144
+    stall: float = 10.0
+    ping_after: tuple[float, float] = (20.0, 25.0)
+    pong_within: float = 10.0
+    first_message: float = 30.0
+
+
+class SipWebSocket(asyncio.Protocol):
+    """The connection after its upgrade. Made by front.py, which has checked the handshake."""
+
+    def __init__(self, flow: Flow, flows: FlowTable, receiver: Receiver, settings: WebSocketSettings) -> None:
+        self.flow = flow
+        self._flows = flows
+        self._receiver = receiver
+        self._settings = settings
+        self._reader = FrameReader(settings.max_message)
+        self._loop = asyncio.get_running_loop()
+        self._missed = 0
+        self._heard = False
+        self._reason = "peer closed the connection"
+
+    def start(self, transport: asyncio.Transport, key: str) -> None:
+        """Answers the upgrade and opens the flow."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self._settings.queue_high)
+        transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Protocol: sip\r\nSec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
+        )
+        self._flows.add(self)
+        self._timer = self._loop.call_later(self._settings.first_message, self._stayed_silent)
+        self._stall: asyncio.TimerHandle | None = None
+        self._receiver.flow_opened(self.flow)
+
+    # ---- what arrives
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._missed = 0
+        try:
+            frames = self._reader.feed(data)
+        except FrameError as error:
+            self._fail(error.code, str(error))
+            return
+        for one in frames:
+            if self._transport.is_closing():
+                return
+            self._take(one)
+
+    def _take(self, one: Frame) -> None:
+        match one.opcode:
+            case Opcode.TEXT | Opcode.BINARY:
+                self._message(one.payload)
+            case Opcode.PING:
+                self._write(Opcode.PONG, one.payload)
+            case Opcode.CLOSE:
+                code = int.from_bytes(one.payload[:2], "big") if len(one.payload) >= 2 else 1005
+                self._reason = "page left" if code == 1001 else f"closed by the client ({code})"
+                self._write(Opcode.CLOSE, one.payload[:2])
+                self._transport.close()
+            case _:
+                pass  # a pong: data_received has noted the sign of life
+
+    def _message(self, data: bytes) -> None:
+        if not self._heard:
+            self._heard = True
+            self._arm_ping()
+        if not data.strip(b"\r\n\x00 "):
+            # RFC 5626 section 4.4.1: a double CRLF asks for a single one. Other blank messages mean nothing.
+            if data == b"\r\n\r\n":
+                self._write(Opcode.TEXT, b"\r\n")
+            return
+        self._receiver.received(data, self.flow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        if self._stall is not None:
+            self._stall.cancel()
+        if self._flows.remove(self):
+            self._receiver.flow_lost(self.flow, self._reason if exc is None else f"{self._reason}: {exc}")
+
+    # ---- keepalive (WS-9) and silence (WS-14)
+
+    def _stayed_silent(self) -> None:
+        self._fail(1008, "flow-idle")
+
+    def _arm_ping(self) -> None:
+        self._timer.cancel()
+        # Proxies cut at 60 s; random per flow, so that a thousand clients do not answer at once.
+        self._timer = self._loop.call_later(random.uniform(*self._settings.ping_after), self._ping)
+
+    def _ping(self) -> None:
+        self._missed += 1
+        self._write(Opcode.PING, b"")
+        self._timer = self._loop.call_later(self._settings.pong_within, self._pong_due)
+
+    def _pong_due(self) -> None:
+        if not self._missed:
+            self._arm_ping()
+        elif self._missed == 1:
+            self._ping()
+        else:
+            self._reason = "two pings unanswered"
+            self._transport.abort()
+
+    # ---- what goes out
+
+    def send(self, data: bytes) -> bool:
+        """One SIP message: text if it is UTF-8, else binary (WS-3)."""
+        if self._transport.is_closing():
+            return False
+        try:
+            data.decode("utf-8")
+            self._write(Opcode.TEXT, data)
+        except UnicodeDecodeError:
+            self._write(Opcode.BINARY, data)
+        return True
+
+    def close(self, code: int, slug: str) -> None:
+        """Closes with one of our codes of WS-13; `slug` is the reason text."""
+        self._reason = slug
+        self._fail(code, slug)
+
+    def _write(self, opcode: Opcode, payload: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.write(frame(opcode, payload))
+        if self._transport.get_write_buffer_size() > self._settings.queue_max:
+            self._too_slow()
+
+    def _fail(self, code: int, text: str) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frame(Opcode.CLOSE, code.to_bytes(2, "big") + text.encode()[:123]))
+            self._transport.close()
+            # A peer that reads nothing would keep a closing connection open for ever.
+            self._loop.call_later(self._settings.stall, self._transport.abort)
+
+    # ---- back-pressure (WS-11): never wait, stop reading, then give up
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+        self._stall = self._loop.call_later(self._settings.stall, self._too_slow)
+
+    def resume_writing(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self._transport.resume_reading()
+
+    def _too_slow(self) -> None:
+        self._reason = "client-too-slow"
+        self._transport.abort()
