@@ -1,0 +1,178 @@
+//! Commands of the control protocol: the twin of the commands in `src/offhook/media/messages.py`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::description::{LegOffer, LegRemote, SourceKind};
+
+/// One command. `n` is its number; the reply repeats it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum Command {
+    /// Opens a call with its first legs. Reply: `CallOpened`.
+    OpenCall {
+        /// Number.
+        n: u64,
+        /// First legs.
+        offers: Vec<LegOffer>,
+    },
+    /// Adds a leg to a call. Reply: `LegOpened`.
+    OpenLeg {
+        /// Number.
+        n: u64,
+        /// The call.
+        call: u64,
+        /// Our half.
+        offer: LegOffer,
+    },
+    /// The peer's half, or a renegotiation; the same again has no effect. Reply: `Done`.
+    Complete {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// The peer's half.
+        remote: LegRemote,
+    },
+    /// Changes our half. Reply: `LegOpened`.
+    Update {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// Our half.
+        offer: LegOffer,
+        /// New ICE credentials are drawn.
+        #[serde(default)]
+        restart_ice: bool,
+    },
+    /// Each leg becomes the other's source; a leg with itself echoes. Reply: `Done`.
+    Bridge {
+        /// Number.
+        n: u64,
+        /// One leg.
+        a: u64,
+        /// The other.
+        b: u64,
+    },
+    /// A player becomes the leg's source. Reply: `Done`.
+    Play {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// What it plays.
+        source: SourceKind,
+        /// Country of a ringback tone, ISO 3166.
+        #[serde(default = "us")]
+        country: String,
+    },
+    /// Ends the leg's player. Reply: `Done`.
+    Stop {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+    },
+    /// Digits towards the leg's peer. Reply: `Done`.
+    SendDigits {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// 0-9 * # A-D.
+        digits: String,
+        /// Length of each press, ms.
+        #[serde(default = "hundred")]
+        each_ms: u32,
+    },
+    /// Reply: `FactsFound`.
+    Facts {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+    },
+    /// Reply: `Legs`.
+    ListLegs {
+        /// Number.
+        n: u64,
+    },
+    /// Closes one leg. Reply: `Closed`.
+    CloseLeg {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+    },
+    /// Closes all legs of a call. Reply: `Closed`.
+    CloseCall {
+        /// Number.
+        n: u64,
+        /// The call.
+        call: u64,
+    },
+    /// Closes everything. Reply: `Done`.
+    Exit {
+        /// Number.
+        n: u64,
+    },
+}
+
+fn us() -> String {
+    "US".into()
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+impl Command {
+    /// The command's number.
+    pub fn number(&self) -> u64 {
+        match *self {
+            Self::OpenCall { n, .. }
+            | Self::OpenLeg { n, .. }
+            | Self::Complete { n, .. }
+            | Self::Update { n, .. }
+            | Self::Bridge { n, .. }
+            | Self::Play { n, .. }
+            | Self::Stop { n, .. }
+            | Self::SendDigits { n, .. }
+            | Self::Facts { n, .. }
+            | Self::ListLegs { n }
+            | Self::CloseLeg { n, .. }
+            | Self::CloseCall { n, .. }
+            | Self::Exit { n } => n,
+        }
+    }
+
+    /// The leg or call the command is about: its top 8 bits are the shard. `None`: any shard, or all of them.
+    pub fn subject(&self) -> Option<u64> {
+        match *self {
+            Self::OpenLeg { call, .. } | Self::CloseCall { call, .. } => Some(call),
+            Self::Bridge { a, .. } => Some(a),
+            Self::Complete { leg, .. }
+            | Self::Update { leg, .. }
+            | Self::Play { leg, .. }
+            | Self::Stop { leg, .. }
+            | Self::SendDigits { leg, .. }
+            | Self::Facts { leg, .. }
+            | Self::CloseLeg { leg, .. } => Some(leg),
+            Self::OpenCall { .. } | Self::ListLegs { .. } | Self::Exit { .. } => None,
+        }
+    }
+
+    /// The legs the command opens: each port leg among them needs a `PortPair`, in this order.
+    pub fn offers(&self) -> &[LegOffer] {
+        match self {
+            Self::OpenCall { offers, .. } => offers,
+            Self::OpenLeg { offer, .. } => std::slice::from_ref(offer),
+            _ => &[],
+        }
+    }
+}
+
+/// The shard in the top 8 bits of a leg's or call's id.
+pub fn shard_of(id: u64) -> u8 {
+    (id >> 56) as u8
+}

@@ -1,0 +1,293 @@
+//! The description of one leg, as it crosses the control socket: twins of `src/offhook/calls/ports.py`.
+//!
+//! Field order is the Python declaration order, so that both sides encode the same bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How packets reach the leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathKind {
+    /// The shard's shared UDP port; the address comes from authenticated STUN.
+    WebRtc,
+    /// A port pair of its own.
+    Port,
+}
+
+/// Where the leg's keys come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyKind {
+    /// DTLS-SRTP (RFC 5764).
+    Dtls,
+    /// No keys: plain RTP.
+    Plain,
+}
+
+/// A side's direction (RFC 3264 section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Sends and receives.
+    #[default]
+    SendRecv,
+    /// Sends only.
+    SendOnly,
+    /// Receives only.
+    RecvOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Direction {
+    /// Whether a side with this direction sends.
+    pub fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether a side with this direction receives.
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+}
+
+/// How a port leg learns the peer's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Latch {
+    /// Only the signalled address.
+    Exact,
+    /// Also a steady other source.
+    #[default]
+    Nat,
+}
+
+/// What a player plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A steady test tone.
+    Tone,
+    /// Generated music.
+    Music,
+    /// The ringback tone of a country.
+    Ringback,
+}
+
+/// One payload type. `clock` is the RTP clock in Hz (G722: 8000).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codec {
+    /// OPUS, G722, PCMU, PCMA or TELEPHONE-EVENT.
+    pub name: String,
+    /// 0..=127.
+    pub payload_type: u8,
+    /// RTP clock, Hz.
+    pub clock: u32,
+    /// Channels as in the rtpmap line.
+    #[serde(default = "one")]
+    pub channels: u8,
+    /// The fmtp line's parameters, as text.
+    #[serde(default)]
+    pub fmtp: String,
+}
+
+fn one() -> u8 {
+    1
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Our half: what the leg is and what it accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegOffer {
+    /// The way packets take.
+    pub path: PathKind,
+    /// The source of keys.
+    pub keys: KeyKind,
+    /// Every payload type we receive, events included.
+    pub audio: Vec<Codec>,
+    /// Local IP address of a port leg's socket; empty for WebRTC.
+    #[serde(default)]
+    pub address: String,
+    /// RTP and RTCP on one port (RFC 5761).
+    #[serde(default = "yes")]
+    pub rtcp_mux: bool,
+    /// Latching policy of a port leg.
+    #[serde(default)]
+    pub latch: Latch,
+    /// We are the DTLS client.
+    #[serde(default)]
+    pub dtls_active: bool,
+    /// Our direction.
+    #[serde(default)]
+    pub direction: Direction,
+    /// Packet time we send, ms.
+    #[serde(default = "twenty")]
+    pub ptime: u32,
+    /// RFC 8285 id of the audio level extension (RFC 6464); 0: none.
+    #[serde(default)]
+    pub audio_level_id: u8,
+    /// RFC 8285 id of the MID extension (RFC 9143); 0: none.
+    #[serde(default)]
+    pub mid_id: u8,
+    /// The media line's identification tag.
+    #[serde(default)]
+    pub mid: String,
+}
+
+/// What the engine chose for a leg.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegLocal {
+    /// The leg's id: shard 8 bits, slot 24, generation 32.
+    pub leg: u64,
+    /// Addresses to announce.
+    pub candidates: Vec<(String, u16)>,
+    /// RTCP port of a port leg; 0 when multiplexed.
+    pub rtcp_port: u16,
+    /// ICE user name fragment; empty for port legs.
+    pub ufrag: String,
+    /// ICE password; empty for port legs.
+    pub password: String,
+    /// SHA-256 of our certificate, upper-case hex pairs; empty without DTLS.
+    pub fingerprint: String,
+    /// SSRC of what we send.
+    pub ssrc: u32,
+    /// CNAME of what we send.
+    pub cname: String,
+}
+
+impl std::fmt::Debug for LegLocal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<leg {:#x} at {:?}>", self.leg, self.candidates)
+    }
+}
+
+/// The peer's half. The first speech codec is what we send.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegRemote {
+    /// Payload types the peer accepts.
+    pub audio: Vec<Codec>,
+    /// Its signalled RTP address (port legs).
+    #[serde(default)]
+    pub address: String,
+    /// Its RTP port; 0: none given.
+    #[serde(default)]
+    pub port: u16,
+    /// Its RTCP port; 0: none given.
+    #[serde(default)]
+    pub rtcp_port: u16,
+    /// ICE user name fragment.
+    #[serde(default)]
+    pub ufrag: String,
+    /// ICE password.
+    #[serde(default)]
+    pub password: String,
+    /// (algorithm in lower case, upper-case hex pairs).
+    #[serde(default)]
+    pub fingerprints: Vec<(String, String)>,
+    /// What the peer declared for its own side.
+    #[serde(default)]
+    pub direction: Direction,
+    /// Packet time the peer asked for, ms.
+    #[serde(default = "twenty")]
+    pub ptime: u32,
+    /// Its signalled SSRC; 0: none.
+    #[serde(default)]
+    pub ssrc: u32,
+}
+
+impl std::fmt::Debug for LegRemote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.audio.iter().map(|c| c.name.as_str()).collect();
+        write!(f, "<remote {names:?} {}:{} {:?}>", self.address, self.port, self.direction)
+    }
+}
+
+/// Measures of one leg at one moment. Milliseconds, percent, packets.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Quality {
+    /// Packets accepted.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Lost on the way to us (RFC 3550 A.3).
+    pub lost_in: u64,
+    /// Arrived too late to be played; only where we decode.
+    pub late_in: u64,
+    /// Arrived out of order.
+    pub reordered: u64,
+    /// Arrived twice.
+    pub duplicates: u64,
+    /// Loss on the way to us.
+    pub loss_percent: f64,
+    /// Interarrival jitter (RFC 3550 A.8).
+    pub jitter_ms: f64,
+    /// Round trip by the peer's receiver reports, else by ICE or DTLS.
+    pub rtt_ms: f64,
+    /// Loss the peer reports for our stream.
+    pub remote_loss_percent: f64,
+    /// Jitter the peer reports for our stream.
+    pub remote_jitter_ms: f64,
+    /// Jitter buffer's present delay.
+    pub buffer_ms: u64,
+    /// Sound invented to bridge losses.
+    pub concealed_ms: u64,
+    /// E-model estimate on the narrow-band scale, 1..4.5; 0: not known.
+    pub mos: f64,
+    /// Digits received.
+    pub dtmf_in: u64,
+    /// Digits sent.
+    pub dtmf_out: u64,
+}
+
+/// What the engine knows of a leg. Ages in milliseconds, -1 = never.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LegFacts {
+    /// The leg.
+    pub leg: u64,
+    /// Local address and port.
+    pub local: String,
+    /// Where we send; empty while unknown.
+    pub remote: String,
+    /// new, checking, connected, disconnected (WebRTC); closed, learning, latched (port).
+    pub path_state: String,
+    /// none, plain, waiting, handshake, ready, failed.
+    pub keys_state: String,
+    /// SRTP suite by its RFC name.
+    pub suite: String,
+    /// Codec last received.
+    pub codec_in: String,
+    /// Codec we send.
+    pub codec_out: String,
+    /// Whether what we send is re-encoded.
+    pub transcoded: bool,
+    /// none, tone, music, ringback, or leg:ID.
+    pub source: String,
+    /// open, no_address, no_keys, on_hold, no_source.
+    pub gate: String,
+    /// Age of the first accepted packet.
+    pub first_in_ms: i64,
+    /// Age of the last accepted packet.
+    pub last_in_ms: i64,
+    /// Age of the first packet sent.
+    pub first_out_ms: i64,
+    /// Age of the last packet sent.
+    pub last_out_ms: i64,
+    /// Why the peer is not heard; empty while sound flows.
+    pub verdict_in: String,
+    /// Why the peer hears nothing; empty while sound flows.
+    pub verdict_out: String,
+    /// Facts the verdicts rest on.
+    pub evidence: BTreeMap<String, String>,
+    /// Measures.
+    pub quality: Quality,
+}

@@ -1,0 +1,158 @@
+//! Replies and events of the control protocol: twins of those in `src/offhook/media/messages.py`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::description::{LegFacts, LegLocal, Quality};
+
+/// The answer to one command; `n` is the command's number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum Reply {
+    /// One `LegLocal` for each offer, in order.
+    CallOpened {
+        /// Number.
+        n: u64,
+        /// The call.
+        call: u64,
+        /// Its legs.
+        legs: Vec<LegLocal>,
+    },
+    /// A leg was opened or updated.
+    LegOpened {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: LegLocal,
+    },
+    /// The command was carried out.
+    Done {
+        /// Number.
+        n: u64,
+    },
+    /// What is known of a leg.
+    FactsFound {
+        /// Number.
+        n: u64,
+        /// Its facts.
+        facts: LegFacts,
+    },
+    /// (call, leg, local, remote) for each live leg.
+    Legs {
+        /// Number.
+        n: u64,
+        /// The legs.
+        legs: Vec<(u64, u64, String, String)>,
+    },
+    /// Final measures of each closed leg.
+    Closed {
+        /// Number.
+        n: u64,
+        /// The legs.
+        legs: Vec<LegFacts>,
+    },
+    /// Not carried out. `code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, engine_busy,
+    /// bad_description, bad_address.
+    Refused {
+        /// Number.
+        n: u64,
+        /// One of the codes above.
+        code: String,
+        /// For people.
+        text: String,
+    },
+}
+
+/// Something that happened to a leg.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum Event {
+    /// The peer's address was selected or changed. `reason`: ice, latch, signalled.
+    PathChanged {
+        /// The leg.
+        leg: u64,
+        /// Our address.
+        local: String,
+        /// Its address.
+        remote: String,
+        /// Why.
+        reason: String,
+    },
+    /// SRTP keys are agreed.
+    KeysReady {
+        /// The leg.
+        leg: u64,
+        /// RFC name.
+        suite: String,
+    },
+    /// The first accepted packet.
+    FirstMedia {
+        /// The leg.
+        leg: u64,
+        /// Since the leg was completed.
+        after_ms: u64,
+    },
+    /// Nothing accepted for a while.
+    MediaStopped {
+        /// The leg.
+        leg: u64,
+        /// Since the last packet.
+        silent_ms: u64,
+    },
+    /// Packets are accepted again.
+    MediaResumed {
+        /// The leg.
+        leg: u64,
+    },
+    /// One press.
+    Digit {
+        /// The leg.
+        leg: u64,
+        /// 0-9 * # A-D.
+        digit: String,
+        /// Length of the press.
+        duration_ms: u64,
+        /// rfc4733.
+        method: String,
+    },
+    /// Every 5 s while media flows.
+    QualityReported {
+        /// The leg.
+        leg: u64,
+        /// Its measures.
+        quality: Quality,
+    },
+    /// Why one side hears nothing. `direction`: in (peer not heard) or out (peer hears nothing).
+    SilenceFound {
+        /// The leg.
+        leg: u64,
+        /// in or out.
+        direction: String,
+        /// The verdict's name.
+        verdict: String,
+        /// Facts it rests on.
+        evidence: BTreeMap<String, String>,
+    },
+    /// Ends the silence of that direction.
+    Heard {
+        /// The leg.
+        leg: u64,
+        /// in or out.
+        direction: String,
+    },
+    /// The leg is gone by a fault of its own: one of `Refused`'s codes, or panic.
+    LegFailed {
+        /// The leg.
+        leg: u64,
+        /// The cause.
+        cause: String,
+    },
+    /// A line for the log.
+    LogLine {
+        /// info, warning, error.
+        level: String,
+        /// For people.
+        text: String,
+    },
+}
