@@ -3,16 +3,17 @@
 Passwords are never here: the caller hands in HA1 values (offhook.sip.digest makes them).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Executable, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.location import Account, Secret
+from offhook.store.identifiers import new_id
 from offhook.store.tables import endpoints
 
 DEFAULT_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
@@ -20,10 +21,6 @@ DEFAULT_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
 
 DEFAULT_RING_SECONDS = 60
 DEFAULT_MAX_CALLS = 10
-
-
-class NameTaken(Exception):
-    """The user name is in use in this project, without regard to case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,34 +91,43 @@ class Endpoints:
         """By user name, without regard to case."""
         return self._by_name.get(username.casefold())
 
-    async def add(self, endpoint: Endpoint) -> Endpoint:
-        """Raises NameTaken."""
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(insert(endpoints).values(**_to_row(endpoint)))
-        except IntegrityError:
-            raise NameTaken(endpoint.username) from None
+    async def create(self, project_id: str, username: str, **fields: Any) -> Endpoint | None:
+        """A new row, committed; None when the name is taken, without regard to case."""
+        now = datetime.now(UTC)
+        endpoint = Endpoint(
+            id=new_id(), project_id=project_id, username=username, created_at=now, updated_at=now, **fields
+        )
+        if not await self._execute(insert(endpoints).values(**_to_row(endpoint))):
+            return None
         self._remember(endpoint)
         return endpoint
 
-    async def change(self, endpoint: Endpoint, **fields: Any) -> Endpoint:
-        """Writes the fields and returns the new row. Raises NameTaken."""
+    async def change(self, id_: str, **fields: Any) -> Endpoint | None:
+        """The row with those fields changed, committed; None when the new name is taken or the row is gone."""
+        endpoint = self._by_id.get(id_)
+        if endpoint is None:
+            return None
         changed = replace(endpoint, updated_at=datetime.now(UTC), **fields)
-        row = _to_row(changed)
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(update(endpoints).where(endpoints.c.id == endpoint.id).values(**row))
-        except IntegrityError:
-            raise NameTaken(changed.username) from None
+        if not await self._execute(update(endpoints).where(endpoints.c.id == id_).values(**_to_row(changed))):
+            return None
         self._forget(endpoint)
         self._remember(changed)
         return changed
 
-    async def remove(self, endpoint: Endpoint) -> None:
+    async def remove(self, id_: str) -> None:
         """Deletes the row; a second time does nothing."""
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(endpoints).where(endpoints.c.id == endpoint.id))
-        self._forget(endpoint)
+        await self._execute(delete(endpoints).where(endpoints.c.id == id_))
+        if id_ in self._by_id:
+            self._forget(self._by_id[id_])
+
+    async def _execute(self, statement: Executable) -> bool:
+        """Commits one statement; False when the name is taken."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(statement)
+        except IntegrityError:
+            return False
+        return True
 
     def _remember(self, endpoint: Endpoint) -> None:
         self._by_id[endpoint.id] = endpoint
@@ -132,8 +138,20 @@ class Endpoints:
         self._by_name.pop(endpoint.username.casefold(), None)
 
 
-_PLAIN = ("id", "project_id", "username", "credential_version", "caller_id", "send_as", "encryption", "handler",
-          "offhook", "enabled", "created_at", "updated_at")
+_PLAIN = (
+    "id",
+    "project_id",
+    "username",
+    "credential_version",
+    "caller_id",
+    "send_as",
+    "encryption",
+    "handler",
+    "offhook",
+    "enabled",
+    "created_at",
+    "updated_at",
+)
 
 
 def _to_row(endpoint: Endpoint) -> dict[str, Any]:
@@ -157,8 +175,3 @@ def _from_row(row: dict[str, Any]) -> Endpoint:
         codecs=tuple(row["codecs"]),
         ciphers=tuple(row["ciphers"]),
     )
-
-
-def newest_first(rows: Iterable[Endpoint]) -> list[Endpoint]:
-    """The order of lists: ids are made in order of time."""
-    return sorted(rows, key=lambda one: one.id, reverse=True)

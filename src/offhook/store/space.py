@@ -67,9 +67,7 @@ class Spaces:
         token = "PT" + secrets.token_hex(24)
         async with self._engine.begin() as connection:
             await connection.execute(
-                spaces.insert().values(
-                    id=space.id, domain=domain, realm=domain, secret=space.secret, created_at=now
-                )
+                spaces.insert().values(id=space.id, domain=domain, realm=domain, secret=space.secret, created_at=now)
             )
             await connection.execute(
                 projects.insert().values(id=space.project_id, space_id=space.id, name="Offhook", created_at=now)

@@ -127,8 +127,12 @@ class _Http(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         fields = {name: value.decode("latin-1") for name, value in self.headers}
-        offered = [one.strip() for name, value in self.headers if name == b"sec-websocket-protocol"
-                   for one in value.decode("latin-1").lower().split(",")]
+        offered = [
+            one.strip()
+            for name, value in self.headers
+            if name == b"sec-websocket-protocol"
+            for one in value.decode("latin-1").lower().split(",")
+        ]
         path = (self.url or b"/").split(b"?")[0]
         if "sip" not in offered and path.startswith(b"/api/"):
             super().handle_websocket_upgrade()

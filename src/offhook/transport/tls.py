@@ -1,10 +1,11 @@
 """TLS as a thin layer on `ssl.MemoryBIO`: protocol of the TCP transport, transport of the application's protocol.
 
-An idle connection costs about 16 KB here, where the event loop's own TLS costs 44 (docs/decisions/0004). A MemoryBIO never
-shrinks, so writes and reads are cut into slices.
+An idle connection costs about 16 KB here, where the event loop's own TLS costs 44 (docs/decisions/0004). A MemoryBIO
+never shrinks, so writes and reads are cut into slices.
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Any, cast
@@ -112,10 +113,8 @@ class Tls(asyncio.Protocol, asyncio.Transport):
 
     def close(self) -> None:
         if self._tls is not None and not self._tcp.is_closing():
-            try:
+            with contextlib.suppress(ssl.SSLError):  # the peer's close_notify is not waited for
                 self._tls.unwrap()
-            except ssl.SSLError:
-                pass  # the peer's close_notify is not waited for
             self._flush()
         self._tcp.close()
 

@@ -1,0 +1,115 @@
+"""What the API needs of the rest of the house; `server/app.py` hands it in. Shell siblings never import each other."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Protocol
+
+from offhook.sip.location import Secret
+
+
+class EndpointRow(Protocol):
+    """A SIP endpoint as stored (API.md section 2)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def project_id(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def caller_id(self) -> str | None: ...
+    @property
+    def send_as(self) -> str: ...
+    @property
+    def codecs(self) -> tuple[str, ...]: ...
+    @property
+    def ciphers(self) -> tuple[str, ...]: ...
+    @property
+    def encryption(self) -> str: ...
+    @property
+    def handler(self) -> dict[str, Any]: ...
+    @property
+    def offhook(self) -> dict[str, Any]: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def credential_version(self) -> int: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+class EndpointRows(Protocol):
+    """The endpoints. `create` and `change` commit before they return, and return None when the name is taken."""
+
+    def __iter__(self) -> Iterator[EndpointRow]: ...
+    def get(self, id_: str) -> EndpointRow | None: ...
+    def named(self, username: str) -> EndpointRow | None: ...
+    async def create(self, **fields: Any) -> EndpointRow | None: ...
+    async def change(self, id_: str, **fields: Any) -> EndpointRow | None: ...
+    async def remove(self, id_: str) -> None: ...
+
+
+class TokenRow(Protocol):
+    """An API token that was found right."""
+
+    @property
+    def project_id(self) -> str: ...
+    @property
+    def permissions(self) -> frozenset[str]: ...
+
+
+class Platform(Protocol):
+    """The running server as the API sees it."""
+
+    version: str
+    domain: str
+    realm: str
+    endpoints: EndpointRows
+
+    def token(self, project: str, text: str) -> TokenRow | None: ...
+
+    def websocket_url(self) -> str:
+        """Where a page on this machine connects."""
+        ...
+
+    def registered(self, username: str) -> bool:
+        """True while the endpoint has a live binding."""
+        ...
+
+    async def unbind(self, username: str) -> None:
+        """Drops the endpoint's bindings and the trust of its flows, and closes nothing else."""
+        ...
+
+    async def hang_up_all(self, username: str, code: str) -> None:
+        """Ends the endpoint's live calls with an end code."""
+        ...
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Live calls, newest first, as API.md 12.3 shows them."""
+        ...
+
+    async def call(self, ref: str) -> dict[str, Any] | None:
+        """One call by the id of any of its legs, live with fresh facts, or after its end."""
+        ...
+
+    def diagnosis(self, call: dict[str, Any]) -> dict[str, Any]:
+        """What the findings of a call say, in sentences (API.md 12.4)."""
+        ...
+
+    async def hang_up(self, ref: str) -> bool:
+        """Ends a live call; False if there is none."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Listeners, counts and warnings (API.md 12.6)."""
+        ...
+
+    def readiness(self) -> dict[str, bool]:
+        """Each part that must stand before calls can be made."""
+        ...
+
+
+class Ha1(Protocol):
+    """Computes HA1 of (username, realm, password) for MD5 and SHA-256."""
+
+    def __call__(self, username: str, realm: str, password: str) -> tuple[Secret, Secret]: ...

@@ -1,0 +1,163 @@
+"""SIP endpoints, legacy view: `/api/relay/rest/endpoints/sip` (API.md section 2)."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from offhook.api.auth import Calling
+from offhook.api.errors import Fault, Invalid, not_found
+from offhook.api.paging import page
+from offhook.api.ports import EndpointRow, Platform
+from offhook.api.requests import body_object, note_ignored
+from offhook.api.schemas import CIPHERS, CODECS, HANDLER_FIELDS, KNOWN, endpoint_fields, password_fault
+
+PATH = "/api/relay/rest/endpoints/sip"
+router = APIRouter(tags=["SIP endpoints"])
+_writing = asyncio.Lock()
+
+
+def shown(row: EndpointRow, platform: Platform) -> dict[str, Any]:
+    """The legacy object: flat, with every call_* field of its kind, null when unused."""
+    registered = platform.registered(row.username)
+    return {
+        "type": "sip_endpoint",
+        "id": row.id,
+        "username": row.username,
+        "caller_id": row.caller_id,
+        "send_as": row.send_as,
+        "ciphers": list(row.ciphers or CIPHERS),
+        "codecs": list(row.codecs or CODECS),
+        "encryption": row.encryption,
+        "call_handler": None,
+        "calling_handler_resource_id": None,
+        **dict.fromkeys(HANDLER_FIELDS),
+        "offhook": {
+            "extension": None,
+            "max_calls": 10,
+            "ring_seconds": 60,
+            "do_not_disturb": False,
+            **row.offhook,
+            "enabled": row.enabled,
+            "aor": f"sip:{row.username}@{platform.domain}",
+            "registered": registered,
+            "reachable": registered,
+        },
+    }
+
+
+def _own(platform: Platform, project: str, id_: str) -> EndpointRow:
+    row = platform.endpoints.get(id_)
+    if row is None or row.project_id != project:
+        raise not_found("endpoint_not_found", "No SIP endpoint has this id")
+    return row
+
+
+def _taken(faults: list[Fault]) -> Invalid:
+    return Invalid(*faults, Fault("username", "not_unique_within_project", "Username has already been taken"))
+
+
+def _split_enabled(values: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """`offhook.enabled` is a column of its own; the other keys are kept together, given ones over old ones."""
+    if "offhook" in values:
+        merged = {**before, **values["offhook"]}
+        if "enabled" in merged:
+            values["enabled"] = merged.pop("enabled")
+        values["offhook"] = merged
+    return values
+
+
+@router.get(PATH)
+async def list_endpoints(request: Request, token: Calling) -> dict[str, Any]:
+    """Newest first; `filter_username` and `filter_caller_id` match substrings without regard to case."""
+    platform: Platform = request.app.state.platform
+    query = dict(request.query_params)
+
+    def wanted(row: EndpointRow) -> bool:
+        name, caller = query.get("filter_username", ""), query.get("filter_caller_id", "")
+        return (
+            row.project_id == token.project_id
+            and name.casefold() in row.username.casefold()
+            and caller.casefold() in (row.caller_id or "").casefold()
+        )
+
+    rows = [row for row in platform.endpoints if wanted(row)]
+    return page(rows, lambda row: row.id, lambda row: shown(row, platform), PATH, query)
+
+
+@router.post(PATH, status_code=201)
+async def create_endpoint(request: Request, response: Response, token: Calling) -> dict[str, Any]:
+    """Username and password are required. The endpoint can register the instant this answers."""
+    platform: Platform = request.app.state.platform
+    body = await body_object(request)
+    note_ignored(response, body, KNOWN)
+    values, faults = endpoint_fields(body, ("username", "password"))
+    name, password = str(values.get("username")), body.get("password")
+    if password not in (None, ""):
+        fault = password_fault(password, name, request.app.state.password_min_length)
+        faults += [fault] if fault else []
+    async with _writing:
+        taken = platform.endpoints.named(name) is not None
+        if taken:
+            raise _taken(faults)
+        if faults:
+            raise Invalid(*faults)
+        md5, sha256 = request.app.state.ha1(name, platform.realm, password)
+        fields = {"ha1_md5": md5, "ha1_sha256": sha256, **_split_enabled(values, {})}
+        row = await platform.endpoints.create(project_id=token.project_id, **fields)
+    if row is None:
+        raise _taken([])
+    return shown(row, platform)
+
+
+@router.get(PATH + "/{id_}")
+async def show_endpoint(id_: str, request: Request, token: Calling) -> dict[str, Any]:
+    """One endpoint."""
+    platform: Platform = request.app.state.platform
+    return shown(_own(platform, token.project_id, id_), platform)
+
+
+@router.put(PATH + "/{id_}")
+@router.patch(PATH + "/{id_}")
+async def change_endpoint(id_: str, request: Request, response: Response, token: Calling) -> dict[str, Any]:
+    """Changes the fields given and keeps the rest; a new user name needs a password in the same request."""
+    platform: Platform = request.app.state.platform
+    body = await body_object(request)
+    note_ignored(response, body, KNOWN)
+    row = _own(platform, token.project_id, id_)
+    given = {name: value for name, value in body.items() if name != "password"}
+    values, faults = endpoint_fields(given, ("username",) if "username" in body else ())
+    name, password = str(values.get("username") or row.username), body.get("password")
+    if password not in (None, ""):
+        fault = password_fault(password, name, request.app.state.password_min_length)
+        faults += [fault] if fault else []
+    elif name != row.username:
+        text = "password is required when username changes, because only its digest is stored"
+        faults.append(Fault("password", "password_required", text))
+    async with _writing:
+        other = platform.endpoints.named(name)
+        if other is not None and other.id != row.id:
+            raise _taken(faults)
+        if faults:
+            raise Invalid(*faults)
+        values = _split_enabled(values, row.offhook)
+        if password not in (None, ""):
+            values["ha1_md5"], values["ha1_sha256"] = request.app.state.ha1(name, platform.realm, password)
+            values["credential_version"] = row.credential_version + 1
+        changed = await platform.endpoints.change(id_, **values)
+    if changed is None:
+        raise _taken([])
+    if "credential_version" in values or values.get("enabled") is False:
+        await platform.unbind(row.username)
+    return shown(changed, platform)
+
+
+@router.delete(PATH + "/{id_}", status_code=204)
+async def delete_endpoint(id_: str, request: Request, token: Calling, hangup: bool = False) -> None:
+    """Drops the bindings at once and lets live calls finish; `hangup=true` ends them."""
+    platform: Platform = request.app.state.platform
+    row = _own(platform, token.project_id, id_)
+    await platform.endpoints.remove(id_)
+    await platform.unbind(row.username)
+    if hangup:
+        await platform.hang_up_all(row.username, "endpoint_deleted")
