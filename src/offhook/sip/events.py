@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.message import Request, Response
 
 UsageId = NewType("UsageId", str)
@@ -76,7 +76,8 @@ class InviteAccepted:
 class InviteRejected:
     """Our INVITE ended without 2xx: with the peer's final `response`, or None and the `failure`. The usage is gone.
 
-    A cancelled INVITE ends here too, with its 487, or with NO_RESPONSE when none came within 64*T1 (CALL-12).
+    A cancelled INVITE ends here too, with its 487, or with NO_RESPONSE when none came within 64*T1 (CALL-12). When a 2xx
+    crossed the CANCEL, that dialog has been acknowledged and ended with BYE, and `response` is a 487 of our own making.
     """
 
     usage: UsageId
@@ -129,6 +130,15 @@ class DialogLost:
     usage: UsageId
 
 
+@dataclass(frozen=True, slots=True)
+class FlowLost:
+    """A stream or WebSocket flow is gone. Its bindings are removed; `usages`, ringing or confirmed, stand as they were:
+    call control ends them by its own clocks (LIVE-1, LIVE-12)."""
+
+    flow: FlowId
+    usages: tuple[UsageId, ...]
+
+
 SipEvent = (
     InviteReceived
     | InviteCanceled
@@ -142,4 +152,5 @@ SipEvent = (
     | RequestReceived
     | RequestAnswered
     | DialogLost
+    | FlowLost
 )

@@ -1,0 +1,64 @@
+"""What the SIP layer is told once: who we are, what we serve, and the limits table of registrations and transactions."""
+
+from dataclasses import dataclass, field
+
+from offhook.sip.timers import Timers
+from offhook.sip.transaction.table import TransactionLimits
+from offhook.sip.uri import Uri
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrarLimits:
+    """Numbers of the registrar. Seconds and counts."""
+
+    expires_min: int = 60
+    """`EXPIRES_MIN`: clients ask 60."""
+    expires_max: int = 3600
+    """`EXPIRES_MAX`: flows make longer registrations pointless."""
+    expires_default: int = 600
+    """Used when the request names no time."""
+    contacts_per_aor: int = 50
+    """`CONTACTS_PER_AOR`: hosted platforms stop at 5 to 10."""
+    contacts_per_request: int = 10
+    """Devices send one."""
+    rate_per_aor: float = 5.0
+    """`REGISTER_RATE` per second and address of record."""
+    rate_per_source: float = 20.0
+    """`REGISTER_RATE` per second and source before proof of identity; offices share one address."""
+    burst_per_source: float = 60.0
+    """How many may come at once."""
+    sources: int = 10_000
+    """Sources and addresses of record whose rate is remembered; the longest unheard is forgotten first."""
+    datagram: int = 1300
+    """Octets a UDP answer may have before the list of bindings is cut to the client's own (CALL-21)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SipConfig:
+    """Read by the endpoint only. `allow` and `supported` hold what works, and nothing else (CALL-26)."""
+
+    domain: str
+    aliases: frozenset[str] = frozenset()
+    realm: str = ""
+    """Digest realm; the domain unless given."""
+    server: str = "Offhook"
+    """Server and User-Agent, without a version."""
+    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REGISTER")
+    supported: tuple[str, ...] = ()
+    """Option tags served in calls, for Supported and against Require."""
+    registrar_supported: tuple[str, ...] = ("outbound",)
+    """Option tags served in registrations."""
+    accept: tuple[str, ...] = ("application/sdp",)
+    """Bodies an INVITE may carry."""
+    flow_timer: int = 120
+    """Flow-Timer in seconds (RFC 5626 section 4.4), in answers to outbound registrations."""
+    epoch: float | None = None
+    """Unix time at which the core's monotonic clock showed 0, for Date; without it no Date is written."""
+    timers: Timers = field(default_factory=Timers)
+    transactions: TransactionLimits = field(default_factory=TransactionLimits)
+    registrar: RegistrarLimits = field(default_factory=RegistrarLimits)
+
+    def is_ours(self, uri: Uri) -> bool:
+        """True when the URI's host is our domain or one of its aliases."""
+        host = uri.host.lower()
+        return host == self.domain.lower() or host in self.aliases

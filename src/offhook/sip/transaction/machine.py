@@ -1,0 +1,117 @@
+"""What the four transaction machines share: the events they take, the effects they return, the record of their timers.
+
+A machine changes its state first and then returns effects: those of effects.py, and the words to the transaction user
+below, which the endpoint consumes. `Terminated` is always the last effect of a machine; the table then forgets it.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from offhook.sip.effects import Send, SipEffect, StartTimer, StopTimer
+from offhook.sip.events import Failure
+from offhook.sip.flow import Flow
+from offhook.sip.message import Message, Request, Response
+from offhook.sip.timers import Timer, TimerKey, Timers
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message from the peer that matches this transaction."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """The transaction user answers."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """One of the machine's timers."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class SendFailed:
+    """The flow is gone or refused the request (RFC 3261 section 17.1.4)."""
+
+
+Event = Received | Respond | TimerFired | SendFailed
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePassed:
+    """To the user: a response to its request."""
+
+    key: Hashable
+    owner: object
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """To the user: no final response will come."""
+
+    key: Hashable
+    owner: object
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class AckPassed:
+    """To the user: an ACK that carries the branch of its INVITE although that was answered 2xx (CALL-10)."""
+
+    key: Hashable
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """To the table: forget this transaction."""
+
+    key: Hashable
+
+
+Effect = SipEffect | ResponsePassed | RequestFailed | AckPassed | Terminated
+
+
+class Machine:
+    """Bookkeeping common to all four: which key, which flow, which timers run."""
+
+    def __init__(self, key: Hashable, flow: Flow, timers: Timers) -> None:
+        self.key = key
+        self.flow = flow
+        self._timers = timers
+        self._running: set[Timer] = set()
+
+    @property
+    def running(self) -> frozenset[Timer]:
+        """The timers that are set."""
+        return frozenset(self._running)
+
+    def fired(self, timer: Timer) -> bool:
+        """Marks a timer as run out; False if it had been stopped meanwhile and is to be ignored."""
+        if timer not in self._running:
+            return False
+        self._running.discard(timer)
+        return True
+
+    def _send(self, message: Message) -> Send:
+        return Send(self.flow.id, message)
+
+    def _start(self, timer: Timer, seconds: float) -> StartTimer:
+        self._running.add(timer)
+        return StartTimer(TimerKey(self.key, timer), seconds)
+
+    def _stop_all(self) -> list[Effect]:
+        stopped: list[Effect] = [StopTimer(TimerKey(self.key, timer)) for timer in sorted(self._running)]
+        self._running.clear()
+        return stopped
+
+    def terminate(self) -> list[Effect]:
+        """Stops every timer and asks to be forgotten."""
+        return [*self._stop_all(), Terminated(self.key)]

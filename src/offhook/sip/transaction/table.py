@@ -1,0 +1,152 @@
+"""All transactions of the node: found by key, bounded in number, forgotten when they terminate.
+
+Lives here: which machine a message, timer or failure belongs to. Never here: what a machine does with it.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from offhook.sip.flow import Flow, FlowId
+from offhook.sip.message import Message, Request, Response
+from offhook.sip.timers import TimerKey, Timers
+from offhook.sip.transaction.invite_client import InviteClient
+from offhook.sip.transaction.invite_server import InviteServer
+from offhook.sip.transaction.key import AnyServerKey, ClientKey, MergeKey
+from offhook.sip.transaction.machine import Effect, Event, Received, Respond, SendFailed, Terminated, TimerFired
+from offhook.sip.transaction.non_invite_client import NonInviteClient
+from offhook.sip.transaction.non_invite_server import NonInviteServer
+
+Client = InviteClient | NonInviteClient
+Server = InviteServer | NonInviteServer
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionLimits:
+    """`TRANSACTIONS`: 32 s at 6,000 a second per node; a page has a dozen, a PBX behind one flow some hundreds."""
+
+    per_node: int = 200_000
+    per_flow: int = 500
+
+
+class TransactionTable:
+    """Client and server transactions by key. Every method returns effects in the order they are to be performed."""
+
+    def __init__(self, timers: Timers, limits: TransactionLimits) -> None:
+        self._timers = timers
+        self._limits = limits
+        self._machines: dict[Hashable, Client | Server] = {}
+        self._by_flow: dict[FlowId, set[Hashable]] = {}
+        self._merged: dict[MergeKey, Hashable] = {}
+        self._merge_of: dict[Hashable, MergeKey] = {}
+
+    def __len__(self) -> int:
+        return len(self._machines)
+
+    @property
+    def running_timers(self) -> int:
+        """Timers that are set."""
+        return sum(len(machine.running) for machine in self._machines.values())
+
+    def full(self, flow: Flow) -> bool:
+        """True when a further request of a peer would pass `TRANSACTIONS` of the node or of its flow."""
+        on_flow = len(self._by_flow.get(flow.id, ()))
+        return on_flow >= self._limits.per_flow or len(self._machines) >= self._limits.per_node
+
+    def open_client(self, key: ClientKey, request: Request, flow: Flow, owner: object) -> list[Effect]:
+        """Sends a request whose top Via carries the branch of `key`; `owner` comes back with each response."""
+        machine: Client
+        if request.method == "INVITE":
+            machine = InviteClient(key, request, flow, owner, self._timers)
+        else:
+            machine = NonInviteClient(key, request, flow, owner, self._timers)
+        self._remember(machine)
+        return self._absorb(machine.start())
+
+    def open_server(self, key: AnyServerKey, request: Request, flow: Flow, merge: MergeKey | None) -> list[Effect]:
+        """Begins a transaction for a peer's new request; `merge` is None inside a dialog."""
+        machine: Server
+        if request.method == "INVITE":
+            machine = InviteServer(key, request, flow, self._timers)
+        else:
+            machine = NonInviteServer(key, request, flow, self._timers)
+        self._remember(machine)
+        if merge is not None and merge not in self._merged:
+            self._merged[merge] = key
+            self._merge_of[key] = merge
+        return self._absorb(machine.start())
+
+    def is_merged(self, merge: MergeKey | None) -> bool:
+        """8.2.2.2: the same request is being served already, having come by another way."""
+        return merge in self._merged
+
+    def server(self, key: Hashable) -> Server | None:
+        """The server transaction, if it is alive."""
+        machine = self._machines.get(key)
+        return machine if isinstance(machine, InviteServer | NonInviteServer) else None
+
+    def client(self, key: Hashable) -> Client | None:
+        """The client transaction, if it is alive."""
+        machine = self._machines.get(key)
+        return machine if isinstance(machine, InviteClient | NonInviteClient) else None
+
+    def receive(self, key: Hashable, message: Message) -> list[Effect]:
+        """A request or response for a transaction that `server` or `client` has found."""
+        return self._handle(key, Received(message))
+
+    def respond(self, key: Hashable, response: Response) -> list[Effect]:
+        """The transaction user answers; nothing happens once the transaction is gone."""
+        return self._handle(key, Respond(response))
+
+    def timer_fired(self, key: TimerKey) -> list[Effect]:
+        """One of our timers; a stale one is ignored."""
+        machine = self._machines.get(key.owner)
+        if machine is None or not machine.fired(key.timer):
+            return []
+        return self._absorb(machine.handle(TimerFired(key.timer)))
+
+    def send_failed(self, key: ClientKey) -> list[Effect]:
+        """A request of ours could not be written."""
+        return self._handle(key, SendFailed())
+
+    def flow_lost(self, flow: FlowId) -> list[Effect]:
+        """Ends our requests on the flow at once; answers of ours run into their own timers."""
+        effects: list[Effect] = []
+        for key in list(self._by_flow.get(flow, ())):
+            if self.client(key) is not None:
+                effects += self._handle(key, SendFailed())
+        return effects
+
+    def abandon(self, key: Hashable) -> list[Effect]:
+        """Destroys a transaction without a word (9.1: an INVITE whose CANCEL led to nothing)."""
+        machine = self._machines.get(key)
+        return [] if machine is None else self._absorb(machine.terminate())
+
+    def _handle(self, key: Hashable, event: Event) -> list[Effect]:
+        machine = self._machines.get(key)
+        return [] if machine is None else self._absorb(machine.handle(event))
+
+    def _absorb(self, effects: Iterable[Effect]) -> list[Effect]:
+        passed: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Terminated):
+                self._forget(effect.key)
+            else:
+                passed.append(effect)
+        return passed
+
+    def _remember(self, machine: Client | Server) -> None:
+        self._machines[machine.key] = machine
+        self._by_flow.setdefault(machine.flow.id, set()).add(machine.key)
+
+    def _forget(self, key: Hashable) -> None:
+        machine = self._machines.pop(key, None)
+        if machine is None:
+            return
+        on_flow = self._by_flow[machine.flow.id]
+        on_flow.discard(key)
+        if not on_flow:
+            del self._by_flow[machine.flow.id]
+        merge = self._merge_of.pop(key, None)
+        if merge is not None:
+            del self._merged[merge]
+
