@@ -1,0 +1,169 @@
+//! One decoding stream: jitter buffer, decoder, concealment and stretching behind `push` and `pull`.
+//!
+//! `push` takes packets as they arrive, `pull` yields exactly 20 ms of PCM, whatever the packets' length, loss or clock drift.
+
+use std::time::Instant;
+
+use crate::codec::{Codec, Decoder, MAX_SAMPLES};
+use crate::conceal::Concealer;
+use crate::error::CodecError;
+use crate::jitter::{Counters, Decision, JitterBuffer, Pushed};
+use crate::stretch;
+
+/// Length of a pulled frame, milliseconds.
+pub const FRAME_MS: u32 = 20;
+
+/// A decoding stream: one per SSRC that is decoded.
+pub struct Playout {
+    jitter: JitterBuffer,
+    decoder: Decoder,
+    concealer: Concealer,
+    /// Decoded and not yet pulled.
+    pcm: Vec<i16>,
+    frame: Vec<i16>,
+    scratch: Vec<i16>,
+    last: Decision,
+}
+
+impl Playout {
+    /// A stream of `codec`, heard at `output_rate` (8, 16, 24 or 48 kHz).
+    ///
+    /// # Errors
+    /// [`CodecError::UnsupportedRate`], [`CodecError::Opus`].
+    pub fn new(codec: Codec, output_rate: u32) -> Result<Self, CodecError> {
+        Ok(Self {
+            jitter: JitterBuffer::new(codec),
+            decoder: Decoder::new(codec, output_rate)?,
+            concealer: Concealer::new(output_rate),
+            pcm: Vec::new(),
+            frame: vec![0; (output_rate / 1_000 * FRAME_MS) as usize],
+            scratch: vec![0; MAX_SAMPLES],
+            last: Decision::Dtx { ticks: 0 },
+        })
+    }
+
+    /// Takes a packet: extended sequence number, RTP time stamp, payload (copied), arrival.
+    pub fn push(&mut self, sequence: u64, timestamp: u32, payload: &[u8], now: Instant) -> Pushed {
+        self.jitter.push(sequence, timestamp, payload, now)
+    }
+
+    /// Takes the sequence number of a packet that carries nothing to decode (telephone-event, comfort noise): not loss.
+    pub fn push_gap(&mut self, sequence: u64, now: Instant) -> Pushed {
+        self.jitter.push_gap(sequence, now)
+    }
+
+    /// The next 20 ms. Call it every 20 ms of absolute time; before the first packet is due it is silence.
+    pub fn pull(&mut self, now: Instant) -> &[i16] {
+        let length = self.frame.len();
+        while self.pcm.len() < length {
+            self.last = self.jitter.tick(now);
+            self.perform(self.last, now);
+        }
+        self.frame.copy_from_slice(&self.pcm[..length]);
+        self.pcm.drain(..length);
+        &self.frame
+    }
+
+    /// What the last pull ended with.
+    #[must_use]
+    pub fn last_decision(&self) -> Decision {
+        self.last
+    }
+
+    /// The counters; `buffer_ms` includes what is decoded and not yet pulled.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.jitter.counters();
+        counters.buffer_ms += self.pcm.len() as u32 * 1_000 / self.output_rate();
+        counters
+    }
+
+    /// The codec.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.decoder.codec()
+    }
+
+    /// Rate of the pulled PCM, Hz.
+    #[must_use]
+    pub fn output_rate(&self) -> u32 {
+        self.decoder.output_rate()
+    }
+
+    /// Starts over with the next packet (new SSRC or source); counters and the learnt delay stay.
+    pub fn reset(&mut self) {
+        self.jitter.reset();
+        self.decoder.reset();
+        self.concealer.reset();
+        self.pcm.clear();
+    }
+
+    fn perform(&mut self, decision: Decision, now: Instant) {
+        match decision {
+            Decision::Normal => self.decode(),
+            Decision::Accelerate | Decision::Expand => {
+                self.decode();
+                self.stretch(decision == Decision::Accelerate, now);
+            }
+            Decision::Fec { ticks } => self.rebuild(ticks),
+            Decision::Conceal { ticks } | Decision::Dtx { ticks } => self.conceal(ticks),
+        }
+    }
+
+    fn decode(&mut self) {
+        match self
+            .decoder
+            .decode(self.jitter.payload(), &mut self.scratch)
+        {
+            Ok(length) if length > 0 => {
+                self.concealer.real(&mut self.scratch[..length]);
+                self.pcm.extend_from_slice(&self.scratch[..length]);
+            }
+            // The peer sent what its codec does not allow; its length was plausible.
+            _ => {
+                let ticks = self.codec().payload_ticks(self.jitter.payload());
+                self.conceal(ticks.unwrap_or(FRAME_MS * self.codec().ticks_per_ms()));
+            }
+        }
+    }
+
+    fn stretch(&mut self, shorter: bool, now: Instant) {
+        let rate = self.output_rate();
+        let moved = if shorter {
+            stretch::accelerate(&mut self.pcm, rate)
+        } else {
+            stretch::expand(&mut self.pcm, rate)
+        };
+        if moved > 0 {
+            self.jitter
+                .stretched(shorter, moved as i64 * 1_000_000 / i64::from(rate), now);
+        }
+    }
+
+    fn rebuild(&mut self, ticks: u32) {
+        let length = self.samples(ticks);
+        if self
+            .decoder
+            .decode_fec(self.jitter.payload(), &mut self.scratch[..length])
+        {
+            self.pcm.extend_from_slice(&self.scratch[..length]);
+        } else {
+            self.conceal(ticks);
+        }
+    }
+
+    fn conceal(&mut self, ticks: u32) {
+        let length = self.samples(ticks);
+        let out = &mut self.scratch[..length];
+        if !self.decoder.conceal(out) {
+            self.concealer.conceal(out);
+        }
+        self.pcm.extend_from_slice(&self.scratch[..length]);
+    }
+
+    fn samples(&self, ticks: u32) -> usize {
+        let samples =
+            u64::from(ticks) * u64::from(self.output_rate()) / u64::from(self.codec().rtp_clock());
+        (samples as usize).clamp(1, MAX_SAMPLES)
+    }
+}
