@@ -5,9 +5,9 @@ use std::time::Instant;
 use crate::rtcp::ReportBlock;
 use crate::window::{Position, WINDOW, Window};
 
-/// RFC 3550 A.1: a larger step forwards is a restart, unless the next packet confirms nothing of the sort.
+/// RFC 3550 A.1: a step forwards as large as this is a jump.
 const MAX_DROPOUT: u16 = 3000;
-/// RFC 3550 A.1: a packet at most this late is merely reordered.
+/// RFC 3550 A.1: a packet less late than this is merely reordered.
 const MAX_MISORDER: u16 = 100;
 const CYCLE: u64 = 1 << 16;
 const LOST_MAX: i64 = 0x7f_ffff;
@@ -95,7 +95,7 @@ impl ReceiveStatistics {
             self.received += 1;
             return Arrival::InOrder;
         }
-        if behind > u64::from(MAX_MISORDER) {
+        if behind >= u64::from(MAX_MISORDER) {
             return self.jumped(sequence);
         }
         // RFC 3550 6.4.1: late and duplicate packets count as received.

@@ -325,3 +325,6 @@ fn authenticate(mac: &hmac::Key, packet: &[u8], suffix: &[u8]) -> hmac::Tag {
 fn verify(full: hmac::Tag, tag: &[u8]) -> Result<(), Unspecified> {
     verify_slices_are_equal(full.as_ref().get(..tag.len()).ok_or(Unspecified)?, tag)
 }
+
+#[cfg(test)]
+mod tests;

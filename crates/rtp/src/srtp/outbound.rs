@@ -66,7 +66,6 @@ impl SrtpOut {
         self.suite = keys.suite();
         // Under a new key no old index can repeat.
         self.retired.clear();
-        self.rtcp_index = 0;
         Ok(())
     }
 
