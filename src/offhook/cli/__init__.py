@@ -1,1 +1,48 @@
-"""The command `offhook`."""
+"""The command `offhook`: serve | endpoint | call | doctor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from offhook import __version__
+from offhook.cli import calls, endpoints
+from offhook.cli.doctor import doctor
+from offhook.cli.serve import serve
+
+app = typer.Typer(
+    name="offhook",
+    help="A self-hosted telephone system for web browsers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(endpoints.app, name="endpoint")
+app.add_typer(calls.app, name="call")
+app.command()(serve)
+app.command()(doctor)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"offhook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option(help="Data directory (default ./offhook-data, or OFFHOOK_DATA).")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file (default ./offhook.toml if it is there).")] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = {"data": data, "config": config}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

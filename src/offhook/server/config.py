@@ -161,7 +161,7 @@ SHORT_NAMES = {
 }
 """Environment variables beside the regular `OFFHOOK_GROUP_NAME`."""
 
-NOT_SETTINGS = frozenset({"OFFHOOK_MEDIA_BINARY", "OFFHOOK_BUILD_PROFILE", "OFFHOOK_CONFIG"})
+NOT_SETTINGS = frozenset({"OFFHOOK_MEDIA_BINARY", "OFFHOOK_BUILD_PROFILE", "OFFHOOK_TOKEN"})
 """Variables that others of our programs read."""
 
 Place = tuple[str, ...]

@@ -1,0 +1,199 @@
+"""baresip, a foreign SIP phone, driven over its control socket: netstrings of JSON."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from interop.support.audio import Tone, read_wav, tone_in
+
+CONFIG = """\
+sip_listen              127.0.0.1:{sip}
+call_local_timeout      120
+call_max_calls          4
+audio_player            aubridge,nowhere
+audio_source            ausine,{tone}
+audio_alert             aubridge,alert
+audio_level             no
+audio_txmode            thread
+ausrc_srate             48000
+ausrc_channels          2
+auplay_srate            48000
+rtp_ports               {rtp}-{rtp_end}
+rtcp_mux                no
+jitter_buffer_delay     1-5
+ctrl_tcp_listen         127.0.0.1:{control}
+snd_path                {sounds}
+opus_bitrate            28000
+dns_server              127.0.0.1:9
+module_path             {modules}
+module                  {codec}.so
+module                  ausine.so
+module                  aubridge.so
+module                  sndfile.so
+module                  uuid.so
+module_tmp              account.so
+module_app              menu.so
+module_app              ctrl_tcp.so
+"""
+
+MODULES = {"PCMU": "g711", "PCMA": "g711", "G722": "g722", "opus": "opus"}
+EVENT_TIME = 20.0
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Baresip:
+    """One phone: `async with Baresip(…) as phone`. Events are kept in order; `expect` waits for the next of a type."""
+
+    def __init__(
+        self,
+        home: Path,
+        username: str,
+        password: str,
+        domain: str,
+        server: str,
+        transport: str = "udp",
+        codec: str = "PCMU/8000/1",
+        tone: int = 700,
+    ) -> None:
+        self.home = home / f"baresip-{username}"
+        self.username, self.domain = username, domain
+        self._password, self._server, self._transport = password, server, transport
+        self._codec, self._tone = codec, tone
+        self.sip_port, self._control = free_port(), free_port()
+        self._events: list[dict[str, Any]] = []
+        self._news = asyncio.Condition()
+
+    async def __aenter__(self) -> "Baresip":
+        self.home.mkdir(parents=True)
+        self._write_config()
+        binary = shutil.which("baresip")
+        assert binary, "baresip is not installed (Debian package baresip)"
+        self.log = (self.home / "log").open("wb")
+        self._process = await asyncio.create_subprocess_exec(
+            binary, "-f", str(self.home), stdin=asyncio.subprocess.PIPE, stdout=self.log, stderr=self.log
+        )
+        self._reader, self._writer = await self._connect()
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reading.cancel()
+        with contextlib.suppress(ConnectionError):
+            self._writer.close()
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), 5)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        self.log.close()
+
+    def _write_config(self) -> None:
+        modules = Path("/usr/lib/baresip/modules")
+        sounds = self.home / "sounds"
+        sounds.mkdir()
+        rtp = free_port(socket.SOCK_DGRAM) & ~1
+        (self.home / "config").write_text(
+            CONFIG.format(
+                sip=self.sip_port,
+                tone=self._tone,
+                rtp=min(rtp, 65_000),
+                rtp_end=min(rtp, 65_000) + 40,
+                control=self._control,
+                sounds=sounds,
+                modules=modules,
+                codec=MODULES[self._codec.split("/")[0]],
+            )
+        )
+        account = (
+            f"<sip:{self.username}@{self.domain};transport={self._transport}>;auth_pass={self._password}"
+            f';outbound="sip:{self._server};transport={self._transport}";regint=600'
+            f";audio_codecs={self._codec};dtmfmode=rtpevent;answermode=manual;sipnat=none\n"
+        )
+        (self.home / "accounts").write_text(account)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", self._control)
+            await asyncio.sleep(0.05)  # nothing announces that the control socket listens
+        raise AssertionError(f"baresip did not start: {(self.home / 'log').read_text(errors='replace')[-2000:]}")
+
+    async def _read(self) -> None:
+        while True:
+            size = int((await self._reader.readuntil(b":"))[:-1])
+            data = await self._reader.readexactly(size + 1)
+            async with self._news:
+                self._events.append(json.loads(data[:-1]))
+                self._news.notify_all()
+
+    async def command(self, name: str, params: str = "") -> None:
+        """Sends one command; its effect shows in the events."""
+        body = json.dumps({"command": name, "params": params}).encode()
+        self._writer.write(f"{len(body)}:".encode() + body + b",")
+        await self._writer.drain()
+
+    async def expect(
+        self, kind: str, where: Callable[[dict[str, Any]], bool] = lambda _: True, within: float = EVENT_TIME
+    ) -> dict[str, Any]:
+        """The next event of that type, now or within seconds; earlier ones are dropped."""
+
+        def taken() -> dict[str, Any] | None:
+            for at, event in enumerate(self._events):
+                if event.get("type") == kind and where(event):
+                    del self._events[: at + 1]
+                    return event
+            return None
+
+        found: dict[str, Any] | None = None
+        async with self._news:
+            try:
+                async with asyncio.timeout(within):
+                    while (found := taken()) is None:
+                        await self._news.wait()
+            except TimeoutError:
+                seen = [event.get("type") for event in self._events]
+                tail = (self.home / "log").read_text(errors="replace")[-3000:]
+                raise AssertionError(f"{self.username}: no {kind} within {within} s; saw {seen}\n{tail}") from None
+        return found
+
+    async def registered(self) -> None:
+        """Waits for the registration."""
+        await self.expect("REGISTER_OK")
+
+    async def dial(self, target: str) -> None:
+        """Calls a user of the same domain, or a whole URI."""
+        await self.command("dial", target if ":" in target else f"sip:{target}@{self.domain}")
+
+    async def answer(self) -> None:
+        """Answers the call that rings."""
+        await self.command("accept")
+
+    async def hang_up(self) -> None:
+        """Ends, refuses or gives up the current call."""
+        await self.command("hangup")
+
+    async def press(self, digits: str) -> None:
+        """Digits by RFC 4733, one after the other."""
+        for digit in digits:
+            await self.command("sndcode", digit)
+            await asyncio.sleep(0.35)  # a press has a length; baresip sends one at a time
+
+    def heard(self) -> Tone:
+        """The tone in what the phone received in its latest call."""
+        recordings = sorted((self.home / "sounds").glob("*dec*.wav"), key=lambda path: path.stat().st_mtime)
+        assert recordings, f"{self.username} recorded nothing"
+        samples, rate = read_wav(recordings[-1])
+        return tone_in(samples, rate)

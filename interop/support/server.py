@@ -1,0 +1,136 @@
+"""A real `offhook serve` on free ports, with a data directory of its own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_TIME = 30.0
+STOP_TIME = 15.0
+
+
+class Offhook:
+    """`async with Offhook(folder) as server`. `settings` are OFFHOOK_* variables by their full names."""
+
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.data = home / "offhook-data"
+        self.log_path = home / "offhook.log"
+        self._settings = dict(settings or {})
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> "Offhook":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Starts the server and waits until it is ready."""
+        (self.data / "running.json").unlink(missing_ok=True)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OFFHOOK_")}
+        if "OFFHOOK_MEDIA_BINARY" in os.environ:
+            environment["OFFHOOK_MEDIA_BINARY"] = os.environ["OFFHOOK_MEDIA_BINARY"]
+        environment |= {
+            "OFFHOOK_DATA": str(self.data),
+            "OFFHOOK_HTTP_PORT": "0",
+            "OFFHOOK_HTTPS_PORT": "0",
+            "OFFHOOK_SIP_PORT": "0",
+            "OFFHOOK_SIPS_PORT": "0",
+            "OFFHOOK_MEDIA_PORT": "0",
+            "OFFHOOK_LOG_LEVEL": "debug",
+            **self._settings,
+        }
+        offhook = str(Path(sys.executable).with_name("offhook"))
+        with self.log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                offhook, "serve", env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        await self._wait_until_ready()
+        first = json.loads((self.data / "first-run.json").read_text())
+        self.project, self.token, self.domain = first["project_id"], first["api_token"], first["domain"]
+        self.passwords: dict[str, str] = {one["username"]: one["password"] for one in first["endpoints"]}
+        self.http = httpx.AsyncClient(
+            base_url=self.running["http_url"], auth=(self.project, self.token), timeout=10, trust_env=False
+        )
+
+    async def _wait_until_ready(self) -> None:
+        path = self.data / "running.json"
+        assert self._process is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_TIME):
+                while self._process.returncode is None:
+                    if path.exists():
+                        self.running: dict[str, Any] = json.loads(path.read_text())
+                        return
+                    await asyncio.sleep(0.05)  # the file is the signal; nothing can be awaited for it
+        raise AssertionError(f"offhook serve did not start:\n{self.log()[-4000:]}")
+
+    async def stop(self) -> None:
+        """SIGTERM, and what a person would do after that."""
+        await self.http.aclose()
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._process.wait(), 5)
+        except TimeoutError:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self._process.wait(), STOP_TIME)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+                raise AssertionError(f"offhook serve did not stop:\n{self.log()[-4000:]}") from None
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def log(self) -> str:
+        """Everything the server has written."""
+        return self.log_path.read_text(errors="replace")
+
+    @property
+    def sip(self) -> str:
+        """host:port for phones."""
+        return str(self.running["sip"])
+
+    @property
+    def websocket_url(self) -> str:
+        """ws://… for browsers."""
+        return str(self.running["websocket_url"])
+
+    @property
+    def engine_pid(self) -> int:
+        """The media engine's process id, as the status says it now."""
+        return int(json.loads((self.data / "running.json").read_text())["engine_pid"])
+
+    async def add_endpoint(self, username: str, password: str) -> dict[str, Any]:
+        """Makes an endpoint by the API."""
+        answer = await self.http.post(
+            "/api/relay/rest/endpoints/sip", json={"username": username, "password": password}
+        )
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    async def calls(self) -> list[dict[str, Any]]:
+        """Live calls."""
+        answer = await self.http.get("/api/offhook/calls")
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["data"])
+
+    async def call(self, ref: str) -> dict[str, Any]:
+        """One call, live or ended."""
+        answer = await self.http.get(f"/api/offhook/calls/{ref}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())

@@ -1,0 +1,70 @@
+"""`offhook endpoint`: the accounts that devices register with."""
+
+import secrets
+from typing import Annotated, Any
+
+import typer
+
+from offhook.cli.server import Server, fail, settings_of, table
+
+PATH = "/api/relay/rest/endpoints/sip"
+app = typer.Typer(help="Accounts that devices register with.", no_args_is_help=True)
+
+
+def _find(server: Server, username: str) -> dict[str, Any]:
+    for row in server.rows(f"{PATH}?filter_username={username}&page_size=1000"):
+        if row["username"].casefold() == username.casefold():
+            return row
+    fail(f"No endpoint is named {username}. `offhook endpoint list` shows them all.")
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    username: str,
+    password: Annotated[
+        str | None, typer.Option(help="At least 8 characters; drawn at random and printed once if not given.")
+    ] = None,
+    caller_id: Annotated[str | None, typer.Option(help="Name shown to whom it calls.")] = None,
+) -> None:
+    """Make an endpoint. It can register at once."""
+    server = Server(settings_of(context))
+    drawn = password or secrets.token_urlsafe(12)
+    body = {"username": username, "password": drawn, "caller_id": caller_id}
+    row = server.request("POST", PATH, json=body)
+    typer.echo(f"made {row['offhook']['aor']}")
+    if password is None:
+        typer.echo(f"password {drawn}  (shown only now)")
+
+
+@app.command("list")
+def list_(context: typer.Context) -> None:
+    """All endpoints, and which are registered."""
+    rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
+    shown = [(row["username"], row["caller_id"], "yes" if row["offhook"]["registered"] else "no", row["id"])
+             for row in reversed(rows)]
+    table(("NAME", "CALLER ID", "REGISTERED", "ID"), shown)
+
+
+@app.command("show")
+def show(context: typer.Context, username: str) -> None:
+    """One endpoint."""
+    row = _find(Server(settings_of(context)), username)
+    for name in ("username", "id", "caller_id", "send_as", "codecs", "encryption"):
+        value = row[name]
+        typer.echo(f"{name:<12} {', '.join(value) if isinstance(value, list) else value or '-'}")
+    for name, value in row["offhook"].items():
+        typer.echo(f"{name:<12} {value if value is not None else '-'}")
+
+
+@app.command("remove")
+def remove(
+    context: typer.Context,
+    username: str,
+    hangup: Annotated[bool, typer.Option(help="End its live calls too.")] = False,
+) -> None:
+    """Delete an endpoint; its devices are unregistered at once."""
+    server = Server(settings_of(context))
+    row = _find(server, username)
+    server.request("DELETE", f"{PATH}/{row['id']}", params={"hangup": hangup})
+    typer.echo(f"removed {row['username']}")

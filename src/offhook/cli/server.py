@@ -1,0 +1,88 @@
+"""Talking to the running server, as any other REST client does."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+import typer
+
+from offhook.server.config import Settings, SettingError, load
+
+RUNNING = "running.json"
+FIRST_RUN = "first-run.json"
+
+
+def fail(text: str) -> NoReturn:
+    """One sentence on standard error, exit code 1."""
+    typer.echo(text, err=True)
+    raise typer.Exit(1)
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """The settings this command line means."""
+    options = context.obj or {}
+    try:
+        return load(os.environ, {("data",): options.get("data")}, options.get("config"))
+    except SettingError as error:
+        fail(str(error))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file, None if it is not there or not whole."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class Server:
+    """The REST API of the server that works in the data directory."""
+
+    def __init__(self, settings: Settings) -> None:
+        running = read_json(settings.data / RUNNING)
+        first = read_json(settings.data / FIRST_RUN)
+        if running is None:
+            fail(f"No server runs in {settings.data}. Start it with `offhook serve`, or name its directory by --data.")
+        token = os.environ.get("OFFHOOK_TOKEN")
+        project = str(running["project_id"])
+        if token is None:
+            if first is None:
+                fail(f"{settings.data / FIRST_RUN} is gone: give an API token in OFFHOOK_TOKEN.")
+            token = str(first["api_token"])
+        self._client = httpx.Client(
+            base_url=running["http_url"], auth=(project, token), timeout=10, trust_env=False, verify=False
+        )
+
+    def request(self, verb: str, path: str, **options: Any) -> Any:
+        """The decoded answer; every failure ends the command with a sentence."""
+        try:
+            response = self._client.request(verb, path, **options)
+        except httpx.TransportError as error:
+            fail(f"The server at {self._client.base_url} does not answer ({error}). Is `offhook serve` running?")
+        if response.is_success:
+            return response.json() if response.content else None
+        body = response.json()
+        if "errors" in body:
+            fail("\n".join(str(one.get("detail") or one.get("message")) for one in body["errors"]))
+        fail(f"{body.get('message', response.reason_phrase)} ({response.status_code})")
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        """Every row of a list, all pages."""
+        rows: list[dict[str, Any]] = []
+        following: str | None = path
+        while following:
+            answer = self.request("GET", following)
+            rows += answer["data"]
+            following = answer["links"].get("next")
+        return rows
+
+
+def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Columns as wide as their longest cell."""
+    cells = [headings, *[tuple("" if cell is None else str(cell) for cell in row) for row in rows]]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(headings))]
+    for row in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
