@@ -71,7 +71,8 @@ const fn alaw_expand(code: u8) -> i16 {
 
 const fn ulaw_compress(sample: i32) -> u8 {
     let sign = if sample < 0 { 0x80 } else { 0 };
-    let mut magnitude = if sample < 0 { -sample } else { sample };
+    // One's complement, as in the ITU-T G.191 reference: the intervals of both signs mirror each other.
+    let mut magnitude = if sample < 0 { !sample } else { sample };
     if magnitude > ULAW_CLIP {
         magnitude = ULAW_CLIP;
     }
@@ -83,7 +84,7 @@ const fn ulaw_compress(sample: i32) -> u8 {
 }
 
 const fn alaw_compress(sample: i32) -> u8 {
-    // Negative values are taken in one's complement: -1 and 0 share the smallest magnitude.
+    // One's complement, as above.
     let (sign, magnitude) = if sample < 0 {
         (0, !sample)
     } else {

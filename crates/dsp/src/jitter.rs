@@ -14,6 +14,8 @@ use crate::delay::DelayEstimate;
 pub const MAX_PACKETS: usize = 64;
 /// Sound held at most, microseconds; more is dropped from the old end.
 pub const MAX_HELD_US: i64 = 200_000;
+/// Sound of one packet at most, milliseconds: the longest Opus packet (RFC 6716 3.2.5).
+pub const MAX_PACKET_MS: u32 = 120;
 /// Longest payload kept, bytes: no audio payload that fits an Ethernet frame is longer.
 pub const MAX_PAYLOAD: usize = 1_500;
 /// Delay above the target from which sound is shortened, microseconds: more than one frame, so it does not oscillate.
@@ -77,6 +79,8 @@ pub struct Counters {
     pub late: u64,
     /// Packets held twice, refused as malformed, or dropped because the buffer was full.
     pub discarded: u64,
+    /// Times the sender started over with old sequence numbers.
+    pub restarts: u64,
     /// Sequence numbers passed without a packet.
     pub missing: u64,
     /// Sound made up for loss or lateness, milliseconds. Silence that was announced is not in it.
@@ -169,6 +173,8 @@ impl JitterBuffer {
         let arrived = self.axis(now);
         let media = self.place(sequence, timestamp, ticks, arrived);
         if self.is_late(sequence, media, ticks) {
+            // Late packets are what the target is for: they count most of all.
+            self.estimate.arrived(arrived, arrived - self.micros(media));
             return self.refuse_late();
         }
         let mut copy = self.spare.pop().unwrap_or_default();
@@ -226,14 +232,14 @@ impl JitterBuffer {
         let due = delay >= self.estimate.target();
         let Some((next_sequence, next_media)) = self.next else {
             return if due {
-                self.play(now, at, delay)
+                self.play(now, at, media, delay)
             } else {
                 Decision::Dtx { ticks: step }
             };
         };
         let gap = media - next_media;
         if gap <= 0 || due {
-            return self.play(now, at, delay);
+            return self.play(now, at, media, delay);
         }
         let ticks_missing = self.step_of(gap, step);
         self.next = Some((next_sequence, next_media + i64::from(ticks_missing)));
@@ -341,7 +347,8 @@ impl JitterBuffer {
     fn refuse_late(&mut self) -> Pushed {
         self.counters.late += 1;
         self.late_run += 1;
-        if self.late_run >= LATE_RUN {
+        if self.late_run >= LATE_RUN && self.held.is_empty() {
+            self.counters.restarts += 1;
             self.reset();
         }
         Pushed::Late
@@ -440,19 +447,18 @@ impl JitterBuffer {
         Decision::Fec { ticks }
     }
 
-    fn play(&mut self, now: Instant, at: i64, delay: i64) -> Decision {
+    /// Takes the first packet, whose sound is at `media`, out to be decoded.
+    fn play(&mut self, now: Instant, at: i64, media: i64, delay: i64) -> Decision {
         let Some(packet) = self.held.pop_front() else {
-            return Decision::Dtx { ticks: STEP_MS };
+            return Decision::Normal;
         };
-        let media = packet.media.unwrap_or(0);
         self.explain(packet.sequence, media);
         self.next = Some((packet.sequence + 1, media + i64::from(packet.ticks)));
         self.quiet = self.codec.is_silence_hint(&packet.payload);
         self.counters.played += 1;
-        let waited = at - packet.arrived;
         self.spare
             .push(std::mem::replace(&mut self.current, packet.payload));
-        self.steer(now, delay, waited)
+        self.steer(now, delay, at - packet.arrived)
     }
 
     fn steer(&self, now: Instant, delay: i64, waited: i64) -> Decision {

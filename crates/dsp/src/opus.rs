@@ -17,6 +17,8 @@ pub const CLOCK: u32 = 48_000;
 pub const MAX_TICKS: u32 = 5_760;
 /// A frame of at most this many bytes carries no sound (RFC 6716 2.1.9: DTX).
 const DTX_BYTES: usize = 2;
+/// At our bit rates libopus spends nothing on FEC below this expected loss, even when told to.
+const FEC_LOSS_PERCENT: u8 = 10;
 
 /// How an encoder is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,10 +84,11 @@ impl Encoder {
             ffi::OPUS_SET_INBAND_FEC_REQUEST,
             c_int::from(settings.loss_percent > 0),
         )?;
-        self.ctl(
-            ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST,
-            c_int::from(settings.loss_percent.min(100)),
-        )?;
+        let loss = match settings.loss_percent {
+            0 => 0,
+            percent => percent.clamp(FEC_LOSS_PERCENT, 100),
+        };
+        self.ctl(ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, c_int::from(loss))?;
         self.ctl(ffi::OPUS_SET_DTX_REQUEST, c_int::from(settings.dtx))
     }
 

@@ -20,10 +20,12 @@ pub fn best_lag<'a>(
 ) -> (usize, f32) {
     let stride = (rate / 8_000).max(1) as usize;
     let pick = |lags: &mut dyn Iterator<Item = usize>| {
-        lags.map(|lag| (lag, likeness(pair(lag), stride)))
-            .fold((shortest, f32::MIN), |best, next| {
+        lags.map(|lag| (lag, likeness(pair(lag), stride))).fold(
+            (shortest, f32::MIN),
+            |best, next| {
                 if next.1 > best.1 { next } else { best }
-            })
+            },
+        )
     };
     let coarse = pick(&mut (shortest..=longest).step_by(stride));
     if stride == 1 {

@@ -4,10 +4,10 @@
 
 use std::time::Instant;
 
-use crate::codec::{Codec, Decoder, MAX_SAMPLES};
+use crate::codec::{Codec, Decoder};
 use crate::conceal::Concealer;
 use crate::error::CodecError;
-use crate::jitter::{Counters, Decision, JitterBuffer, Pushed};
+use crate::jitter::{Counters, Decision, JitterBuffer, MAX_PACKET_MS, Pushed};
 use crate::stretch;
 
 /// Length of a pulled frame, milliseconds.
@@ -37,7 +37,7 @@ impl Playout {
             concealer: Concealer::new(output_rate),
             pcm: Vec::new(),
             frame: vec![0; (output_rate / 1_000 * FRAME_MS) as usize],
-            scratch: vec![0; MAX_SAMPLES],
+            scratch: vec![0; (output_rate / 1_000 * MAX_PACKET_MS) as usize],
             last: Decision::Dtx { ticks: 0 },
         })
     }
@@ -164,6 +164,6 @@ impl Playout {
     fn samples(&self, ticks: u32) -> usize {
         let samples =
             u64::from(ticks) * u64::from(self.output_rate()) / u64::from(self.codec().rtp_clock());
-        (samples as usize).clamp(1, MAX_SAMPLES)
+        (samples as usize).clamp(1, self.scratch.len())
     }
 }
