@@ -87,14 +87,16 @@ impl SeqMap {
     /// `switch` sets the offset. `None`: from before a change and too late, drop it.
     pub fn map(&mut self, incoming: u64, now: Instant) -> Option<u64> {
         self.begin(incoming);
-        if incoming >= self.current.from {
-            let outgoing = incoming.wrapping_add(self.current.offset);
-            self.next = self.next.max(outgoing + 1);
-            return Some(outgoing);
-        }
-        let previous = self.previous.filter(|previous| now < previous.expires)?;
-        let of_it = (previous.epoch.from..previous.end).contains(&incoming);
-        of_it.then(|| incoming.wrapping_add(previous.epoch.offset))
+        let epoch = if incoming >= self.current.from {
+            self.current
+        } else {
+            let previous = self.previous.filter(|previous| now < previous.expires)?;
+            let of_it = (previous.epoch.from..previous.end).contains(&incoming);
+            of_it.then_some(previous.epoch)?
+        };
+        let outgoing = incoming.wrapping_add(epoch.offset);
+        self.next = self.next.max(outgoing + 1);
+        Some(outgoing)
     }
 
     /// Takes a packet out of the stream; the packets after it close the gap. Where later ones were already sent the gap

@@ -64,6 +64,32 @@ fn rfc3711_b3_key_derivation() {
     }
 }
 
+/// RFC 6188 7.2.
+#[test]
+fn rfc6188_key_derivation_with_aes_256() {
+    let text = |hex_text: &str| hex(&Value::from(hex_text));
+    let key = text("f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6");
+    let salt = text("3b04803de51ee7c96423ab5b78d2");
+    let keys = MasterKeys::new(Suite::Aes256CmHmacSha1_80, &key, &salt).unwrap();
+    let rows = [
+        (
+            Label::RtpEncryption,
+            "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4",
+        ),
+        (Label::RtpSalt, "fa31791685ca444a9e07c6c64e93"),
+        (
+            Label::RtpAuthentication,
+            "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05",
+        ),
+    ];
+    for (label, expected) in rows {
+        let expected = text(expected);
+        let mut derived = vec![0; expected.len()];
+        keys.derive(label, &mut derived).unwrap();
+        assert_eq!(derived, expected, "label {}", label as u8);
+    }
+}
+
 /// protect(plain) == protected; unprotect gives plain; one flipped bit anywhere is refused.
 fn check_rtp(name: &str, transform: &Transform, index: u64, plain: &[u8], protected: &[u8]) {
     let header = Header::parse_sealed(plain).unwrap();
