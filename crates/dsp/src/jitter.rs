@@ -1,13 +1,14 @@
 //! The jitter buffer of a decoding leg: packets in arrival order in, one decision at a time out, in media order.
 //!
 //! No clock: `now` is an argument. No sound: [`crate::playout`] carries the decisions out. *Delay* is how long a packet of the
-//! smallest recent transit time has waited when it is played; it is steered to the target of [`crate::delay`]. While nothing is
+//! smallest recent transit time has waited when it is played; it is steered to the target of `delay`. While nothing is
 //! there to play, media time stands still, so a stall becomes delay (later cut by stretching) and a pause in sending costs none.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::codec::Codec;
+pub use crate::decision::{Counters, Decision, Pushed};
 use crate::delay::DelayEstimate;
 
 /// Packets held at most.
@@ -30,72 +31,6 @@ const JUMP_US: i64 = 1_000_000;
 const LATE_RUN: u32 = 16;
 /// One step of concealment, milliseconds.
 const STEP_MS: u32 = 20;
-
-/// What became of a pushed packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pushed {
-    /// Held.
-    Stored,
-    /// Its place was already played.
-    Late,
-    /// Held already.
-    Duplicate,
-    /// Empty, too long, or not a packet of this codec.
-    Malformed,
-}
-
-/// What to play next. Ticks are of the RTP clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Decode [`JitterBuffer::payload`].
-    Normal,
-    /// The same, then shorten the sound not yet played.
-    Accelerate,
-    /// The same, then lengthen the sound not yet played.
-    Expand,
-    /// Rebuild this much lost sound from the FEC in [`JitterBuffer::payload`], which stays held.
-    Fec {
-        /// Lost sound.
-        ticks: u32,
-    },
-    /// Make this much sound up: lost, or not there in time.
-    Conceal {
-        /// Missing sound.
-        ticks: u32,
-    },
-    /// Play this much quiet: nothing was sent, or nothing has begun.
-    Dtx {
-        /// Silence.
-        ticks: u32,
-    },
-}
-
-/// What a stream has counted since it was made; `reset` keeps it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets decoded.
-    pub played: u64,
-    /// Packets that came after their place was played.
-    pub late: u64,
-    /// Packets held twice, refused as malformed, or dropped because the buffer was full.
-    pub discarded: u64,
-    /// Times the sender started over with old sequence numbers.
-    pub restarts: u64,
-    /// Sequence numbers passed without a packet.
-    pub missing: u64,
-    /// Sound made up for loss or lateness, milliseconds. Silence that was announced is not in it.
-    pub concealed_ms: u64,
-    /// Sound rebuilt from FEC, milliseconds.
-    pub fec_ms: u64,
-    /// Sound cut out by stretching, milliseconds.
-    pub accelerated_ms: u64,
-    /// Sound put in by stretching, milliseconds.
-    pub expanded_ms: u64,
-    /// Sound held now, milliseconds.
-    pub buffer_ms: u32,
-    /// Delay aimed at now, milliseconds.
-    pub target_ms: u32,
-}
 
 struct Held {
     sequence: u64,

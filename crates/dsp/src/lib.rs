@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod conceal;
+mod decision;
 mod delay;
 pub mod error;
 pub mod g711;

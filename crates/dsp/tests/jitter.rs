@@ -4,6 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::Dice;
 use offhook_dsp::jitter::{JitterBuffer, MAX_HELD_US, MAX_PACKETS, MAX_PAYLOAD};
 use offhook_dsp::{Codec, Decision, Playout, Pushed};
 use proptest::prelude::*;
@@ -195,6 +196,22 @@ fn a_path_that_becomes_slower_is_followed() {
     }
     assert!(made_up <= 16, "{made_up} frames made up");
     assert_eq!(bench.buffer.counters().late, 0);
+}
+
+#[test]
+fn ticks_that_come_a_little_late_cost_nothing() {
+    let mut bench = Bench::new();
+    let mut dice = Dice(8);
+    bench.steady(0..10);
+    for n in 10..3_000 {
+        bench.push(n, n * 20);
+        let decision = bench.tick(n * 20 + dice.below(8));
+        // When the starting target is forgotten, its surplus is cut; nothing is ever put in or made up.
+        assert!(
+            matches!(decision, Decision::Normal | Decision::Accelerate),
+            "packet {n}: {decision:?}"
+        );
+    }
 }
 
 #[test]
