@@ -81,7 +81,7 @@ pub struct ReportBlock {
 }
 
 impl ReportBlock {
-    /// Round-trip time in 1/65 536 s, from the middle 32 bits of the NTP time of this report's arrival (RFC 3550 6.4.1).
+    /// Round-trip time in 1/65 536 s (RFC 3550 6.4.1). `arrival`: middle 32 bits of the NTP time this report came at.
     /// `None` when the peer has no SR of ours yet, or the clocks make it negative.
     #[must_use]
     pub fn round_trip(&self, arrival: u32) -> Option<u32> {

@@ -81,7 +81,8 @@ impl Suite {
         }
     }
 
-    /// Length of the authentication tag of an RTCP packet, in bytes; the short suites keep 80 bits here (RFC 4568 6.2.2).
+    /// Length of the authentication tag of an RTCP packet, in bytes; the short suites keep 80 bits here
+    /// (RFC 4568 6.2.2).
     #[must_use]
     pub fn rtcp_tag_len(self) -> usize {
         if self.is_aead() { 16 } else { 10 }

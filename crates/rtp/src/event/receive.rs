@@ -8,7 +8,8 @@ use super::EventPayload;
 
 /// An event whose packets stop coming is over after this long: five packets of 20 ms.
 const QUIET_ENDS_EVENT: Duration = Duration::from_millis(100);
-/// Packets of an earlier event than the newest, no further back than this, are late; further back the sender started over.
+/// Packets of an earlier event than the newest, no further back than this, are late; further back the sender
+/// started over.
 const LATE_SECONDS: u32 = 5;
 /// A long event's next segment begins this close to 0xFFFF units after the last one (RFC 4733 2.5.1.3).
 const SEGMENT_SLACK_MS: u32 = 60;

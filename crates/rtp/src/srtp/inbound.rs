@@ -190,7 +190,8 @@ impl SrtpIn {
         len.map(|len| (len, index)).map_err(|_| SrtpError::Auth)
     }
 
-    /// Opens with the guessed index, then with the counters a peer may have come to: unchanged, one more, one less, zero.
+    /// Opens with the guessed index, then with the counters a peer may have come to: unchanged, one more, one less,
+    /// zero.
     fn open_by_trial(
         &mut self,
         packet: &mut [u8],
@@ -313,7 +314,8 @@ impl SrtpIn {
     }
 }
 
-/// The indices worth a decryption, best first: the guess unless it is too old, then counters the stream may have moved to.
+/// The indices worth a decryption, best first: the guess unless it is too old, then counters the stream may have
+/// moved to.
 fn candidates(
     stream: Option<&Stream>,
     sequence: u16,
@@ -322,7 +324,7 @@ fn candidates(
 ) -> ArrayVec<u64, 5> {
     let mut list = ArrayVec::new();
     let Some(stream) = stream else {
-        // A stream that was joined late may have wrapped once, not more (MAX_STREAMS keeps no history of strangers).
+        // Of a stream without history only its first wrap can have been missed.
         list.extend([guess, 1 << 16 | guess]);
         return list;
     };

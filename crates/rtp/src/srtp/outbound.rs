@@ -56,7 +56,8 @@ impl SrtpOut {
         })
     }
 
-    /// Replaces the keys by different ones; every index goes on from where it is (RFC 3711 3.3.1).
+    /// Replaces the keys by different ones; every index, that of SRTCP too, goes on from where it is
+    /// (RFC 3711 3.3.1, 3.4).
     ///
     /// # Errors
     /// As `new`; the old keys then stay.
