@@ -106,8 +106,9 @@ impl SrtpIn {
     /// # Errors
     /// As `new`; the old keys then stay.
     pub fn rekey(&mut self, keys: &MasterKeys) -> Result<(), SrtpError> {
-        self.rtp = Transform::rtp(keys).map_err(|_| SrtpError::Crypto)?;
-        self.rtcp = Transform::rtcp(keys).map_err(|_| SrtpError::Crypto)?;
+        let rtp = Transform::rtp(keys).map_err(|_| SrtpError::Crypto)?;
+        let rtcp = Transform::rtcp(keys).map_err(|_| SrtpError::Crypto)?;
+        (self.rtp, self.rtcp) = (rtp, rtcp);
         self.suite = keys.suite();
         // Nothing sealed under the old key opens now, so old indices cannot be replayed.
         self.reports.clear();

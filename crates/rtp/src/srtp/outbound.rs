@@ -62,8 +62,9 @@ impl SrtpOut {
     /// # Errors
     /// As `new`; the old keys then stay.
     pub fn rekey(&mut self, keys: &MasterKeys) -> Result<(), SrtpError> {
-        self.rtp = Transform::rtp(keys).map_err(|_| SrtpError::Crypto)?;
-        self.rtcp = Transform::rtcp(keys).map_err(|_| SrtpError::Crypto)?;
+        let rtp = Transform::rtp(keys).map_err(|_| SrtpError::Crypto)?;
+        let rtcp = Transform::rtcp(keys).map_err(|_| SrtpError::Crypto)?;
+        (self.rtp, self.rtcp) = (rtp, rtcp);
         self.suite = keys.suite();
         // Under a new key no old index can repeat.
         self.retired.clear();
