@@ -1,77 +1,218 @@
 """The door of the SIP layer: messages, timers, lost flows and commands in, effects out.
 
 **Perform the effects of each call in order before you make the next call.**
+
+Lives here: which room a message, timer or command belongs to. Never here: what that room does with it.
 """
 
 from collections.abc import Hashable
+from typing import TYPE_CHECKING
 
-from offhook.sip.commands import SipCommand
+from offhook.sip.commands import CancelInvite, HangUp, Respond, RespondInvite, SendInDialog, SendInvite, SipCommand
 from offhook.sip.config import SipConfig
-from offhook.sip.effects import SipEffect
+from offhook.sip.core import Core
+from offhook.sip.effects import Deliver, Note, SipEffect
+from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
-from offhook.sip.credentials import Authenticator
+from offhook.sip.events import Failure, FlowLost, InviteRejected
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.ids import Ids
+from offhook.sip.invite_usage import InviteUsage, UsageClock
 from offhook.sip.location import Account, Binding
-from offhook.sip.message import Message
+from offhook.sip.message import Headers, Message, Request, Response
+from offhook.sip.outgoing_invite import OutgoingInvite
+from offhook.sip.proof import Doorkeeper
+from offhook.sip.registrar import BindingClock, Registrar, Registration, Sweep
+from offhook.sip.server_core import InDialog, ServerCore
+from offhook.sip.timers import TimerKey
+from offhook.sip.transaction.key import client_key, server_key
+from offhook.sip.transaction.machine import AckPassed, Effect, RequestFailed, ResponsePassed, Terminated
+
+if TYPE_CHECKING:
+    from offhook.sip.credentials import Authenticator
 
 
 class SipEndpoint:
     """One SIP node. `now` is the core's monotonic clock in seconds everywhere."""
 
-    def __init__(self, config: SipConfig, ids: Ids, authenticator: Authenticator) -> None:
-        raise NotImplementedError
+    def __init__(self, config: SipConfig, ids: Ids, authenticator: "Authenticator") -> None:
+        self._flows: dict[FlowId, Flow] = {}
+        self._core = Core(config, ids)
+        self._doorkeeper = Doorkeeper(authenticator)
+        self._registrar = Registrar(self._core, self._doorkeeper, self._flows)
+        self._server = ServerCore(self._core, self._doorkeeper, self._registrar)
+
+    # counters
 
     @property
     def transactions(self) -> int:
         """Transactions alive."""
-        raise NotImplementedError
+        return len(self._core.table)
 
     @property
     def usages(self) -> int:
-        """INVITE usages alive, from INVITE to the end of the dialog."""
-        raise NotImplementedError
+        """INVITE usages that call control knows."""
+        return sum(not usage.over for usage in self._core.usages.values())
 
     @property
     def dialogs(self) -> int:
-        """Dialogs known, early ones and those that still wait for the answer to our BYE included."""
-        raise NotImplementedError
+        """Dialogs known, early ones and those that still wait for an ACK or the answer to our BYE included."""
+        return len(self._core.dialogs)
 
     @property
     def timers(self) -> int:
         """Timers set and not stopped."""
-        raise NotImplementedError
+        of_usages = sum(usage.running_timers for usage in self._core.usages.values())
+        return self._core.table.running_timers + of_usages + self._registrar.running_timers
+
+    # messages
 
     def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]:
         """One message from the parser."""
-        raise NotImplementedError
+        if flow.transport.reliable:
+            self._flows.setdefault(flow.id, flow)
+        try:
+            fields = envelope(message)
+        except PeerError as error:
+            return self.receive_malformed(error, flow, now)
+        if isinstance(message, Response):
+            return self._settle(self._response(message, fields))
+        return self._settle(self._request(message, fields, flow, now))
 
     def receive_malformed(self, error: PeerError, flow: Flow, now: float) -> list[SipEffect]:
         """What the parser refused: answered without state when enough of it could be read, else nothing."""
-        raise NotImplementedError
+        return self._server.refuse_malformed(error, flow)
+
+    def _response(self, response: Response, fields: Envelope) -> list[Effect]:
+        key = client_key(fields)
+        if fields.vias > 1 or self._core.table.client(key) is None:
+            # 8.1.3.3: a response with more Vias than ours went astray. RFC 6026 7.2: one without transaction is dropped.
+            return []
+        return self._core.table.receive(key, response)
+
+    def _request(self, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
+        key = server_key(request, fields)
+        if self._core.table.server(key) is not None:
+            return self._core.table.receive(key, request)
+        effects = self._server.receive(key, request, fields, flow, now)
+        return [*effects, *self._core.table.arm(key)]
+
+    # time and flows
 
     def timer_fired(self, key: Hashable, now: float) -> list[SipEffect]:
         """A timer of `StartTimer` ran out."""
-        raise NotImplementedError
+        if not isinstance(key, TimerKey):
+            return []
+        if isinstance(key.owner, UsageClock):
+            usage = self._core.usages.get(key.owner.usage)
+            return [] if usage is None else self._settle(usage.timer_fired(key))
+        if isinstance(key.owner, BindingClock):
+            return self._settle(self._registrar.timer_fired(key))
+        return self._settle(self._core.table.timer_fired(key))
 
     def send_failed(self, flow: FlowId, message: Message, now: float) -> list[SipEffect]:
-        """A `Send` could not be performed."""
-        raise NotImplementedError
+        """A `Send` could not be performed. The request it carried has failed, and so has what was registered there."""
+        effects: list[Effect] = []
+        if isinstance(message, Request):
+            effects += self._registrar.flow_lost(flow)
+            if message.method != "ACK":
+                effects += self._core.table.send_failed(client_key(envelope(message)))
+        return self._settle(effects)
 
     def flow_opened(self, flow: Flow, now: float) -> list[SipEffect]:
         """A stream or WebSocket is up; a UDP flow may be announced too, when a stored binding names it."""
-        raise NotImplementedError
+        self._flows[flow.id] = flow
+        return []
 
     def flow_lost(self, flow: FlowId, now: float) -> list[SipEffect]:
-        """A stream or WebSocket is gone."""
-        raise NotImplementedError
+        """A stream or WebSocket is gone: its bindings go in this event, our requests on it fail, its dialogs stand."""
+        lost = self._flows.pop(flow, None)
+        self._doorkeeper.flow_lost(flow)
+        effects: list[Effect] = [*self._registrar.flow_lost(flow), *self._core.table.flow_lost(flow)]
+        settled = self._settle(effects)
+        if lost is None:
+            return settled
+        return [*settled, Deliver(FlowLost(flow, self._core.on_flow(flow)))]
 
     def registration_found(
         self, token: Hashable, account: Account | None, bindings: tuple[Binding, ...], now: float
     ) -> list[SipEffect]:
         """The answer to `FindRegistration`: the account of its `username` and all bindings of its `aor`."""
-        raise NotImplementedError
+        match token:
+            case Registration():
+                return self._settle(self._registrar.found(token, account, bindings, now))
+            case Sweep():
+                return self._settle(self._registrar.swept(token, bindings, now))
+            case InDialog():
+                return self._settle(self._server.proven(token, account, now))
+            case _:
+                return []
+
+    # commands
 
     def perform(self, command: SipCommand, now: float) -> list[SipEffect]:
-        """A command of call control."""
-        raise NotImplementedError
+        """A command of call control. One for a usage that has ended meanwhile does nothing."""
+        return self._settle(self._perform(command))
+
+    def _perform(self, command: SipCommand) -> list[Effect]:
+        match command:
+            case SendInvite():
+                return self._invite(command)
+            case Respond(transaction, status, headers, body):
+                return self._respond(transaction, status, headers, body)
+            case _:
+                usage = self._core.usages.get(command.usage)
+                if usage is None or usage.over:
+                    return [Note("usage-gone", {"usage": command.usage, "command": type(command).__name__})]
+                return self._to_usage(usage, command)
+
+    def _to_usage(
+        self, usage: InviteUsage, command: RespondInvite | CancelInvite | HangUp | SendInDialog
+    ) -> list[Effect]:
+        match command:
+            case RespondInvite(_, status, headers, body):
+                return usage.respond_invite(status, headers, body)
+            case CancelInvite(_, reason):
+                return usage.cancel(reason)
+            case HangUp(_, reason):
+                return usage.hang_up(reason)
+            case SendInDialog(_, method, headers, body):
+                return usage.send(method, headers, body)
+
+    def _invite(self, command: SendInvite) -> list[Effect]:
+        flow = self._flows.get(command.flow)
+        if flow is None:
+            # WS-6: without a flow nothing is resolved or dialled.
+            return [Deliver(InviteRejected(command.usage, None, Failure.FLOW_FAILED))]
+        return OutgoingInvite(self._core, command, flow, self._registrar.peer(flow.id)).start()
+
+    def _respond(self, transaction: Hashable, status: int, headers: Headers, body: bytes) -> list[Effect]:
+        server = self._core.table.server(transaction)
+        if server is None:
+            return []
+        fields = envelope(server.request)
+        usage = self._core.dialogs.get(fields.dialog)
+        if usage is None:
+            return self._core.answer(transaction, status, headers, body)
+        return usage.respond(transaction, status, headers, body)
+
+    # what the transactions say to their users
+
+    def _settle(self, effects: list[Effect]) -> list[SipEffect]:
+        """Consumes the words to transaction users in place, so that the order of effects is kept."""
+        settled: list[SipEffect] = []
+        for effect in effects:
+            match effect:
+                case ResponsePassed(_, owner, response):
+                    settled += self._settle(owner.answered(response))
+                case RequestFailed(_, owner, failure):
+                    settled += self._settle(owner.failed(failure))
+                case AckPassed(_, request):
+                    settled += self._settle(self._server.acknowledge(request, envelope(request)))
+                case Terminated():
+                    pass
+                case _:
+                    settled.append(effect)
+        return settled
+
+

@@ -7,11 +7,21 @@ from offhook.sip.message import Message
 
 
 @dataclass(frozen=True, slots=True)
+class DialogKey:
+    """RFC 3261 section 12: what identifies a dialog, seen from our side."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
-    """`method` is that of CSeq; tags are "" where absent; `via_text` is the topmost Via value as received."""
+    """`method` is that of CSeq; tags are "" where absent; `via_text` is the topmost of `vias` values, as received."""
 
     via: Via
     via_text: str
+    vias: int
     call_id: str
     from_tag: str
     to_tag: str
@@ -21,20 +31,26 @@ class Envelope:
     @property
     def branch(self) -> str:
         """The top Via's branch, "" where absent."""
-        return self.via.params.get("branch") or ""
+        return self.via.branch
+
+    @property
+    def dialog(self) -> DialogKey:
+        """The dialog that a request of the peer belongs to."""
+        return DialogKey(self.call_id, self.to_tag, self.from_tag)
 
 
 def envelope(message: Message) -> Envelope:
     """Reads the envelope. Raises errors.MalformedMessage; a message from the parser has passed these checks."""
     headers = message.headers
-    text = split_list(headers.get("Via") or "")[0]
+    vias = [value for line in headers.all("Via") for value in split_list(line)]
     number, method = parse_cseq(headers.get("CSeq") or "")
     return Envelope(
-        via=parse_via(text),
-        via_text=text,
+        via=parse_via(vias[0]),
+        via_text=vias[0],
+        vias=len(vias),
         call_id=headers.get("Call-ID") or "",
-        from_tag=parse_name_addr(headers.get("From") or "").params.get("tag") or "",
-        to_tag=parse_name_addr(headers.get("To") or "").params.get("tag") or "",
+        from_tag=parse_name_addr(headers.get("From") or "").tag,
+        to_tag=parse_name_addr(headers.get("To") or "").tag,
         cseq=number,
         method=method,
     )

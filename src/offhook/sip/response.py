@@ -1,6 +1,13 @@
 """Responses to a request: what is copied from it (RFC 3261 section 8.2.6) and the RFC's own reason phrases."""
 
+import re
+
 from offhook.sip.message import Headers, Request, Response
+
+_TAG = re.compile(r""";\s*tag\s*=[^<>]*$""", re.IGNORECASE)
+
+NO_FIELDS = Headers()
+"""No additional header fields."""
 
 PHRASES: dict[int, str] = {
     100: "Trying",
@@ -85,7 +92,7 @@ def phrase(status: int) -> str:
 
 
 def response_to(
-    request: Request, status: int, headers: Headers = Headers(), body: bytes = b"", to_tag: str = ""  # noqa: B008
+    request: Request, status: int, headers: Headers = NO_FIELDS, body: bytes = b"", to_tag: str = ""
 ) -> Response:
     """A response with the request's Vias, From, To, Call-ID and CSeq, then `headers`.
 
@@ -94,15 +101,11 @@ def response_to(
     fields = [(name, value) for name, value in request.headers if name == "Via"]
     received = request.headers
     to = received.get("To") or ""
-    if to_tag and status > 100 and not has_tag(to):
+    if to and to_tag and status > 100 and not _TAG.search(to):
         to = f"{to};tag={to_tag}"
-    fields += [
-        ("From", received.get("From") or ""),
-        ("To", to),
-        ("Call-ID", received.get("Call-ID") or ""),
-        ("CSeq", received.get("CSeq") or ""),
-    ]
-    if status == 100 and (timestamp := received.get("Timestamp")) is not None:
-        fields.append(("Timestamp", timestamp))
+    copied = [("From", received.get("From")), ("To", to), ("Call-ID", received.get("Call-ID"))]
+    copied += [("CSeq", received.get("CSeq")), ("Timestamp", received.get("Timestamp") if status == 100 else None)]
+    # Only a request that is refused as malformed can lack any.
+    fields += [(name, value) for name, value in copied if value]
     fields.extend(headers)
     return Response(status, phrase(status), Headers(fields), body)

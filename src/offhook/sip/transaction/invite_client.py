@@ -14,6 +14,7 @@ from offhook.sip.transaction.machine import (
     Effect,
     Event,
     Machine,
+    Owner,
     Received,
     RequestFailed,
     ResponsePassed,
@@ -35,7 +36,7 @@ class State(StrEnum):
 class InviteClient(Machine):
     """One INVITE of ours until its final response is absorbed. Events in, effects out."""
 
-    def __init__(self, key: Hashable, request: Request, flow: Flow, owner: object, timers: Timers) -> None:
+    def __init__(self, key: Hashable, request: Request, flow: Flow, owner: Owner, timers: Timers) -> None:
         super().__init__(key, flow, timers)
         self.request = request
         self.owner = owner

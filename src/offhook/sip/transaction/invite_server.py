@@ -11,7 +11,7 @@ from offhook.sip.flow import Flow
 from offhook.sip.message import Request, Response
 from offhook.sip.response import response_to
 from offhook.sip.timers import Timer, Timers
-from offhook.sip.transaction.machine import AckPassed, Effect, Event, Machine, Received, Respond, TimerFired
+from offhook.sip.transaction.machine import AckPassed, Effect, Event, Machine, Received, Respond, ServerUser, TimerFired
 
 
 class State(StrEnum):
@@ -27,9 +27,12 @@ class State(StrEnum):
 class InviteServer(Machine):
     """One INVITE of a peer until our final response is acknowledged. Events in, effects out."""
 
-    def __init__(self, key: Hashable, request: Request, flow: Flow, timers: Timers) -> None:
+    def __init__(
+        self, key: Hashable, request: Request, flow: Flow, timers: Timers, user: ServerUser | None = None
+    ) -> None:
         super().__init__(key, flow, timers)
         self.request = request
+        self.user = user
         self.state = State.PROCEEDING
         self._last = response_to(request, 100)
         self._interval = timers.t1

@@ -6,6 +6,7 @@ below, which the endpoint consumes. `Terminated` is always the last effect of a 
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Protocol
 
 from offhook.sip.effects import Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.events import Failure
@@ -48,7 +49,7 @@ class ResponsePassed:
     """To the user: a response to its request."""
 
     key: Hashable
-    owner: object
+    owner: "Owner"
     response: Response
 
 
@@ -57,7 +58,7 @@ class RequestFailed:
     """To the user: no final response will come."""
 
     key: Hashable
-    owner: object
+    owner: "Owner"
     failure: Failure
 
 
@@ -74,6 +75,30 @@ class Terminated:
     """To the table: forget this transaction."""
 
     key: Hashable
+
+
+class Owner(Protocol):
+    """The transaction user of one request of ours."""
+
+    def answered(self, response: Response) -> "list[Effect]":
+        """A response passed up, 1xx and repeated 2xx included."""
+        ...
+
+    def failed(self, failure: Failure) -> "list[Effect]":
+        """No final response will come."""
+        ...
+
+
+class ServerUser(Protocol):
+    """The transaction user of an INVITE of a peer."""
+
+    def cancelled(self, key: Hashable, reason: str | None) -> "list[Effect]":
+        """CANCEL came for it; `reason` is its Reason field."""
+        ...
+
+    def tag(self) -> str:
+        """Our To tag, so that the answer to CANCEL carries the same (RFC 3261 section 9.2)."""
+        ...
 
 
 Effect = SipEffect | ResponsePassed | RequestFailed | AckPassed | Terminated

@@ -11,6 +11,7 @@ from offhook.sip.transaction.machine import (
     Effect,
     Event,
     Machine,
+    Owner,
     Received,
     RequestFailed,
     ResponsePassed,
@@ -31,7 +32,7 @@ class State(StrEnum):
 class NonInviteClient(Machine):
     """One request of ours other than INVITE and ACK. Events in, effects out."""
 
-    def __init__(self, key: Hashable, request: Request, flow: Flow, owner: object, timers: Timers) -> None:
+    def __init__(self, key: Hashable, request: Request, flow: Flow, owner: Owner, timers: Timers) -> None:
         super().__init__(key, flow, timers)
         self.request = request
         self.owner = owner

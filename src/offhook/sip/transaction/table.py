@@ -12,9 +12,20 @@ from offhook.sip.timers import TimerKey, Timers
 from offhook.sip.transaction.invite_client import InviteClient
 from offhook.sip.transaction.invite_server import InviteServer
 from offhook.sip.transaction.key import AnyServerKey, ClientKey, MergeKey
-from offhook.sip.transaction.machine import Effect, Event, Received, Respond, SendFailed, Terminated, TimerFired
+from offhook.sip.transaction.machine import (
+    Effect,
+    Event,
+    Owner,
+    Received,
+    Respond,
+    SendFailed,
+    ServerUser,
+    Terminated,
+    TimerFired,
+)
 from offhook.sip.transaction.non_invite_client import NonInviteClient
 from offhook.sip.transaction.non_invite_server import NonInviteServer
+from offhook.sip.transaction.non_invite_server import State as NonInviteState
 
 Client = InviteClient | NonInviteClient
 Server = InviteServer | NonInviteServer
@@ -52,7 +63,7 @@ class TransactionTable:
         on_flow = len(self._by_flow.get(flow.id, ()))
         return on_flow >= self._limits.per_flow or len(self._machines) >= self._limits.per_node
 
-    def open_client(self, key: ClientKey, request: Request, flow: Flow, owner: object) -> list[Effect]:
+    def open_client(self, key: ClientKey, request: Request, flow: Flow, owner: Owner) -> list[Effect]:
         """Sends a request whose top Via carries the branch of `key`; `owner` comes back with each response."""
         machine: Client
         if request.method == "INVITE":
@@ -62,17 +73,28 @@ class TransactionTable:
         self._remember(machine)
         return self._absorb(machine.start())
 
-    def open_server(self, key: AnyServerKey, request: Request, flow: Flow, merge: MergeKey | None) -> list[Effect]:
-        """Begins a transaction for a peer's new request; `merge` is None inside a dialog."""
-        machine: Server
-        if request.method == "INVITE":
-            machine = InviteServer(key, request, flow, self._timers)
-        else:
-            machine = NonInviteServer(key, request, flow, self._timers)
-        self._remember(machine)
+    def open_server(
+        self, key: AnyServerKey, request: Request, flow: Flow, merge: MergeKey | None, user: ServerUser | None = None
+    ) -> list[Effect]:
+        """Begins a transaction for a peer's new request; `merge` is None inside a dialog, `user` hears of a CANCEL.
+
+        Call `arm` when the turn ends, so that a request answered at once costs no timer.
+        """
         if merge is not None and merge not in self._merged:
             self._merged[merge] = key
             self._merge_of[key] = merge
+        if request.method != "INVITE":
+            self._remember(NonInviteServer(key, request, flow, self._timers))
+            return []
+        machine = InviteServer(key, request, flow, self._timers, user)
+        self._remember(machine)
+        return self._absorb(machine.start())
+
+    def arm(self, key: Hashable) -> list[Effect]:
+        """Starts the clocks of a non-INVITE server transaction that is still unanswered."""
+        machine = self._machines.get(key)
+        if not isinstance(machine, NonInviteServer) or machine.state is not NonInviteState.TRYING or machine.running:
+            return []
         return self._absorb(machine.start())
 
     def is_merged(self, merge: MergeKey | None) -> bool:

@@ -1,0 +1,414 @@
+"""The INVITE usage once a dialog exists: RFC 3261 sections 12.2, 13.3.1.4, 14 and 15, races as RFC 5407 draws them.
+
+Lives here: what both roles share, that is 2xx until ACK, requests inside the dialog in both directions, BYE. The first
+INVITE is incoming_invite.py's and outgoing_invite.py's. Never here: what a session description says.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from offhook.sip.core import Core
+from offhook.sip.dialog import Dialog
+from offhook.sip.effects import Deliver, Note, Send, StartTimer, StopTimer
+from offhook.sip.envelope import DialogKey, Envelope
+from offhook.sip.events import (
+    AckMissing,
+    AckReceived,
+    DialogLost,
+    Failure,
+    HungUp,
+    RequestAnswered,
+    RequestInDialog,
+    UsageId,
+)
+from offhook.sip.flow import Flow
+from offhook.sip.message import Headers, Request, Response
+from offhook.sip.response import NO_FIELDS
+from offhook.sip.timers import Timer, TimerKey
+from offhook.sip.transaction.key import ClientKey
+from offhook.sip.transaction.machine import Effect
+
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+
+
+class Phase(StrEnum):
+    """The states of RFC 5407 section 2, under its names."""
+
+    PREPARATIVE = "preparative"
+    EARLY = "early"
+    MORATORIUM = "moratorium"
+    ESTABLISHED = "established"
+    MORTAL = "mortal"
+    MORGUE = "morgue"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageClock:
+    """Owner of a usage's timers: one INVITE of it, by CSeq number."""
+
+    usage: UsageId
+    cseq: int
+
+
+@dataclass(slots=True)
+class Unacknowledged:
+    """A 2xx of ours that is repeated until its ACK. `offered` tells that the 2xx carries the offer, the ACK the answer."""
+
+    response: Response
+    interval: float
+    offered: bool
+
+
+class InviteUsage:
+    """One usage. Call control knows it by `id` until `over`; after that it only cleans up.
+
+    `peer` is the user name of the endpoint behind it, None while unknown; it decides who may speak in the dialog from
+    another flow (AUTH-13).
+    """
+
+    def __init__(self, core: Core, usage: UsageId, flow: Flow, peer: str | None) -> None:
+        self.core = core
+        self.id = usage
+        self.flow = flow
+        self.peer = peer
+        self.phase = Phase.PREPARATIVE
+        self.over = False
+        self.dialog: Dialog | None = None
+        self._clocks: set[TimerKey] = set()
+        self._unacknowledged: dict[int, Unacknowledged] = {}
+        self._theirs: dict[Hashable, Request] = {}
+        self._ours: dict[ClientKey, bool] = {}
+        self._bye_waits: str | None = None
+        self._byes = 0
+        self._registered: set[DialogKey] = set()
+
+    # what the endpoint asks
+
+    @property
+    def running_timers(self) -> int:
+        """Timers that are set."""
+        return len(self._clocks)
+
+    def tag(self) -> str:
+        """See machine.ServerUser."""
+        return "" if self.dialog is None else self.dialog.key.local_tag
+
+    def move(self, flow: Flow) -> None:
+        """The peer spoke inside the dialog from another flow of the same endpoint: everything goes there now (AUTH-13)."""
+        self.core.detach(self)
+        self.flow = flow
+        self.core.attach(self)
+        if self.dialog is not None:
+            self.dialog.flow = flow
+
+    # what only one role can
+
+    def respond_invite(self, status: int, headers: Headers, body: bytes) -> list[Effect]:
+        """Answers the peer's INVITE."""
+        return [Note("not-an-incoming-invite", {"usage": self.id, "status": str(status)})]
+
+    def cancel(self, reason: str | None) -> list[Effect]:
+        """Cancels our INVITE."""
+        return [Note("not-an-outgoing-invite", {"usage": self.id})]
+
+    # requests of the peer
+
+    def receive(self, key: Hashable, request: Request, envelope: Envelope) -> list[Effect]:
+        """A request inside the dialog, with its server transaction open."""
+        dialog = self.dialog_of(envelope)
+        if self.phase is Phase.MORTAL or self.over:
+            # RFC 5407 3.2.1: BYEs that cross are both answered 200. CALL-13: anything else finds no dialog.
+            return self.core.answer(key, 200 if request.method == "BYE" else 481)
+        if dialog.remote_cseq is not None and envelope.cseq < dialog.remote_cseq:
+            # 12.2.2: out of order.
+            return self.core.answer(key, 500)
+        dialog.remote_cseq = envelope.cseq
+        match request.method:
+            case "BYE":
+                return self._bye_received(key, request)
+            case "INVITE":
+                return self._reinvite_received(key, request, dialog)
+            case "UPDATE":
+                return self._update_received(key, request, dialog)
+            case _:
+                return self._deliver(key, request)
+
+    def dialog_of(self, envelope: Envelope) -> Dialog:
+        """The dialog that a request of the peer belongs to; an outgoing INVITE may have several early ones."""
+        assert self.dialog is not None
+        return self.dialog
+
+    def _reinvite_received(self, key: Hashable, request: Request, dialog: Dialog) -> list[Effect]:
+        if self._our_offer_pending() or any(waiting.offered for waiting in self._unacknowledged.values()):
+            # 14.2: our own INVITE is not settled; RFC 5407 3.1.5: nor is a 2xx of ours whose answer the ACK must bring.
+            return self.core.answer(key, 491)
+        if self._their_invite_pending():
+            # 14.2: a second INVITE before the final response to the first.
+            return self.core.answer(key, 500, self._retry_after())
+        dialog.refresh_target(request)
+        return self._deliver(key, request)
+
+    def _update_received(self, key: Hashable, request: Request, dialog: Dialog) -> list[Effect]:
+        if request.body and self._our_offer_pending():
+            # RFC 3311 5.2: two offers cross.
+            return self.core.answer(key, 491)
+        if request.body and (self._their_invite_pending() or self._their_update_pending()):
+            # RFC 3311 5.2: an earlier offer of theirs is unanswered.
+            return self.core.answer(key, 500, self._retry_after())
+        dialog.refresh_target(request)
+        return self._deliver(key, request)
+
+    def _bye_received(self, key: Hashable, request: Request) -> list[Effect]:
+        effects = self.core.answer(key, 200)
+        if self.phase in (Phase.MORATORIUM, Phase.ESTABLISHED):
+            effects.append(Deliver(HungUp(self.id, request.headers.get("Reason"))))
+            effects += self.end()
+        return effects
+
+    def _deliver(self, key: Hashable, request: Request) -> list[Effect]:
+        self._theirs[key] = request
+        return [Deliver(RequestInDialog(self.id, key, request))]
+
+    def _refuse_pending(self) -> list[Effect]:
+        pending, self._theirs = list(self._theirs), {}
+        return [effect for key in pending for effect in self.core.answer(key, 487)]
+
+    def _their_invite_pending(self) -> bool:
+        return any(request.method == "INVITE" for request in self._theirs.values())
+
+    def _their_update_pending(self) -> bool:
+        return any(request.method == "UPDATE" and request.body for request in self._theirs.values())
+
+    def _our_offer_pending(self) -> bool:
+        return any(self._ours.values())
+
+    def _retry_after(self) -> Headers:
+        # 14.2: a random time of 0 to 10 s.
+        return Headers([("Retry-After", str(round(self.core.ids.uniform(0, 10))))])
+
+    def respond(self, key: Hashable, status: int, headers: Headers, body: bytes) -> list[Effect]:
+        """Call control answers a `RequestInDialog`; a transaction that ended meanwhile is past answering."""
+        request = self._theirs.get(key)
+        if request is None or self.dialog is None:
+            return []
+        if status >= 200:
+            del self._theirs[key]
+        if request.method == "INVITE" and 200 <= status < 300:
+            fields = Headers([("Contact", self._contact()), *self.core.abilities(), *headers])
+            return self.accept(key, request, status, fields, body)
+        if request.method == "UPDATE" and 200 <= status < 300:
+            headers = Headers([("Contact", self._contact()), *headers])
+        return self.core.answer(key, status, headers, body)
+
+    def cancelled(self, key: Hashable, reason: str | None) -> list[Effect]:
+        """9.2: the peer takes a re-INVITE back that call control has not answered."""
+        return [] if self._theirs.pop(key, None) is None else self.core.answer(key, 487)
+
+    # 2xx until ACK
+
+    def accept(
+        self, key: Hashable, request: Request, status: int, headers: Headers, body: bytes, to_tag: str = ""
+    ) -> list[Effect]:
+        """13.3.1.4: sends a 2xx to INVITE and repeats it at T1, doubled up to T2, until its ACK, on every transport."""
+        response = self.core.response(request, status, headers, body, to_tag)
+        timers = self.core.config.timers
+        cseq = int((request.headers.get("CSeq") or "0").split(None, 1)[0])
+        self._unacknowledged[cseq] = Unacknowledged(response, timers.t1, bool(body) and not request.body)
+        return [
+            *self.core.table.respond(key, response),
+            self._start(cseq, Timer.REPEAT_2XX, timers.t1),
+            self._start(cseq, Timer.AWAIT_ACK, timers.give_up),
+        ]
+
+    def ack(self, request: Request, envelope: Envelope) -> list[Effect]:
+        """The ACK to a 2xx; copies of it, and those for other sequence numbers, mean nothing more."""
+        if self._unacknowledged.pop(envelope.cseq, None) is None:
+            return []
+        effects = [*self._stop(envelope.cseq, Timer.REPEAT_2XX), *self._stop(envelope.cseq, Timer.AWAIT_ACK)]
+        if self.phase is Phase.MORATORIUM:
+            self.phase = Phase.ESTABLISHED
+        if not self.over:
+            effects.append(Deliver(AckReceived(self.id, request)))
+        return [*effects, *self._late_bye(), *self._bury()]
+
+    def timer_fired(self, key: TimerKey) -> list[Effect]:
+        """A timer of this usage; a stale one is ignored."""
+        if key not in self._clocks or not isinstance(key.owner, UsageClock):
+            return []
+        self._clocks.discard(key)
+        match key.timer:
+            case Timer.REPEAT_2XX:
+                return self._repeat(key.owner.cseq)
+            case Timer.AWAIT_ACK:
+                return self._ack_missing(key.owner.cseq)
+            case _:
+                return []
+
+    def _repeat(self, cseq: int) -> list[Effect]:
+        waiting = self._unacknowledged[cseq]
+        waiting.interval = self.core.config.timers.next(waiting.interval)
+        return [Send(self.flow.id, waiting.response), self._start(cseq, Timer.REPEAT_2XX, waiting.interval)]
+
+    def _ack_missing(self, cseq: int) -> list[Effect]:
+        # 13.3.1.4: the dialog stands confirmed, but the session is to be ended with BYE.
+        waiting = self._unacknowledged.pop(cseq)
+        effects = self._stop(cseq, Timer.REPEAT_2XX)
+        if self.over:
+            return [*effects, *self._late_bye(), *self._bury()]
+        contact = (waiting.response.headers.get("Contact") or "").replace('"', "")
+        effects += self._bye(f'SIP;cause=408;text="No ACK came to the 200 with Contact {contact}"')
+        return [*effects, Deliver(AckMissing(self.id)), *self.end()]
+
+    # requests of ours
+
+    def send(self, method: str, headers: Headers, body: bytes) -> list[Effect]:
+        """INFO, UPDATE or re-INVITE of call control."""
+        if self.dialog is None:
+            return [Note("no-dialog", {"usage": self.id, "method": method}), self._unsent(method)]
+        owner = SentInDialog(self, self.dialog, method)
+        key, owner.cseq, effects = self.dialog.send(self.core, method, owner, headers, body)
+        owner.key = key
+        self._ours[key] = method == "INVITE" or (method == "UPDATE" and bool(body))
+        return effects
+
+    def _unsent(self, method: str) -> Effect:
+        return Deliver(RequestAnswered(self.id, method, None))
+
+    def settled(self, sent: "SentInDialog", response: Response | None, failure: Failure | None) -> list[Effect]:
+        """A request of ours has its final response, or will have none."""
+        self._ours.pop(sent.key, None)
+        if self.over:
+            # CALL-13: the answer to a re-INVITE that our BYE or theirs overtook is swallowed.
+            return []
+        effects: list[Effect] = [Deliver(RequestAnswered(self.id, sent.method, response))]
+        gone = response is not None and response.status in (408, 481)
+        if not gone and failure is not Failure.NO_RESPONSE:
+            return effects
+        # 12.2.1.2: the peer has forgotten the dialog, or cannot be reached in it. To the latter a BYE may still get through.
+        if response is None or response.status == 408:
+            effects += self._bye('SIP;cause=408;text="No response inside the dialog"')
+        return [*effects, Deliver(DialogLost(self.id)), *self.end()]
+
+    def hang_up(self, reason: str | None) -> list[Effect]:
+        """Ends the usage for call control. Before the ACK to our 2xx a BYE would be wrong, so it waits for it (15)."""
+        if self.phase is Phase.MORATORIUM:
+            self._bye_waits = reason or ""
+            return self.end()
+        return [*self._bye(reason), *self.end()]
+
+    def _late_bye(self) -> list[Effect]:
+        if self._bye_waits is None or self._unacknowledged:
+            return []
+        reason, self._bye_waits = self._bye_waits, None
+        return self._bye(reason)
+
+    def _bye(self, reason: str | None) -> list[Effect]:
+        assert self.dialog is not None
+        self._byes += 1
+        return self.dialog.send(self.core, "BYE", SentBye(self), reason_field(reason))[2]
+
+    def bye_settled(self) -> list[Effect]:
+        """Our BYE has its answer, or will have none: the dialog can be forgotten."""
+        self._byes -= 1
+        return self._bury()
+
+    # the end
+
+    def end(self) -> list[Effect]:
+        """Call control hears nothing more. What is unacknowledged or unanswered still keeps the dialog for a while.
+
+        15.1.2: requests of the peer that wait for an answer get 487.
+        """
+        self.over = True
+        self.phase = Phase.MORTAL
+        return [*self._refuse_pending(), *self._bury()]
+
+    def _bury(self) -> list[Effect]:
+        if not self.over or self._unacknowledged or self._byes or self._bye_waits is not None:
+            return []
+        self.phase = Phase.MORGUE
+        self.core.detach(self)
+        for key in self._registered:
+            self.core.dialogs.pop(key, None)
+        self._registered.clear()
+        effects: list[Effect] = [StopTimer(key) for key in sorted(self._clocks, key=repr)]
+        self._clocks.clear()
+        return effects
+
+    # small
+
+    def _register(self, key: DialogKey) -> None:
+        self.core.dialogs[key] = self
+        self._registered.add(key)
+
+    def _unregister(self, key: DialogKey) -> None:
+        self.core.dialogs.pop(key, None)
+        self._registered.discard(key)
+
+    def _contact(self) -> str:
+        assert self.dialog is not None
+        return self.core.contact(self.flow, self.dialog.contact_user)
+
+    def _start(self, cseq: int, timer: Timer, seconds: float) -> StartTimer:
+        key = TimerKey(UsageClock(self.id, cseq), timer)
+        self._clocks.add(key)
+        return StartTimer(key, seconds)
+
+    def _stop(self, cseq: int, timer: Timer) -> list[Effect]:
+        key = TimerKey(UsageClock(self.id, cseq), timer)
+        if key not in self._clocks:
+            return []
+        self._clocks.discard(key)
+        return [StopTimer(key)]
+
+
+@dataclass(slots=True)
+class SentInDialog:
+    """Transaction user of a request of ours inside the dialog. It acknowledges a re-INVITE's 2xx even after the end."""
+
+    usage: InviteUsage
+    dialog: Dialog
+    method: str
+    key: ClientKey = ClientKey("", "")
+    cseq: int = 0
+    ack: Request | None = None
+
+    def answered(self, response: Response) -> list[Effect]:
+        """See machine.Owner."""
+        if response.status < 200:
+            return []
+        accepted = response.status < 300
+        if accepted and self.ack is not None:
+            return [Send(self.dialog.flow.id, self.ack)]
+        effects: list[Effect] = []
+        if accepted and self.method in ("INVITE", "UPDATE"):
+            self.dialog.refresh_target(response)
+        if accepted and self.method == "INVITE":
+            self.ack = self.dialog.ack(self.usage.core, self.cseq)
+            effects.append(Send(self.dialog.flow.id, self.ack))
+        return [*effects, *self.usage.settled(self, response, None)]
+
+    def failed(self, failure: Failure) -> list[Effect]:
+        """See machine.Owner."""
+        return self.usage.settled(self, None, failure)
+
+
+@dataclass(slots=True)
+class SentBye:
+    """Transaction user of a BYE of ours; any end of it will do (15.1.1)."""
+
+    usage: InviteUsage | None
+
+    def answered(self, response: Response) -> list[Effect]:
+        """See machine.Owner."""
+        return [] if response.status < 200 or self.usage is None else self.usage.bye_settled()
+
+    def failed(self, failure: Failure) -> list[Effect]:
+        """See machine.Owner."""
+        return [] if self.usage is None else self.usage.bye_settled()
+
+
+def reason_field(reason: str | None) -> Headers:
+    """Reason as a header field, nothing for None or ""."""
+    return Headers([("Reason", reason)]) if reason else NO_FIELDS

@@ -1,0 +1,195 @@
+"""Our INVITE: UAC side of RFC 3261 sections 9.1 and 13.2, with every fork of it (CALL-4)."""
+
+from dataclasses import dataclass
+
+from offhook.sip.commands import SendInvite
+from offhook.sip.core import Core, Outline
+from offhook.sip.dialog import Dialog, dialog_of_response
+from offhook.sip.effects import Deliver, Send
+from offhook.sip.envelope import Envelope, envelope
+from offhook.sip.events import Failure, InviteAccepted, InviteProgressed, InviteRejected
+from offhook.sip.flow import Flow
+from offhook.sip.invite_usage import ELSEWHERE, InviteUsage, Phase, SentBye, reason_field
+from offhook.sip.message import Headers, Request, Response
+from offhook.sip.response import response_to
+from offhook.sip.timers import Timer, TimerKey
+from offhook.sip.transaction.key import ClientKey
+from offhook.sip.transaction.machine import Effect
+
+
+class OutgoingInvite(InviteUsage):
+    """One INVITE down one flow. Its 1xx may come from several forks behind the peer; the first 2xx wins."""
+
+    def __init__(self, core: Core, command: SendInvite, flow: Flow, peer: str | None) -> None:
+        super().__init__(core, command.usage, flow, peer)
+        self.contact_user = core.ids.token()
+        self.local_tag = core.ids.token()
+        self.call_id = core.ids.token()
+        self.key = ClientKey(core.branch(), "INVITE")
+        self.request = core.request(self._outline(command), flow, self.key.branch)
+        self._early: dict[str, Dialog] = {}
+        self._acks: dict[str, Request] = {}
+        self._cancel_wanted = False
+        self._cancel_sent = False
+        self._cancel_reason: str | None = None
+
+    def _outline(self, command: SendInvite) -> Outline:
+        return Outline(
+            "INVITE",
+            command.request_uri,
+            f"{command.from_};tag={self.local_tag}",
+            command.to,
+            self.call_id,
+            1,
+            contact=self.core.contact(self.flow, self.contact_user),
+            max_forwards=command.max_forwards,
+            headers=command.headers,
+            body=command.body,
+        )
+
+    def start(self) -> list[Effect]:
+        """Sends it."""
+        self.core.attach(self)
+        self._ours[self.key] = True
+        return self.core.table.open_client(self.key, self.request, self.flow, self)
+
+    def dialog_of(self, envelope: Envelope) -> Dialog:
+        """See InviteUsage."""
+        if self.dialog is not None and self.dialog.key.remote_tag == envelope.from_tag:
+            return self.dialog
+        return self._early[envelope.from_tag]
+
+    def move(self, flow: Flow) -> None:
+        """See InviteUsage."""
+        super().move(flow)
+        for dialog in self._early.values():
+            dialog.flow = flow
+
+    # responses to the INVITE
+
+    def answered(self, response: Response) -> list[Effect]:
+        """See machine.Owner."""
+        if response.status < 200:
+            return self._progressed(response)
+        if response.status < 300:
+            return self._accepted(response)
+        return self._ended(response, None)
+
+    def failed(self, failure: Failure) -> list[Effect]:
+        """See machine.Owner."""
+        return self._ended(None, failure)
+
+    def _progressed(self, response: Response) -> list[Effect]:
+        if self.over or self.phase not in (Phase.PREPARATIVE, Phase.EARLY):
+            return []
+        self.phase = Phase.EARLY
+        if self._cancel_wanted:
+            return self._send_cancel()
+        if response.status == 100:
+            return []
+        fields = envelope(response)
+        if fields.to_tag and response.status != 199:
+            self._early_dialog(response, fields)
+        return [Deliver(InviteProgressed(self.id, response, fields.to_tag))]
+
+    def _early_dialog(self, response: Response, fields: Envelope) -> None:
+        # 12.1.2: one per remote tag; 13.2.2.4 lets the 2xx correct route set and target.
+        if fields.to_tag not in self._early:
+            dialog = dialog_of_response(self.request, response, fields, self.contact_user, self.flow)
+            self._early[fields.to_tag] = dialog
+            self._register(dialog.key)
+
+    def _accepted(self, response: Response) -> list[Effect]:
+        fields = envelope(response)
+        known = self._acks.get(fields.to_tag)
+        if known is not None:
+            # 13.2.2.4: the same ACK for each copy of the 2xx.
+            return [Send(self.flow.id, known)]
+        dialog = dialog_of_response(self.request, response, fields, self.contact_user, self.flow)
+        ack = dialog.ack(self.core, 1)
+        self._acks[fields.to_tag] = ack
+        effects: list[Effect] = [Send(self.flow.id, ack)]
+        if self.dialog is not None or self.over:
+            # CALL-4: a further fork answered too.
+            return [*effects, *dialog.send(self.core, "BYE", SentBye(None), reason_field(ELSEWHERE))[2]]
+        if self._cancel_wanted:
+            return [*effects, *self._accepted_after_cancel(dialog)]
+        self._confirm(dialog)
+        return [*effects, Deliver(InviteAccepted(self.id, response))]
+
+    def _confirm(self, dialog: Dialog) -> None:
+        self._ours.pop(self.key, None)
+        for key in list(self._registered):
+            self._unregister(key)
+        early = self._early.get(dialog.key.remote_tag)
+        if early is not None:
+            # The early dialog's numbers go on: either side may have sent UPDATE or INFO in it.
+            dialog.local_cseq, dialog.remote_cseq = early.local_cseq, early.remote_cseq
+        self._early.clear()
+        self.dialog = dialog
+        self.phase = Phase.ESTABLISHED
+        self._register(dialog.key)
+
+    def _accepted_after_cancel(self, dialog: Dialog) -> list[Effect]:
+        # RFC 5407 3.1.2, CALL-12: the 200 crossed our CANCEL; the dialog exists and has to be ended as one.
+        self._confirm(dialog)
+        effects = [*self._stop(1, Timer.AWAIT_FINAL), *self._bye(self._cancel_reason)]
+        rejected = response_to(self.request, 487)
+        return [*effects, Deliver(InviteRejected(self.id, rejected)), *self.end()]
+
+    def _ended(self, response: Response | None, failure: Failure | None) -> list[Effect]:
+        self._ours.pop(self.key, None)
+        if self.over or self.dialog is not None:
+            return []
+        return [Deliver(InviteRejected(self.id, response, failure)), *self.end()]
+
+    # CANCEL
+
+    def cancel(self, reason: str | None) -> list[Effect]:
+        """9.1: CANCEL may go out only once a 1xx has come; asked for earlier, it waits (CALL-12)."""
+        if self._cancel_wanted or self.phase not in (Phase.PREPARATIVE, Phase.EARLY):
+            return []
+        self._cancel_wanted, self._cancel_reason = True, reason
+        return self._send_cancel() if self.phase is Phase.EARLY else []
+
+    def _send_cancel(self) -> list[Effect]:
+        if self._cancel_sent:
+            return []
+        self._cancel_sent = True
+        invite = self.request.headers
+        # 9.1: Request-URI, Call-ID, To, From, CSeq number, top Via and Route are the INVITE's.
+        fields = [("Via", invite.get("Via") or ""), *(("Route", value) for value in invite.all("Route"))]
+        fields += [("Max-Forwards", "70")]
+        fields += [(name, invite.get(name) or "") for name in ("From", "To", "Call-ID")]
+        fields += [("CSeq", "1 CANCEL"), *reason_field(self._cancel_reason)]
+        request = Request("CANCEL", self.request.uri, Headers(fields))
+        key = ClientKey(self.key.branch, "CANCEL")
+        wait = self._start(1, Timer.AWAIT_FINAL, self.core.config.timers.give_up)
+        return [*self.core.table.open_client(key, request, self.flow, SentCancel()), wait]
+
+    def timer_fired(self, key: TimerKey) -> list[Effect]:
+        """See InviteUsage."""
+        if key.timer is not Timer.AWAIT_FINAL or key not in self._clocks:
+            return super().timer_fired(key)
+        # 9.1: no final response within 64*T1 of the CANCEL: the INVITE is over, its transaction destroyed.
+        self._clocks.discard(key)
+        return [*self.core.table.abandon(self.key), *self._ended(None, Failure.NO_RESPONSE)]
+
+    def hang_up(self, reason: str | None) -> list[Effect]:
+        """Before the answer there is no dialog to end, so the INVITE is cancelled."""
+        return self.cancel(reason) if self.dialog is None else super().hang_up(reason)
+
+
+@dataclass(slots=True)
+class SentCancel:
+    """Transaction user of a CANCEL: only the INVITE's own final response counts (9.1)."""
+
+    def answered(self, response: Response) -> list[Effect]:
+        """See machine.Owner."""
+        return []
+
+    def failed(self, failure: Failure) -> list[Effect]:
+        """See machine.Owner."""
+        return []
+
+

@@ -1,0 +1,271 @@
+"""The UAS core: RFC 3261 section 8.2, in its order, for every request that begins a transaction.
+
+Lives here: which of our rooms serves a request, and the refusals that need none of them. Never here: the rooms.
+"""
+
+from dataclasses import dataclass
+
+from offhook.sip.core import Core
+from offhook.sip.dialog import contact_uri
+from offhook.sip.effects import Deliver, FindRegistration, Note, Send, SipEffect
+from offhook.sip.envelope import DialogKey, Envelope
+from offhook.sip.errors import PeerError
+from offhook.sip.events import RequestReceived
+from offhook.sip.fields import parse_via, split_list
+from offhook.sip.flow import Flow, Transport
+from offhook.sip.incoming_invite import IncomingInvite
+from offhook.sip.invite_usage import InviteUsage
+from offhook.sip.location import Account
+from offhook.sip.message import Headers, Request
+from offhook.sip.proof import Doorkeeper
+from offhook.sip.registrar import Registrar, option_tags
+from offhook.sip.stamp import stamped
+from offhook.sip.transaction.key import AnyServerKey, merge_key, server_key
+from offhook.sip.transaction.machine import Effect
+
+KNOWN = frozenset(
+    "INVITE ACK CANCEL BYE REGISTER OPTIONS PRACK SUBSCRIBE NOTIFY PUBLISH INFO REFER MESSAGE UPDATE".split()
+)
+"""Methods with an RFC: one we do not serve is 405, any other 501 (RFC 3261 section 21.4.6)."""
+
+ONLY_IN_DIALOG = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"})
+
+SCHEMES = frozenset({"sip", "sips", "tel"})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class InDialog:
+    """Token of a look-up: a request inside a dialog that came by a flow we do not know, with credentials (AUTH-13)."""
+
+    key: AnyServerKey
+    request: Request
+    envelope: Envelope
+    flow: Flow
+    dialog: DialogKey
+
+
+class ServerCore:
+    """Owned by the endpoint."""
+
+    def __init__(self, core: Core, doorkeeper: Doorkeeper, registrar: Registrar) -> None:
+        self._core = core
+        self._doorkeeper = doorkeeper
+        self._registrar = registrar
+
+    def receive(
+        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
+    ) -> list[Effect]:
+        """A request that matches no transaction."""
+        if request.method == "ACK":
+            return self.acknowledge(request, fields)
+        request = stamped(request, fields, flow)
+        if request.method == "CANCEL":
+            return self._cancel(key, request, fields, flow)
+        if self._core.table.full(flow):
+            seconds = str(round(self._core.ids.uniform(5, 15)))
+            return self._stateless(request, flow, 503, ("Retry-After", seconds))
+        if request.method == "REGISTER" and not self._refusal(request):
+            turned_away = self._registrar.turn_away(request, flow, now)
+            if turned_away is not None:
+                return turned_away
+            self._open(key, request, fields, flow)
+            return self._registrar.receive(key, request, fields, flow, now)
+        if fields.to_tag:
+            return self._in_dialog(key, request, fields, flow, now)
+        return self._initial(key, request, fields, flow, now)
+
+    def acknowledge(self, request: Request, fields: Envelope) -> list[Effect]:
+        """ACK to a 2xx: found by its dialog, whatever its branch and flow; one for nothing is dropped (CALL-10)."""
+        usage = self._core.dialogs.get(fields.dialog)
+        return [] if usage is None else usage.ack(request, fields)
+
+    def refuse_malformed(self, error: PeerError, flow: Flow) -> list[SipEffect]:
+        """A stateless answer that names the fault, if the message is a request that tells where answers go."""
+        request = error.partial
+        if request is None or request.method == "ACK":
+            return []
+        values = split_list(request.headers.get("Via") or "")
+        try:
+            parse_via(values[0] if values else "")
+        except PeerError:
+            return []
+        fields = Headers([self._core.warning(error.slug, str(error))])
+        return [Send(flow.id, self._core.response(request, error.status, fields))]
+
+    # CANCEL
+
+    def _cancel(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow) -> list[Effect]:
+        invite = server_key(request, fields, "INVITE")
+        server = self._core.table.server(invite)
+        user = getattr(server, "user", None)
+        self._open(key, request, fields, flow)
+        if server is None or user is None:
+            # 9.2: nothing to cancel.
+            return self._core.answer(key, 481)
+        answer = self._core.answer(key, 200, to_tag=user.tag())
+        return [*answer, *user.cancelled(invite, request.headers.get("Reason"))]
+
+    # in a dialog
+
+    def _in_dialog(
+        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
+    ) -> list[Effect]:
+        usage = self._core.dialogs.get(fields.dialog)
+        opened = self._open(key, request, fields, flow, usage)
+        if usage is None:
+            # 12.2.2: also for a request that we would not serve anyway.
+            return [*opened, *self._core.answer(key, 481)]
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return [*opened, *self._core.answer(key, refusal[0], refusal[1])]
+        if usage.flow.id == flow.id:
+            return [*opened, *self._served(usage, key, request, fields)]
+        return [*opened, *self._from_elsewhere(usage, key, request, fields, flow, now)]
+
+    def _from_elsewhere(
+        self, usage: InviteUsage, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
+    ) -> list[Effect]:
+        """AUTH-13: another flow has to be trusted as the same endpoint, or the request must prove that it is."""
+        trusted = self._doorkeeper.trusted(flow, now)
+        if trusted is not None and trusted == usage.peer:
+            usage.move(flow)
+            return self._served(usage, key, request, fields)
+        username = self._doorkeeper.username(request)
+        if username is None:
+            return self._core.answer(key, 407, self._doorkeeper.challenge(request, flow, now))
+        token = InDialog(key, request, fields, flow, fields.dialog)
+        return [FindRegistration(token, username, f"sip:{username}@{self._core.config.domain}")]
+
+    def proven(self, token: InDialog, account: Account | None, now: float) -> list[Effect]:
+        """The account for an in-dialog request from elsewhere has come."""
+        usage = self._core.dialogs.get(token.dialog)
+        challenge = self._doorkeeper.prove(token.request, account, token.flow, now)
+        if challenge is not None:
+            return self._core.answer(token.key, 407, challenge)
+        if usage is None:
+            return self._core.answer(token.key, 481)
+        if account is None or account.username != usage.peer:
+            return self._core.answer(token.key, 403)
+        usage.move(token.flow)
+        return self._served(usage, token.key, token.request, token.envelope)
+
+    def _served(self, usage: InviteUsage, key: AnyServerKey, request: Request, fields: Envelope) -> list[Effect]:
+        if request.method == "OPTIONS":
+            return self._options(key)
+        return usage.receive(key, request, fields)
+
+    # outside a dialog
+
+    def _initial(
+        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
+    ) -> list[Effect]:
+        if self._core.table.is_merged(merge_key(fields)):
+            # 8.2.2.2: the same request came by two ways; the first is being served.
+            return self._refuse(key, request, fields, flow, 482)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return self._refuse(key, request, fields, flow, refusal[0], *refusal[1])
+        if request.method in ONLY_IN_DIALOG:
+            return self._refuse(key, request, fields, flow, 481)
+        if request.method == "INVITE":
+            return self._invite(key, request, fields, flow, now)
+        if request.method != "OPTIONS":
+            opened = self._open(key, request, fields, flow)
+            return [*opened, Deliver(RequestReceived(key, request, flow))]
+        if not self._core.config.is_ours(request.uri) and self._known(flow, now) is None:
+            if flow.transport is Transport.UDP:
+                # CALL-24: a scanner learns nothing, and a forged source address gets no traffic.
+                return [Note("unknown-domain", {"host": request.uri.host, "flow": flow.id})]
+            warning = self._core.warning("unknown-domain", f"{request.uri.host} is not served here")
+            return self._refuse(key, request, fields, flow, 404, warning)
+        return [*self._open(key, request, fields, flow), *self._options(key)]
+
+    def _invite(
+        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
+    ) -> list[Effect]:
+        if (request.headers.get("Max-Forwards") or "").strip() == "0":
+            # CALL-17: a call through us is a hop.
+            return self._refuse(key, request, fields, flow, 483)
+        refusal = self._unreadable(request)
+        if refusal is not None:
+            return self._refuse(key, request, fields, flow, *refusal)
+        peer = self._doorkeeper.username(request) or self._known(flow, now)
+        usage = IncomingInvite(self._core, key, request, fields, flow, peer)
+        return [*self._open(key, request, fields, flow, usage), *usage.start()]
+
+    def _options(self, key: AnyServerKey) -> list[Effect]:
+        """11.2: what we can do."""
+        fields = [*self._core.abilities(), ("Accept", ", ".join(self._core.config.accept))]
+        return self._core.answer(key, 200, Headers(fields))
+
+    def _known(self, flow: Flow, now: float) -> str | None:
+        return self._doorkeeper.trusted(flow, now) or self._registrar.peer(flow.id)
+
+    # inspection
+
+    def _refusal(self, request: Request) -> tuple[int, Headers] | None:
+        """8.2.1, 8.2.2: method, scheme, required options. None when all are served."""
+        if request.uri.scheme not in SCHEMES:
+            return 416, Headers()
+        if request.method not in self._core.config.allow:
+            status = 405 if request.method in KNOWN else 501
+            return status, Headers([("Allow", ", ".join(self._core.config.allow))])
+        if request.method == "REGISTER":
+            # REG-2 has the registrar's own list.
+            return None
+        unknown = [tag for tag in option_tags(request.headers, "Require") if tag not in self._core.config.supported]
+        return (420, Headers([("Unsupported", ", ".join(unknown))])) if unknown else None
+
+    def _unreadable(self, request: Request) -> tuple[int, tuple[str, str]] | None:
+        """8.2.3 and 20.1: a body we cannot read, or an answer the peer could not."""
+        config, headers = self._core.config, request.headers
+        accept = ("Accept", ", ".join(config.accept))
+        if request.body and _media_type(headers.get("Content-Type") or "") not in config.accept:
+            return 415, accept
+        encoding = (headers.get("Content-Encoding") or "identity").strip().lower()
+        if request.body and encoding != "identity":
+            return 415, ("Accept-Encoding", "identity")
+        wanted = [_media_type(part) for line in headers.all("Accept") for part in line.split(",")]
+        if wanted and not any(_accepts(pattern, config.accept) for pattern in wanted):
+            return 406, accept
+        if request.headers.get("Contact") is not None and contact_uri(request) is None:
+            return 400, self._core.warning("bad-contact", "the Contact cannot be read")
+        return None
+
+    # small
+
+    def _open(
+        self,
+        key: AnyServerKey,
+        request: Request,
+        fields: Envelope,
+        flow: Flow,
+        usage: InviteUsage | None = None,
+    ) -> list[Effect]:
+        return self._core.table.open_server(key, request, flow, merge_key(fields), usage)
+
+    def _refuse(
+        self,
+        key: AnyServerKey,
+        request: Request,
+        fields: Envelope,
+        flow: Flow,
+        status: int,
+        *extra: tuple[str, str],
+    ) -> list[Effect]:
+        return [*self._open(key, request, fields, flow), *self._core.answer(key, status, Headers(extra))]
+
+    def _stateless(self, request: Request, flow: Flow, status: int, *extra: tuple[str, str]) -> list[Effect]:
+        return [Send(flow.id, self._core.response(request, status, Headers(extra)))]
+
+
+def _media_type(value: str) -> str:
+    return value.partition(";")[0].strip().lower()
+
+
+def _accepts(pattern: str, types: tuple[str, ...]) -> bool:
+    if pattern in ("*/*", ""):
+        return True
+    if pattern.endswith("/*"):
+        return any(known.startswith(pattern[:-1]) for known in types)
+    return pattern in types
