@@ -207,7 +207,11 @@ pub struct LegRemote {
 impl std::fmt::Debug for LegRemote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.audio.iter().map(|c| c.name.as_str()).collect();
-        write!(f, "<remote {names:?} {}:{} {:?}>", self.address, self.port, self.direction)
+        write!(
+            f,
+            "<remote {names:?} {}:{} {:?}>",
+            self.address, self.port, self.direction
+        )
     }
 }
 

@@ -1,52 +1,315 @@
-//! The engine of one shard: inputs in, outputs out.
+//! The engine of one shard: inputs in, outputs out, panics contained.
 
-use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::event::Reply;
-use crate::io::{Input, Now, Output, Packet, Random, ShardConfig};
+use dimpl::Config;
+use hashbrown::HashMap;
+
+use crate::demux::{Demux, Owner};
+use crate::event::{Event, Reply};
+use crate::ids::{Arena, LegId};
+use crate::io::{
+    Input, Now, Output, Packet, PortPair, Random, ReplyToken, Settings, ShardConfig, SocketId,
+    WebRtcSocket,
+};
+use crate::leg::{Leg, Path};
+use crate::outbox::Outbox;
+use crate::timers::Timers;
+use crate::{Identity, dtls};
+
+/// Load of a leg that passes packets on, and of one that transcodes: encoding costs about twelve forwards.
+const FORWARD_LOAD: u32 = 1;
+const TRANSCODE_LOAD: u32 = 12;
 
 /// One shard: all legs and calls on it.
+///
+/// `handle` one input, then `poll_output` until it returns `Output::Timeout`.
 pub struct Engine {
-    #[allow(dead_code)]
-    config: ShardConfig,
-    #[allow(dead_code)]
-    random: Box<dyn Random + Send>,
-    outputs: VecDeque<Output>,
-    free: Vec<Packet>,
+    pub(crate) shard: u8,
+    pub(crate) webrtc: Vec<WebRtcSocket>,
+    pub(crate) identity: Identity,
+    pub(crate) settings: Settings,
+    pub(crate) dtls: Option<Arc<Config>>,
+    pub(crate) random: Box<dyn Random + Send>,
+    pub(crate) out: Outbox,
+    pub(crate) legs: Arena<Leg>,
+    /// Legs of each call, in the order they were opened.
+    pub(crate) calls: HashMap<u64, Vec<LegId>, foldhash::fast::RandomState>,
+    pub(crate) next_call: u64,
+    pub(crate) demux: Demux,
+    pub(crate) timers: Timers,
+    /// Where the 20 slots of 1 ms begin.
+    pub(crate) epoch: Option<Instant>,
+    pub(crate) handshakes: usize,
+    /// The leg whose packet, command or timer is being handled: what a panic takes down.
+    pub(crate) in_hand: Option<LegId>,
+    /// Sockets of a command that no leg owns yet: given back if the command fails.
+    pub(crate) unclaimed: Vec<PortPair>,
+    panics: u64,
 }
 
 impl Engine {
     /// An engine without legs.
     pub fn new(config: ShardConfig, random: Box<dyn Random + Send>) -> Self {
-        Self { config, random, outputs: VecDeque::new(), free: Vec::new() }
-    }
-
-    /// Takes one input. Then `poll_output` until it returns `Output::Timeout`.
-    pub fn handle(&mut self, input: Input<'_>, now: Now) {
-        let _ = now;
-        if let Input::Command { command, reply, .. } = input {
-            let refused = Reply::Refused { n: command.number(), code: "engine_busy".into(), text: String::new() };
-            self.outputs.push_back(Output::Reply { token: reply, reply: refused });
+        let mut demux = Demux::new();
+        for (index, socket) in config.webrtc.iter().enumerate() {
+            demux.own(socket.id, Owner::WebRtc(index));
+        }
+        Self {
+            shard: config.shard,
+            webrtc: config.webrtc,
+            identity: config.identity,
+            settings: config.settings,
+            dtls: dtls::config(),
+            random,
+            out: Outbox::default(),
+            legs: Arena::new(config.shard),
+            calls: HashMap::default(),
+            next_call: 1,
+            demux,
+            timers: Timers::default(),
+            epoch: None,
+            handshakes: 0,
+            in_hand: None,
+            unclaimed: Vec::new(),
+            panics: 0,
         }
     }
 
-    /// The next thing to do.
+    /// Takes one input. A panic inside it ends the call in hand and nothing else.
+    pub fn handle(&mut self, input: Input<'_>, now: Now) {
+        self.epoch.get_or_insert(now.instant);
+        match input {
+            Input::Datagram {
+                socket,
+                source,
+                buffer,
+                len,
+            } => {
+                self.guarded(|engine| engine.datagram(socket, source, buffer, len, now));
+            }
+            Input::Command {
+                command,
+                ports,
+                reply,
+            } => {
+                let number = command.number();
+                self.unclaimed = ports;
+                if !self.guarded(|engine| engine.command(command, reply, now)) {
+                    self.refuse(
+                        reply,
+                        number,
+                        "engine_busy",
+                        "the command failed inside the engine",
+                    );
+                }
+                self.release_unclaimed();
+            }
+            Input::SendFailed {
+                socket,
+                destination,
+                errno,
+            } => {
+                self.guarded(|engine| engine.send_failed(socket, destination, errno, now));
+            }
+            Input::Unreachable {
+                socket,
+                destination,
+                origin,
+            } => {
+                self.guarded(|engine| engine.unreachable(socket, destination, origin, now));
+            }
+            Input::Timeout => self.timeouts(now),
+        }
+    }
+
+    /// The next thing to do; `Output::Timeout` when there is nothing more.
     pub fn poll_output(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or(Output::Timeout(None))
+        self.out
+            .pop()
+            .unwrap_or_else(|| Output::Timeout(self.timers.next()))
     }
 
     /// Takes a sent packet's buffer back.
     pub fn recycle(&mut self, packet: Packet) {
-        self.free.push(packet);
+        self.out.recycle(packet);
     }
 
     /// Weight of what runs here: forwarding leg 1, transcoding leg 12. For placement.
     pub fn load(&self) -> u32 {
-        0
+        let weight = |leg: &Leg| {
+            if leg.tx.ticks() {
+                TRANSCODE_LOAD
+            } else {
+                FORWARD_LOAD
+            }
+        };
+        self.legs.iter().map(weight).sum()
     }
 
     /// Live legs.
     pub fn legs(&self) -> usize {
-        0
+        self.legs.len()
+    }
+
+    /// Panics contained so far; the shell stops giving calls to a shard that collects them.
+    pub fn panics(&self) -> u64 {
+        self.panics
+    }
+
+    /// Datagrams that belonged to no leg, and addresses of legs in the demultiplexer.
+    pub fn strays(&self) -> (u64, usize) {
+        (self.demux.dropped(), self.demux.entries())
+    }
+
+    fn timeouts(&mut self, now: Now) {
+        while let Some((at, leg, kind)) = self.timers.pop(now.instant) {
+            self.guarded(|engine| engine.timer(leg, kind, at, now));
+        }
+    }
+
+    /// Runs `work`; `false` when it panicked, and then the call in hand is gone.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) -> bool {
+        self.in_hand = None;
+        // State of other calls is untouched by what one leg's code did halfway; the leg itself is removed.
+        let done = catch_unwind(AssertUnwindSafe(|| work(self))).is_ok();
+        if !done {
+            self.contain();
+        }
+        done
+    }
+
+    fn contain(&mut self) {
+        self.panics += 1;
+        self.log("error", "a panic was contained".to_owned());
+        let call = self
+            .in_hand
+            .and_then(|leg| self.legs.get(leg))
+            .map(|leg| leg.call);
+        let legs = call
+            .and_then(|call| self.calls.remove(&call))
+            .unwrap_or_default();
+        for leg in legs {
+            self.remove(leg);
+            self.out.event(Event::LegFailed {
+                leg: leg.0,
+                cause: "panic".to_owned(),
+            });
+        }
+    }
+
+    /// Takes a leg out of all tables and gives its sockets back; says nothing to the peer.
+    pub(crate) fn remove(&mut self, id: LegId) {
+        let Some(leg) = self.legs.remove(id) else {
+            return;
+        };
+        if leg
+            .keys
+            .handshake
+            .as_ref()
+            .is_some_and(|handshake| handshake.in_flight())
+        {
+            self.handshakes = self.handshakes.saturating_sub(1);
+        }
+        match &leg.path {
+            Path::Port(port) => {
+                self.demux.disown(port.pair.rtp);
+                port.pair
+                    .rtcp
+                    .into_iter()
+                    .for_each(|rtcp| self.demux.disown(rtcp));
+                self.out.push(Output::Release(port.pair));
+            }
+            Path::WebRtc(path) => {
+                path.ice
+                    .sources()
+                    .iter()
+                    .for_each(|(socket, source)| self.demux.leave(*socket, *source, id));
+            }
+        }
+        if self.legs.len() == 0 {
+            self.timers.clear();
+        }
+        self.unlink_removed(id, &leg);
+    }
+
+    pub(crate) fn release_unclaimed(&mut self) {
+        for pair in std::mem::take(&mut self.unclaimed) {
+            self.out.push(Output::Release(pair));
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, token: ReplyToken, n: u64, code: &str, text: &str) {
+        let reply = Reply::Refused {
+            n,
+            code: code.to_owned(),
+            text: text.to_owned(),
+        };
+        self.out.push(Output::Reply { token, reply });
+    }
+
+    pub(crate) fn log(&mut self, level: &str, text: String) {
+        self.out.event(Event::LogLine {
+            level: level.to_owned(),
+            text,
+        });
+    }
+
+    pub(crate) fn random_byte(&mut self) -> u8 {
+        let mut byte = [0];
+        self.random.fill(&mut byte);
+        let [byte] = byte;
+        byte
+    }
+
+    fn send_failed(
+        &mut self,
+        socket: SocketId,
+        destination: std::net::SocketAddr,
+        errno: i32,
+        now: Now,
+    ) {
+        if let Some(leg) = self
+            .leg_at(socket, destination)
+            .and_then(|id| self.legs.get_mut(id))
+        {
+            leg.tx.send_error = Some((errno, now.instant));
+            leg.tx.send_errors += 1;
+        }
+    }
+
+    fn unreachable(
+        &mut self,
+        socket: SocketId,
+        destination: std::net::SocketAddr,
+        origin: Option<std::net::IpAddr>,
+        now: Now,
+    ) {
+        if let Some(leg) = self
+            .leg_at(socket, destination)
+            .and_then(|id| self.legs.get_mut(id))
+        {
+            // An old datagram's answer says nothing of the present address.
+            if leg
+                .destination(now.instant)
+                .is_some_and(|(_, current)| current == destination)
+            {
+                let origin =
+                    origin.map_or_else(|| "this host".to_owned(), |origin| origin.to_string());
+                leg.tx.unreachable = Some((origin, now.instant));
+            }
+        }
+    }
+
+    /// The leg that sends from this socket to this address.
+    fn leg_at(&self, socket: SocketId, destination: std::net::SocketAddr) -> Option<LegId> {
+        match self.demux.owner(socket)? {
+            Owner::Rtp(leg) => Some(leg),
+            // RTCP alone unreachable is common and no silence.
+            Owner::Rtcp(_) => None,
+            Owner::WebRtc(_) => self.demux.leg_of(socket, destination),
+        }
     }
 }

@@ -63,7 +63,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { stopped_after: Duration::from_secs(5), opus_complexity: 5 }
+        Self {
+            stopped_after: Duration::from_secs(5),
+            opus_complexity: 5,
+        }
     }
 }
 
@@ -138,7 +141,10 @@ pub struct Packet {
 
 impl Packet {
     pub(crate) fn empty() -> Self {
-        Self { bytes: Box::new([0; PACKET_SIZE]), len: 0 }
+        Self {
+            bytes: Box::new([0; PACKET_SIZE]),
+            len: 0,
+        }
     }
 }
 

@@ -5,16 +5,37 @@
 //! here: legs and all that happens to their packets. What never does: SIP and SDP text, and who talks to whom.
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod command;
+mod commands;
+mod datagram;
+mod demux;
 pub mod description;
+mod digits;
 mod dtls;
 mod engine;
 pub mod event;
+mod facts;
+mod ice;
+mod ids;
 mod io;
+mod latch;
+mod leg;
+mod outbox;
+mod player;
+mod quality;
+mod receive;
+mod reports;
+mod route;
+mod send;
+mod tick;
+mod timers;
+mod transcode;
+mod verdict;
 
 pub use dtls::Identity;
 pub use engine::Engine;
 pub use io::{
-    Input, Now, Output, PACKET_SIZE, Packet, PortPair, Random, ReplyToken, Settings, ShardConfig, SocketId, Transmit,
-    WebRtcSocket,
+    Input, Now, Output, PACKET_SIZE, Packet, PortPair, Random, ReplyToken, Settings, ShardConfig,
+    SocketId, Transmit, WebRtcSocket,
 };

@@ -1,0 +1,362 @@
+//! The way of a datagram: classify, find its leg, authenticate, open, count, route.
+//!
+//! Nothing of a leg but counters changes before the packet is authenticated (plain RTP: before the latch believes it).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use is::stun::StunMessage;
+use offhook_rtp::header::Header;
+
+use crate::demux::{Class, Owner, classify};
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::ice::{self, Check, Pair};
+use crate::ids::LegId;
+use crate::io::{Now, SocketId};
+use crate::latch::{Claim, Judgement};
+use crate::leg::{Leg, Path};
+use crate::receive::{Dropped, Meaning};
+use crate::reports;
+use crate::timers::Kind;
+
+/// Handshakes at work in one shard: each costs up to 60 KB, and this is 30 s of a shard's CPU at most.
+const MAX_HANDSHAKES: usize = 512;
+
+impl Engine {
+    pub(crate) fn datagram(
+        &mut self,
+        socket: SocketId,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+        now: Now,
+    ) {
+        let Some(bytes) = buffer.get_mut(..len) else {
+            return;
+        };
+        let class = classify(bytes);
+        let owner = self.demux.owner(socket);
+        let leg = match owner {
+            Some(Owner::Rtp(leg) | Owner::Rtcp(leg)) => Some(leg),
+            Some(Owner::WebRtc(index)) if class == Class::Stun => {
+                return self.stun(index, source, bytes, now);
+            }
+            Some(Owner::WebRtc(_)) => self.demux.leg_of(socket, source),
+            None => None,
+        };
+        let Some(id) = leg else {
+            return self.demux.count_dropped();
+        };
+        self.in_hand = Some(id);
+        let on_rtcp_port = matches!(owner, Some(Owner::Rtcp(_)));
+        match class {
+            Class::Rtp if !on_rtcp_port => self.rtp(id, source, bytes, now),
+            Class::Rtcp => self.rtcp(id, source, on_rtcp_port, bytes, now),
+            Class::Dtls => self.dtls_datagram(id, (socket, source), bytes, now),
+            _ => self.demux.count_dropped(),
+        }
+    }
+
+    fn stun(&mut self, index: usize, source: SocketAddr, bytes: &[u8], now: Now) {
+        if !self.demux.admits_stranger(now.instant) {
+            return self.demux.count_dropped();
+        }
+        let Ok(message) = StunMessage::parse(bytes) else {
+            return self.demux.count_stranger();
+        };
+        if !message.is_binding_request() {
+            // A lite agent sends no requests, so nothing is an answer.
+            return self.demux.count_dropped();
+        }
+        let slot = message
+            .split_username()
+            .and_then(|(ours, _)| ice::slot_of(ours));
+        let Some(id) = slot
+            .and_then(|slot| self.legs.at_slot(slot))
+            .map(|leg| leg.id)
+        else {
+            return self.demux.count_stranger();
+        };
+        self.in_hand = Some(id);
+        let (Some(leg), Some(socket)) = (self.legs.get_mut(id), self.webrtc.get(index)) else {
+            return;
+        };
+        let Path::WebRtc(path) = &mut leg.path else {
+            return self.demux.count_stranger();
+        };
+        let (check, selected) = path
+            .ice
+            .check(socket, &self.webrtc, source, message, now.instant);
+        if check != Check::Valid {
+            return self.demux.count_stranger();
+        }
+        leg.rx.last_datagram = Some(now.instant);
+        let entered = path.ice.enter((socket.id, source));
+        entered
+            .leave
+            .into_iter()
+            .for_each(|(socket, source)| self.demux.leave(socket, source, id));
+        entered
+            .enter
+            .into_iter()
+            .for_each(|(socket, source)| self.demux.enter(socket, source, id));
+        self.flush_ice(id, now);
+        if let Some(pair) = selected {
+            self.path_selected(id, pair, now);
+        }
+    }
+
+    /// Sends what the agents have to say.
+    pub(crate) fn flush_ice(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let Path::WebRtc(path) = &mut leg.path else {
+            return;
+        };
+        while let Some((local, destination, bytes)) = path.ice.poll_transmit(now.instant) {
+            if let Some(socket) = self.webrtc.iter().find(|socket| socket.local == local) {
+                self.out.transmit_bytes(socket.id, destination, &bytes);
+            }
+        }
+    }
+
+    /// A pair was nominated: media goes there from now on, and a handshake of ours may begin.
+    pub(crate) fn path_selected(&mut self, id: LegId, pair: Pair, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        if let Path::WebRtc(path) = &mut leg.path {
+            path.dtls_pair = Some(pair);
+            if let Some(socket) = self.webrtc.iter().find(|socket| socket.id == pair.0) {
+                path.local = socket.local;
+            }
+        }
+        let (local, remote) = (leg.local_text(), pair.1.to_string());
+        self.out.event(Event::PathChanged {
+            leg: id.0,
+            local,
+            remote,
+            reason: "ice".to_owned(),
+        });
+        self.start_handshake(id, now);
+    }
+
+    /// Begins the handshake if it is ours to begin and the path is up.
+    pub(crate) fn start_handshake(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let has_path = leg.destination(now.instant).is_some();
+        let before = in_flight(leg);
+        if let Some(handshake) = leg.keys.handshake.as_mut().filter(|_| has_path) {
+            handshake.start(now.instant);
+        }
+        self.pump_dtls(id, before, now);
+    }
+
+    fn dtls_datagram(&mut self, id: LegId, pair: Pair, bytes: &[u8], now: Now) {
+        let full = self.handshakes >= MAX_HANDSHAKES;
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        leg.rx.datagrams += 1;
+        leg.rx.last_datagram = Some(now.instant);
+        let signalled = leg.destination(now.instant).map(|(_, address)| address);
+        let before = in_flight(leg);
+        match &mut leg.path {
+            Path::WebRtc(path) => path.dtls_pair = Some(pair),
+            // Without ICE only the signalled address may shake hands.
+            Path::Port(_) if signalled == Some(pair.1) => {}
+            Path::Port(_) => return,
+        }
+        let Some(handshake) = leg.keys.handshake.as_mut() else {
+            return;
+        };
+        if full && handshake.would_associate() {
+            return;
+        }
+        handshake.datagram(bytes, now.instant);
+        self.pump_dtls(id, before, now);
+    }
+
+    /// Sends flights, takes keys, arms the retransmission timer.
+    pub(crate) fn pump_dtls(&mut self, id: LegId, before: bool, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let outlet = leg.handshake_outlet(now.instant);
+        let out = &mut self.out;
+        let Some(handshake) = leg.keys.handshake.as_mut() else {
+            return;
+        };
+        let keys = handshake.poll(now.instant, |record| {
+            if let Some((socket, destination)) = outlet {
+                out.transmit_bytes(socket, destination, record);
+            }
+        });
+        if let Some(deadline) = handshake.deadline() {
+            self.timers
+                .arm(&mut leg.deadlines, id, Kind::Dtls, deadline);
+        }
+        match (before, handshake.in_flight()) {
+            (false, true) => self.handshakes += 1,
+            (true, false) => self.handshakes = self.handshakes.saturating_sub(1),
+            _ => {}
+        }
+        if let Some(keys) = keys {
+            leg.keys.suite = keys.suite.name();
+            leg.keys.inbound = Some(Box::new(keys.inbound));
+            leg.keys.outbound = Some(Box::new(keys.outbound));
+            self.out.event(Event::KeysReady {
+                leg: id.0,
+                suite: keys.suite.name().to_owned(),
+            });
+        }
+    }
+
+    fn rtp(&mut self, id: LegId, source: SocketAddr, bytes: &mut [u8], now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        leg.rx.datagrams += 1;
+        leg.rx.last_datagram = Some(now.instant);
+        let Ok(header) = Header::parse_sealed(bytes) else {
+            leg.rx.bad_headers += 1;
+            return;
+        };
+        if header.ssrc == leg.tx.ssrc || is_own_address(leg, source) {
+            leg.rx.loops += 1;
+            return;
+        }
+        let Some(latched) = admit(leg, source, &header, now) else {
+            return;
+        };
+        let Some(len) = open(leg, bytes, now) else {
+            return;
+        };
+        let Some(opened) = bytes.get(..len) else {
+            return;
+        };
+        let Ok(header) = Header::parse(opened) else {
+            leg.rx.bad_headers += 1;
+            return;
+        };
+        if latched {
+            let (local, remote) = (leg.local_text(), source.to_string());
+            self.out.event(Event::PathChanged {
+                leg: id.0,
+                local,
+                remote,
+                reason: "latch".to_owned(),
+            });
+        }
+        let heard_before = leg.rx.first.is_some();
+        let incoming = match leg.rx.accept(&header, opened, now.instant) {
+            Ok(incoming) => incoming,
+            Err(Dropped::UnknownPayloadType | Dropped::Duplicate | Dropped::Stray) => return,
+        };
+        if !heard_before {
+            let since = leg.completed.map_or(Duration::ZERO, |at| {
+                now.instant.saturating_duration_since(at)
+            });
+            let after_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+            self.out.event(Event::FirstMedia {
+                leg: id.0,
+                after_ms,
+            });
+        }
+        if std::mem::take(&mut leg.supervision.stopped) {
+            self.out.event(Event::MediaResumed { leg: id.0 });
+        }
+        if leg.supervision.inward.current.is_some() {
+            self.timers
+                .arm(&mut leg.deadlines, id, Kind::Supervise, now.instant);
+        }
+        if leg.may_receive() {
+            self.route(id, &incoming, header.payload(opened), now);
+        }
+    }
+
+    fn rtcp(&mut self, id: LegId, source: SocketAddr, own_port: bool, bytes: &mut [u8], now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let believed = leg
+            .destination(now.instant)
+            .map(|(_, address)| address.ip());
+        if let Path::Port(port) = &mut leg.path {
+            // RTCP never latches RTP; its own address follows the host RTP is believed from.
+            if believed != Some(source.ip())
+                || (!own_port && port.latch.destination() != Some(source))
+            {
+                return;
+            }
+        }
+        let len = match (&mut leg.keys.inbound, leg.offer.keys) {
+            (Some(inbound), _) => match inbound.open_rtcp(bytes) {
+                Ok(len) => len,
+                Err(_) => return,
+            },
+            (None, crate::description::KeyKind::Plain) => bytes.len(),
+            (None, _) => return,
+        };
+        if let (Path::Port(port), true) = (&mut leg.path, own_port) {
+            port.rtcp = Some(source);
+        }
+        if let Some(opened) = bytes.get(..len) {
+            reports::receive(leg, opened, now);
+        }
+    }
+}
+
+fn in_flight(leg: &Leg) -> bool {
+    leg.keys
+        .handshake
+        .as_ref()
+        .is_some_and(|handshake| handshake.in_flight())
+}
+
+/// A leg that hears its own socket is a loop.
+fn is_own_address(leg: &Leg, source: SocketAddr) -> bool {
+    match &leg.path {
+        Path::Port(port) => port.pair.address == source,
+        Path::WebRtc(path) => path.local == source,
+    }
+}
+
+/// Whether the source may be heard; `Some(true)`: it is believed from this packet on.
+fn admit(leg: &mut Leg, source: SocketAddr, header: &Header, now: Now) -> Option<bool> {
+    let known = leg.rx.meaning(header.payload_type) != Meaning::Unknown;
+    let secured = leg.secured();
+    // Authenticated STUN entered the address; there is nothing to latch.
+    let Path::Port(port) = &mut leg.path else {
+        return Some(false);
+    };
+    if secured {
+        return (port.latch.destination() == Some(source)).then_some(false);
+    }
+    let claim = Claim {
+        ssrc: header.ssrc,
+        sequence: header.sequence,
+        known,
+    };
+    match port.latch.judge(source, claim, now.instant) {
+        Judgement::Accept => Some(false),
+        Judgement::Latched => Some(true),
+        Judgement::Refuse => None,
+    }
+}
+
+/// Opens the packet if the leg is secured; its length then.
+fn open(leg: &mut Leg, bytes: &mut [u8], now: Now) -> Option<usize> {
+    if !leg.secured() {
+        return Some(bytes.len());
+    }
+    let Some(inbound) = &mut leg.keys.inbound else {
+        leg.rx.without_keys += 1;
+        return None;
+    };
+    inbound.open(bytes, now.instant).ok()
+}

@@ -1,0 +1,501 @@
+//! ICE-lite of one leg (RFC 8445 section 2.5): agents of `is` answer the checks, the choice of the pair is ours.
+//!
+//! We send to the pair that last carried an authenticated USE-CANDIDATE. An agent that replaces another (restart) stands
+//! beside it until a pair of the new one is nominated.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use aws_lc_rs::hmac;
+use is::stun::{StunMessage, StunPacket};
+use is::{Candidate, IceAgent, IceCreds, Protocol, Sha1HmacProvider};
+
+use crate::io::{SocketId, WebRtcSocket};
+
+/// Remote addresses an agent may learn: browsers have fewer than ten; `is` remembers each for ever.
+const MAX_REMOTES: usize = 16;
+/// Addresses of a leg in the demultiplexer: the pair in use, the one before and a few under test.
+pub(crate) const MAX_SOURCES: usize = 8;
+/// Checks kept until the peer's description says who it is.
+const MAX_EARLY: usize = 16;
+/// A pair of lower priority waits until the current one has had no nomination for so long (aggressive nomination).
+const NOMINATION_REST: Duration = Duration::from_millis(500);
+/// A peer without a request for so long is gone (browsers check every 2.5 s; RFC 7675 asks for 30 s at most).
+pub(crate) const LIVENESS: Duration = Duration::from_secs(15);
+/// Characters of our password: 24 of 64 each, 144 bits (RFC 8445 section 5.3 asks for 128).
+const PASSWORD_BYTES: usize = 24;
+const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+#[derive(Debug)]
+struct AwsHmac;
+
+impl Sha1HmacProvider for AwsHmac {
+    fn sha1_hmac(&self, key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+        let mut context = hmac::Context::with_key(&key);
+        payloads.iter().for_each(|payload| context.update(payload));
+        context.sign().as_ref().try_into().unwrap_or_default()
+    }
+}
+
+fn sha1_hmac(key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
+    AwsHmac.sha1_hmac(key, payloads)
+}
+
+/// A pair of ours: the socket and the peer's address.
+pub(crate) type Pair = (SocketId, SocketAddr);
+
+/// User name fragment and password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) ufrag: String,
+    pub(crate) password: String,
+}
+
+impl Credentials {
+    /// Draws credentials; the ufrag spells the slot, so that a check finds its leg without a search.
+    pub(crate) fn draw(slot: u32, fill: &mut dyn FnMut(&mut [u8])) -> Self {
+        let mut random = [0u8; 8 + PASSWORD_BYTES];
+        fill(&mut random);
+        let text: String = random.iter().map(|byte| ice_char(*byte)).collect();
+        let (tail, password) = text.split_at(8);
+        Self {
+            ufrag: format!("{slot:06x}{tail}"),
+            password: password.to_owned(),
+        }
+    }
+
+    fn creds(&self) -> IceCreds {
+        IceCreds {
+            ufrag: self.ufrag.clone(),
+            pass: self.password.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<credentials {}, redacted>", self.ufrag)
+    }
+}
+
+fn ice_char(byte: u8) -> char {
+    ICE_CHARS
+        .get(usize::from(byte & 63))
+        .map_or('A', |byte| char::from(*byte))
+}
+
+/// The slot a ufrag of ours spells.
+pub(crate) fn slot_of(ufrag: &str) -> Option<u32> {
+    u32::from_str_radix(ufrag.get(..6)?, 16).ok()
+}
+
+/// What a check brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// The user name is not ours, or the peer's half of it is wrong.
+    Stranger,
+    /// The user name is ours, the password is not.
+    BadIntegrity,
+    /// Authenticated: from now on packets of this source are the leg's.
+    Valid,
+}
+
+struct Agent {
+    credentials: Credentials,
+    remote: Option<Credentials>,
+    inner: IceAgent,
+    remotes: ArrayVec<SocketAddr, MAX_REMOTES>,
+    /// Nominations that came before the peer's description: pair, priority, the peer's ufrag.
+    early: ArrayVec<(Pair, u32, String), MAX_EARLY>,
+}
+
+impl Agent {
+    fn new(credentials: Credentials, sockets: &[WebRtcSocket], now: Instant) -> Self {
+        let inner = Self::build(&credentials, None, sockets, now);
+        Self {
+            credentials,
+            remote: None,
+            inner,
+            remotes: ArrayVec::new(),
+            early: ArrayVec::new(),
+        }
+    }
+
+    fn build(
+        own: &Credentials,
+        remote: Option<&Credentials>,
+        sockets: &[WebRtcSocket],
+        now: Instant,
+    ) -> IceAgent {
+        let mut agent = IceAgent::with_hmac(own.creds(), &AwsHmac);
+        agent.set_ice_lite(true);
+        agent.set_controlling(false);
+        // A lite agent never changes role: with the largest tie-breaker `is` answers 487 instead.
+        agent.set_control_tie_breaker(u64::MAX);
+        for socket in sockets {
+            if let Ok(candidate) = Candidate::host(socket.local, "udp") {
+                agent.add_local_candidate(candidate);
+            }
+        }
+        if let Some(remote) = remote {
+            agent.set_remote_credentials(remote.creds());
+        }
+        agent.handle_timeout(now);
+        agent
+    }
+
+    fn set_remote(&mut self, remote: &Credentials) -> bool {
+        if self.remote.as_ref() == Some(remote) {
+            return false;
+        }
+        self.inner.set_remote_credentials(remote.creds());
+        self.remote = Some(remote.clone());
+        true
+    }
+
+    fn check(&mut self, packet: StunPacket<'_>, sockets: &[WebRtcSocket], now: Instant) -> Check {
+        let expected = self.remote.as_ref().map(|remote| remote.ufrag.as_str());
+        let theirs = packet.message.split_username().map(|(_, theirs)| theirs);
+        if expected.is_some_and(|expected| theirs != Some(expected)) {
+            return Check::Stranger;
+        }
+        let source = packet.source;
+        if !self.remotes.contains(&source) && !self.admit(&packet, sockets, now) {
+            return Check::BadIntegrity;
+        }
+        if self.inner.handle_packet(now, packet) {
+            Check::Valid
+        } else {
+            Check::BadIntegrity
+        }
+    }
+
+    /// Before `is` sees a new source: it remembers sources without limit, so beyond ours the agent starts over.
+    fn admit(&mut self, packet: &StunPacket<'_>, sockets: &[WebRtcSocket], now: Instant) -> bool {
+        if !packet
+            .message
+            .verify(self.credentials.password.as_bytes(), sha1_hmac)
+        {
+            return false;
+        }
+        if self.remotes.is_full() {
+            self.remotes.clear();
+            self.inner = Self::build(&self.credentials, self.remote.as_ref(), sockets, now);
+        }
+        self.remotes.push(packet.source);
+        true
+    }
+}
+
+/// The path of a WebRTC leg.
+pub(crate) struct Ice {
+    agent: Agent,
+    next: Option<Agent>,
+    nominated: Option<Nomination>,
+    waiting: Option<Nomination>,
+    /// Addresses entered in the demultiplexer, the newest last.
+    sources: ArrayVec<Pair, MAX_SOURCES>,
+    last_request: Option<Instant>,
+    pub(crate) requests: u64,
+    pub(crate) bad_integrity: u64,
+    pub(crate) wrong_ufrag: u64,
+    pub(crate) path_changes: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Nomination {
+    pair: Pair,
+    priority: u32,
+    at: Instant,
+}
+
+/// What the demultiplexer has to do after a check.
+#[derive(Debug, Default)]
+pub(crate) struct Entered {
+    pub(crate) enter: Option<Pair>,
+    pub(crate) leave: Option<Pair>,
+}
+
+impl Ice {
+    pub(crate) fn new(credentials: Credentials, sockets: &[WebRtcSocket], now: Instant) -> Self {
+        Self {
+            agent: Agent::new(credentials, sockets, now),
+            next: None,
+            nominated: None,
+            waiting: None,
+            sources: ArrayVec::new(),
+            last_request: None,
+            requests: 0,
+            bad_integrity: 0,
+            wrong_ufrag: 0,
+            path_changes: 0,
+        }
+    }
+
+    /// The credentials to announce: those of the newest agent.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.next.as_ref().unwrap_or(&self.agent).credentials
+    }
+
+    /// Prepares a restart (RFC 8445 section 9); media stays where it is.
+    pub(crate) fn restart(
+        &mut self,
+        credentials: Credentials,
+        sockets: &[WebRtcSocket],
+        now: Instant,
+    ) {
+        self.next = Some(Agent::new(credentials, sockets, now));
+    }
+
+    /// The peer's credentials. Returns the pair that became the selected one, if early checks named it.
+    pub(crate) fn set_remote(&mut self, ufrag: &str, password: &str, now: Instant) -> Option<Pair> {
+        let remote = Credentials {
+            ufrag: ufrag.to_owned(),
+            password: password.to_owned(),
+        };
+        // A repeated description of the path in use is not the answer to a restart.
+        if self.next.is_some() && self.agent.remote.as_ref() == Some(&remote) {
+            return None;
+        }
+        let restarted = self.next.is_some();
+        let agent = self.next.as_mut().unwrap_or(&mut self.agent);
+        if !agent.set_remote(&remote) {
+            return None;
+        }
+        let early = std::mem::take(&mut agent.early);
+        let mut chosen = None;
+        for (pair, priority, theirs) in early {
+            if theirs == ufrag {
+                chosen = self
+                    .nominate(
+                        Nomination {
+                            pair,
+                            priority,
+                            at: now,
+                        },
+                        restarted,
+                    )
+                    .or(chosen);
+            }
+        }
+        chosen
+    }
+
+    /// Takes a binding request or response. The second value is the newly selected pair.
+    pub(crate) fn check(
+        &mut self,
+        socket: &WebRtcSocket,
+        sockets: &[WebRtcSocket],
+        source: SocketAddr,
+        message: StunMessage<'_>,
+        now: Instant,
+    ) -> (Check, Option<Pair>) {
+        let ours = message.split_username().map(|(ours, _)| ours);
+        let theirs = message
+            .split_username()
+            .map(|(_, theirs)| theirs.to_owned())
+            .unwrap_or_default();
+        let restarted = self
+            .next
+            .as_ref()
+            .is_some_and(|next| Some(next.credentials.ufrag.as_str()) == ours);
+        let agent = if restarted {
+            self.next.as_mut()
+        } else {
+            Some(&mut self.agent)
+        };
+        let Some(agent) = agent.filter(|agent| ours == Some(agent.credentials.ufrag.as_str()))
+        else {
+            self.wrong_ufrag += 1;
+            return (Check::Stranger, None);
+        };
+        let nominates = message.use_candidate();
+        let priority = message.prio().unwrap_or_default();
+        let packet = StunPacket {
+            proto: Protocol::Udp,
+            source,
+            destination: socket.local,
+            message,
+        };
+        let verdict = agent.check(packet, sockets, now);
+        let known = agent.remote.is_some();
+        let pair = (socket.id, source);
+        match verdict {
+            Check::Stranger => self.wrong_ufrag += 1,
+            Check::BadIntegrity => self.bad_integrity += 1,
+            Check::Valid => {
+                self.requests += 1;
+                self.last_request = Some(now);
+            }
+        }
+        if verdict != Check::Valid || !nominates {
+            return (verdict, None);
+        }
+        if !known {
+            // Bounded: what does not fit is nominated again by the next check.
+            let _ = agent_of(&mut self.agent, &mut self.next, restarted)
+                .early
+                .try_push((pair, priority, theirs));
+            return (verdict, None);
+        }
+        (
+            verdict,
+            self.nominate(
+                Nomination {
+                    pair,
+                    priority,
+                    at: now,
+                },
+                restarted,
+            ),
+        )
+    }
+
+    fn nominate(&mut self, new: Nomination, restarted: bool) -> Option<Pair> {
+        if restarted {
+            if let Some(next) = self.next.take() {
+                self.agent = next;
+            }
+            return self.select(new);
+        }
+        match self.nominated {
+            Some(current) if current.pair == new.pair => {
+                self.nominated = Some(new);
+                None
+            }
+            Some(current) if !rested(current, new.at) && new.priority < current.priority => {
+                self.waiting = Some(new);
+                None
+            }
+            _ => self.select(new),
+        }
+    }
+
+    fn select(&mut self, new: Nomination) -> Option<Pair> {
+        let changed = self
+            .nominated
+            .is_none_or(|current| current.pair != new.pair);
+        self.nominated = Some(new);
+        self.waiting = None;
+        self.path_changes += u64::from(changed);
+        changed.then_some(new.pair)
+    }
+
+    /// A nomination that had to wait takes over once the current pair is no longer nominated.
+    pub(crate) fn settle(&mut self, now: Instant) -> Option<Pair> {
+        let (current, waiting) = (self.nominated?, self.waiting?);
+        if waiting.at > current.at && rested(current, now) {
+            self.select(waiting)
+        } else {
+            None
+        }
+    }
+
+    /// Remembers an authenticated source; the oldest gives way, never the selected pair.
+    pub(crate) fn enter(&mut self, pair: Pair) -> Entered {
+        if self.sources.contains(&pair) {
+            return Entered::default();
+        }
+        let selected = self.selected();
+        let mut leave = None;
+        if self.sources.is_full() {
+            let oldest = self
+                .sources
+                .iter()
+                .position(|source| Some(*source) != selected);
+            leave = oldest.map(|oldest| self.sources.remove(oldest));
+        }
+        self.sources.push(pair);
+        Entered {
+            enter: Some(pair),
+            leave,
+        }
+    }
+
+    /// All addresses entered.
+    pub(crate) fn sources(&self) -> &[Pair] {
+        &self.sources
+    }
+
+    /// The pair last nominated.
+    pub(crate) fn selected(&self) -> Option<Pair> {
+        self.nominated.map(|nomination| nomination.pair)
+    }
+
+    /// Where to send before a nomination: nowhere; where to send while the peer is alive: the selected pair.
+    pub(crate) fn destination(&self, now: Instant) -> Option<Pair> {
+        self.selected().filter(|_| self.alive(now))
+    }
+
+    /// Whether the peer proved in time that it is there.
+    pub(crate) fn alive(&self, now: Instant) -> bool {
+        self.last_request
+            .is_some_and(|last| now.saturating_duration_since(last) < LIVENESS)
+    }
+
+    /// new, checking, connected or disconnected.
+    pub(crate) fn state_name(&self, now: Instant) -> &'static str {
+        match (self.last_request, self.nominated) {
+            (None, _) => "new",
+            (Some(_), _) if !self.alive(now) => "disconnected",
+            (Some(_), None) => "checking",
+            (Some(_), Some(_)) => "connected",
+        }
+    }
+
+    /// The next STUN message to send: from which local address, to whom, what.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        now: Instant,
+    ) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
+        for agent in [Some(&mut self.agent), self.next.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            let transmit = next_transmit(&mut agent.inner, agent.remote.is_some(), now);
+            if transmit.is_some() {
+                return transmit;
+            }
+        }
+        None
+    }
+}
+
+/// `is` answers one queued check per timeout: checks that came before the peer's credentials.
+fn next_transmit(
+    agent: &mut IceAgent,
+    known: bool,
+    now: Instant,
+) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
+    while agent.poll_event().is_some() {}
+    let ready = agent.poll_transmit();
+    let transmit = match ready {
+        None if known => {
+            agent.handle_timeout(now);
+            agent.poll_transmit()
+        }
+        ready => ready,
+    }?;
+    Some((
+        transmit.source,
+        transmit.destination,
+        transmit.contents.to_vec(),
+    ))
+}
+
+fn agent_of<'a>(
+    agent: &'a mut Agent,
+    next: &'a mut Option<Agent>,
+    restarted: bool,
+) -> &'a mut Agent {
+    match next {
+        Some(next) if restarted => next,
+        _ => agent,
+    }
+}
+
+fn rested(current: Nomination, now: Instant) -> bool {
+    now.saturating_duration_since(current.at) >= NOMINATION_REST
+}

@@ -1,0 +1,206 @@
+//! One leg: a path, keys, a receiver and a sender. Code between *open* and *seal* does not know which kind it is.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use offhook_rtp::srtp::{SrtpIn, SrtpOut};
+
+use crate::description::{KeyKind, LegOffer, LegRemote};
+use crate::dtls::{Handshake, Phase};
+use crate::ice::Ice;
+use crate::ids::LegId;
+use crate::io::{PortPair, SocketId};
+use crate::latch::Latch;
+use crate::quality::QualityClock;
+use crate::receive::Receiver;
+use crate::send::{Sender, Source};
+use crate::timers::Deadlines;
+use crate::verdict::Supervision;
+
+/// A port leg's own sockets.
+pub(crate) struct PortPath {
+    pub(crate) pair: PortPair,
+    pub(crate) latch: Latch,
+    /// Where RTCP goes when it has a port of its own.
+    pub(crate) rtcp: Option<SocketAddr>,
+}
+
+/// A WebRTC leg's path over the shared sockets.
+pub(crate) struct WebRtcPath {
+    pub(crate) ice: Ice,
+    pub(crate) local: SocketAddr,
+    /// The authenticated pair that DTLS came from last: flights are answered there before a nomination.
+    pub(crate) dtls_pair: Option<(SocketId, SocketAddr)>,
+}
+
+/// How packets reach the leg.
+pub(crate) enum Path {
+    Port(Box<PortPath>),
+    WebRtc(Box<WebRtcPath>),
+}
+
+/// Keys of both directions, and the handshake they come from.
+#[derive(Default)]
+pub(crate) struct Keys {
+    pub(crate) handshake: Option<Box<Handshake>>,
+    pub(crate) inbound: Option<Box<SrtpIn>>,
+    pub(crate) outbound: Option<Box<SrtpOut>>,
+    pub(crate) suite: &'static str,
+}
+
+/// Why nothing is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    OnHold,
+    NoAddress,
+    NoKeys,
+}
+
+impl Gate {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OnHold => "on_hold",
+            Self::NoAddress => "no_address",
+            Self::NoKeys => "no_keys",
+        }
+    }
+}
+
+/// A leg.
+pub(crate) struct Leg {
+    pub(crate) id: LegId,
+    pub(crate) call: u64,
+    pub(crate) offer: LegOffer,
+    pub(crate) remote: Option<LegRemote>,
+    pub(crate) cname: String,
+    pub(crate) path: Path,
+    pub(crate) keys: Keys,
+    pub(crate) rx: Receiver,
+    pub(crate) tx: Sender,
+    /// The leg that hears this one.
+    pub(crate) sink: Option<LegId>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) completed: Option<Instant>,
+    /// When what flows last became allowed to: completion, or a change of direction.
+    pub(crate) due_since: Option<Instant>,
+    pub(crate) supervision: Supervision,
+    pub(crate) quality: QualityClock,
+    pub(crate) reports: crate::reports::ReportClock,
+}
+
+impl Leg {
+    /// Whether packets must be sealed.
+    pub(crate) fn secured(&self) -> bool {
+        self.offer.keys != KeyKind::Plain
+    }
+
+    /// We may hear the peer.
+    pub(crate) fn may_receive(&self) -> bool {
+        self.offer.direction.receives()
+            && self
+                .remote
+                .as_ref()
+                .is_none_or(|remote| remote.direction.sends())
+    }
+
+    /// The peer may hear us.
+    pub(crate) fn may_send(&self) -> bool {
+        self.offer.direction.sends()
+            && self
+                .remote
+                .as_ref()
+                .is_some_and(|remote| remote.direction.receives())
+    }
+
+    /// Where media is sent from and to, when all gates are open.
+    pub(crate) fn outlet(&self, now: Instant) -> Result<(SocketId, SocketAddr), Gate> {
+        if self.remote.is_some() && !self.may_send() {
+            return Err(Gate::OnHold);
+        }
+        let outlet = self.destination(now).ok_or(Gate::NoAddress)?;
+        if self.secured() && self.keys.outbound.is_none() {
+            return Err(Gate::NoKeys);
+        }
+        Ok(outlet)
+    }
+
+    /// The peer's address, whatever the other gates say.
+    pub(crate) fn destination(&self, now: Instant) -> Option<(SocketId, SocketAddr)> {
+        match &self.path {
+            Path::Port(port) => port
+                .latch
+                .destination()
+                .map(|address| (port.pair.rtp, address)),
+            Path::WebRtc(path) => path.ice.destination(now),
+        }
+    }
+
+    /// Where RTCP goes.
+    pub(crate) fn report_outlet(&self, now: Instant) -> Option<(SocketId, SocketAddr)> {
+        if self.secured() && self.keys.outbound.is_none() {
+            return None;
+        }
+        match &self.path {
+            Path::Port(port) => match port.pair.rtcp {
+                Some(socket) => port.rtcp.map(|address| (socket, address)),
+                None => port
+                    .latch
+                    .destination()
+                    .map(|address| (port.pair.rtp, address)),
+            },
+            Path::WebRtc(path) => path.ice.destination(now),
+        }
+    }
+
+    /// Where DTLS goes: the nominated pair, else where the peer's flight came from.
+    pub(crate) fn handshake_outlet(&self, now: Instant) -> Option<(SocketId, SocketAddr)> {
+        match &self.path {
+            Path::Port(_) => self.destination(now),
+            Path::WebRtc(path) => path.dtls_pair.or_else(|| path.ice.destination(now)),
+        }
+    }
+
+    /// Our address, as text.
+    pub(crate) fn local_text(&self) -> String {
+        match &self.path {
+            Path::Port(port) => port.pair.address.to_string(),
+            Path::WebRtc(path) => path.local.to_string(),
+        }
+    }
+
+    /// The peer's address, as text; empty while unknown.
+    pub(crate) fn remote_text(&self, now: Instant) -> String {
+        let pair = match &self.path {
+            Path::Port(_) => self.destination(now),
+            Path::WebRtc(path) => path.ice.selected(),
+        };
+        pair.map(|(_, address)| address.to_string())
+            .unwrap_or_default()
+    }
+
+    /// none, plain, waiting, handshake, ready, failed.
+    pub(crate) fn keys_state(&self) -> &'static str {
+        match (&self.keys.handshake, self.keys.outbound.is_some()) {
+            (None, _) => "plain",
+            (Some(_), true) => "ready",
+            (Some(handshake), false) => match handshake.phase() {
+                Phase::Waiting => "waiting",
+                Phase::Handshake | Phase::Ready => "handshake",
+                Phase::WrongFingerprint | Phase::Failed => "failed",
+            },
+        }
+    }
+
+    /// The state of the path by its kind's names.
+    pub(crate) fn path_state(&self, now: Instant) -> &'static str {
+        match &self.path {
+            Path::Port(port) => port.latch.state_name(),
+            Path::WebRtc(path) => path.ice.state_name(now),
+        }
+    }
+
+    /// Whether this leg feeds itself.
+    pub(crate) fn echoes(&self) -> bool {
+        matches!(self.tx.source, Source::Leg(leg) if leg == self.id)
+    }
+}

@@ -1,0 +1,85 @@
+//! What waits to be polled, and the packet buffers that circulate.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::event::Event;
+use crate::io::{Output, PACKET_SIZE, Packet, SocketId, Transmit};
+
+/// Free buffers kept: a batch of 64 for each of a few sockets; more were needed only in a burst.
+const MAX_FREE: usize = 512;
+/// Events waiting: beyond it log lines and quality are dropped, the rest is state and must go out.
+const MAX_EVENTS: usize = 16_384;
+
+/// Outputs in order.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Output>,
+    free: Vec<Packet>,
+    events: usize,
+}
+
+impl Outbox {
+    /// An empty buffer, of `PACKET_SIZE` bytes.
+    pub(crate) fn packet(&mut self) -> Packet {
+        let mut packet = self.free.pop().unwrap_or_else(Packet::empty);
+        packet.len = PACKET_SIZE;
+        packet
+    }
+
+    pub(crate) fn recycle(&mut self, packet: Packet) {
+        if self.free.len() < MAX_FREE {
+            self.free.push(packet);
+        }
+    }
+
+    /// Sends the first `len` bytes of `packet`.
+    pub(crate) fn transmit(
+        &mut self,
+        socket: SocketId,
+        destination: SocketAddr,
+        mut packet: Packet,
+        len: usize,
+    ) {
+        packet.len = len.min(PACKET_SIZE);
+        self.queue.push_back(Output::Transmit(Transmit {
+            socket,
+            destination,
+            packet,
+        }));
+    }
+
+    /// Sends a copy of `bytes`; what does not fit a datagram is not sent.
+    pub(crate) fn transmit_bytes(
+        &mut self,
+        socket: SocketId,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) {
+        let mut packet = self.packet();
+        if let Some(room) = packet.get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.transmit(socket, destination, packet, bytes.len());
+        }
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        let droppable = matches!(event, Event::LogLine { .. } | Event::QualityReported { .. });
+        if self.events < MAX_EVENTS || !droppable {
+            self.events += 1;
+            self.queue.push_back(Output::Event(event));
+        }
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.queue.push_back(output);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        let output = self.queue.pop_front();
+        if matches!(output, Some(Output::Event(_))) {
+            self.events -= 1;
+        }
+        output
+    }
+}

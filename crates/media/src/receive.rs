@@ -1,0 +1,430 @@
+//! What a leg receives, from an accepted packet on: streams, statistics, digits, loudness.
+
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use offhook_dsp::{Codec, level};
+use offhook_rtp::event::{Changes, EventPayload, EventReceiver};
+use offhook_rtp::extension::{AudioLevel, Elements};
+use offhook_rtp::header::Header;
+use offhook_rtp::rtcp::ReportBlock;
+use offhook_rtp::sequence::ExtendedSequence;
+use offhook_rtp::statistics::{Arrival, ReceiveStatistics};
+
+use crate::description;
+
+/// Streams remembered per direction: one is heard, the others are sources before it.
+const MAX_STREAMS: usize = 8;
+/// Payload type of comfort noise (RFC 3551 table 4): taken for what it is, negotiated or not.
+const COMFORT_NOISE: u8 = 13;
+/// A stream that was left is not taken up again while the present one was heard so recently: late packets.
+const LATE: Duration = Duration::from_secs(1);
+/// RFC 6464: level of digital silence.
+const SILENT_LEVEL: u8 = 127;
+
+/// What a payload type means on this leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Meaning {
+    #[default]
+    Unknown,
+    Speech(Codec),
+    /// telephone-event with this clock, Hz.
+    Event(u32),
+    ComfortNoise,
+}
+
+/// The table of payload types we receive.
+pub(crate) fn meanings(audio: &[description::Codec]) -> Box<[Meaning; 128]> {
+    let mut table = Box::new([Meaning::Unknown; 128]);
+    table[usize::from(COMFORT_NOISE)] = Meaning::ComfortNoise;
+    for codec in audio {
+        let Some(entry) = table.get_mut(usize::from(codec.payload_type)) else {
+            continue;
+        };
+        if codec.name.eq_ignore_ascii_case("telephone-event") {
+            *entry = Meaning::Event(codec.clock);
+        } else if let Some(speech) = Codec::from_name(&codec.name) {
+            *entry = Meaning::Speech(speech);
+        }
+    }
+    table
+}
+
+/// One accepted packet, taken apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Incoming {
+    pub(crate) ssrc: u32,
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) meaning: Meaning,
+    pub(crate) level: Option<AudioLevel>,
+    /// The stream started over with other sequence numbers.
+    pub(crate) restarted: bool,
+}
+
+/// Why an authenticated packet goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    UnknownPayloadType,
+    Duplicate,
+    /// A jump in sequence that the next packet must confirm, or a stream that was left.
+    Stray,
+}
+
+struct Stream {
+    ssrc: u32,
+    clock: u32,
+    extended: ExtendedSequence,
+    statistics: ReceiveStatistics,
+    events: EventReceiver,
+    event_clock: u32,
+    /// Middle of the NTP time of the last SR, and when it came.
+    last_report: Option<(u32, Instant)>,
+    heard: Instant,
+}
+
+impl Stream {
+    fn new(ssrc: u32, clock: u32, now: Instant) -> Self {
+        Self {
+            ssrc,
+            clock,
+            extended: ExtendedSequence::default(),
+            statistics: ReceiveStatistics::new(clock),
+            events: EventReceiver::new(clock),
+            event_clock: clock,
+            last_report: None,
+            heard: now,
+        }
+    }
+}
+
+/// Measures of what was received.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Measures {
+    pub(crate) lost: u64,
+    pub(crate) expected: u64,
+    pub(crate) reordered: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) jitter_ms: f64,
+    /// Mean length of a run of losses, against what chance would give; 1 is random.
+    pub(crate) burst_ratio: f64,
+}
+
+/// The receiving side of a leg.
+pub(crate) struct Receiver {
+    pub(crate) table: Box<[Meaning; 128]>,
+    level_id: u8,
+    streams: ArrayVec<Stream, MAX_STREAMS>,
+    current: Option<u32>,
+    pub(crate) codec: Option<Codec>,
+    pub(crate) packets: u64,
+    pub(crate) datagrams: u64,
+    pub(crate) bad_headers: u64,
+    pub(crate) loops: u64,
+    pub(crate) without_keys: u64,
+    pub(crate) last_datagram: Option<Instant>,
+    pub(crate) first: Option<Instant>,
+    pub(crate) last: Option<Instant>,
+    /// Number, count and time of packets with a payload type that was not negotiated.
+    pub(crate) unknown: Option<(u8, u64, Instant)>,
+    pub(crate) ssrc_changes: u64,
+    pub(crate) digits: u64,
+    /// Runs of losses and packets lost in them.
+    loss_runs: u64,
+    loss_packets: u64,
+    /// When the first speech packet came, the last that was not silent, the last of speech, the last comfort noise.
+    pub(crate) speech_since: Option<Instant>,
+    pub(crate) sound: Option<Instant>,
+    pub(crate) speech: Option<Instant>,
+    pub(crate) comfort: Option<Instant>,
+}
+
+impl Receiver {
+    pub(crate) fn new(audio: &[description::Codec], level_id: u8) -> Self {
+        Self {
+            table: meanings(audio),
+            level_id,
+            streams: ArrayVec::new(),
+            current: None,
+            codec: None,
+            packets: 0,
+            datagrams: 0,
+            bad_headers: 0,
+            loops: 0,
+            without_keys: 0,
+            last_datagram: None,
+            first: None,
+            last: None,
+            unknown: None,
+            ssrc_changes: 0,
+            digits: 0,
+            loss_runs: 0,
+            loss_packets: 0,
+            speech_since: None,
+            sound: None,
+            speech: None,
+            comfort: None,
+        }
+    }
+
+    /// A new description of ours: other payload types, the same streams.
+    pub(crate) fn renegotiate(&mut self, audio: &[description::Codec], level_id: u8) {
+        self.table = meanings(audio);
+        self.level_id = level_id;
+    }
+
+    pub(crate) fn meaning(&self, payload_type: u8) -> Meaning {
+        self.table
+            .get(usize::from(payload_type))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Takes an authenticated, opened packet: counts it, and says what it is.
+    pub(crate) fn accept(
+        &mut self,
+        header: &Header,
+        packet: &[u8],
+        now: Instant,
+    ) -> Result<Incoming, Dropped> {
+        let meaning = self.meaning(header.payload_type);
+        if meaning == Meaning::Unknown {
+            let count = self
+                .unknown
+                .filter(|last| last.0 == header.payload_type)
+                .map_or(0, |last| last.1);
+            self.unknown = Some((header.payload_type, count + 1, now));
+            return Err(Dropped::UnknownPayloadType);
+        }
+        let (sequence, restarted) = self.count(header, meaning, now)?;
+        let level = self.audio_level(header, packet);
+        self.listen(meaning, level, header.payload(packet), now);
+        self.packets += 1;
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+        let Header {
+            ssrc,
+            timestamp,
+            marker,
+            ..
+        } = *header;
+        Ok(Incoming {
+            ssrc,
+            sequence,
+            timestamp,
+            marker,
+            meaning,
+            level,
+            restarted,
+        })
+    }
+
+    fn count(
+        &mut self,
+        header: &Header,
+        meaning: Meaning,
+        now: Instant,
+    ) -> Result<(u64, bool), Dropped> {
+        let clock = match meaning {
+            Meaning::Speech(codec) => Some(codec.rtp_clock()),
+            _ => None,
+        };
+        let at = self.stream_of(header.ssrc, clock.unwrap_or(8_000), now)?;
+        let stream = self.streams.get_mut(at).ok_or(Dropped::Stray)?;
+        if let Some(clock) = clock.filter(|clock| *clock != stream.clock) {
+            stream.clock = clock;
+            stream.statistics = ReceiveStatistics::new(clock);
+        }
+        let expected = stream.statistics.expected();
+        let arrival = stream
+            .statistics
+            .packet(header.sequence, header.timestamp, now);
+        match arrival {
+            Arrival::Duplicate => return Err(Dropped::Duplicate),
+            Arrival::Jumped => return Err(Dropped::Stray),
+            Arrival::Restarted => stream.extended = ExtendedSequence::default(),
+            Arrival::InOrder | Arrival::Reordered => {}
+        }
+        let missing = stream
+            .statistics
+            .expected()
+            .saturating_sub(expected)
+            .saturating_sub(1);
+        if arrival == Arrival::InOrder && expected > 0 && missing > 0 {
+            self.loss_runs += 1;
+            self.loss_packets += missing;
+        }
+        stream.heard = now;
+        Ok((
+            stream.extended.extend(header.sequence),
+            arrival == Arrival::Restarted,
+        ))
+    }
+
+    /// The place of a stream, which is the current one from now on; a late packet of an earlier one is a stray.
+    fn stream_of(&mut self, ssrc: u32, clock: u32, now: Instant) -> Result<usize, Dropped> {
+        let at = self.streams.iter().position(|stream| stream.ssrc == ssrc);
+        if self.current != Some(ssrc) {
+            let heard = self
+                .streams
+                .iter()
+                .find(|stream| Some(stream.ssrc) == self.current)
+                .map(|stream| stream.heard);
+            let busy = heard.is_some_and(|heard| now.saturating_duration_since(heard) < LATE);
+            if at.is_some() && busy {
+                return Err(Dropped::Stray);
+            }
+            self.ssrc_changes += u64::from(self.current.is_some());
+            self.current = Some(ssrc);
+        }
+        if let Some(at) = at {
+            return Ok(at);
+        }
+        if self.streams.is_full() {
+            let oldest = self
+                .streams
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, stream)| stream.heard)
+                .map(|(at, _)| at);
+            oldest.map(|oldest| self.streams.remove(oldest));
+        }
+        self.streams.push(Stream::new(ssrc, clock, now));
+        Ok(self.streams.len() - 1)
+    }
+
+    fn audio_level(&self, header: &Header, packet: &[u8]) -> Option<AudioLevel> {
+        if self.level_id == 0 {
+            return None;
+        }
+        let element = Elements::of(header, packet).find(|element| element.id == self.level_id)?;
+        AudioLevel::parse(element.data)
+    }
+
+    /// Keeps what tells silence from sound, without decoding.
+    fn listen(
+        &mut self,
+        meaning: Meaning,
+        level: Option<AudioLevel>,
+        payload: &[u8],
+        now: Instant,
+    ) {
+        match meaning {
+            Meaning::Speech(codec) => {
+                self.codec = Some(codec);
+                self.speech_since.get_or_insert(now);
+                self.speech = Some(now);
+                let silent = match level {
+                    Some(level) => level.level >= SILENT_LEVEL,
+                    None => payload.is_empty() || level::is_silent_payload(codec, payload),
+                };
+                if !silent {
+                    self.sound = Some(now);
+                }
+            }
+            // A press is heard.
+            Meaning::Event(_) => self.sound = Some(now),
+            Meaning::ComfortNoise => self.comfort = Some(now),
+            Meaning::Unknown => {}
+        }
+    }
+
+    /// Takes a telephone-event packet that `accept` let through.
+    pub(crate) fn event(
+        &mut self,
+        incoming: &Incoming,
+        clock: u32,
+        payload: &[u8],
+        now: Instant,
+    ) -> Changes {
+        let stream = self
+            .streams
+            .iter_mut()
+            .find(|stream| stream.ssrc == incoming.ssrc);
+        let (Some(stream), Some(payload)) = (stream, EventPayload::parse(payload)) else {
+            return Changes::new();
+        };
+        if stream.event_clock != clock && stream.events.deadline().is_none() {
+            stream.events = EventReceiver::new(clock);
+            stream.event_clock = clock;
+        }
+        stream
+            .events
+            .packet(incoming.timestamp, incoming.marker, payload, now)
+    }
+
+    /// Ends presses whose packets stopped.
+    pub(crate) fn event_timeout(&mut self, now: Instant) -> Changes {
+        let mut changes = Changes::new();
+        for stream in &mut self.streams {
+            if let Some(change) = stream.events.timeout(now) {
+                // Two streams in one press at once do not happen: one is current.
+                let _ = changes.try_push(change);
+            }
+        }
+        changes
+    }
+
+    /// When a press in hand ends unless packets come.
+    pub(crate) fn event_deadline(&self) -> Option<Instant> {
+        self.streams
+            .iter()
+            .filter_map(|stream| stream.events.deadline())
+            .min()
+    }
+
+    /// An SR of the peer: for LSR and DLSR of our reports.
+    pub(crate) fn sender_report(&mut self, ssrc: u32, ntp_middle: u32, now: Instant) {
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == ssrc) {
+            stream.last_report = Some((ntp_middle, now));
+        }
+    }
+
+    /// A report block for each stream heard since `since`.
+    pub(crate) fn report(
+        &mut self,
+        since: Instant,
+        now: Instant,
+    ) -> ArrayVec<ReportBlock, MAX_STREAMS> {
+        let heard = self
+            .streams
+            .iter_mut()
+            .filter(|stream| stream.heard >= since);
+        heard
+            .map(|stream| {
+                let (lsr, dlsr) = stream.last_report.map_or((0, 0), |(lsr, at)| {
+                    let micros = now.saturating_duration_since(at).as_micros();
+                    (
+                        lsr,
+                        u32::try_from(micros * 65_536 / 1_000_000).unwrap_or(u32::MAX),
+                    )
+                });
+                stream.statistics.report(stream.ssrc, lsr, dlsr)
+            })
+            .collect()
+    }
+
+    pub(crate) fn measures(&self) -> Measures {
+        let mut measures = Measures {
+            burst_ratio: 1.0,
+            ..Measures::default()
+        };
+        for stream in &self.streams {
+            let statistics = &stream.statistics;
+            measures.lost += u64::try_from(statistics.lost()).unwrap_or(0);
+            measures.expected += statistics.expected();
+            measures.reordered += statistics.reordered();
+            measures.duplicates += statistics.duplicates();
+            if Some(stream.ssrc) == self.current {
+                measures.jitter_ms = statistics.jitter_ms();
+            }
+        }
+        if self.loss_runs > 0 && measures.expected > 0 {
+            let mean = self.loss_packets as f64 / self.loss_runs as f64;
+            let random = 1.0 / (1.0 - (measures.lost as f64 / measures.expected as f64).min(0.99));
+            measures.burst_ratio = (mean / random).max(1.0);
+        }
+        measures
+    }
+}

@@ -1,0 +1,285 @@
+//! From an accepted packet to the leg that hears it: passed on, decoded, or a press.
+//!
+//! The choice is made per direction: the codec that came equals the codec we send: pass on; else transcode.
+
+use std::time::Duration;
+
+use offhook_rtp::event::{Change, Changes, character};
+use offhook_rtp::extension::{AudioLevel, ExtensionWriter, Form};
+use offhook_rtp::header::Fields;
+
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::ids::LegId;
+use crate::io::Now;
+use crate::leg::Leg;
+use crate::outbox::Outbox;
+use crate::receive::{Incoming, Meaning};
+use crate::send::Source;
+use crate::timers::Kind;
+use crate::transcode::{Decoding, Encoding};
+
+/// The X bit of the first header byte.
+const EXTENSION_BIT: u8 = 0x10;
+
+impl Engine {
+    /// Gives an accepted packet to the leg that hears this one.
+    pub(crate) fn route(&mut self, from: LegId, incoming: &Incoming, payload: &[u8], now: Now) {
+        if let Meaning::Event(clock) = incoming.meaning {
+            let Some(leg) = self.legs.get_mut(from) else {
+                return;
+            };
+            let changes = leg.rx.event(incoming, clock, payload, now.instant);
+            if let Some(deadline) = leg.rx.event_deadline() {
+                self.timers
+                    .arm(&mut leg.deadlines, from, Kind::Event, deadline);
+            }
+            self.presses(from, changes, now);
+        }
+        let Some(sink) = self.sink_of(from) else {
+            return;
+        };
+        let Some(leg) = self.legs.get_mut(sink) else {
+            return;
+        };
+        match incoming.meaning {
+            Meaning::Speech(codec) => {
+                let Some(speech) = leg.tx.speech else { return };
+                if speech.codec == codec {
+                    forward(
+                        leg,
+                        from,
+                        incoming,
+                        speech.payload_type,
+                        payload,
+                        &mut self.out,
+                        now,
+                    );
+                } else {
+                    self.transcode(sink, from, incoming, payload, now);
+                }
+            }
+            Meaning::Event(_) | Meaning::ComfortNoise => {
+                leg.tx.leave_out(from, incoming, now.instant);
+                if let Some(decoding) = &mut leg.tx.decoding {
+                    decoding.push_gap(incoming, now.instant);
+                }
+            }
+            Meaning::Unknown => {}
+        }
+    }
+
+    /// The leg fed by this one.
+    pub(crate) fn sink_of(&self, from: LegId) -> Option<LegId> {
+        let sink = self.legs.get(from)?.sink?;
+        let leg = self.legs.get(sink)?;
+        matches!(leg.tx.source, Source::Leg(source) if source == from).then_some(sink)
+    }
+
+    /// Tells of presses, and passes them on as presses of our own.
+    pub(crate) fn presses(&mut self, from: LegId, changes: Changes, now: Now) {
+        let sink = self.sink_of(from);
+        for change in changes {
+            if let Change::Ended(digit) = change {
+                if let (Some(leg), Some(name)) = (self.legs.get_mut(from), character(digit.event)) {
+                    leg.rx.digits += 1;
+                    self.out.event(Event::Digit {
+                        leg: from.0,
+                        digit: name.to_string(),
+                        duration_ms: u64::from(digit.duration_ms),
+                        method: "rfc4733".to_owned(),
+                    });
+                }
+            }
+            let Some(leg) = sink.and_then(|sink| self.legs.get_mut(sink)) else {
+                continue;
+            };
+            match change {
+                Change::Started(event) => leg.tx.digits.press(event, None),
+                Change::Ended(digit) => leg
+                    .tx
+                    .digits
+                    .release(Duration::from_millis(u64::from(digit.duration_ms))),
+            }
+        }
+        if let Some(sink) = sink {
+            self.drive_digits(sink, now);
+        }
+    }
+
+    /// Sends what is due of a leg's presses, and arms the next.
+    pub(crate) fn drive_digits(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let timestamp = leg.tx.timestamp(now.instant);
+        leg.tx.digits.advance(timestamp, now.instant);
+        while let Some(packet) = leg.tx.digits.poll(now.instant) {
+            let Some(event) = leg.tx.event else { break };
+            if leg.outlet(now.instant).is_err() {
+                continue;
+            }
+            let fields = leg
+                .tx
+                .inserted(packet.timestamp, packet.marker, event.payload_type);
+            emit(
+                leg,
+                fields,
+                &packet.payload.to_bytes(),
+                None,
+                &mut self.out,
+                now,
+            );
+        }
+        if let Some(deadline) = leg.tx.digits.deadline(now.instant) {
+            self.timers
+                .arm(&mut leg.deadlines, id, Kind::Event, deadline);
+        }
+        self.arm_tick(id, now);
+    }
+
+    fn transcode(
+        &mut self,
+        sink: LegId,
+        from: LegId,
+        incoming: &Incoming,
+        payload: &[u8],
+        now: Now,
+    ) {
+        let complexity = self.settings.opus_complexity;
+        let Some(leg) = self.legs.get_mut(sink) else {
+            return;
+        };
+        let (Meaning::Speech(codec), Some(speech)) = (incoming.meaning, leg.tx.speech) else {
+            return;
+        };
+        prepare(leg, from, codec, speech.codec, complexity);
+        if let Some(decoding) = &mut leg.tx.decoding {
+            decoding.push(incoming, payload, now.instant);
+        }
+        self.arm_tick(sink, now);
+    }
+}
+
+/// Makes decoder and encoder for a direction, unless they are there.
+pub(crate) fn prepare(
+    leg: &mut Leg,
+    from: LegId,
+    incoming: offhook_dsp::Codec,
+    outgoing: offhook_dsp::Codec,
+    complexity: u8,
+) {
+    let rate = incoming.common_rate(outgoing);
+    if !leg
+        .tx
+        .decoding
+        .as_ref()
+        .is_some_and(|decoding| decoding.fits(from, incoming, rate))
+    {
+        leg.tx.decoding = Decoding::new(from, incoming, rate).map(Box::new);
+    }
+    prepare_encoding(leg, outgoing, rate, complexity);
+}
+
+/// Makes the encoder, unless it is there.
+pub(crate) fn prepare_encoding(
+    leg: &mut Leg,
+    codec: offhook_dsp::Codec,
+    rate: u32,
+    complexity: u8,
+) {
+    if !leg
+        .tx
+        .encoding
+        .as_ref()
+        .is_some_and(|encoding| encoding.fits(codec, rate))
+    {
+        let ptime = leg
+            .remote
+            .as_ref()
+            .map_or(leg.offer.ptime, |remote| remote.ptime);
+        leg.tx.encoding = Encoding::new(codec, rate, ptime, complexity).map(Box::new);
+    }
+}
+
+fn forward(
+    leg: &mut Leg,
+    from: LegId,
+    incoming: &Incoming,
+    payload_type: u8,
+    payload: &[u8],
+    out: &mut Outbox,
+    now: Now,
+) {
+    // The source changed to the codec we send: nothing is left to decode.
+    leg.tx.decoding = None;
+    if leg.outlet(now.instant).is_err() {
+        return;
+    }
+    // A press mutes the sound that would come beside it.
+    if leg.tx.digits.active() {
+        return leg.tx.leave_out(from, incoming, now.instant);
+    }
+    if let Some(fields) = leg.tx.forward(from, incoming, payload_type, now.instant) {
+        emit(leg, fields, payload, incoming.level, out, now);
+    }
+}
+
+/// Writes, seals and queues one RTP packet. The caller has asked `outlet`.
+pub(crate) fn emit(
+    leg: &mut Leg,
+    fields: Fields,
+    payload: &[u8],
+    level: Option<AudioLevel>,
+    out: &mut Outbox,
+    now: Now,
+) {
+    let Ok((socket, destination)) = leg.outlet(now.instant) else {
+        return;
+    };
+    let mut packet = out.packet();
+    let len = write(leg, fields, payload, level, &mut packet).and_then(|len| {
+        match &mut leg.keys.outbound {
+            Some(outbound) => outbound.seal(&mut packet, len).ok(),
+            // `outlet` is closed on a secured leg without keys.
+            None => Some(len),
+        }
+    });
+    match len {
+        Some(len) => {
+            leg.tx.count(payload.len(), now.instant);
+            out.transmit(socket, destination, packet, len);
+        }
+        None => out.recycle(packet),
+    }
+}
+
+fn write(
+    leg: &Leg,
+    fields: Fields,
+    payload: &[u8],
+    level: Option<AudioLevel>,
+    packet: &mut [u8],
+) -> Option<usize> {
+    let mut len = fields.write(packet)?;
+    let mut block = ExtensionWriter::new(Form::OneByte);
+    if leg.offer.mid_id != 0 && !leg.offer.mid.is_empty() {
+        // An element that does not fit its form was not negotiated by us.
+        let _ = block.push(leg.offer.mid_id, leg.offer.mid.as_bytes());
+    }
+    if let Some(level) = level.filter(|_| leg.offer.audio_level_id != 0) {
+        let _ = block.push(leg.offer.audio_level_id, &[level.to_byte()]);
+    }
+    let block = block.finish();
+    if !block.is_empty() {
+        *packet.first_mut()? |= EXTENSION_BIT;
+        packet
+            .get_mut(len..len + block.len())?
+            .copy_from_slice(block);
+        len += block.len();
+    }
+    packet
+        .get_mut(len..len + payload.len())?
+        .copy_from_slice(payload);
+    Some(len + payload.len())
+}

@@ -1,0 +1,313 @@
+//! What a leg sends: one stream of ours, whatever feeds it.
+//!
+//! SSRC, sequence numbers and time base are ours; a switch of source continues them.
+
+use std::time::Instant;
+
+use offhook_dsp::Codec;
+use offhook_rtp::header::Fields;
+use offhook_rtp::sequence::SeqMap;
+
+use crate::description;
+use crate::digits::Digits;
+use crate::ids::LegId;
+use crate::player::Player;
+use crate::receive::Incoming;
+use crate::transcode::{Decoding, Encoding};
+
+/// What feeds a leg.
+pub(crate) enum Source {
+    None,
+    Leg(LegId),
+    Player(Player),
+}
+
+/// The speech codec we send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Speech {
+    pub(crate) codec: Codec,
+    pub(crate) payload_type: u8,
+}
+
+/// The telephone-event payload type we send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventType {
+    pub(crate) payload_type: u8,
+    pub(crate) clock: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Mapping {
+    None,
+    /// Packets of a leg's stream, their time stamps moved.
+    Forward {
+        from: LegId,
+        ssrc: u32,
+        offset: u32,
+    },
+    /// Packets of our own encoder.
+    Generated {
+        next: u32,
+    },
+}
+
+/// What the peer said of our stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Acknowledged {
+    pub(crate) at: Option<Instant>,
+    pub(crate) loss_percent: f64,
+    pub(crate) jitter_ms: f64,
+    pub(crate) highest: u32,
+    /// Packets we had sent when the report came.
+    pub(crate) sent_then: u64,
+    /// Successive reports that named no higher number though we had sent.
+    pub(crate) stalled: u32,
+}
+
+/// The sending side of a leg.
+pub(crate) struct Sender {
+    pub(crate) ssrc: u32,
+    pub(crate) speech: Option<Speech>,
+    pub(crate) event: Option<EventType>,
+    pub(crate) source: Source,
+    pub(crate) decoding: Option<Box<Decoding>>,
+    pub(crate) encoding: Option<Box<Encoding>>,
+    pub(crate) digits: Digits,
+    sequence: SeqMap,
+    mapping: Mapping,
+    /// Highest time stamp sent and when; before the first packet, the base.
+    base: u32,
+    latest: Option<(u32, Instant)>,
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
+    pub(crate) first: Option<Instant>,
+    pub(crate) last: Option<Instant>,
+    pub(crate) acknowledged: Acknowledged,
+    pub(crate) send_error: Option<(i32, Instant)>,
+    pub(crate) send_errors: u64,
+    pub(crate) unreachable: Option<(String, Instant)>,
+}
+
+impl Sender {
+    pub(crate) fn new(fill: &mut dyn FnMut(&mut [u8])) -> Self {
+        let (ssrc, base, first) = draw(fill);
+        Self {
+            ssrc,
+            speech: None,
+            event: None,
+            source: Source::None,
+            decoding: None,
+            encoding: None,
+            digits: Digits::new(),
+            sequence: SeqMap::new(first),
+            mapping: Mapping::None,
+            base,
+            latest: None,
+            packets: 0,
+            octets: 0,
+            first: None,
+            last: None,
+            acknowledged: Acknowledged::default(),
+            send_error: None,
+            send_errors: 0,
+            unreachable: None,
+        }
+    }
+
+    /// The peer's payload types: the first speech codec is what we send, with the event type of the same clock if there
+    /// is one. A changed clock needs a new stream (RFC 7160): `true` when the SSRC changed.
+    pub(crate) fn configure(
+        &mut self,
+        audio: &[description::Codec],
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> bool {
+        let speech = audio.iter().find_map(|codec| {
+            Codec::from_name(&codec.name).map(|known| Speech {
+                codec: known,
+                payload_type: codec.payload_type,
+            })
+        });
+        let clock = speech.map_or(8_000, |speech| speech.codec.rtp_clock());
+        let event = event_type(audio, clock);
+        let new_clock = self
+            .speech
+            .is_some_and(|old| old.codec.rtp_clock() != clock);
+        let restart = new_clock && self.packets > 0;
+        if restart {
+            let (ssrc, base, first) = draw(fill);
+            (self.ssrc, self.base, self.sequence) = (ssrc, base, SeqMap::new(first));
+            (self.latest, self.mapping) = (None, Mapping::None);
+            self.acknowledged = Acknowledged::default();
+        }
+        if self.event != event || self.speech != speech {
+            self.digits.configure(event.map(|event| event.clock));
+            self.encoding = None;
+            self.decoding = None;
+        }
+        (self.speech, self.event) = (speech, event);
+        restart
+    }
+
+    /// RTP time now, on the clock of what we send.
+    pub(crate) fn timestamp(&self, now: Instant) -> u32 {
+        let Some((latest, at)) = self.latest else {
+            return self.base;
+        };
+        let clock = self.speech.map_or(8_000, |speech| speech.codec.rtp_clock());
+        let elapsed = now.saturating_duration_since(at).as_micros() * u128::from(clock) / 1_000_000;
+        // Truncation is the wrap of the RTP clock. At least one unit: the next sound is not the last one.
+        latest.wrapping_add((elapsed as u32).max(1))
+    }
+
+    /// Header fields for a packet of another leg; `None`: it is late, drop it.
+    pub(crate) fn forward(
+        &mut self,
+        from: LegId,
+        incoming: &Incoming,
+        payload_type: u8,
+        now: Instant,
+    ) -> Option<Fields> {
+        let same = match self.mapping {
+            Mapping::Forward {
+                from: known, ssrc, ..
+            } => known == from && ssrc == incoming.ssrc && !incoming.restarted,
+            _ => false,
+        };
+        if !same {
+            let offset = self.timestamp(now).wrapping_sub(incoming.timestamp);
+            self.mapping = Mapping::Forward {
+                from,
+                ssrc: incoming.ssrc,
+                offset,
+            };
+            self.sequence.switch();
+        }
+        let Mapping::Forward { offset, .. } = self.mapping else {
+            return None;
+        };
+        let sequence = self.sequence.map(incoming.sequence, now)?;
+        let timestamp = incoming.timestamp.wrapping_add(offset);
+        self.advance(timestamp, now);
+        Some(self.fields(sequence, timestamp, incoming.marker || !same, payload_type))
+    }
+
+    /// A packet of the forwarded stream is left out on purpose.
+    pub(crate) fn leave_out(&mut self, from: LegId, incoming: &Incoming, now: Instant) {
+        match self.mapping {
+            Mapping::Forward {
+                from: known, ssrc, ..
+            } if known == from && ssrc == incoming.ssrc => {
+                self.sequence.remove(incoming.sequence, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Header fields for a packet of our encoder that holds `ticks` of sound.
+    pub(crate) fn generated(&mut self, ticks: u32, payload_type: u8, now: Instant) -> Fields {
+        let (timestamp, first) = match self.mapping {
+            Mapping::Generated { next } => (next, false),
+            _ => (self.timestamp(now), true),
+        };
+        self.mapping = Mapping::Generated {
+            next: timestamp.wrapping_add(ticks),
+        };
+        self.advance(timestamp, now);
+        let sequence = self.sequence.insert();
+        self.fields(sequence, timestamp, first, payload_type)
+    }
+
+    /// Sound of our encoder that is not sent: its time passes.
+    pub(crate) fn skip(&mut self, ticks: u32) {
+        if let Mapping::Generated { next } = &mut self.mapping {
+            *next = next.wrapping_add(ticks);
+        }
+    }
+
+    /// Header fields for a telephone-event packet.
+    pub(crate) fn inserted(&mut self, timestamp: u32, marker: bool, payload_type: u8) -> Fields {
+        let sequence = self.sequence.insert();
+        self.fields(sequence, timestamp, marker, payload_type)
+    }
+
+    /// Another source begins with the next packet.
+    pub(crate) fn set_source(&mut self, source: Source) {
+        if matches!(self.source, Source::Leg(_)) {
+            self.digits.release_all();
+        }
+        self.source = source;
+        self.mapping = Mapping::None;
+        self.decoding = None;
+    }
+
+    /// none, tone, music, ringback, or leg:ID.
+    pub(crate) fn source_name(&self) -> String {
+        match &self.source {
+            Source::None => "none".to_owned(),
+            Source::Leg(leg) => format!("leg:{:#x}", leg.0),
+            Source::Player(player) => player.name().to_owned(),
+        }
+    }
+
+    /// Whether the 20 ms tick has work.
+    pub(crate) fn ticks(&self) -> bool {
+        self.decoding
+            .as_ref()
+            .is_some_and(|decoding| decoding.begun())
+            || matches!(self.source, Source::Player(_))
+            || self.digits.tone().is_some()
+    }
+
+    pub(crate) fn count(&mut self, payload_len: usize, now: Instant) {
+        self.packets += 1;
+        self.octets += payload_len as u64;
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+
+    fn advance(&mut self, timestamp: u32, now: Instant) {
+        // Reordered packets do not move the clock back: the distance is signed.
+        let ahead = self
+            .latest
+            .is_none_or(|(latest, _)| (timestamp.wrapping_sub(latest) as i32) > 0);
+        if ahead {
+            self.latest = Some((timestamp, now));
+        }
+    }
+
+    fn fields(&self, sequence: u64, timestamp: u32, marker: bool, payload_type: u8) -> Fields {
+        // Truncation: the low half goes on the wire.
+        Fields {
+            marker,
+            payload_type,
+            sequence: sequence as u16,
+            timestamp,
+            ssrc: self.ssrc,
+        }
+    }
+}
+
+/// SSRC, time base and first sequence number. The last is below 2^15: a receiver that misses the first SRTP packets
+/// cannot miss a wrap.
+fn draw(fill: &mut dyn FnMut(&mut [u8])) -> (u32, u32, u16) {
+    let mut random = [0u8; 10];
+    fill(&mut random);
+    let [a, b, c, d, e, f, g, h, i, j] = random;
+    (
+        u32::from_be_bytes([a, b, c, d]),
+        u32::from_be_bytes([e, f, g, h]),
+        u16::from_be_bytes([i, j]) & 0x7fff,
+    )
+}
+
+fn event_type(audio: &[description::Codec], clock: u32) -> Option<EventType> {
+    let mut events = audio
+        .iter()
+        .filter(|codec| codec.name.eq_ignore_ascii_case("telephone-event"));
+    let same_clock = events.clone().find(|codec| codec.clock == clock);
+    let chosen = same_clock.or_else(|| events.next())?;
+    Some(EventType {
+        payload_type: chosen.payload_type,
+        clock: chosen.clock,
+    })
+}

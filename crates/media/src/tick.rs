@@ -1,0 +1,293 @@
+//! Timers of legs: the tick of those that encode, presses, reports, supervision.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::ids::LegId;
+use crate::io::Now;
+use crate::leg::{Leg, Path};
+use crate::route::{emit, prepare_encoding};
+use crate::send::Source;
+use crate::timers::{Kind, claim};
+use crate::transcode::{MAX_TICK_SAMPLES, played_rate};
+use crate::verdict::{self, Telling};
+use crate::{quality, reports};
+
+/// Length of a tick.
+const TICK: Duration = Duration::from_millis(20);
+/// Legs tick in this many slots of 1 ms, so that a shard's encoding is spread.
+const SLOTS: u32 = 20;
+/// A tick this late is not caught up: the shard stood still, the sound is gone.
+const TOO_LATE: Duration = Duration::from_millis(200);
+/// How often verdicts and liveness are looked at: they are due to half a second.
+const SUPERVISION: Duration = Duration::from_millis(250);
+/// Quality is told so often while media flows.
+const QUALITY: Duration = Duration::from_secs(5);
+
+impl Engine {
+    pub(crate) fn timer(&mut self, id: LegId, kind: Kind, at: Instant, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        if !claim(&mut leg.deadlines, kind, at) {
+            return;
+        }
+        self.in_hand = Some(id);
+        match kind {
+            Kind::Media => self.tick(id, at, now),
+            Kind::Event => self.event_timer(id, now),
+            Kind::Supervise => self.supervise(id, now),
+            Kind::Report => self.report(id, now),
+            Kind::Quality => self.report_quality(id, now),
+            Kind::Dtls => self.dtls_timer(id, now),
+        }
+    }
+
+    /// Arms the timers of a leg that was completed.
+    pub(crate) fn arm_completed(&mut self, id: LegId, now: Now) {
+        let random = self.random_byte();
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let report = leg.reports.next(random, now.instant);
+        let supervise = now.instant + verdict::FROM_BEGINNING;
+        for (kind, at) in [
+            (Kind::Report, report),
+            (Kind::Quality, now.instant + QUALITY),
+            (Kind::Supervise, supervise),
+        ] {
+            self.timers.arm(&mut leg.deadlines, id, kind, at);
+        }
+    }
+
+    /// Arms the tick in the leg's slot, if the leg encodes.
+    pub(crate) fn arm_tick(&mut self, id: LegId, now: Now) {
+        let epoch = self.epoch.unwrap_or(now.instant);
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        if leg.tx.ticks() && !leg.deadlines.armed(Kind::Media) {
+            self.timers.arm(
+                &mut leg.deadlines,
+                id,
+                Kind::Media,
+                next_slot(epoch, id, now.instant),
+            );
+        }
+    }
+
+    fn tick(&mut self, id: LegId, at: Instant, now: Now) {
+        let (epoch, complexity) = (self.epoch.unwrap_or(at), self.settings.opus_complexity);
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        if !leg.tx.ticks() {
+            return;
+        }
+        let late = now.instant.saturating_duration_since(at) > TOO_LATE;
+        let next = if late {
+            next_slot(epoch, id, now.instant)
+        } else {
+            at + TICK
+        };
+        self.timers.arm(&mut leg.deadlines, id, Kind::Media, next);
+        let Some(speech) = leg.tx.speech else { return };
+        let rate = leg
+            .tx
+            .decoding
+            .as_ref()
+            .map_or(played_rate(speech.codec), |decoding| decoding.rate());
+        prepare_encoding(leg, speech.codec, rate, complexity);
+        let Some(mut encoding) = leg.tx.encoding.take() else {
+            return;
+        };
+
+        let mut frame = [0i16; MAX_TICK_SAMPLES];
+        let samples = encoding.tick_samples();
+        let sound = frame.get_mut(..samples).unwrap_or_default();
+        fill(leg, rate, sound, now.instant);
+        let tone = leg.tx.digits.tone();
+        match tone {
+            Some((digit, spec)) => encoding.overlay(digit, spec, sound),
+            None => encoding.end_overlay(),
+        }
+        let ticks = encoding.packet_ticks();
+        if let Some(payload) = encoding.push(sound) {
+            // A press by telephone-event mutes the sound beside it.
+            let muted = leg.tx.digits.active() && tone.is_none();
+            if muted || leg.outlet(now.instant).is_err() {
+                leg.tx.skip(ticks);
+            } else {
+                let fields = leg.tx.generated(ticks, speech.payload_type, now.instant);
+                emit(leg, fields, payload, None, &mut self.out, now);
+            }
+        }
+        leg.tx.encoding = Some(encoding);
+    }
+
+    fn event_timer(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let changes = leg.rx.event_timeout(now.instant);
+        if let Some(deadline) = leg.rx.event_deadline() {
+            self.timers
+                .arm(&mut leg.deadlines, id, Kind::Event, deadline);
+        }
+        self.presses(id, changes, now);
+        self.drive_digits(id, now);
+    }
+
+    fn report(&mut self, id: LegId, now: Now) {
+        let random = self.random_byte();
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        reports::send(leg, false, &mut self.out, now);
+        let next = leg.reports.next(random, now.instant);
+        self.timers.arm(&mut leg.deadlines, id, Kind::Report, next);
+    }
+
+    fn report_quality(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get(id) else { return };
+        let measured = quality::measure(leg, leg.sink.and_then(|sink| self.legs.get(sink)));
+        let packets = measured.packets_in + measured.packets_out;
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        if packets > std::mem::replace(&mut leg.quality.packets, packets) {
+            self.out.event(Event::QualityReported {
+                leg: id.0,
+                quality: measured,
+            });
+        }
+        self.timers
+            .arm(&mut leg.deadlines, id, Kind::Quality, now.instant + QUALITY);
+    }
+
+    fn dtls_timer(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let Some(handshake) = leg.keys.handshake.as_mut() else {
+            return;
+        };
+        let before = handshake.in_flight();
+        handshake.timeout(now.instant);
+        self.pump_dtls(id, before, now);
+    }
+
+    fn supervise(&mut self, id: LegId, now: Now) {
+        self.settle_path(id, now);
+        self.start_handshake(id, now);
+        self.watch_media(id, now);
+        self.judge(id, now);
+        if let Some(leg) = self.legs.get_mut(id) {
+            self.timers.arm(
+                &mut leg.deadlines,
+                id,
+                Kind::Supervise,
+                now.instant + SUPERVISION,
+            );
+        }
+    }
+
+    fn settle_path(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let Path::WebRtc(path) = &mut leg.path else {
+            return;
+        };
+        if let Some(pair) = path.ice.settle(now.instant) {
+            self.path_selected(id, pair, now);
+        }
+    }
+
+    fn watch_media(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let Some(last) = leg
+            .rx
+            .last
+            .filter(|_| leg.may_receive() && !leg.supervision.stopped)
+        else {
+            return;
+        };
+        let silent = now
+            .instant
+            .saturating_duration_since(last.max(leg.due_since.unwrap_or(last)));
+        if silent >= self.settings.stopped_after {
+            leg.supervision.stopped = true;
+            let silent_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
+            self.out.event(Event::MediaStopped {
+                leg: id.0,
+                silent_ms,
+            });
+        }
+    }
+
+    /// Looks at both directions and tells what changed.
+    fn judge(&mut self, id: LegId, now: Now) {
+        let stopped_after = self.settings.stopped_after;
+        let Some(leg) = self.legs.get(id) else { return };
+        let inward = verdict::inward(leg, stopped_after, now.instant);
+        let feeder = match &leg.tx.source {
+            Source::Leg(feeder) if *feeder == id => inward.clone(),
+            Source::Leg(feeder) => self
+                .legs
+                .get(*feeder)
+                .and_then(|feeder| verdict::inward(feeder, stopped_after, now.instant)),
+            Source::None | Source::Player(_) => None,
+        };
+        let outward = verdict::outward(leg, feeder.as_ref(), now.instant);
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let told = [
+            ("in", leg.supervision.inward.update(inward, now.instant)),
+            ("out", leg.supervision.outward.update(outward, now.instant)),
+        ];
+        for (direction, telling) in told {
+            let direction = direction.to_owned();
+            match telling {
+                Telling::Nothing => {}
+                Telling::Heard => self.out.event(Event::Heard {
+                    leg: id.0,
+                    direction,
+                }),
+                Telling::Found(found) => self.out.event(Event::SilenceFound {
+                    leg: id.0,
+                    direction,
+                    verdict: found.name.to_owned(),
+                    evidence: found.evidence,
+                }),
+            }
+        }
+    }
+}
+
+/// One tick of the leg's source; silence if it has none.
+fn fill(leg: &mut Leg, rate: u32, sound: &mut [i16], now: Instant) {
+    match (&mut leg.tx.decoding, &mut leg.tx.source) {
+        (Some(decoding), _) => {
+            let pulled = decoding.pull(now);
+            sound
+                .iter_mut()
+                .zip(pulled)
+                .for_each(|(sample, pulled)| *sample = *pulled);
+        }
+        (None, Source::Player(player)) => player.fill(rate, sound),
+        (None, _) => {}
+    }
+}
+
+/// The next time of the leg's slot after `now`: absolute, so that ticks do not drift.
+fn next_slot(epoch: Instant, id: LegId, now: Instant) -> Instant {
+    let start = epoch + Duration::from_millis(u64::from(id.slot() % SLOTS));
+    let passed = now.saturating_duration_since(start).as_millis() / TICK.as_millis();
+    let next = u32::try_from(passed + 1).unwrap_or(u32::MAX);
+    start + TICK * next
+}
