@@ -6,11 +6,11 @@ Lives here: which room a message, timer or command belongs to. Never here: what 
 """
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
 
 from offhook.sip.commands import CancelInvite, HangUp, Respond, RespondInvite, SendInDialog, SendInvite, SipCommand
 from offhook.sip.config import SipConfig
 from offhook.sip.core import Core
+from offhook.sip.credentials import Authenticator
 from offhook.sip.effects import Deliver, Note, SipEffect
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
@@ -28,14 +28,11 @@ from offhook.sip.timers import TimerKey
 from offhook.sip.transaction.key import client_key, server_key
 from offhook.sip.transaction.machine import AckPassed, Effect, RequestFailed, ResponsePassed, Terminated
 
-if TYPE_CHECKING:
-    from offhook.sip.credentials import Authenticator
-
 
 class SipEndpoint:
     """One SIP node. `now` is the core's monotonic clock in seconds everywhere."""
 
-    def __init__(self, config: SipConfig, ids: Ids, authenticator: "Authenticator") -> None:
+    def __init__(self, config: SipConfig, ids: Ids, authenticator: Authenticator) -> None:
         self._flows: dict[FlowId, Flow] = {}
         self._core = Core(config, ids)
         self._doorkeeper = Doorkeeper(authenticator)

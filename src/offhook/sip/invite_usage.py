@@ -277,7 +277,8 @@ class InviteUsage:
 
     def settled(self, sent: "SentInDialog", response: Response | None, failure: Failure | None) -> list[Effect]:
         """A request of ours has its final response, or will have none."""
-        self._ours.pop(sent.key, None)
+        if sent.key is not None:
+            self._ours.pop(sent.key, None)
         if self.over:
             # CALL-13: the answer to a re-INVITE that our BYE or theirs overtook is swallowed.
             return []
@@ -370,7 +371,7 @@ class SentInDialog:
     usage: InviteUsage
     dialog: Dialog
     method: str
-    key: ClientKey = ClientKey("", "")
+    key: ClientKey | None = None
     cseq: int = 0
     ack: Request | None = None
 

@@ -24,7 +24,8 @@ from offhook.sip.transaction.key import AnyServerKey, merge_key, server_key
 from offhook.sip.transaction.machine import Effect
 
 KNOWN = frozenset(
-    "INVITE ACK CANCEL BYE REGISTER OPTIONS PRACK SUBSCRIBE NOTIFY PUBLISH INFO REFER MESSAGE UPDATE".split()
+    {"INVITE", "ACK", "CANCEL", "BYE", "REGISTER", "OPTIONS", "PRACK", "SUBSCRIBE", "NOTIFY", "PUBLISH", "INFO"}
+    | {"REFER", "MESSAGE", "UPDATE"}
 )
 """Methods with an RFC: one we do not serve is 405, any other 501 (RFC 3261 section 21.4.6)."""
 
