@@ -1,0 +1,94 @@
+"""A session description as data (RFC 8866): what a peer said, in the parts that we use.
+
+Lives here: shapes. Never here: text (parse.py, encode.py) or what to answer (offer_answer.py).
+"""
+
+from dataclasses import dataclass, field
+
+MAX_LINES = 1_000
+"""`MAX_SDP_LINES`: browser video offers have some 250."""
+MAX_MEDIA = 16
+"""`MAX_MEDIA`: audio, video and what meetings add."""
+MAX_CANDIDATES = 64
+"""`MAX_CANDIDATES`: a host with many interfaces has 20."""
+
+DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+
+
+class SdpError(Exception):
+    """The description breaks its rules; the text names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One payload type of a media line. `name` in capitals, `clock` in Hz."""
+
+    name: str
+    payload_type: int
+    clock: int
+    channels: int = 1
+    fmtp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One m= line. `port` 0 means rejected. Attributes absent here fall back to the session's, as RFC 8866 says."""
+
+    kind: str
+    port: int
+    protocol: str
+    raw_formats: tuple[str, ...] = ()
+    address: str = ""
+    formats: tuple[Format, ...] = ()
+    direction: str = "sendrecv"
+    mid: str = ""
+    setup: str = ""
+    fingerprints: tuple[tuple[str, str], ...] = ()
+    ufrag: str = ""
+    password: str = field(default="", repr=False)
+    candidates: int = 0
+    rtcp_mux: bool = False
+    rtcp_port: int = 0
+    ptime: int = 20
+    extensions: dict[str, int] = field(default_factory=dict)
+    ssrc: int = 0
+
+    @property
+    def webrtc(self) -> bool:
+        """True for a line that wants ICE and DTLS-SRTP."""
+        return bool(self.ufrag and self.fingerprints) and "TLS" in self.protocol
+
+    @property
+    def secure(self) -> bool:
+        """True if the profile demands SRTP."""
+        return "SAVP" in self.protocol
+
+    @property
+    def audio_level_id(self) -> int:
+        """RFC 8285 id offered for the RFC 6464 audio level, 0 if none."""
+        return self.extensions.get(AUDIO_LEVEL, 0)
+
+    @property
+    def mid_id(self) -> int:
+        """RFC 8285 id offered for the MID, 0 if none."""
+        return self.extensions.get(MID, 0)
+
+
+AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A whole description. `version` is that of the o= line; equal text apart from it means nothing changed."""
+
+    origin: str
+    session_id: str
+    version: str
+    media: tuple[Media, ...]
+    bundle: tuple[str, ...] = ()
+
+    @property
+    def audio(self) -> Media | None:
+        """The first active audio line."""
+        return next((one for one in self.media if one.kind == "audio" and one.port), None)

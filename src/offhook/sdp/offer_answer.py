@@ -1,0 +1,148 @@
+"""Offer and answer (RFC 3264): directions, the choice of codecs, and the lines we write.
+
+A browser's line is written whole (ICE-lite, DTLS-SRTP, BUNDLE); a phone's as short as can be (CALL-21).
+"""
+
+from dataclasses import dataclass
+
+from offhook.sdp.description import AUDIO_LEVEL, MID, Format, Media, Session
+from offhook.sdp.encode import Line, encode
+
+WISHES = ("both", "hold", "listen", "nothing")
+
+_ANSWER = {
+    "sendrecv": ("sendrecv", "sendonly", "recvonly", "inactive"),
+    "sendonly": ("recvonly", "inactive", "recvonly", "inactive"),
+    "recvonly": ("sendonly", "sendonly", "inactive", "inactive"),
+    "inactive": ("inactive", "inactive", "inactive", "inactive"),
+}
+"""Offered direction -> our answer for each of WISHES (RFC 3264 section 6.1; the table of the signalling contract, 4.2)."""
+
+EVENT = "TELEPHONE-EVENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Our o= line: one id per leg for life, the version grows with each change; `address` is the c= address too."""
+
+    id: int
+    version: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAudio:
+    """Our audio line. `candidates` are (address, port), the first is the default; `setup` is a=setup, "" without DTLS."""
+
+    formats: tuple[Format, ...]
+    candidates: tuple[tuple[str, int], ...]
+    direction: str = "sendrecv"
+    rtcp_port: int = 0
+    ufrag: str = ""
+    password: str = ""
+    fingerprint: str = ""
+    setup: str = ""
+    ssrc: int = 0
+    cname: str = ""
+    mid: str = "0"
+    ptime: int = 20
+    audio_level_id: int = 0
+    mid_id: int = 0
+
+
+def answer_direction(offered: str, wish: str) -> str:
+    """Our direction in an answer."""
+    return _ANSWER[offered][WISHES.index(wish)]
+
+
+def select(offered: tuple[Format, ...], wanted: tuple[str, ...]) -> tuple[Format, ...]:
+    """The speech codecs of the offer that we want, in the order of `wanted`, then the telephone-events at their clocks.
+
+    Payload types are the offer's. G722 is taken at its RTP clock of 8000 (RFC 3551 section 4.5.2).
+    """
+    speech: list[Format] = []
+    for name in wanted:
+        speech += [one for one in offered if one.name == name and one.clock == _CLOCKS.get(name)][:1]
+    clocks = {one.clock for one in speech}
+    events = [one for one in offered if one.name == EVENT and one.clock in clocks]
+    return (*speech, *_first_per_clock(events))
+
+
+_CLOCKS = {"OPUS": 48_000, "G722": 8_000, "PCMU": 8_000, "PCMA": 8_000}
+
+
+def _first_per_clock(events: list[Format]) -> list[Format]:
+    first: dict[int, Format] = {}
+    for one in events:
+        first.setdefault(one.clock, one)
+    return list(first.values())
+
+
+def write_offer(webrtc: bool, local: LocalAudio, origin: Origin) -> bytes:
+    """A description with one audio line."""
+    return encode(origin.id, origin.version, origin.address, [_line(webrtc, local, "")], webrtc, (local.mid,))
+
+
+def write_answer(offer: Session, local: LocalAudio, origin: Origin) -> bytes:
+    """An answer to `offer`: its first active audio line is taken, every other one keeps its place with port 0."""
+    taken = offer.audio
+    lines: list[Line] = []
+    for media in offer.media:
+        lines.append(_line(media.webrtc, local, media.protocol) if media is taken else _rejected(media))
+    webrtc = taken is not None and taken.webrtc
+    bundle = (local.mid,) if taken is not None and taken.mid in offer.bundle else ()
+    return encode(origin.id, origin.version, origin.address, lines, webrtc, bundle)
+
+
+def _rejected(media: Media) -> Line:
+    return Line(media.kind, 0, media.protocol, media.raw_formats, (f"mid:{media.mid}",) if media.mid else ())
+
+
+def _line(webrtc: bool, local: LocalAudio, protocol: str) -> Line:
+    port = local.candidates[0][1]
+    attributes = [*_webrtc_head(local)] if webrtc else []
+    for one in local.formats:
+        channels = "/2" if one.name == "OPUS" else ""
+        attributes.append(f"rtpmap:{one.payload_type} {_SPELLING.get(one.name, one.name)}/{one.clock}{channels}")
+        if one.fmtp:
+            attributes.append(f"fmtp:{one.payload_type} {one.fmtp}")
+    if local.ptime != 20:
+        attributes.append(f"ptime:{local.ptime}")
+    if webrtc or local.direction != "sendrecv":
+        attributes.append(local.direction)
+    if webrtc:
+        attributes += _webrtc_tail(local)
+    elif local.rtcp_port and local.rtcp_port != port + 1:
+        attributes.append(f"rtcp:{local.rtcp_port}")
+    numbers = tuple(str(one.payload_type) for one in local.formats)
+    default = "UDP/TLS/RTP/SAVPF" if webrtc else "RTP/AVP"
+    return Line("audio", port, protocol or default, numbers, tuple(attributes))
+
+
+_SPELLING = {"OPUS": "opus", EVENT: "telephone-event"}
+"""Names as their RFCs spell them in lower case."""
+
+
+def _webrtc_head(local: LocalAudio) -> list[str]:
+    head = [
+        f"mid:{local.mid}",
+        f"ice-ufrag:{local.ufrag}",
+        f"ice-pwd:{local.password}",
+        f"fingerprint:sha-256 {local.fingerprint}",
+        f"setup:{local.setup}",
+        "rtcp-mux",
+    ]
+    if local.audio_level_id:
+        head.append(f"extmap:{local.audio_level_id} {AUDIO_LEVEL}")
+    if local.mid_id:
+        head.append(f"extmap:{local.mid_id} {MID}")
+    return head
+
+
+def _webrtc_tail(local: LocalAudio) -> list[str]:
+    tail = [f"ssrc:{local.ssrc} cname:{local.cname}", f"msid:{local.cname} audio"]
+    for at, (address, port) in enumerate(local.candidates, 1):
+        # RFC 8445 section 5.1.2.1: host type, and earlier ones preferred.
+        priority = (126 << 24) | ((65_535 - at) << 8) | 255
+        tail.append(f"candidate:{at} 1 udp {priority} {address} {port} typ host")
+    return [*tail, "end-of-candidates"]

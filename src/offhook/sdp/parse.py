@@ -1,0 +1,175 @@
+"""Text to a description (RFC 8866), as liberal as phones and browsers need: unknown lines and attributes are skipped."""
+
+import ipaddress
+from dataclasses import replace
+
+from offhook.sdp.description import DIRECTIONS, MAX_CANDIDATES, MAX_LINES, MAX_MEDIA, Format, Media, SdpError, Session
+
+STATIC = {
+    0: Format("PCMU", 0, 8000),
+    3: Format("GSM", 3, 8000),
+    8: Format("PCMA", 8, 8000),
+    9: Format("G722", 9, 8000),
+    13: Format("CN", 13, 8000),
+    18: Format("G729", 18, 8000),
+}
+"""Payload types that need no rtpmap (RFC 3551 section 6)."""
+
+Section = list[tuple[str, str]]
+
+
+def parse(body: bytes) -> Session:
+    """Raises SdpError naming the line."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SdpError("the description is not UTF-8") from None
+    sections = _sections(text)
+    head, *rest = sections
+    origin = next((value.split() for kind, value in head if kind == "o"), [])
+    if len(origin) != 6:
+        raise SdpError("an o= line with six parts is needed")
+    base = _common(head, Media("", 0, ""))
+    media = tuple(_media(section, base) for section in rest)
+    bundle = next((value.split()[1:] for kind, value in head if kind == "a" and value.startswith("group:BUNDLE")), [])
+    return Session(origin[5], origin[1], origin[2], media, tuple(bundle))
+
+
+def _sections(text: str) -> list[Section]:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(lines) > MAX_LINES:
+        raise SdpError(f"more than limits.max_sdp_lines ({MAX_LINES})")
+    sections: list[Section] = [[]]
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if len(line) < 2 or line[1] != "=":
+            raise SdpError(f"line {number}: {line[:40]!r} is not type=value")
+        if line[0] == "m":
+            sections.append([])
+        sections[-1].append((line[0], line[2:].strip()))
+    if not sections[0] or sections[0][0] != ("v", "0"):
+        raise SdpError("line 1: v=0 is needed")
+    if len(sections) - 1 > MAX_MEDIA:
+        raise SdpError(f"more than limits.max_media ({MAX_MEDIA})")
+    return sections
+
+
+def _media(section: Section, base: Media) -> Media:
+    pieces = section[0][1].split()
+    if len(pieces) < 4:
+        raise SdpError(f"m={section[0][1][:40]}: kind, port, protocol and formats are needed")
+    port = pieces[1].split("/")[0]
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SdpError(f"m={section[0][1][:40]}: bad port")
+    line = replace(base, kind=pieces[0], port=int(port), protocol=pieces[2].upper(), raw_formats=tuple(pieces[3:]))
+    media = _common(section[1:], line)
+    if media.kind not in ("audio", "video") or "RTP" not in media.protocol:
+        return media
+    media = replace(media, formats=_formats(section, pieces[3:]))
+    if media.port and not media.address:
+        raise SdpError(f"m={section[0][1][:40]}: no c= line")
+    if not media.rtcp_port:
+        media = replace(media, rtcp_port=media.port + 1)
+    return media
+
+
+def _formats(section: Section, numbers: list[str]) -> tuple[Format, ...]:
+    known = {str(number): one for number, one in STATIC.items()}
+    parameters: dict[str, str] = {}
+    for kind, value in section:
+        if kind != "a":
+            continue
+        name, _, rest = value.partition(":")
+        number, _, text = rest.partition(" ")
+        if name == "rtpmap":
+            known[number] = _rtpmap(number, text)
+        elif name == "fmtp":
+            parameters[number] = text.strip()
+    return tuple(replace(known[one], fmtp=parameters.get(one, "")) for one in numbers if one in known)
+
+
+def _rtpmap(number: str, text: str) -> Format:
+    pieces = text.strip().split("/")
+    channels = pieces[2] if len(pieces) > 2 else "1"
+    if (
+        not number.isdigit()
+        or int(number) > 127
+        or len(pieces) < 2
+        or not pieces[1].isdigit()
+        or not channels.isdigit()
+    ):
+        raise SdpError(f"a=rtpmap:{number[:8]} {text[:40]}: name/clock is needed")
+    return Format(pieces[0].upper(), int(number), int(pieces[1]), int(channels))
+
+
+def _common(lines: Section, media: Media) -> Media:
+    """c= and the attributes that may stand at both levels; the media level wins."""
+    fingerprints: list[tuple[str, str]] = []
+    for kind, value in lines:
+        if kind == "c":
+            media = _connection(value, media)
+        elif kind == "a":
+            name, _, rest = value.partition(":")
+            if name == "fingerprint":
+                algorithm, _, digest = rest.partition(" ")
+                fingerprints.append((algorithm.lower(), digest.strip().upper()))
+            else:
+                media = _attribute(name, rest.strip(), media)
+    return replace(media, fingerprints=tuple(fingerprints)) if fingerprints else media
+
+
+def _connection(value: str, media: Media) -> Media:
+    pieces = value.split()
+    if len(pieces) != 3 or pieces[0] != "IN" or pieces[1] not in ("IP4", "IP6"):
+        raise SdpError(f"c={value[:40]}: IN, IP4 or IP6, and an address are needed")
+    address = pieces[2].split("/")[0]
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise SdpError(f"c={value[:40]}: names are not resolved, an IP address is needed") from None
+    media = replace(media, address=address)
+    # RFC 3264 section 8.4: the old way to put a peer on hold.
+    return replace(media, direction="sendonly") if address == "0.0.0.0" and media.direction == "sendrecv" else media
+
+
+def _attribute(name: str, value: str, media: Media) -> Media:
+    match name:
+        case "sendrecv" | "sendonly" | "recvonly" | "inactive":
+            assert name in DIRECTIONS
+            return media if media.address == "0.0.0.0" and name == "sendrecv" else replace(media, direction=name)
+        case "mid":
+            return replace(media, mid=value)
+        case "setup":
+            return replace(media, setup=value)
+        case "ice-ufrag":
+            return replace(media, ufrag=value)
+        case "ice-pwd":
+            return replace(media, password=value)
+        case "rtcp-mux":
+            return replace(media, rtcp_mux=True)
+        case "candidate":
+            if media.candidates >= MAX_CANDIDATES:
+                raise SdpError(f"more than limits.max_candidates ({MAX_CANDIDATES})")
+            return replace(media, candidates=media.candidates + 1)
+        case "rtcp" | "ptime" | "extmap" | "ssrc":
+            return _numbered(name, value, media)
+        case _:
+            return media
+
+
+def _numbered(name: str, value: str, media: Media) -> Media:
+    first, _, rest = value.partition(" ")
+    digits = first.split("/")[0].split(".")[0]
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 10:
+        return media
+    number = int(digits)
+    if name == "rtcp" and number < 65536:
+        return replace(media, rtcp_port=number)
+    if name == "ptime" and 5 <= number <= 120:
+        return replace(media, ptime=number)
+    if name == "ssrc" and not media.ssrc and number < 2**32:
+        return replace(media, ssrc=number)
+    if name == "extmap" and 1 <= number <= 14:
+        return replace(media, extensions={**media.extensions, rest.split(" ")[0]: number})
+    return media
