@@ -272,6 +272,14 @@ class Link:
                 raise AssertionError(f"not done within {seconds} s\n{self.ladder()}")
             self.step()
 
+    def arrows(self) -> list[str]:
+        """The messages so far without their times: `alice: INVITE`, with `x` behind a lost one."""
+        return [f"{step.sender}: {step.text}{' x' if step.lost else ''}" for step in self.steps]
+
+    def times(self, arrow: str) -> list[float]:
+        """When these messages were sent, to the millisecond."""
+        return [round(step.time, 3) for step in self.steps if f"{step.sender}: {step.text}" == arrow]
+
     def ladder(self) -> str:
         """The messages so far, one arrow a line; `x` marks a lost one."""
         names = list(self.stations)
