@@ -9,6 +9,7 @@ use crate::description::{LegFacts, LegLocal, Quality};
 /// The answer to one command; `n` is the command's number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "t")]
+#[expect(clippy::large_enum_variant, reason = "a few per call, moved once")]
 pub enum Reply {
     /// One `LegLocal` for each offer, in order.
     CallOpened {

@@ -181,6 +181,10 @@ pub struct Transmit {
 
 /// What the engine wants done.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "packets wait as `Transmit`, only the polled one is moved"
+)]
 pub enum Output {
     /// Send a datagram.
     Transmit(Transmit),

@@ -14,6 +14,8 @@ const MAX_EVENTS: usize = 16_384;
 /// Outputs in order.
 #[derive(Default)]
 pub(crate) struct Outbox {
+    /// Packets go before all else: a BYE leaves before its socket is released.
+    packets: VecDeque<Transmit>,
     queue: VecDeque<Output>,
     free: Vec<Packet>,
     events: usize,
@@ -42,11 +44,11 @@ impl Outbox {
         len: usize,
     ) {
         packet.len = len.min(PACKET_SIZE);
-        self.queue.push_back(Output::Transmit(Transmit {
+        self.packets.push_back(Transmit {
             socket,
             destination,
             packet,
-        }));
+        });
     }
 
     /// Sends a copy of `bytes`; what does not fit a datagram is not sent.
@@ -76,6 +78,9 @@ impl Outbox {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
+        if let Some(transmit) = self.packets.pop_front() {
+            return Some(Output::Transmit(transmit));
+        }
         let output = self.queue.pop_front();
         if matches!(output, Some(Output::Event(_))) {
             self.events -= 1;

@@ -1,0 +1,438 @@
+//! Plain relay: rewrite, gates, latch, loops, clean-up.
+
+mod common;
+
+use std::net::SocketAddr;
+
+use common::*;
+use offhook_media::command::Command;
+use offhook_media::description::*;
+use offhook_media::event::{Event, Reply};
+
+#[test]
+fn a_bridge_passes_payloads_both_ways_under_identities_of_ours() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    for _ in 0..50 {
+        a.speak(&mut world);
+        b.speak(&mut world);
+        world.advance_ms(20);
+    }
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        let sent = world.rtp_to(to.address);
+        assert_eq!(sent.len(), 50);
+        let first = sent[0].header();
+        assert!(first.marker, "a talk begins with the marker");
+        assert!(first.sequence < 0x8000 + 50);
+        assert_ne!(first.ssrc, from.ssrc);
+        for (i, packet) in sent.iter().enumerate() {
+            let header = packet.header();
+            assert_eq!(packet.payload(), voice(65_500u16.wrapping_add(i as u16)));
+            assert_eq!(header.sequence, first.sequence.wrapping_add(i as u16));
+            assert_eq!(
+                header.timestamp,
+                first.timestamp.wrapping_add(160 * i as u32)
+            );
+            assert_eq!(header.ssrc, first.ssrc);
+        }
+    }
+    assert!(
+        world
+            .events
+            .iter()
+            .any(|(_, event)| matches!(event, Event::FirstMedia { .. }))
+    );
+}
+
+#[test]
+fn trap_1_a_hundred_source_switches_stay_monotonic() {
+    let mut world = World::new();
+    let (call, legs) = world.open(vec![
+        port_offer(pcmu()),
+        port_offer(pcmu()),
+        port_offer(pcmu()),
+    ]);
+    let mut phones: Vec<Phone> = legs
+        .iter()
+        .enumerate()
+        .map(|(i, leg)| phone(leg, i as u8))
+        .collect();
+    for phone in &phones {
+        world.complete(phone.leg, port_remote(pcmu(), phone.address));
+    }
+    let listener = phones[0].address;
+    for round in 0..100 {
+        let talker = 1 + round % 2;
+        if round % 10 == 9 {
+            let leg = phones[0].leg;
+            world.command(|n| Command::Play {
+                n,
+                leg,
+                source: SourceKind::Ringback,
+                country: "US".into(),
+            });
+            world.advance_ms(100);
+        }
+        world.bridge(phones[0].leg, phones[talker].leg);
+        for _ in 0..10 {
+            let held = phones[talker].packet(&voice(1));
+            let lost = phones[talker].sequence % 7 == 0;
+            let next = phones[talker].packet(&voice(2));
+            let (socket, address) = (phones[talker].socket, phones[talker].address);
+            world.datagram(socket, address, &next);
+            if !lost {
+                world.datagram(socket, address, &held);
+            }
+            world.advance_ms(40);
+            // The other one talks on and is not heard.
+            phones[3 - talker].speak(&mut world);
+        }
+    }
+    let sent = world.rtp_to(listener);
+    assert!(sent.len() > 1_500);
+    let ssrc = sent[0].header().ssrc;
+    let mut seen = std::collections::HashSet::new();
+    let mut highest = (sent[0].header().sequence, sent[0].header().timestamp);
+    for packet in &sent {
+        let header = packet.header();
+        assert_eq!(header.ssrc, ssrc);
+        assert!(seen.insert(header.sequence), "no number is used twice");
+        let step = header.sequence.wrapping_sub(highest.0) as i16;
+        assert!((-3..=4).contains(&step), "sequence moves by {step}");
+        if step > 0 {
+            let time = header.timestamp.wrapping_sub(highest.1) as i32;
+            assert!((0..8_000).contains(&time), "time stamp moves by {time}");
+            highest = (header.sequence, header.timestamp);
+        }
+    }
+    world.command(|n| Command::CloseCall { n, call });
+}
+
+#[test]
+fn the_gates_of_direction_hold_each_way() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    a.speak_for(&mut world, 100);
+    let mut held = port_remote(pcmu(), b.address);
+    held.direction = Direction::SendOnly;
+    world.complete(b.leg, held);
+    let before = world.rtp_to(b.address).len();
+    a.speak_for(&mut world, 200);
+    b.speak_for(&mut world, 200);
+    assert_eq!(
+        world.rtp_to(b.address).len(),
+        before,
+        "a peer that only sends is sent nothing"
+    );
+    assert_eq!(world.rtp_to(a.address).len(), 10);
+    let leg = b.leg;
+    let facts = world.facts(leg);
+    assert_eq!(facts.gate, "on_hold");
+    world.complete(b.leg, port_remote(pcmu(), b.address));
+    a.speak_for(&mut world, 100);
+    assert_eq!(world.rtp_to(b.address).len(), before + 5);
+}
+
+#[test]
+fn a_leg_bridged_with_itself_echoes() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu())]);
+    let mut a = phone(&legs[0], 0);
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    world.bridge(a.leg, a.leg);
+    a.speak_for(&mut world, 200);
+    assert_eq!(world.rtp_to(a.address).len(), 10);
+    let facts = world.facts(a.leg);
+    assert_eq!(
+        (
+            facts.codec_in.as_str(),
+            facts.codec_out.as_str(),
+            facts.transcoded
+        ),
+        ("PCMU", "PCMU", false)
+    );
+}
+
+#[test]
+fn payload_types_are_mapped_to_the_peers_numbers() {
+    let mut world = World::new();
+    let strange = vec![codec("PCMU", 96, 8_000)];
+    let (_, legs) = world.open(vec![port_offer(pcmu()), port_offer(strange.clone())]);
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    world.complete(b.leg, port_remote(strange, b.address));
+    world.bridge(a.leg, b.leg);
+    a.speak_for(&mut world, 100);
+    assert!(
+        world
+            .rtp_to(b.address)
+            .iter()
+            .all(|sent| sent.header().payload_type == 96)
+    );
+}
+
+#[test]
+fn padding_and_extensions_do_not_cross() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    let mut packet = a.packet(&voice(1));
+    packet[0] |= 0x30;
+    packet.splice(12..12, [0xbe, 0xde, 0, 1, 0x10, 0x7f, 0, 0]);
+    packet.extend([0, 0, 0, 4]);
+    world.datagram(a.socket, a.address, &packet);
+    let sent = world.rtp_to(b.address);
+    assert_eq!(sent[0].payload(), voice(1));
+    assert_eq!(sent[0].bytes[0], 0x80);
+}
+
+#[test]
+fn rule_9_3_the_signalled_address_is_believed_at_once_and_five_packets_move_a_nat_leg() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    let signalled = b.address;
+    b.address = "203.0.113.7:9000".parse().unwrap();
+    a.speak(&mut world);
+    for _ in 0..4 {
+        b.speak(&mut world);
+        a.speak(&mut world);
+    }
+    assert_eq!(
+        world.rtp_to(signalled).len(),
+        5,
+        "never to a mere candidate"
+    );
+    assert!(
+        world.rtp_to(a.address).is_empty(),
+        "a candidate is not heard"
+    );
+    b.speak(&mut world);
+    a.speak(&mut world);
+    assert_eq!(world.rtp_to(b.address).len(), 1);
+    assert_eq!(world.rtp_to(a.address).len(), 1);
+    let moved = world.events.iter().any(|(_, event)| {
+        matches!(event, Event::PathChanged { reason, remote, .. } if reason == "latch" && remote == "203.0.113.7:9000")
+    });
+    assert!(moved);
+}
+
+#[test]
+fn rule_9_3_an_exact_leg_believes_nobody_else() {
+    let mut world = World::new();
+    let mut offer = port_offer(pcmu());
+    offer.latch = Latch::Exact;
+    let (_, legs) = world.open(vec![offer, port_offer(pcmu())]);
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    world.complete(b.leg, port_remote(pcmu(), b.address));
+    world.bridge(a.leg, b.leg);
+    a.address = "203.0.113.7:9000".parse().unwrap();
+    a.speak_for(&mut world, 2_500);
+    assert!(world.rtp_to(b.address).is_empty());
+    assert_eq!(
+        world.evidence(a.leg, "source_refused")["source"],
+        "203.0.113.7:9000"
+    );
+}
+
+#[test]
+fn rule_9_3_learning_ends_three_seconds_after_the_first_packet() {
+    let mut world = World::new();
+    let (_, _, mut b) = two_phones(&mut world);
+    b.address = "203.0.113.7:9000".parse().unwrap();
+    b.speak(&mut world);
+    world.advance_ms(3_100);
+    b.speak_for(&mut world, 400);
+    assert_eq!(world.facts(b.leg).quality.packets_in, 0);
+}
+
+#[test]
+fn rule_9_4_a_latched_source_is_strict_until_it_was_quiet_two_seconds_and_its_stream_goes_on() {
+    let mut world = World::new();
+    let (_, a, mut b) = two_phones(&mut world);
+    b.speak_for(&mut world, 200);
+    let mut thief = b.clone();
+    thief.address = "203.0.113.66:6666".parse().unwrap();
+    thief.ssrc = 0xbad;
+    for _ in 0..20 {
+        thief.speak(&mut world);
+        b.speak(&mut world);
+        world.advance_ms(20);
+    }
+    assert_eq!(world.rtp_to(a.address).len(), 30, "the thief is not heard");
+    world.advance_ms(2_100);
+    thief.speak_for(&mut world, 200);
+    assert_eq!(
+        world.rtp_to(a.address).len(),
+        30,
+        "another SSRC is another stream"
+    );
+    let moved: SocketAddr = "203.0.113.7:9000".parse().unwrap();
+    b.address = moved;
+    b.speak_for(&mut world, 200);
+    assert_eq!(world.rtp_to(a.address).len(), 40);
+    assert_eq!(world.facts(b.leg).remote, moved.to_string());
+}
+
+#[test]
+fn rule_9_1_nothing_is_heard_before_the_peers_description() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu())]);
+    let mut a = phone(&legs[0], 0);
+    a.speak_for(&mut world, 400);
+    let facts = world.facts(a.leg);
+    assert_eq!(
+        (
+            facts.quality.packets_in,
+            facts.path_state.as_str(),
+            facts.first_in_ms
+        ),
+        (0, "closed", -1)
+    );
+}
+
+#[test]
+fn rule_9_6_descriptions_may_not_point_at_special_addresses_or_our_own_ports() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu()), port_offer(pcmu())]);
+    let own = format!("{}:{}", legs[1].candidates[0].0, legs[1].candidates[0].1);
+    for address in [
+        "127.0.0.1:9",
+        "224.0.0.1:9",
+        "169.254.1.1:9",
+        "255.255.255.255:9",
+        own.as_str(),
+    ] {
+        let remote = port_remote(pcmu(), address.parse().unwrap());
+        let leg = legs[0].leg;
+        let reply = world.command(|n| Command::Complete { n, leg, remote });
+        assert!(
+            matches!(&reply, Reply::Refused { code, .. } if code == "bad_address"),
+            "{address}: {reply:?}"
+        );
+    }
+}
+
+#[test]
+fn trap_21_our_own_stream_is_a_loop_and_dropped() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    a.speak(&mut world);
+    let echoed = world.rtp_to(b.address)[0].bytes.clone();
+    world.datagram(b.socket, b.address, &echoed);
+    assert!(world.rtp_to(a.address).is_empty());
+}
+
+#[test]
+fn closing_gives_ports_back_and_says_bye() {
+    let mut world = World::new();
+    let (call, mut a, b) = two_phones(&mut world);
+    a.speak_for(&mut world, 100);
+    let reply = world.command(|n| Command::CloseCall { n, call });
+    let Reply::Closed { legs, .. } = reply else {
+        panic!("{reply:?}")
+    };
+    assert_eq!(legs.len(), 2);
+    assert_eq!(legs[0].quality.packets_in, 5);
+    assert_eq!(world.released.len(), 2);
+    let bye = world.rtcp_to(b.address).last().unwrap().bytes.clone();
+    assert!(
+        bye.windows(2).any(|pair| pair == [0x81, 203]),
+        "a BYE for our stream"
+    );
+    let again = world.command(|n| Command::CloseCall { n, call });
+    assert!(matches!(again, Reply::Closed { legs, .. } if legs.is_empty()));
+    a.speak(&mut world);
+    assert_eq!(world.engine.legs(), 0);
+}
+
+#[test]
+fn a_hundred_legs_closed_leave_nothing() {
+    let mut world = World::new();
+    for _ in 0..50 {
+        let (call, mut a, mut b) = two_phones(&mut world);
+        a.speak_for(&mut world, 40);
+        b.speak(&mut world);
+        world.command(|n| Command::CloseCall { n, call });
+    }
+    assert_eq!(
+        (
+            world.engine.legs(),
+            world.engine.load(),
+            world.engine.strays().1
+        ),
+        (0, 0, 0)
+    );
+    assert_eq!(world.released.len(), 100);
+    let sent = world.sent.len();
+    world.advance_ms(20_000);
+    assert_eq!(world.sent.len(), sent, "no timer is left");
+}
+
+#[test]
+fn an_id_of_a_closed_leg_finds_nobody() {
+    let mut world = World::new();
+    let (call, a, _) = two_phones(&mut world);
+    world.command(|n| Command::CloseCall { n, call });
+    two_phones(&mut world);
+    let leg = a.leg;
+    let reply = world.command(|n| Command::Facts { n, leg });
+    assert!(
+        matches!(&reply, Reply::Refused { code, .. } if code == "unknown_leg"),
+        "{reply:?}"
+    );
+}
+
+#[test]
+fn a_panic_ends_the_call_in_hand_and_nothing_else() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    let (_, c, _) = two_phones(&mut world);
+    world.break_random(true);
+    let (leg, offer) = (c.leg, port_offer(pcmu()));
+    let reply = world.command(|n| Command::Update {
+        n,
+        leg,
+        offer,
+        restart_ice: true,
+    });
+    world.break_random(false);
+    assert!(
+        matches!(&reply, Reply::Refused { code, .. } if code == "engine_busy"),
+        "{reply:?}"
+    );
+    let failed = world
+        .events
+        .iter()
+        .filter(|(_, e)| matches!(e, Event::LegFailed { cause, .. } if cause == "panic"));
+    assert_eq!(failed.count(), 2);
+    assert_eq!(
+        (
+            world.engine.legs(),
+            world.engine.panics(),
+            world.released.len()
+        ),
+        (2, 1, 2)
+    );
+    a.speak_for(&mut world, 100);
+    assert_eq!(world.rtp_to(b.address).len(), 5);
+}
+
+#[test]
+fn repeated_commands_have_no_effect() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    a.speak_for(&mut world, 100);
+    for _ in 0..20 {
+        world.complete(a.leg, port_remote(pcmu(), a.address));
+        world.complete(b.leg, port_remote(pcmu(), b.address));
+        world.bridge(a.leg, b.leg);
+        a.speak_for(&mut world, 20);
+    }
+    let sent = world.rtp_to(b.address);
+    assert_eq!(sent.len(), 25);
+    assert_eq!(
+        sent.iter().filter(|sent| sent.header().marker).count(),
+        1,
+        "nothing began anew"
+    );
+}
