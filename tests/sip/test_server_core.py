@@ -40,7 +40,7 @@ def ask(node: Station, request: Request, flow: Flow = FLOW) -> Response:
         (make_request("DANCE"), 501, "Allow", ALLOW),
         (make_request("PUBLISH"), 405, "Allow", ALLOW),
         (make_request("OPTIONS", "soap.beep://192.0.2.103:3002"), 416, None, None),
-        (make_request("OPTIONS", Require="nothingSupportsThis, nothingAtAll"), 420, "Unsupported", "nothingsupportsthis, nothingatall"),
+        (make_request("OPTIONS", Require="noOne, Nothing"), 420, "Unsupported", "noOne, Nothing"),
         (make_request("INFO"), 481, None, None),
         (make_request("BYE"), 481, None, None),
         (make_request("BYE", to_tag="unknown"), 481, None, None),
@@ -56,7 +56,7 @@ def test_refusals(node: Station, request_: Request, status: int, name: str | Non
     assert answer.status == status
     assert "tag=" in (answer.headers.get("To") or "")
     if name is not None:
-        assert (answer.headers.get(name) or "").lower() == (value or "").lower()
+        assert answer.headers.get(name) == value
     assert node.events == []
 
 

@@ -173,7 +173,7 @@ class Registrar:
 
     def _reg_2_require(self, request: Request) -> None:
         known = {*self._core.config.supported, *self._core.config.registrar_supported}
-        unknown = [option for option in option_tags(request.headers, "Require") if option not in known]
+        unknown = [option for option in option_tags(request.headers, "Require") if option.lower() not in known]
         if unknown:
             raise Refused(420, ("Unsupported", ", ".join(unknown)))
 
@@ -271,7 +271,7 @@ class Registrar:
         instance = value.params.get("+sip.instance") or None
         text = value.params.get("reg-id") or ""
         first_hop = sum(len(split_list(line)) for line in headers.all("Via")) == 1
-        asked = "outbound" in option_tags(headers, "Supported")
+        asked = "outbound" in (tag.lower() for tag in option_tags(headers, "Supported"))
         served = "outbound" in self._core.config.registrar_supported
         if instance is None or not text.isdecimal() or not (asked and served and first_hop):
             return instance, None
@@ -387,8 +387,8 @@ def same_key(a: Binding, b: Binding) -> bool:
 
 
 def option_tags(headers: Headers, name: str) -> list[str]:
-    """The option tags of Require or Supported, lower case."""
-    return [tag.strip().lower() for line in headers.all(name) for tag in line.split(",") if tag.strip()]
+    """The option tags of Require or Supported, as received; they are compared without regard to case."""
+    return [tag.strip() for line in headers.all(name) for tag in line.split(",") if tag.strip()]
 
 
 def _quality(text: str | None) -> float:

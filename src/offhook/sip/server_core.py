@@ -11,7 +11,6 @@ from offhook.sip.effects import Deliver, FindRegistration, Note, Send, SipEffect
 from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import RequestReceived
-from offhook.sip.fields import parse_via, split_list
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.incoming_invite import IncomingInvite
 from offhook.sip.invite_usage import InviteUsage
@@ -83,12 +82,7 @@ class ServerCore:
     def refuse_malformed(self, error: PeerError, flow: Flow) -> list[SipEffect]:
         """A stateless answer that names the fault, if the message is a request that tells where answers go."""
         request = error.partial
-        if request is None or request.method == "ACK":
-            return []
-        values = split_list(request.headers.get("Via") or "")
-        try:
-            parse_via(values[0] if values else "")
-        except PeerError:
+        if request is None or request.method == "ACK" or not request.headers.get("Via"):
             return []
         fields = Headers([self._core.warning(error.slug, str(error))])
         return [Send(flow.id, self._core.response(request, error.status, fields))]
@@ -214,7 +208,8 @@ class ServerCore:
         if request.method == "REGISTER":
             # REG-2 has the registrar's own list.
             return None
-        unknown = [tag for tag in option_tags(request.headers, "Require") if tag not in self._core.config.supported]
+        known = self._core.config.supported
+        unknown = [tag for tag in option_tags(request.headers, "Require") if tag.lower() not in known]
         return (420, Headers([("Unsupported", ", ".join(unknown))])) if unknown else None
 
     def _unreadable(self, request: Request) -> tuple[int, tuple[str, str]] | None:
