@@ -35,7 +35,9 @@ def statuses(pair: Pair, method: str) -> list[int]:
     return [
         message.status
         for message in pair.bob.sent
-        if isinstance(message, Response) and message.status >= 200 and (message.headers.get("CSeq") or "").endswith(method)
+        if isinstance(message, Response)
+        and message.status >= 200
+        and (message.headers.get("CSeq") or "").endswith(method)
     ]
 
 
@@ -90,7 +92,7 @@ def test_from_and_to_stay_byte_for_byte(link: Link) -> None:
 def test_answers_carry_exactly_the_vias_of_the_request(link: Link) -> None:
     pair = Pair(link)
     invite = make_request("INVITE", body=SDP)
-    lower = "SIP/2.0/SCTP [2001:db8::9]:5060;branch=z9hG4bKdeep;X=\"a,b\""
+    lower = 'SIP/2.0/SCTP [2001:db8::9]:5060;branch=z9hG4bKdeep;X="a,b"'
     fields = [("Via", "SIP/2.0/UDP  device.invalid;branch=z9hG4bKtop;rport;Other=1"), ("Via", lower)]
     fields += [field for field in invite.headers if field[0] != "Via"]
     pair.bob.feed(Request("INVITE", invite.uri, Headers(fields), SDP), pair.back)
@@ -114,7 +116,10 @@ def test_second_fork_is_acknowledged_and_ended(link: Link) -> None:
     assert pair.alice.node.dialogs == 2
     pair.alice.feed(make_response(invite, 200, "one", SDP, **contact), pair.there)
     pair.alice.feed(make_response(invite, 200, "two", SDP, **contact), pair.there)
-    assert [event.tag for event in pair.alice.of(InviteProgressed) if isinstance(event, InviteProgressed)] == ["one", "two"]
+    assert [event.tag for event in pair.alice.of(InviteProgressed) if isinstance(event, InviteProgressed)] == [
+        "one",
+        "two",
+    ]
     assert len(pair.alice.of(InviteAccepted)) == 1
     assert pair.alice.node.dialogs == 1
     ack, bye = pair.alice.sent[-2:]

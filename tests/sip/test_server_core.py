@@ -203,7 +203,9 @@ def test_request_from_an_unknown_flow_is_challenged_and_served_after_proof(node:
     assert node.of(HungUp) == []
     # Somebody else's proof is not enough.
     assert ask(node, authorized(bye, challenge, "bob"), second).status == 403
-    answer = ask(node, authorized(replaced(bye, "Via", "SIP/2.0/UDP x;branch=z9hG4bKc"), challenge, "alice", nc=1), second)
+    answer = ask(
+        node, authorized(replaced(bye, "Via", "SIP/2.0/UDP x;branch=z9hG4bKc"), challenge, "alice", nc=1), second
+    )
     assert answer.status == 407  # that nc is spent
     again = authorized(replaced(bye, "Via", "SIP/2.0/UDP x;branch=z9hG4bKd"), answer, "alice")
     assert ask(node, again, second).status == 200

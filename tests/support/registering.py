@@ -61,7 +61,12 @@ class Registering:
         )
 
     def register(
-        self, contact: str | None, flow: Flow | None = None, password: str = "zanzibar", call_id: str = "reg-1", **extra: str
+        self,
+        contact: str | None,
+        flow: Flow | None = None,
+        password: str = "zanzibar",
+        call_id: str = "reg-1",
+        **extra: str,
     ) -> Response:
         """REGISTER, challenge, REGISTER with credentials; the last answer. A moment passes first, for the rate's sake."""
         self.link.run(0.25)

@@ -211,5 +211,3 @@ class SipEndpoint:
                 case _:
                     settled.append(effect)
         return settled
-
-

@@ -191,5 +191,3 @@ class SentCancel:
     def failed(self, failure: Failure) -> list[Effect]:
         """See machine.Owner."""
         return []
-
-

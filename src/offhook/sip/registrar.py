@@ -7,7 +7,6 @@ by `registration_found` and go by `UpdateBindings`. GRUU, Path and flows of othe
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import format_datetime
 
 from offhook.sip.core import Core
 from offhook.sip.effects import CloseFlow, FindRegistration, Note, Send, StartTimer, StopTimer, UpdateBindings
@@ -345,8 +344,7 @@ class Registrar:
         if any(wish.binding.reg_id is not None and wish.seconds for wish in wishes):
             fields += [("Require", "outbound"), ("Flow-Timer", str(self._core.config.flow_timer))]
         if self._core.config.epoch is not None:
-            moment = datetime.fromtimestamp(self._core.config.epoch + now, UTC)
-            fields.append(("Date", format_datetime(moment, usegmt=True)))
+            fields.append(("Date", sip_date(self._core.config.epoch + now)))
         for shown in ([*own, *others], own or others[:1]):
             contact = ", ".join(_contact(binding, now) for binding in shown)
             headers = Headers([*([("Contact", contact)] if contact else []), *fields])
@@ -389,6 +387,17 @@ def same_key(a: Binding, b: Binding) -> bool:
 def option_tags(headers: Headers, name: str) -> list[str]:
     """The option tags of Require or Supported, as received; they are compared without regard to case."""
     return [tag.strip() for line in headers.all(name) for tag in line.split(",") if tag.strip()]
+
+
+def sip_date(unix: float) -> str:
+    """SIP-date of a Unix time (RFC 3261 section 20.17); names of days and months are English whatever the locale."""
+    moment = datetime.fromtimestamp(unix, UTC)
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} GMT"
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _quality(text: str | None) -> float:

@@ -52,9 +52,7 @@ class ServerCore:
         self._doorkeeper = doorkeeper
         self._registrar = registrar
 
-    def receive(
-        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
-    ) -> list[Effect]:
+    def receive(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         """A request that matches no transaction."""
         if request.method == "ACK":
             return self.acknowledge(request, fields)
@@ -102,9 +100,7 @@ class ServerCore:
 
     # in a dialog
 
-    def _in_dialog(
-        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
-    ) -> list[Effect]:
+    def _in_dialog(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         usage = self._core.dialogs.get(fields.dialog)
         opened = self._open(key, request, fields, flow, usage)
         if usage is None:
@@ -145,15 +141,13 @@ class ServerCore:
         return self._served(usage, token.key, token.request, token.envelope)
 
     def _served(self, usage: InviteUsage, key: AnyServerKey, request: Request, fields: Envelope) -> list[Effect]:
-        if request.method == "OPTIONS":
+        if request.method == "OPTIONS" and not usage.over:
             return self._options(key)
         return usage.receive(key, request, fields)
 
     # outside a dialog
 
-    def _initial(
-        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
-    ) -> list[Effect]:
+    def _initial(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         if self._core.table.is_merged(merge_key(fields)):
             # 8.2.2.2: the same request came by two ways; the first is being served.
             return self._refuse(key, request, fields, flow, 482)
@@ -175,9 +169,7 @@ class ServerCore:
             return self._refuse(key, request, fields, flow, 404, warning)
         return [*self._open(key, request, fields, flow), *self._options(key)]
 
-    def _invite(
-        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
-    ) -> list[Effect]:
+    def _invite(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         if (request.headers.get("Max-Forwards") or "").strip() == "0":
             # CALL-17: a call through us is a hop.
             return self._refuse(key, request, fields, flow, 483)

@@ -33,4 +33,3 @@ def stamped(request: Request, envelope: Envelope, flow: Flow) -> Request:
     line = fields[index][1].lstrip(", \t")
     fields[index] = ("Via", text + line[len(envelope.via_text) :])
     return Request(request.method, request.uri, Headers(fields), request.body)
-

@@ -77,9 +77,7 @@ def server_key(request: Request, envelope: Envelope, method: str = "") -> AnySer
     if branch.startswith(COOKIE) and len(branch) > len(COOKIE):
         port = "" if via.port is None else f":{via.port}"
         return ServerKey(branch, f"{via.host.lower()}{port}", method)
-    return LegacyKey(
-        str(request.uri), envelope.from_tag, envelope.call_id, envelope.cseq, envelope.via_text, method
-    )
+    return LegacyKey(str(request.uri), envelope.from_tag, envelope.call_id, envelope.cseq, envelope.via_text, method)
 
 
 def merge_key(envelope: Envelope) -> MergeKey | None:

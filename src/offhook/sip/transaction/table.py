@@ -171,4 +171,3 @@ class TransactionTable:
         merge = self._merge_of.pop(key, None)
         if merge is not None:
             del self._merged[merge]
-
