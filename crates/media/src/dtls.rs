@@ -57,16 +57,21 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// How every association of the process is set up.
+/// First retransmission: browsers answer within a round trip, and a lost flight is heard as silence.
+const FIRST_RETRANSMISSION: Duration = Duration::from_millis(500);
+/// A handshake that takes longer has failed; the caller has hung up by then.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How every association of the process is set up; `None` when the crypto library refuses.
 ///
 /// DTLS 1.2 only: all browsers and SIP stacks speak it, not all speak 1.3. No cookie: over ICE the address is
 /// authenticated already.
 pub(crate) fn config() -> Option<Arc<Config>> {
-    Config::builder()
+    let builder = Config::builder()
         .use_server_cookie(false)
-        .build()
-        .ok()
-        .map(Arc::new)
+        .flight_start_rto(FIRST_RETRANSMISSION)
+        .handshake_timeout(HANDSHAKE_TIMEOUT);
+    builder.build().ok().map(Arc::new)
 }
 
 /// Where the handshake stands.

@@ -42,7 +42,8 @@ pub(crate) fn mos(conditions: Conditions) -> f64 {
     let delay_impairment = 0.024 * delay + 0.11 * (delay - 177.3).max(0.0);
     let loss = conditions.loss_percent;
     let loss_impairment = 95.0 * loss / (loss / conditions.burst_ratio.max(1.0) + conditions.bpl);
-    let r = 93.2 - delay_impairment - loss_impairment;
+    // G.107 Annex B: below 0 the score is 1; the polynomial would rise again.
+    let r = (93.2 - delay_impairment - loss_impairment).clamp(0.0, 100.0);
     (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).clamp(1.0, 4.5)
 }
 

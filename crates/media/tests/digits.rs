@@ -1,0 +1,238 @@
+//! Presses: received, passed on, sent, and put into the audio where nothing else is agreed.
+
+mod common;
+
+use common::*;
+use offhook_media::command::Command;
+use offhook_media::description::Codec;
+use offhook_media::event::Reply;
+use offhook_rtp::event::EventPayload;
+
+/// A press of 160 ms in 10 packets: seven updates and the end three times.
+fn press(phone: &mut Phone, event: u8, payload_type: u8, clock: u32) -> Vec<Vec<u8>> {
+    let unit = u16::try_from(clock / 50).unwrap();
+    let durations = (1..=8).chain([8, 8]).enumerate();
+    let packets = durations
+        .map(|(i, n)| {
+            let payload = EventPayload {
+                event,
+                end: i >= 7,
+                volume: 10,
+                duration: unit * n,
+            };
+            phone.raw(payload_type, i == 0, &payload.to_bytes(), false)
+        })
+        .collect();
+    phone.timestamp = phone.timestamp.wrapping_add(clock / 1000 * 200);
+    packets
+}
+
+fn pair(world: &mut World, one: Vec<Codec>, other: Vec<Codec>) -> (Phone, Phone) {
+    let (_, legs) = world.open(vec![port_offer(one.clone()), port_offer(other.clone())]);
+    let (mut a, mut b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    (a.payload_type, b.payload_type) = (one[0].payload_type, other[0].payload_type);
+    world.complete(a.leg, port_remote(one, a.address));
+    world.complete(b.leg, port_remote(other, b.address));
+    world.bridge(a.leg, b.leg);
+    (a, b)
+}
+
+/// The presses in packets sent to a phone: event and duration of each.
+fn sent_presses(world: &World, to: &Phone, payload_type: u8) -> Vec<(u8, u16)> {
+    let mut presses: Vec<(u32, u8, u16, u32)> = Vec::new();
+    for sent in world.rtp_to(to.address) {
+        let header = sent.header();
+        if header.payload_type != payload_type {
+            continue;
+        }
+        let payload = EventPayload::parse(sent.payload()).expect("event");
+        if presses.last().is_none_or(|last| last.0 != header.timestamp) {
+            assert!(header.marker, "a press begins with the marker");
+            presses.push((header.timestamp, payload.event, 0, 0));
+        }
+        let last = presses.last_mut().unwrap();
+        assert!(payload.duration >= last.2, "durations grow");
+        last.2 = payload.duration;
+        last.3 += u32::from(payload.end);
+    }
+    assert!(
+        presses.iter().all(|press| press.3 == 3),
+        "the end is sent three times: {presses:?}"
+    );
+    presses
+        .into_iter()
+        .map(|(_, event, duration, _)| (event, duration))
+        .collect()
+}
+
+#[test]
+fn trap_7_every_loss_pattern_gives_one_press_and_one_press_goes_on() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), pcmu());
+    a.speak_for(&mut world, 100);
+    for pattern in 1u32..1024 {
+        for (i, packet) in press(&mut a, 5, 101, 8_000).iter().enumerate() {
+            if pattern & (1 << i) != 0 {
+                world.datagram(a.socket, a.address, packet);
+            }
+            // The last repetitions follow at once.
+            world.advance_ms(if i < 7 { 20 } else { 1 });
+        }
+        world.advance_ms(400);
+        assert_eq!(
+            world.digits(a.leg).len() as u32,
+            pattern,
+            "pattern {pattern:#b}"
+        );
+    }
+    let presses = sent_presses(&world, &b, 101);
+    assert_eq!(presses.len(), 1023);
+    assert!(presses.iter().all(|(event, _)| *event == 5));
+}
+
+#[test]
+fn events_are_made_anew_on_the_other_legs_clock_and_number() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), opus());
+    for packet in press(&mut a, 11, 101, 8_000) {
+        world.datagram(a.socket, a.address, &packet);
+        world.advance_ms(20);
+    }
+    world.advance_ms(400);
+    assert_eq!(world.digits(a.leg), [("#".to_owned(), 160)]);
+    let presses = sent_presses(&world, &b, 110);
+    assert_eq!(presses.len(), 1);
+    let ms = u32::from(presses[0].1) / 48;
+    assert!((140..=220).contains(&ms), "{ms} ms");
+    assert_eq!(world.facts(b.leg).quality.dtmf_out, 1);
+    assert_eq!(world.facts(a.leg).quality.dtmf_in, 1);
+}
+
+#[test]
+fn sound_beside_a_press_is_muted_and_goes_on_after_it_without_a_gap() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), pcmu());
+    a.speak_for(&mut world, 200);
+    for packet in press(&mut a, 1, 101, 8_000) {
+        world.datagram(a.socket, a.address, &packet);
+        a.speak(&mut world);
+        world.advance_ms(20);
+    }
+    a.speak_for(&mut world, 400);
+    let sent = world.rtp_to(b.address);
+    let numbers: Vec<u16> = sent.iter().map(|sent| sent.header().sequence).collect();
+    assert!(
+        numbers
+            .windows(2)
+            .all(|pair| pair[1] == pair[0].wrapping_add(1)),
+        "{numbers:?}"
+    );
+    let first = sent
+        .iter()
+        .position(|sent| sent.header().payload_type == 101)
+        .unwrap();
+    let last = sent
+        .iter()
+        .rposition(|sent| sent.header().payload_type == 101)
+        .unwrap();
+    assert!(
+        sent[first..=last]
+            .iter()
+            .all(|sent| sent.header().payload_type == 101),
+        "no sound inside the press"
+    );
+    assert!(sent.len() - last >= 15, "sound after it");
+}
+
+#[test]
+fn send_digits_presses_one_after_the_other() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), pcmu());
+    a.speak_for(&mut world, 100);
+    let leg = b.leg;
+    world.command(|n| Command::SendDigits {
+        n,
+        leg,
+        digits: "18*a".to_owned(),
+        each_ms: 120,
+    });
+    a.speak_for(&mut world, 2_000);
+    let presses = sent_presses(&world, &b, 101);
+    assert_eq!(
+        presses.iter().map(|press| press.0).collect::<Vec<_>>(),
+        [1, 8, 10, 12]
+    );
+    assert!(
+        presses.iter().all(|press| (900..=1_120).contains(&press.1)),
+        "{presses:?}"
+    );
+    let reply = world.command(|n| Command::SendDigits {
+        n,
+        leg,
+        digits: "x".to_owned(),
+        each_ms: 100,
+    });
+    assert!(matches!(reply, Reply::Refused { code, .. } if code == "bad_description"));
+}
+
+#[test]
+fn digits_go_into_the_audio_where_no_event_is_agreed() {
+    let mut world = World::new();
+    let plain = vec![codec("PCMU", 0, 8_000)];
+    let (mut a, b) = pair(&mut world, pcmu(), plain);
+    a.speak_for(&mut world, 100);
+    for packet in press(&mut a, 5, 101, 8_000) {
+        world.datagram(a.socket, a.address, &packet);
+        world.advance_ms(20);
+    }
+    world.advance_ms(300);
+    let sound: Vec<f64> = world
+        .rtp_to(b.address)
+        .iter()
+        .skip(5)
+        .flat_map(|sent| sent.payload().to_vec())
+        .map(|byte| f64::from(offhook_dsp::g711::ulaw_decode(byte)))
+        .collect();
+    assert!(sound.len() >= 160 * 7, "{}", sound.len());
+    let power = |hertz: f64| {
+        let (mut re, mut im) = (0.0, 0.0);
+        for (i, sample) in sound.iter().enumerate() {
+            let phase = std::f64::consts::TAU * hertz * i as f64 / 8_000.0;
+            re += sample * phase.cos();
+            im += sample * phase.sin();
+        }
+        (re * re + im * im).sqrt() / sound.len() as f64
+    };
+    let (low, high) = (power(770.0), power(1336.0));
+    assert!(low > 1_000.0 && high > 1_000.0, "{low} {high}");
+    assert!(power(941.0) < low / 10.0 && power(1_477.0) < high / 10.0);
+}
+
+#[test]
+fn a_press_held_when_the_call_is_moved_is_let_go() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), pcmu());
+    let packets = press(&mut a, 3, 101, 8_000);
+    world.datagram(a.socket, a.address, &packets[0]);
+    world.advance_ms(40);
+    let leg = b.leg;
+    world.command(|n| Command::Stop { n, leg });
+    let leg = a.leg;
+    world.command(|n| Command::CloseLeg { n, leg });
+    world.advance_ms(500);
+    assert_eq!(sent_presses(&world, &b, 101).len(), 1);
+}
+
+#[test]
+fn the_queue_of_presses_is_bounded() {
+    let mut world = World::new();
+    let (_, b) = pair(&mut world, pcmu(), pcmu());
+    let leg = b.leg;
+    world.command(|n| Command::SendDigits {
+        n,
+        leg,
+        digits: "1".repeat(100),
+        each_ms: 100,
+    });
+    assert_eq!(world.facts(leg).evidence["digits_dropped"], "84");
+}

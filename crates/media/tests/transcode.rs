@@ -1,0 +1,255 @@
+//! Sound that is decoded and encoded: bridges of unequal codecs, players.
+
+mod common;
+
+use common::webrtc::Peer;
+use common::*;
+use offhook_dsp::{Codec as Dsp, Decoder, Encoder, EncoderOptions, MAX_SAMPLES, Tone, ToneSpec};
+use offhook_media::command::Command;
+use offhook_media::description::*;
+
+/// Amplitude of a frequency in 8 kHz samples.
+fn amplitude(samples: &[i16], hertz: f64) -> f64 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (i, sample) in samples.iter().enumerate() {
+        let phase = std::f64::consts::TAU * hertz * i as f64 / 8_000.0;
+        re += f64::from(*sample) * phase.cos();
+        im += f64::from(*sample) * phase.sin();
+    }
+    2.0 * (re * re + im * im).sqrt() / samples.len() as f64
+}
+
+fn decode(codec: Dsp, payloads: &[Vec<u8>]) -> Vec<i16> {
+    let mut decoder = Decoder::new(codec, 8_000).unwrap();
+    let mut out = vec![0; MAX_SAMPLES];
+    let mut samples = Vec::new();
+    for payload in payloads {
+        let len = decoder.decode(payload, &mut out).unwrap();
+        samples.extend_from_slice(&out[..len]);
+    }
+    samples
+}
+
+/// Sends one second and a half of a 1 kHz tone in `from` and gives what the other leg sends in `to`.
+fn through(from: (&str, u8, u32, Dsp), to: (&str, u8, u32, Dsp)) -> (World, Phone, Vec<i16>) {
+    let mut world = World::new();
+    let one = vec![codec(from.0, from.1, from.2)];
+    let other = vec![codec(to.0, to.1, to.2)];
+    let (_, legs) = world.open(vec![port_offer(one.clone()), port_offer(other.clone())]);
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    (a.payload_type, a.step) = (from.1, from.2 / 50);
+    world.complete(a.leg, port_remote(one, a.address));
+    world.complete(b.leg, port_remote(other, b.address));
+    world.bridge(a.leg, b.leg);
+    let mut tone = Tone::new(ToneSpec::TEST, 16_000);
+    let mut encoder = Encoder::new(from.3, 16_000, EncoderOptions::default()).unwrap();
+    let (mut pcm, mut payload) = ([0i16; 320], [0u8; 1_500]);
+    for _ in 0..75 {
+        tone.fill(&mut pcm);
+        let len = encoder.encode(&pcm, &mut payload).unwrap();
+        let packet = a.packet(&payload[..len]);
+        world.datagram(a.socket, a.address, &packet);
+        world.advance_ms(20);
+    }
+    let payloads: Vec<Vec<u8>> = world
+        .rtp_to(b.address)
+        .iter()
+        .map(|sent| sent.payload().to_vec())
+        .collect();
+    let heard = decode(to.3, &payloads);
+    (world, b, heard)
+}
+
+const PCMU: (&str, u8, u32, Dsp) = ("PCMU", 0, 8_000, Dsp::Pcmu);
+const PCMA: (&str, u8, u32, Dsp) = ("PCMA", 8, 8_000, Dsp::Pcma);
+const G722: (&str, u8, u32, Dsp) = ("G722", 9, 8_000, Dsp::G722);
+const OPUS: (&str, u8, u32, Dsp) = ("OPUS", 111, 48_000, Dsp::Opus);
+
+#[test]
+fn a_tone_passes_between_all_pairs_of_codecs() {
+    let all = [PCMU, PCMA, G722, OPUS];
+    for from in all {
+        for to in all.iter().filter(|to| to.0 != from.0) {
+            let (mut world, b, heard) = through(from, *to);
+            assert!(
+                heard.len() >= 8_000,
+                "{} to {}: {} samples",
+                from.0,
+                to.0,
+                heard.len()
+            );
+            let settled = &heard[heard.len() - 6_400..];
+            let level = amplitude(settled, 1_000.0);
+            assert!(
+                (6_000.0..15_000.0).contains(&level),
+                "{} to {}: {level}",
+                from.0,
+                to.0
+            );
+            assert!(
+                amplitude(settled, 1_700.0) < level / 20.0,
+                "{} to {}",
+                from.0,
+                to.0
+            );
+            let facts = world.facts(b.leg);
+            assert!(facts.transcoded);
+            assert_eq!(facts.codec_out, to.0);
+            let sent = world.rtp_to(b.address);
+            let step = to.2 / 50;
+            assert!(
+                sent.windows(2)
+                    .all(|pair| pair[1].at - pair[0].at == std::time::Duration::from_millis(20))
+            );
+            assert!(sent.windows(2).all(|pair| {
+                let (one, two) = (pair[0].header(), pair[1].header());
+                two.timestamp == one.timestamp.wrapping_add(step)
+                    && two.sequence == one.sequence.wrapping_add(1)
+            }));
+        }
+    }
+}
+
+#[test]
+fn equal_codecs_are_never_decoded() {
+    let (mut world, b, heard) = through(OPUS, OPUS);
+    assert!(heard.len() >= 8_000);
+    assert!(!world.facts(b.leg).transcoded);
+    assert_eq!(world.engine.load(), 2);
+}
+
+#[test]
+fn a_browser_with_opus_and_a_phone_with_pcmu_hear_each_other() {
+    let mut world = World::new();
+    let browser = LegOffer {
+        path: PathKind::WebRtc,
+        keys: KeyKind::Dtls,
+        ..port_offer(opus())
+    };
+    let (_, legs) = world.open(vec![browser, port_offer(pcmu())]);
+    let mut peer = Peer::new("198.51.100.5:6000", world.instant());
+    peer.describe(&legs[0], true);
+    world.complete(legs[0].leg, peer.remote(opus()));
+    world.peers.push(peer);
+    let mut a = phone(&legs[1], 0);
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    world.bridge(legs[0].leg, a.leg);
+    world.advance_ms(1_000);
+    let mut encoder = Encoder::new(Dsp::Opus, 16_000, EncoderOptions::default()).unwrap();
+    let (mut pcm, mut payload) = ([0i16; 320], [0u8; 1_500]);
+    let mut tone = Tone::new(ToneSpec::TEST, 16_000);
+    for _ in 0..100 {
+        a.speak(&mut world);
+        tone.fill(&mut pcm);
+        let len = encoder.encode(&pcm, &mut payload).unwrap();
+        let now = world.instant();
+        world.peers[0].speak(str0m::format::Codec::Opus, &payload[..len], 960, now);
+        world.advance_ms(20);
+    }
+    let heard: Vec<Vec<u8>> = world
+        .rtp_to(a.address)
+        .iter()
+        .map(|sent| sent.payload().to_vec())
+        .collect();
+    let heard = decode(Dsp::Pcmu, &heard);
+    assert!(amplitude(&heard[heard.len() - 6_400..], 1_000.0) > 6_000.0);
+    let packets = &world.peers[0].received;
+    assert!(packets.len() >= 95, "{}", packets.len());
+    assert!(
+        packets
+            .windows(2)
+            .all(|pair| pair[1].1.header.timestamp == pair[0].1.header.timestamp.wrapping_add(960))
+    );
+}
+
+#[test]
+fn players_sound_until_stopped_and_switch_to_a_bridge() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    let leg = a.leg;
+    for source in [SourceKind::Tone, SourceKind::Ringback, SourceKind::Music] {
+        let before = world.rtp_to(a.address).len();
+        world.command(|n| Command::Play {
+            n,
+            leg,
+            source,
+            country: "DE".to_owned(),
+        });
+        world.advance_ms(1_000);
+        let sent: Vec<Vec<u8>> = world.rtp_to(a.address)[before..]
+            .iter()
+            .map(|sent| sent.payload().to_vec())
+            .collect();
+        assert!((49..=51).contains(&sent.len()), "{}", sent.len());
+        let heard = decode(Dsp::Pcmu, &sent);
+        let level = match source {
+            SourceKind::Tone => amplitude(&heard, 1_000.0),
+            SourceKind::Ringback => amplitude(&heard, 425.0),
+            SourceKind::Music => f64::from(
+                heard
+                    .iter()
+                    .map(|sample| sample.unsigned_abs())
+                    .max()
+                    .unwrap(),
+            ),
+        };
+        assert!(level > 1_000.0, "{source:?}: {level}");
+    }
+    world.command(|n| Command::Stop { n, leg });
+    let stopped = world.rtp_to(a.address).len();
+    world.advance_ms(500);
+    b.speak_for(&mut world, 100);
+    assert_eq!(world.rtp_to(a.address).len(), stopped);
+    world.bridge(a.leg, b.leg);
+    b.speak_for(&mut world, 100);
+    a.speak(&mut world);
+    assert_eq!(world.rtp_to(a.address).len(), stopped + 5);
+    let ssrcs: std::collections::HashSet<u32> = world
+        .rtp_to(a.address)
+        .iter()
+        .map(|sent| sent.header().ssrc)
+        .collect();
+    assert_eq!(ssrcs.len(), 1);
+}
+
+#[test]
+fn trap_6_comfort_noise_and_gaps_do_not_disturb_a_transcoder() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu()), port_offer(opus())]);
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    world.complete(b.leg, port_remote(opus(), b.address));
+    world.bridge(a.leg, b.leg);
+    a.speak_for(&mut world, 500);
+    let noise = a.raw(13, false, &[60], false);
+    world.datagram(a.socket, a.address, &noise);
+    a.timestamp = a.timestamp.wrapping_add(8_000);
+    world.advance_ms(1_000);
+    let paused = world.rtp_to(b.address).len();
+    assert!(paused >= 70, "something is sent every 20 ms: {paused}");
+    a.speak_for(&mut world, 500);
+    let quality = world.facts(a.leg).quality;
+    assert_eq!((quality.lost_in, quality.late_in), (0, 0));
+    assert!(quality.jitter_ms < 2.0, "{}", quality.jitter_ms);
+}
+
+#[test]
+fn the_packet_time_the_peer_asks_for_is_kept() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu())]);
+    let a = phone(&legs[0], 0);
+    let mut remote = port_remote(pcmu(), a.address);
+    remote.ptime = 60;
+    world.complete(a.leg, remote);
+    let leg = a.leg;
+    world.command(|n| Command::Play {
+        n,
+        leg,
+        source: SourceKind::Tone,
+        country: "US".to_owned(),
+    });
+    world.advance_ms(600);
+    let sent = world.rtp_to(a.address);
+    assert!((9..=10).contains(&sent.len()));
+    assert!(sent.iter().all(|sent| sent.payload().len() == 480));
+}
