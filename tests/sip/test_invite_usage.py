@@ -306,13 +306,39 @@ def test_reinvites_that_cross_are_both_491(link: Link) -> None:
 
 def test_second_reinvite_before_our_answer_is_500_with_retry_after(link: Link) -> None:
     pair = Pair(link)
-    pair.talk()
-    pair.alice.perform(SendInDialog(pair.call, "INVITE", WITH_SDP, SDP))
-    pair.alice.perform(SendInDialog(pair.call, "INVITE", WITH_SDP, SDP))
-    link.run(0.2)
+    pair.bob.feed(make_request("INVITE", body=SDP), pair.back)
+    pair.respond(200, SDP)
+    pair.bob.feed(inside(pair, "ACK", 1), pair.back)
+    for cseq in (2, 3):
+        pair.bob.feed(inside(pair, "INVITE", cseq), pair.back)
     assert statuses(pair, "INVITE") == [200, 500]
     assert 0 <= int(pair.bob.sent[-1].headers.get("Retry-After") or "-1") <= 10
     assert len(pair.bob.of(RequestInDialog)) == 1
+
+
+def test_our_second_reinvite_is_not_sent_but_told_as_glare(link: Link) -> None:
+    pair = Pair(link)
+    pair.talk()
+    pair.alice.perform(SendInDialog(pair.call, "INVITE", WITH_SDP, SDP))
+    pair.alice.perform(SendInDialog(pair.call, "INVITE", WITH_SDP, SDP))
+    answered = pair.alice.events[-1]
+    assert isinstance(answered, RequestAnswered)
+    assert answered.response is not None
+    assert answered.response.status == 491
+    assert len(link.times("alice: INVITE")) == 2
+
+
+def test_reinvite_with_no_more_than_a_1xx_is_given_up_after_the_end(link: Link) -> None:
+    pair = Pair(link)
+    pair.talk()
+    link.drop("bob", "487 INVITE", times=100)
+    pair.alice.perform(SendInDialog(pair.call, "INVITE", WITH_SDP, SDP))
+    link.run(0.1)
+    pair.alice.perform(HangUp(pair.call))
+    link.run(20)
+    assert pair.alice.node.usages == 0
+    assert pair.alice.node.dialogs == 1
+    pair.assert_nothing_left()
 
 
 def test_bye_during_their_reinvite_gives_487(link: Link) -> None:

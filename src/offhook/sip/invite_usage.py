@@ -24,7 +24,7 @@ from offhook.sip.events import (
 )
 from offhook.sip.flow import Flow
 from offhook.sip.message import Headers, Request, Response
-from offhook.sip.response import NO_FIELDS
+from offhook.sip.response import NO_FIELDS, phrase
 from offhook.sip.timers import Timer, TimerKey
 from offhook.sip.transaction.key import ClientKey
 from offhook.sip.transaction.machine import Effect
@@ -78,7 +78,7 @@ class InviteUsage:
         self._clocks: set[TimerKey] = set()
         self._unacknowledged: dict[int, Unacknowledged] = {}
         self._theirs: dict[Hashable, Request] = {}
-        self._ours: dict[ClientKey, bool] = {}
+        self._ours: dict[ClientKey, SentInDialog | None] = {}
         self._bye_waits: str | None = None
         self._byes = 0
         self._registered: set[DialogKey] = set()
@@ -181,7 +181,7 @@ class InviteUsage:
         return any(request.method == "UPDATE" and request.body for request in self._theirs.values())
 
     def _our_offer_pending(self) -> bool:
-        return any(self._ours.values())
+        return any(sent is None or sent.offers for sent in self._ours.values())
 
     def _retry_after(self) -> Headers:
         # 14.2: a random time of 0 to 10 s.
@@ -242,6 +242,8 @@ class InviteUsage:
                 return self._repeat(key.owner.cseq)
             case Timer.AWAIT_ACK:
                 return self._ack_missing(key.owner.cseq)
+            case Timer.AWAIT_FINAL:
+                return self._abandon(key.owner.cseq)
             case _:
                 return []
 
@@ -260,20 +262,30 @@ class InviteUsage:
         effects += self._bye(f'SIP;cause=408;text="No ACK came to the 200 with Contact {contact}"')
         return [*effects, Deliver(AckMissing(self.id)), *self.end()]
 
+    def _abandon(self, cseq: int) -> list[Effect]:
+        keys = [key for key, sent in self._ours.items() if sent is not None and sent.cseq == cseq]
+        effects: list[Effect] = []
+        for key in keys:
+            del self._ours[key]
+            effects += self.core.table.abandon(key)
+        return [*effects, *self._bury()]
+
     # requests of ours
 
     def send(self, method: str, headers: Headers, body: bytes) -> list[Effect]:
         """INFO, UPDATE or re-INVITE of call control."""
         if self.dialog is None:
-            return [Note("no-dialog", {"usage": self.id, "method": method}), self._unsent(method)]
-        owner = SentInDialog(self, self.dialog, method)
-        key, owner.cseq, effects = self.dialog.send(self.core, method, owner, headers, body)
-        owner.key = key
-        self._ours[key] = method == "INVITE" or (method == "UPDATE" and bool(body))
+            return [Note("no-dialog", {"usage": self.id, "method": method}), self._answered(method, None)]
+        if method == "INVITE" and (self._our_offer_pending() or self._their_invite_pending()):
+            # 14.1: no INVITE while another is under way in either direction; the peer would only say so itself.
+            return [self._answered(method, Response(491, phrase(491)))]
+        owner = SentInDialog(self, self.dialog, method, method == "INVITE" or (method == "UPDATE" and bool(body)))
+        owner.key, owner.cseq, effects = self.dialog.send(self.core, method, owner, headers, body)
+        self._ours[owner.key] = owner
         return effects
 
-    def _unsent(self, method: str) -> Effect:
-        return Deliver(RequestAnswered(self.id, method, None))
+    def _answered(self, method: str, response: Response | None) -> Effect:
+        return Deliver(RequestAnswered(self.id, method, response))
 
     def settled(self, sent: "SentInDialog", response: Response | None, failure: Failure | None) -> list[Effect]:
         """A request of ours has its final response, or will have none."""
@@ -281,8 +293,8 @@ class InviteUsage:
             self._ours.pop(sent.key, None)
         if self.over:
             # CALL-13: the answer to a re-INVITE that our BYE or theirs overtook is swallowed.
-            return []
-        effects: list[Effect] = [Deliver(RequestAnswered(self.id, sent.method, response))]
+            return [*self._stop(sent.cseq, Timer.AWAIT_FINAL), *self._bury()]
+        effects: list[Effect] = [self._answered(sent.method, response)]
         gone = response is not None and response.status in (408, 481)
         if not gone and failure is not Failure.NO_RESPONSE:
             return effects
@@ -323,10 +335,15 @@ class InviteUsage:
         """
         self.over = True
         self.phase = Phase.MORTAL
-        return [*self._refuse_pending(), *self._bury()]
+        # A re-INVITE of ours that got a 1xx may stay unanswered for ever, now that nobody asks for it.
+        wait = self.core.config.timers.give_up
+        pending = [sent for sent in self._ours.values() if sent is not None and sent.method == "INVITE"]
+        waits = [self._start(sent.cseq, Timer.AWAIT_FINAL, wait) for sent in pending]
+        return [*self._refuse_pending(), *waits, *self._bury()]
 
     def _bury(self) -> list[Effect]:
-        if not self.over or self._unacknowledged or self._byes or self._bye_waits is not None:
+        unsettled = self._unacknowledged or self._byes or self._bye_waits is not None or self._ours
+        if not self.over or unsettled:
             return []
         self.phase = Phase.MORGUE
         self.core.detach(self)
@@ -371,6 +388,7 @@ class SentInDialog:
     usage: InviteUsage
     dialog: Dialog
     method: str
+    offers: bool
     key: ClientKey | None = None
     cseq: int = 0
     ack: Request | None = None

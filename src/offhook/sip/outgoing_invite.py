@@ -50,7 +50,7 @@ class OutgoingInvite(InviteUsage):
     def start(self) -> list[Effect]:
         """Sends it."""
         self.core.attach(self)
-        self._ours[self.key] = True
+        self._ours[self.key] = None
         return self.core.table.open_client(self.key, self.request, self.flow, self)
 
     def dialog_of(self, envelope: Envelope) -> Dialog:
