@@ -12,7 +12,7 @@ from offhook.sip.flow import Flow
 from offhook.sip.invite_usage import ELSEWHERE, InviteUsage, Phase, SentBye, reason_field
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.response import response_to
-from offhook.sip.timers import Timer, TimerKey
+from offhook.sip.timers import Timer
 from offhook.sip.transaction.key import ClientKey
 from offhook.sip.transaction.machine import Effect
 
@@ -167,12 +167,10 @@ class OutgoingInvite(InviteUsage):
         wait = self._start(1, Timer.AWAIT_FINAL, self.core.config.timers.give_up)
         return [*self.core.table.open_client(key, request, self.flow, SentCancel()), wait]
 
-    def timer_fired(self, key: TimerKey) -> list[Effect]:
-        """See InviteUsage."""
-        if key.timer is not Timer.AWAIT_FINAL or key not in self._clocks:
-            return super().timer_fired(key)
+    def _abandon(self, cseq: int) -> list[Effect]:
+        if self.dialog is not None:
+            return super()._abandon(cseq)
         # 9.1: no final response within 64*T1 of the CANCEL: the INVITE is over, its transaction destroyed.
-        self._clocks.discard(key)
         return [*self.core.table.abandon(self.key), *self._ended(None, Failure.NO_RESPONSE)]
 
     def hang_up(self, reason: str | None) -> list[Effect]:
