@@ -1,0 +1,82 @@
+"""Who is calling, and may they? INVITE is judged here with the authenticator that the registrar uses too."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from offhook.calls.outcome import Outcome, refusal
+from offhook.sip.credentials import Authenticator, Challenged
+from offhook.sip.fields import parse_name_addr
+from offhook.sip.flow import Flow
+from offhook.sip.location import Account
+from offhook.sip.message import Headers, Request
+
+ANONYMOUS = ("anonymous.invalid", "anonymous")
+"""Host and user of a caller who withholds his name (RFC 3323 section 4.1.1.3)."""
+BURST = 2.0
+"""Calls that may come at once, as a multiple of the rate."""
+ENDPOINTS = 50_000
+"""Endpoints whose rate is remembered; the longest unheard is forgotten first."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+
+class Admission:
+    """Owned by the switchboard."""
+
+    def __init__(self, authenticator: Authenticator, hosts: frozenset[str], call_rate: float) -> None:
+        self._authenticator = authenticator
+        self._hosts = hosts
+        self._rate = call_rate
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def claimed(self, request: Request, flow: Flow, now: float) -> str | None:
+        """The user name that the flow has proved or the credentials name; None: challenge at once."""
+        return self._authenticator.trusted(flow.id, now) or self._authenticator.username(request, proxy=True)
+
+    def challenge(self, flow: Flow, now: float) -> Headers:
+        """The fields of a first 407."""
+        return self._authenticator.challenge(flow, now, proxy=True)
+
+    def prove(self, request: Request, flow: Flow, account: Account | None, now: float) -> Headers | None:
+        """None when the request comes from the account; else the fields of the 407."""
+        if self._authenticator.still_trusts(flow.id, account, now):
+            return None
+        verdict = self._authenticator.verify(request, flow, account, now, proxy=True)
+        if isinstance(verdict, Challenged):
+            return verdict.headers
+        self._authenticator.trust(flow, verdict.account, now)
+        return None
+
+    def refuse(self, request: Request, account: Account, calls: int, now: float) -> Outcome | None:
+        """A proven caller's call against the rules; None lets it through. `calls` are those the endpoint has now."""
+        if not account.enabled:
+            return refusal("endpoint_disabled", f"{account.username} is switched off")
+        if not self._own_from(request, account):
+            return refusal("from_not_yours", f"From must be sip:{account.username} or anonymous")
+        if calls >= account.max_calls:
+            return refusal("endpoint_at_call_limit", f"{account.username} has {calls} calls, as many as it may")
+        if not self._within_rate(account.id, now):
+            return refusal("calls_per_second_exceeded")
+        return None
+
+    def _own_from(self, request: Request, account: Account) -> bool:
+        uri = parse_name_addr(request.headers.get("From") or "").uri
+        if uri.host == ANONYMOUS[0] or uri.unescaped_user.casefold() == ANONYMOUS[1]:
+            return True
+        return uri.unescaped_user.casefold() == account.username.casefold() and uri.host in self._hosts
+
+    def _within_rate(self, account: str, now: float) -> bool:
+        bucket = self._buckets.setdefault(account, _Bucket(self._rate * BURST, now))
+        bucket.tokens = min(self._rate * BURST, bucket.tokens + (now - bucket.at) * self._rate)
+        bucket.at = now
+        self._buckets.move_to_end(account)
+        if len(self._buckets) > ENDPOINTS:
+            self._buckets.popitem(last=False)
+        if bucket.tokens < 1:
+            return False
+        bucket.tokens -= 1
+        return True

@@ -1,0 +1,118 @@
+"""The error catalogue: one row per code that call control can raise (API.md section 14).
+
+`sip` is what the caller's device gets (0: never on the wire), `end` the end reason of the API. The slug on the wire is the
+code with hyphens. Causes and remedies are sentences for people, without a final stop.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One code."""
+
+    code: str
+    sip: int
+    end: str
+    severity: str
+    cause: str
+    remedy: str
+    q850: int = 0
+
+    @property
+    def slug(self) -> str:
+        """The code as it stands in a Warning field."""
+        return self.code.replace("_", "-")
+
+
+_ROWS = (
+    Row("from_not_yours", 403, "error", "error", "From is neither the endpoint's own address nor anonymous",
+        "Use the endpoint's own URI as From", 21),
+    Row("domain_unknown", 404, "not_found", "error", "The host in the request is not ours",
+        "Use the domain named in the text, or add an alias", 1),
+    Row("endpoint_disabled", 403, "error", "error", "The endpoint is switched off", "Enable the endpoint", 21),
+    Row("destination_unknown", 404, "not_found", "error", "No endpoint and no built-in destination has this name",
+        "Check the name; `offhook endpoint list` shows all", 1),
+    Row("not_registered", 480, "noAnswer", "error", "No device of the callee is registered",
+        "Open the phone or the page and sign in", 20),
+    Row("flow_lost", 480, "noAnswer", "error", "The connection to the device broke and it did not come back in time",
+        "Look at the device's network", 20),
+    Row("device_silent", 480, "noAnswer", "error", "The device does not answer", "Look at the device and its network", 18),
+    Row("endpoint_at_call_limit", 486, "busy", "error", "The endpoint has as many calls as it may", "Raise max_calls", 17),
+    Row("calls_per_second_exceeded", 503, "error", "error", "More new calls per second than limits.call_rate allows",
+        "Slow down", 42),
+    Row("loop_detected", 483, "error", "error", "Max-Forwards is used up", "Break the circle of forwardings", 25),
+    Row("callee_busy", 486, "busy", "info", "The callee is busy", "Call again later", 17),
+    Row("callee_declined", 603, "decline", "info", "The callee declined the call", "Nothing to mend", 21),
+    Row("callee_no_answer", 480, "noAnswer", "info", "The callee rang for the whole time", "Call again later", 19),
+    Row("caller_canceled", 487, "abandoned", "info", "The caller gave up before an answer", "Nothing to mend", 16),
+    Row("answered_elsewhere", 0, "cancel", "info", "Another device of the callee answered", "Nothing to mend", 26),
+    Row("codec_mismatch", 488, "error", "error", "The two sides share no codec",
+        "Allow OPUS, G722, PCMU or PCMA on the device", 88),
+    Row("sdp_invalid", 488, "error", "error", "The session description breaks its rules", "Update the client", 88),
+    Row("bad_answer", 502, "error", "error", "The callee's answer is missing or breaks its rules", "Update the client", 38),
+    Row("media_ports_exhausted", 503, "error", "error", "Every port for phones' media is in use",
+        "Widen media.rtp_ports", 34),
+    Row("media_engine_lost", 503, "error", "error", "The media engine is gone", "Call again; the log says what happened", 41),
+    Row("callee_refused", 0, "error", "error", "The callee's device refused the call", "See its status and text", 21),
+    Row("ack_missing", 0, "error", "error", "The caller's device never confirmed the answer",
+        "Its Contact or network is wrong", 102),
+    Row("dialog_lost", 0, "error", "error", "The device no longer knows the call", "Nothing to mend", 41),
+    Row("hangup", 0, "hangup", "info", "A party hung up", "Nothing to mend", 16),
+    Row("api_hangup", 0, "hangup", "info", "A command ended the call", "Nothing to mend", 16),
+    Row("endpoint_deleted", 0, "hangup", "info", "The endpoint was deleted", "Nothing to mend", 16),
+    # findings: the words for the engine's verdicts
+    Row("no_media_from_device", 0, "", "warning", "The call is up, but nothing ever arrived from the device",
+        "Look for a firewall or a wrong address at the device", 0),
+    Row("ice_failed", 0, "", "warning", "The device's checks are answered, but it never chose a path",
+        "Open the media UDP port towards the device", 0),
+    Row("ice_credentials_stale", 0, "", "warning", "The device sends checks with old or wrong credentials",
+        "The client must signal its ICE restart; reload the page", 0),
+    Row("dtls_failed", 0, "", "warning", "The DTLS handshake was never finished", "A middlebox or the client blocks it", 0),
+    Row("dtls_fingerprint_mismatch", 0, "", "warning", "The device shows another certificate than it announced",
+        "Nothing on the way may rewrite the session description", 0),
+    Row("srtp_keys_missing", 0, "", "warning", "There are no keys for the device's media yet",
+        "The handshake must finish first; see the other findings", 0),
+    Row("srtp_auth_failed", 0, "", "warning", "Packets arrive, but none can be verified", "Update the client", 0),
+    Row("media_source_unexpected", 0, "", "warning", "Packets come from an address that was not agreed, and are dropped",
+        "A NAT, or somebody injects; the address is in the evidence", 0),
+    Row("payload_type_unexpected", 0, "", "warning", "The device sends a payload type that was not agreed",
+        "Update the client; the number is in the evidence", 0),
+    Row("media_stopped", 0, "", "warning", "The device was heard, then its packets stopped",
+        "Look at the device's network", 0),
+    Row("microphone_silent", 0, "", "warning", "The device's packets carry no sound",
+        "Unmute, or choose another microphone", 0),
+    Row("no_media_to_device", 0, "", "warning", "What we send does not reach the device",
+        "A firewall between; the evidence names the place", 0),
+    Row("one_way_audio", 0, "", "warning", "One direction flows, the other does not", "See the silent side's finding", 0),
+    Row("node_overloaded", 0, "", "warning", "The server has no processor time left for the codecs", "Add cores", 0),
+    Row("silence_expected", 0, "", "info", "On hold or muted, no fault", "Resume the call", 0),
+)  # fmt: skip
+
+CATALOGUE: dict[str, Row] = {row.code: row for row in _ROWS}
+"""Every row by its code."""
+
+FINDING_OF_VERDICT: dict[str, str] = {
+    "ice_no_checks": "no_media_from_device",
+    "no_packets": "no_media_from_device",
+    "ice_bad_credentials": "ice_credentials_stale",
+    "ice_not_selected": "ice_failed",
+    "dtls_no_hello": "dtls_failed",
+    "dtls_failed": "dtls_failed",
+    "dtls_fingerprint": "dtls_fingerprint_mismatch",
+    "no_keys": "srtp_keys_missing",
+    "srtp_auth": "srtp_auth_failed",
+    "source_refused": "media_source_unexpected",
+    "wrong_payload_type": "payload_type_unexpected",
+    "stopped": "media_stopped",
+    "digital_silence": "microphone_silent",
+    "comfort_noise_only": "microphone_silent",
+    "on_hold": "silence_expected",
+    "muted": "silence_expected",
+    "no_address": "no_media_to_device",
+    "send_error": "no_media_to_device",
+    "unreachable": "no_media_to_device",
+    "not_acknowledged": "no_media_to_device",
+    "overloaded": "node_overloaded",
+}
+"""The engine's verdicts to codes. `no_source` is missing on purpose: it is the other leg's finding."""

@@ -1,0 +1,121 @@
+"""Between session descriptions and the engine's leg descriptions (MEDIA.md section 11).
+
+Lives here: conversions, and which codecs we offer. Never here: when an offer or answer is made (call.py, renegotiation.py).
+"""
+
+from offhook.calls.ports import Codec, Direction, KeyKind, LegLocal, LegOffer, LegRemote, PathKind
+from offhook.sdp.description import Format, Media
+from offhook.sdp.offer_answer import EVENT, LocalAudio, select
+from offhook.sip.flow import Flow
+
+SPEECH = ("OPUS", "G722", "PCMU", "PCMA")
+"""What the engine can transcode, best first."""
+
+OPUS_FMTP = "minptime=10;useinbandfec=1"
+WEBRTC_FORMATS = {
+    "OPUS": Format("OPUS", 111, 48_000, 2, OPUS_FMTP),
+    "G722": Format("G722", 9, 8_000),
+    "PCMU": Format("PCMU", 0, 8_000),
+    "PCMA": Format("PCMA", 8, 8_000),
+}
+PHONE_FORMATS = {**WEBRTC_FORMATS, "OPUS": Format("OPUS", 107, 48_000, 2, OPUS_FMTP)}
+EVENTS = "0-16"
+"""Telephone events we understand (RFC 4733 section 3.2)."""
+AUDIO_LEVEL_ID = 1
+MID_ID = 2
+"""RFC 8285 ids of the extensions in our own offers."""
+
+
+def wanted(names: tuple[str, ...], first: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Speech codecs to offer: those of `first` in their order, then the rest, all within `names`."""
+    allowed = [name for name in names if name in SPEECH] or list(SPEECH)
+    return (*[name for name in first if name in allowed], *[name for name in allowed if name not in first])
+
+
+def our_formats(webrtc: bool, names: tuple[str, ...]) -> tuple[Format, ...]:
+    """The payload types of an offer of ours, telephone-event at each clock last."""
+    table = WEBRTC_FORMATS if webrtc else PHONE_FORMATS
+    speech = [table[name] for name in names]
+    events = [Format(EVENT, 110 if webrtc else 102, 48_000, 1, EVENTS)] if "OPUS" in names else []
+    if any(one.clock == 8_000 for one in speech):
+        events.append(Format(EVENT, 126 if webrtc else 101, 8_000, 1, EVENTS))
+    return (*speech, *events)
+
+
+def speech_of(formats: tuple[Format, ...]) -> tuple[str, ...]:
+    """The speech codecs among payload types, in order."""
+    return tuple(one.name for one in formats if one.name != EVENT)
+
+
+def offer_for_peer(flow: Flow, formats: tuple[Format, ...], webrtc: bool) -> LegOffer:
+    """Our half of a leg that we offer."""
+    return LegOffer(
+        path=PathKind.WEBRTC if webrtc else PathKind.PORT,
+        keys=KeyKind.DTLS if webrtc else KeyKind.PLAIN,
+        audio=codecs(formats),
+        address="" if webrtc else flow.local[0],
+        rtcp_mux=webrtc,
+        audio_level_id=AUDIO_LEVEL_ID if webrtc else 0,
+        mid_id=MID_ID if webrtc else 0,
+        mid="0" if webrtc else "",
+    )
+
+
+def offer_for_offer(flow: Flow, media: Media, names: tuple[str, ...]) -> LegOffer:
+    """Our half of a leg that the peer offers: everything of its offer that we could take."""
+    return LegOffer(
+        path=PathKind.WEBRTC if media.webrtc else PathKind.PORT,
+        keys=KeyKind.DTLS if media.webrtc else KeyKind.PLAIN,
+        audio=codecs(select(media.formats, names)),
+        address="" if media.webrtc else flow.local[0],
+        rtcp_mux=media.rtcp_mux,
+        # MEDIA.md trap 2: passive towards browsers; active only towards a peer that insists on being passive.
+        dtls_active=media.setup == "passive",
+        ptime=media.ptime,
+        audio_level_id=media.audio_level_id,
+        mid_id=media.mid_id,
+        mid=media.mid,
+    )
+
+
+def codecs(formats: tuple[Format, ...]) -> tuple[Codec, ...]:
+    """Payload types as the engine takes them."""
+    return tuple(Codec(one.name, one.payload_type, one.clock, one.channels, one.fmtp) for one in formats)
+
+
+def remote_of(media: Media, formats: tuple[Format, ...]) -> LegRemote:
+    """The peer's half; `formats` are the payload types to send, the first speech codec is the one sent."""
+    return LegRemote(
+        audio=codecs(formats),
+        address="" if media.webrtc or media.address == "0.0.0.0" else media.address,
+        port=0 if media.webrtc else media.port,
+        rtcp_port=0 if media.webrtc else media.rtcp_port,
+        ufrag=media.ufrag,
+        password=media.password,
+        fingerprints=media.fingerprints,
+        direction=Direction(media.direction),
+        ptime=media.ptime,
+        ssrc=media.ssrc,
+    )
+
+
+def local_audio(
+    local: LegLocal, offer: LegOffer, formats: tuple[Format, ...], direction: str, setup: str
+) -> LocalAudio:
+    """Our audio line for the leg that the engine opened."""
+    return LocalAudio(
+        formats=formats,
+        candidates=local.candidates,
+        direction=direction,
+        rtcp_port=local.rtcp_port,
+        ufrag=local.ufrag,
+        password=local.password,
+        fingerprint=local.fingerprint,
+        setup=setup,
+        ssrc=local.ssrc,
+        cname=local.cname,
+        mid=offer.mid or "0",
+        ptime=20,
+        audio_level_id=offer.audio_level_id,
+        mid_id=offer.mid_id,
+    )

@@ -1,0 +1,42 @@
+"""Digits by INFO (SIGNALLING.md section 7): reading application/dtmf-relay and application/dtmf.
+
+RFC 4733 events cross a bridge inside the engine; only what comes by INFO is decided here.
+"""
+
+import re
+from dataclasses import dataclass
+
+DIGITS = "0123456789*#ABCD"
+CONTENT_TYPES = ("application/dtmf-relay", "application/dtmf")
+SHORTEST, LONGEST, USUAL = 40, 6000, 100
+"""Milliseconds of a press (DTMF-3)."""
+SAME_PRESS = 0.25
+"""Seconds within which the same digit by a second method is the same press (DTMF-1)."""
+
+_NUMBERS = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
+_SIGNAL = re.compile(r"^\s*signal\s*=\s*(\S{1,2})\s*$", re.IGNORECASE | re.MULTILINE)
+_DURATION = re.compile(r"^\s*duration\s*=\s*(\d{1,6})\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """One digit and how long it was held."""
+
+    digit: str
+    milliseconds: int
+
+
+def read_info(content_type: str, body: bytes) -> Press | None:
+    """The press that an INFO body tells of; None if it tells of none."""
+    text = body.decode("ascii", "replace").replace("\r\n", "\n")
+    if content_type == "application/dtmf":
+        signal, milliseconds = text.strip(), USUAL
+    else:
+        found = _SIGNAL.search(text)
+        signal = found.group(1) if found else ""
+        duration = _DURATION.search(text)
+        milliseconds = int(duration.group(1)) if duration else USUAL
+    digit = _NUMBERS.get(signal, signal.upper())
+    if len(digit) != 1 or digit not in DIGITS:
+        return None
+    return Press(digit, min(max(milliseconds, SHORTEST), LONGEST))

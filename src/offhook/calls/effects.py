@@ -1,0 +1,171 @@
+"""What call control wants done. The driver performs each, in order; an integrator reads only this file."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from offhook.calls.ports import LegOffer, LegRemote, SourceKind
+from offhook.sip.commands import SipCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Sip:
+    """Hand the command to the SIP layer."""
+
+    command: SipCommand
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Answer by `FactsFound` with the same token: the account of `username`, and the account of `target_user` with its
+    bindings. None means there is nothing to look up."""
+
+    token: str
+    username: str | None
+    target_user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMedia:
+    """Open a media call with these legs. `MediaOpened` or `MediaRefused` follows."""
+
+    call_ref: str
+    offers: tuple[tuple[str, LegOffer], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddMediaLeg:
+    """Add a leg to a media call. `MediaLegOpened` or `MediaRefused` follows."""
+
+    call_ref: str
+    media_call: int
+    leg_ref: str
+    offer: LegOffer
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteMedia:
+    """Give a leg its peer's half."""
+
+    leg: int
+    remote: LegRemote
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMedia:
+    """Change our half of a leg. `MediaLegUpdated` follows."""
+
+    leg: int
+    offer: LegOffer
+    restart_ice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeMedia:
+    """Each leg becomes the other's source; a leg with itself echoes."""
+
+    a: int
+    b: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayMedia:
+    """A player becomes the leg's source."""
+
+    leg: int
+    source: SourceKind
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Digits towards the leg's peer."""
+
+    leg: int
+    digits: str
+    each_ms: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CloseMediaLeg:
+    """Close one leg."""
+
+    leg: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseMedia:
+    """Close a media call with all its legs. `MediaClosed` follows."""
+
+    media_call: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Feed back `TimerFired(key)` after `seconds`; the same key again replaces it."""
+
+    key: Hashable
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimer:
+    """Forget the timer."""
+
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What the call log keeps: times on the core's clock, and a plain object for each leg."""
+
+    call_ref: str
+    created_at: float
+    ended_at: float
+    legs: tuple[tuple[str, dict[str, Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCallLog:
+    """Write the record of a call that has ended, once."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One event of a call's life, by the names of the events API (`call.answered`, `call.ended`, …)."""
+
+    type: str
+    call_ref: str
+    leg_ref: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell whoever listens."""
+
+    event: Happened
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the log."""
+
+    slug: str
+    details: dict[str, str]
+
+
+MediaEffect = (
+    OpenMedia
+    | AddMediaLeg
+    | CompleteMedia
+    | UpdateMedia
+    | BridgeMedia
+    | PlayMedia
+    | SendDigits
+    | CloseMediaLeg
+    | CloseMedia
+)
+
+CallEffect = Sip | LookUp | MediaEffect | StartTimer | StopTimer | WriteCallLog | Publish | Note

@@ -1,0 +1,167 @@
+"""What call control hears: SIP events as they are, media events, facts, timers. Past tense."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from offhook.calls.ports import LegFacts, LegLocal, Quality
+from offhook.sip.events import SipEvent
+from offhook.sip.location import Account, Binding
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer of `StartTimer` ran out."""
+
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class FactsFound:
+    """The answer to `LookUp`."""
+
+    token: str
+    caller: Account | None
+    callee: Account | None
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaOpened:
+    """The answer to `OpenMedia`: the engine's call id, and a `LegLocal` for each leg_ref."""
+
+    call_ref: str
+    media_call: int
+    legs: dict[str, LegLocal]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLegOpened:
+    """The answer to `AddMediaLeg`."""
+
+    call_ref: str
+    leg_ref: str
+    local: LegLocal
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLegUpdated:
+    """The answer to `UpdateMedia`."""
+
+    leg: int
+    local: LegLocal
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRefused:
+    """The engine refused to open; `code` is one of its own."""
+
+    call_ref: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaClosed:
+    """The answer to `CloseMedia`, with the last facts of each leg; empty if the engine is gone."""
+
+    media_call: int
+    facts: tuple[LegFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The media engine died; none of its legs is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    leg: int
+    local: str
+    remote: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysReady:
+    leg: int
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstMedia:
+    leg: int
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStopped:
+    leg: int
+    silent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaResumed:
+    leg: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    leg: int
+    digit: str
+    duration_ms: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReported:
+    leg: int
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceFound:
+    """`direction`: in (the peer is not heard) or out (the peer hears nothing)."""
+
+    leg: int
+    direction: str
+    verdict: str
+    evidence: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    leg: int
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegMediaFailed:
+    leg: int
+    cause: str
+
+
+MediaEvent = (
+    PathChanged
+    | KeysReady
+    | FirstMedia
+    | MediaStopped
+    | MediaResumed
+    | DigitPressed
+    | QualityReported
+    | SilenceFound
+    | Heard
+    | LegMediaFailed
+)
+
+CallEvent = (
+    SipEvent
+    | MediaEvent
+    | TimerFired
+    | FactsFound
+    | MediaOpened
+    | MediaLegOpened
+    | MediaLegUpdated
+    | MediaRefused
+    | MediaClosed
+    | EngineLost
+)

@@ -1,0 +1,132 @@
+"""A leg: our side of one dialog plus its media session, as plain data with the few questions one asks of it."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from offhook.calls.description import local_audio
+from offhook.calls.ports import Direction, LegFacts, LegLocal, LegOffer, Quality
+from offhook.sdp.description import Format, Media, Session
+from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_offer
+from offhook.sip.events import UsageId
+from offhook.sip.flow import Flow
+from offhook.sip.location import Account
+from offhook.sip.message import Headers
+
+
+class LegState(StrEnum):
+    """The states of API.md 12.3."""
+
+    TRYING = "trying"
+    RINGING = "ringing"
+    EARLY = "early"
+    ANSWERED = "answered"
+    HELD = "held"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with one direction of a leg, from `since` until `until` (None: still)."""
+
+    code: str
+    direction: str
+    verdict: str
+    evidence: dict[str, str]
+    since: float
+    until: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Leg:
+    """`usage` is its INVITE usage; `media` what the engine opened for it, None before that."""
+
+    ref: str
+    role: str
+    usage: UsageId
+    flow: Flow
+    origin_id: int
+    account: Account | None = None
+    user_agent: str = ""
+    state: LegState = LegState.TRYING
+    offer: LegOffer | None = None
+    media: LegLocal | None = None
+    formats: tuple[Format, ...] = ()
+    chosen: tuple[Format, ...] = ()
+    remote: Session | None = None
+    version: int = 1
+    body: bytes = b""
+    direction: str = "sendrecv"
+    detached: bool = False
+    silent: bool = True
+    flow_moves: int = 0
+    end_code: str | None = None
+    digits: list[tuple[str, int, str]] = field(default_factory=list)
+    last_press: tuple[str, str, float] | None = None
+    pending: tuple[Hashable, Session, tuple[Format, ...], str, Headers] | None = None
+    findings: list[Finding] = field(default_factory=list)
+    quality: Quality = field(default_factory=Quality)
+    facts: LegFacts | None = None
+    path: tuple[str, str] = ("", "")
+    path_changes: int = 0
+    suite: str = ""
+
+    def __repr__(self) -> str:
+        return f"<leg {self.ref} {self.role} {self.state} {self.flow.transport}>"
+
+    @property
+    def webrtc(self) -> bool:
+        """True for a leg with ICE and DTLS."""
+        return self.offer is not None and self.offer.path.value == "webrtc"
+
+    @property
+    def confirmed(self) -> bool:
+        """True once it was answered, until it ends."""
+        return self.state in (LegState.ANSWERED, LegState.HELD)
+
+    @property
+    def audio(self) -> Media | None:
+        """The peer's active audio line."""
+        return self.remote.audio if self.remote is not None else None
+
+    def describe_offer(self) -> bytes:
+        """Our offer; kept, so that an unchanged one can be repeated byte for byte."""
+        return self._keep(write_offer(self.webrtc, self._local("actpass" if self.webrtc else ""), self._origin()))
+
+    def describe_answer(self, offer: Session, formats: tuple[Format, ...], direction: str) -> bytes:
+        """Our answer with these payload types; kept. `direction` is ours."""
+        self.chosen, self.direction = formats, direction
+        setup = ""
+        if self.webrtc and self.offer is not None:
+            setup = "active" if self.offer.dtls_active else "passive"
+        return self._keep(write_answer(offer, self._local(setup), self._origin()))
+
+    def _keep(self, body: bytes) -> bytes:
+        self.body = body
+        return body
+
+    def _origin(self) -> Origin:
+        assert self.media is not None
+        return Origin(self.origin_id, self.version, self.media.candidates[0][0])
+
+    def _local(self, setup: str) -> LocalAudio:
+        assert self.media is not None
+        assert self.offer is not None
+        return local_audio(self.media, self.offer, self.chosen or self.formats, self.direction, setup)
+
+    def ours(self) -> Direction:
+        """Our direction as the engine knows it."""
+        return Direction(self.direction)
+
+    def open_finding(self, code: str, direction: str, verdict: str, evidence: dict[str, str], now: float) -> None:
+        """A verdict of the engine; one finding is open per direction at a time."""
+        self.close_finding(direction, now)
+        self.findings.append(Finding(code, direction, verdict, evidence, now))
+
+    def close_finding(self, direction: str, now: float) -> None:
+        """The direction is heard again."""
+        self.findings = [
+            one if one.until is not None or one.direction != direction
+            else Finding(one.code, one.direction, one.verdict, one.evidence, one.since, now)
+            for one in self.findings
+        ]  # fmt: skip

@@ -1,0 +1,92 @@
+"""How leg B's end becomes leg A's final response (the table of SIGNALLING.md 4.4), each with words.
+
+Lives here: status mapping and the best of several failures (CALL-15). Never here: who hears it.
+"""
+
+from dataclasses import dataclass
+
+from offhook.calls.catalogue import CATALOGUE, Row
+from offhook.sip.events import Failure
+from offhook.sip.fields import q850_reason, warning
+from offhook.sip.message import Headers, Response
+from offhook.sip.response import phrase
+
+COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+"""Reason for the branches that lost (CALL-14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A final refusal: status for the caller, catalogue row, and one sentence about this case."""
+
+    status: int
+    row: Row
+    text: str
+
+    def headers(self, domain: str) -> Headers:
+        """Warning with the slug and the words, Reason with the Q.850 cause."""
+        fields = [("Warning", warning(domain, self.row.slug, self.text))]
+        if self.row.q850:
+            fields.append(("Reason", q850_reason(self.row.q850, self.text)))
+        return Headers(fields)
+
+
+def refusal(code: str, text: str = "") -> Outcome:
+    """The outcome of a catalogue row that has a status of its own."""
+    row = CATALOGUE[code]
+    return Outcome(row.sip, row, text or row.cause)
+
+
+def of_branch(callee: str, response: Response | None, failure: Failure | None) -> Outcome:
+    """What one branch's end means for the caller."""
+    if response is None:
+        if failure is Failure.FLOW_FAILED:
+            return refusal("flow_lost", f"The connection to {callee}'s device broke")
+        if failure is Failure.BAD_ANSWER:
+            return refusal("bad_answer", f"{callee}'s device answered without a usable session description")
+        return refusal("device_silent", f"{callee}'s device does not answer")
+    status = response.status
+    match status:
+        case 486 | 600:
+            return refusal("callee_busy", f"{callee} is busy")
+        case 603 | 607 | 608:
+            return Outcome(status, CATALOGUE["callee_declined"], f"{callee} declined the call")
+        case 408 | 487:
+            return refusal("callee_no_answer", f"{callee} did not answer")
+        case 480:
+            return refusal("callee_no_answer", f"{callee} is not available")
+        case 430:
+            return refusal("flow_lost", f"The connection to {callee}'s device broke")
+        case 415 | 488 | 606:
+            return Outcome(488, CATALOGUE["codec_mismatch"], f"{callee}'s device takes none of the codecs offered")
+        case 404 | 604 | 410 | 484:
+            return _theirs(status, callee)
+        case 482 | 483:
+            return Outcome(482, CATALOGUE["loop_detected"], "The call came round in a circle")
+        case _ if status >= 500:
+            return refusal("device_silent", f"{callee}'s device failed ({status} {phrase(status)})")
+        case _ if status < 400:
+            return Outcome(480, CATALOGUE["callee_refused"], f"{callee}'s device asks to be called elsewhere")
+    return _theirs(status, callee)
+
+
+def _theirs(status: int, callee: str) -> Outcome:
+    return Outcome(status, CATALOGUE["callee_refused"], f"{callee}'s device refused: {status} {phrase(status)}")
+
+
+def stops_all(response: Response | None) -> bool:
+    """A decline ends every branch (CALL-14); 600 and 606 are only that device's opinion."""
+    return response is not None and response.status in (603, 604, 607, 608)
+
+
+def best(outcomes: list[Outcome]) -> Outcome:
+    """6xx, then 486, 480, 404, other 4xx, 5xx (CALL-15)."""
+
+    def rank(outcome: Outcome) -> int:
+        if outcome.status >= 600:
+            return 0
+        if outcome.status in (486, 480, 404):
+            return (486, 480, 404).index(outcome.status) + 1
+        return 4 if outcome.status < 500 else 5
+
+    return min(outcomes, key=rank)

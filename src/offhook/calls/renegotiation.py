@@ -1,0 +1,132 @@
+"""Requests inside a call's dialogs: hold and resume, refreshes, ICE restarts, digits by INFO.
+
+All of it is answered locally, at once; the other side hears it only as sound (4.1 rows 8 to 12).
+"""
+
+from dataclasses import replace
+
+from offhook.calls.call import SDP, Call, Effects, session_timer
+from offhook.calls.description import offer_for_offer, remote_of, speech_of
+from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
+from offhook.calls.effects import CompleteMedia, SendDigits, Sip, UpdateMedia
+from offhook.calls.leg import Leg, LegState
+from offhook.calls.outcome import refusal
+from offhook.sdp.description import Media, SdpError, Session
+from offhook.sdp.offer_answer import answer_direction, select
+from offhook.sdp.parse import parse as parse_sdp
+from offhook.sip.commands import Respond
+from offhook.sip.events import RequestInDialog
+from offhook.sip.fields import warning
+from offhook.sip.message import Headers
+
+
+def answer(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
+    """The answer to one request in the dialog."""
+    match event.request.method:
+        case "INVITE" | "UPDATE":
+            return _renegotiate(call, leg, event)
+        case "INFO":
+            return _info(call, leg, event, now)
+        case _:
+            return [
+                Sip(Respond(event.transaction, 405, Headers([("Allow", "INVITE, ACK, BYE, CANCEL, INFO, UPDATE")])))
+            ]
+
+
+def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
+    request = event.request
+    supported = "timer" in " ".join(request.headers.all("Supported"))
+    timer = session_timer(request.headers.get("Session-Expires"), supported)
+    if not request.body:
+        # An UPDATE without a body refreshes the session; a re-INVITE without one asks for our offer (row 10).
+        if request.method == "UPDATE":
+            return [Sip(Respond(event.transaction, 200, Headers(timer)))]
+        return [Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), leg.describe_offer()))]
+    try:
+        offer = parse_sdp(request.body)
+    except SdpError as error:
+        return _refuse(call, event, "sdp_invalid", f"The session description breaks its rules: {error}")
+    audio = offer.audio
+    if audio is None or leg.media is None or leg.offer is None:
+        return _refuse(call, event, "codec_mismatch", "No active audio line is left")
+    if _same(leg.remote, offer):
+        # Row 12: nothing changed, the answer is repeated byte for byte.
+        return [Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), leg.body))]
+    return _take(call, leg, event, offer, audio, timer)
+
+
+def _take(
+    call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: Media, timer: list[tuple[str, str]]
+) -> Effects:
+    assert leg.media is not None
+    assert leg.offer is not None
+    current = speech_of(leg.chosen)
+    names = tuple(dict.fromkeys((*current[:1], *speech_of(leg.formats))))
+    chosen = select(audio.formats, tuple(name for name in names if name in speech_of(audio.formats))[:1])
+    if not speech_of(chosen):
+        said = ", ".join(one.name for one in audio.formats)
+        return _refuse(call, event, "codec_mismatch", f"Offered: {said}; agreed so far: {', '.join(current)}")
+    restart = leg.webrtc and leg.audio is not None and audio.ufrag != leg.audio.ufrag
+    direction = answer_direction(audio.direction, "both")
+    wish = offer_for_offer(leg.flow, audio, speech_of(select(audio.formats, names)))
+    # The DTLS role is sticky as long as the certificate is (MEDIA.md trap 3).
+    leg.offer = replace(wish, dtls_active=leg.offer.dtls_active, direction=wish.direction.__class__(direction))
+    leg.remote, leg.version = offer, leg.version + 1
+    leg.state = LegState.ANSWERED if direction in ("sendrecv", "sendonly") else LegState.HELD
+    update = UpdateMedia(leg.media.leg, leg.offer, restart)
+    complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen))
+    if restart:
+        # Fresh credentials of ours must be in the answer: it waits for the engine (renegotiated).
+        leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP, *timer]))
+        return [update, complete]
+    body = leg.describe_answer(offer, chosen, direction)
+    return [update, complete, Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), body))]
+
+
+def renegotiated(leg: Leg) -> Effects:
+    """The engine has drawn new ICE credentials: now the answer can be written."""
+    if leg.pending is None:
+        return []
+    transaction, offer, chosen, direction, headers = leg.pending
+    leg.pending = None
+    body = leg.describe_answer(offer, chosen, direction)
+    return [Sip(Respond(transaction, 200, headers, body))]
+
+
+def _same(before: Session | None, after: Session) -> bool:
+    """Compares what the lines say, not only the o= version: some phones count it up for nothing, some never."""
+    return before is not None and before.media == after.media
+
+
+def _refuse(call: Call, event: RequestInDialog, code: str, text: str) -> Effects:
+    outcome = refusal(code, text)
+    return [Sip(Respond(event.transaction, outcome.status, outcome.headers(call.config.domain)))]
+
+
+def _info(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
+    content_type = (event.request.headers.get("Content-Type") or "").split(";")[0].strip().lower()
+    if content_type not in CONTENT_TYPES:
+        if not event.request.body:
+            return [Sip(Respond(event.transaction, 200))]
+        return [Sip(Respond(event.transaction, 415, Headers([("Accept", ", ".join(CONTENT_TYPES))])))]
+    press = read_info(content_type, event.request.body)
+    if press is None:
+        text = warning(call.config.domain, "request-malformed", "The INFO body names no digit 0-9 * # A-D")
+        return [Sip(Respond(event.transaction, 400, Headers([("Warning", text)])))]
+    answered: Effects = [Sip(Respond(event.transaction, 200))]
+    if not took_press(leg, press.digit, press.milliseconds, "info", now):
+        return answered
+    peer = call.peer_of(leg)
+    if peer is None or peer.media is None or peer is leg:
+        return answered
+    return [*answered, SendDigits(peer.media.leg, press.digit, press.milliseconds)]
+
+
+def took_press(leg: Leg, digit: str, milliseconds: int, method: str, now: float) -> bool:
+    """DTMF-1: the same digit by a second method within 250 ms is the same press; True if it counts."""
+    last = leg.last_press
+    if last is not None and last[0] == digit and last[1] != method and now - last[2] < SAME_PRESS + milliseconds / 1000:
+        return False
+    leg.last_press = (digit, method, now)
+    leg.digits.append((digit, milliseconds, method))
+    return True

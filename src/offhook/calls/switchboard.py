@@ -1,0 +1,354 @@
+"""The second door of the core: SIP events, media events, facts, timers and commands in; effects out.
+
+Lives here: which call an event belongs to. Never here: what a call does about it (call.py and its neighbours).
+"""
+
+from collections import OrderedDict
+
+from offhook.calls import renegotiation, survival
+from offhook.calls.admission import Admission
+from offhook.calls.call import Call, CallConfig, CallState, Effects, RingTimer, new_call
+from offhook.calls.catalogue import FINDING_OF_VERDICT
+from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
+from offhook.calls.effects import LookUp, Sip, WriteCallLog
+from offhook.calls.events import (
+    CallEvent,
+    DigitPressed,
+    EngineLost,
+    FactsFound,
+    FirstMedia,
+    Heard,
+    KeysReady,
+    LegMediaFailed,
+    MediaClosed,
+    MediaEvent,
+    MediaLegOpened,
+    MediaLegUpdated,
+    MediaOpened,
+    MediaRefused,
+    MediaResumed,
+    MediaStopped,
+    PathChanged,
+    QualityReported,
+    SilenceFound,
+    TimerFired,
+)
+from offhook.calls.leg import Leg
+from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.routing import destination_of, devices_to_ring
+from offhook.sip.commands import Respond, RespondInvite
+from offhook.sip.credentials import Authenticator
+from offhook.sip.events import (
+    AckMissing,
+    AckReceived,
+    DialogLost,
+    FlowLost,
+    HungUp,
+    InviteAccepted,
+    InviteCanceled,
+    InviteProgressed,
+    InviteReceived,
+    InviteRejected,
+    RequestAnswered,
+    RequestInDialog,
+    RequestReceived,
+    UsageId,
+)
+from offhook.sip.fields import sip_reason
+from offhook.sip.ids import Ids
+from offhook.sip.message import Headers
+
+_ENGINE_LOST = sip_reason(503, "The media engine is gone")
+
+__all__ = ["CallConfig", "Switchboard"]
+
+
+class Switchboard:
+    """All calls of the node. `now` is the core's monotonic clock in seconds."""
+
+    def __init__(self, config: CallConfig, ids: Ids, authenticator: Authenticator) -> None:
+        self._config = config
+        self._ids = ids
+        self._admission = Admission(authenticator, config.hosts, config.call_rate)
+        self._calls: dict[str, Call] = {}
+        self._usages: dict[UsageId, Call] = {}
+        self._media: dict[int, Call] = {}
+        self._ended: OrderedDict[str, Call] = OrderedDict()
+
+    # ---- views
+
+    def calls(self) -> list[Call]:
+        """Live calls whose caller has proved himself."""
+        return [call for call in self._calls.values() if call.caller.account is not None]
+
+    def call(self, ref: str) -> Call | None:
+        """By the ref of any of its legs, live or among the last that ended."""
+        for call in (*self._calls.values(), *reversed(self._ended.values())):
+            if call.ref == ref or any(leg.ref == ref for leg in call.legs):
+                return call
+        return None
+
+    # ---- the door
+
+    def perform(self, command: CallCommand, now: float) -> Effects:
+        """A command of the API."""
+        match command:
+            case HangUpCall():
+                found = self._calls.get(command.call_ref)
+                return self._after(found.end(command.code, "api", now), now) if found is not None else []
+            case HangUpEndpoint():
+                theirs = [call for call in self.calls() if call.involves(command.username)]
+                ended = [effect for call in theirs for effect in call.end(command.code, "api", now)]
+                return self._after(ended, now)
+
+    def handle(self, event: CallEvent, now: float) -> Effects:
+        """Any event."""
+        match event:
+            case InviteReceived():
+                return self._invite(event, now)
+            case FactsFound():
+                return self._after(self._facts(event, now), now)
+            case MediaOpened():
+                return self._after(self._media_opened(event), now)
+            case MediaRefused():
+                return self._after(self._media_refused(event, now), now)
+            case MediaClosed():
+                return self._media_closed(event)
+            case EngineLost():
+                return self._engine_lost(now)
+            case TimerFired():
+                return self._after(self._timer(event, now), now)
+            case FlowLost():
+                lost = [effect for usage in event.usages for effect in self._flow_lost(usage, now)]
+                return self._after(lost, now)
+            case RequestReceived():
+                return [Sip(Respond(event.transaction, 405))]
+            case RequestAnswered() | MediaLegOpened():
+                return []
+            case MediaLegUpdated():
+                return self._leg_updated(event)
+            case (
+                AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
+                | InviteProgressed() | InviteRejected() | RequestInDialog()
+            ):  # fmt: skip
+                return self._after(self._in_usage(event, now), now)
+            case _:
+                return self._after(self._media_event(event, now), now)
+
+    # ---- a new call
+
+    def _invite(self, event: InviteReceived, now: float) -> Effects:
+        request, flow = event.request, event.flow
+        if request.uri.host not in self._config.hosts:
+            text = f"{request.uri.host} is not served here; use {self._config.domain}"
+            return self._refuse(event.usage, refusal("domain_unknown", text))
+        username = self._admission.claimed(request, flow, now)
+        if username is None:
+            return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
+        call = new_call(self._ids, self._config, event.usage, request, flow, destination_of(request.uri), now)
+        self._calls[call.ref] = call
+        self._usages[event.usage] = call
+        target = None if call.destination.built_in else call.destination.user
+        return [LookUp(call.ref, username, target)]
+
+    def _refuse(self, usage: UsageId, outcome: Outcome) -> Effects:
+        return [Sip(RespondInvite(usage, outcome.status, outcome.headers(self._config.domain)))]
+
+    def _facts(self, event: FactsFound, now: float) -> Effects:
+        call = self._calls.get(event.token)
+        if call is None or call.state is not CallState.ROUTING:
+            return []
+        challenge = self._admission.prove(call.request, call.caller.flow, event.caller, now)
+        if challenge is not None or event.caller is None:
+            # Not yet a call: nothing is kept of a stranger's INVITE.
+            self._forget(call)
+            return [Sip(RespondInvite(call.caller.usage, 407, challenge or self._challenge(call, now)))]
+        busy = sum(1 for one in self.calls() if one.involves(event.caller.username))
+        call.caller.account = event.caller
+        wrong = self._admission.refuse(call.request, event.caller, busy, now) or call.read_offer()
+        if wrong is not None:
+            return call.refuse(wrong, now)
+        return self._route(call, event, now)
+
+    def _challenge(self, call: Call, now: float) -> Headers:
+        return self._admission.challenge(call.caller.flow, now)
+
+    def _route(self, call: Call, event: FactsFound, now: float) -> Effects:
+        if call.destination.built_in:
+            return call.open_built_in()
+        callee, dialled = event.callee, call.destination.user
+        if callee is None:
+            return call.refuse(refusal("destination_unknown", f"Nobody here is called {dialled}"), now)
+        if not callee.enabled:
+            return call.refuse(refusal("not_registered", f"{callee.username} is switched off"), now)
+        if sum(1 for one in self.calls() if one is not call and one.involves(callee.username)) >= callee.max_calls:
+            text = f"{callee.username} has as many calls as it may"
+            return call.refuse(refusal("endpoint_at_call_limit", text), now)
+        devices = devices_to_ring(event.bindings, call.caller.flow, self._config.fork_targets)
+        if not devices:
+            return call.refuse(refusal("not_registered", f"{callee.username} is not registered"), now)
+        effects = call.open_branches(callee, devices)
+        for leg in call.branches.values():
+            self._usages[leg.usage] = call
+        return effects
+
+    # ---- SIP events of a call
+
+    def _in_usage(
+        self,
+        event: AckReceived | AckMissing | DialogLost | HungUp | InviteAccepted | InviteCanceled | InviteProgressed
+        | InviteRejected | RequestInDialog,
+        now: float,
+    ) -> Effects:  # fmt: skip
+        call = self._usages.get(event.usage)
+        leg = call.by_usage(event.usage) if call is not None else None
+        if call is None or leg is None:
+            return self._stray(event)
+        match event:
+            case InviteProgressed():
+                return call.progressed(leg, event.response)
+            case InviteAccepted():
+                return call.accepted(leg, event.response, now)
+            case InviteRejected():
+                return call.rejected(leg, event.response, event.failure, now)
+            case InviteCanceled():
+                return call.canceled(event.reason, now)
+            case AckReceived():
+                return call.acknowledged(event.request, now)
+            case HungUp():
+                return call.hung_up(leg, event.reason, now)
+            case RequestInDialog():
+                return [*survival.attached(call, leg), *renegotiation.answer(call, leg, event, now)]
+            case AckMissing():
+                return call.end("ack_missing", "server", now, sip_reason(408, "The answer was never acknowledged"))
+            case DialogLost():
+                return call.end("dialog_lost", "server", now, sip_reason(481, "The other side lost the call"))
+
+    def _stray(self, event: CallEvent) -> Effects:
+        """An event of a usage that has ended here: a request still wants an answer."""
+        return [Sip(Respond(event.transaction, 481))] if isinstance(event, RequestInDialog) else []
+
+    def _flow_lost(self, usage: UsageId, now: float) -> Effects:
+        call = self._usages.get(usage)
+        leg = call.by_usage(usage) if call is not None else None
+        return survival.flow_lost(call, leg, now) if call is not None and leg is not None else []
+
+    # ---- media
+
+    def _media_opened(self, event: MediaOpened) -> Effects:
+        call = self._calls.get(event.call_ref) or self._ended.get(event.call_ref)
+        if call is None:
+            return []
+        self._media[event.media_call] = call
+        return call.media_opened(event.media_call, event.legs)
+
+    def _media_refused(self, event: MediaRefused, now: float) -> Effects:
+        call = self._calls.get(event.call_ref)
+        if call is None:
+            return []
+        code = "media_engine_lost" if event.code == "engine_lost" else "media_ports_exhausted"
+        return call.refuse(refusal(code, event.text), now)
+
+    def _media_closed(self, event: MediaClosed) -> Effects:
+        call = self._media.pop(event.media_call, None)
+        if call is None:
+            return []
+        for facts in event.facts:
+            leg = call.by_media(facts.leg)
+            if leg is not None:
+                leg.facts, leg.quality = facts, facts.quality
+        return [WriteCallLog(call.record())]
+
+    def _engine_lost(self, now: float) -> Effects:
+        """Its legs are gone: every call that had one ends, with the reason said (taking them back comes later)."""
+        effects = [effect for call in list(self._calls.values()) if call.media_call is not None
+                   for effect in call.end("media_engine_lost", "server", now, _ENGINE_LOST)]  # fmt: skip
+        return self._after(effects, now)
+
+    def _leg_updated(self, event: MediaLegUpdated) -> Effects:
+        for call in self._calls.values():
+            leg = call.by_media(event.leg)
+            if leg is not None:
+                leg.media = event.local
+                return renegotiation.renegotiated(leg)
+        return []
+
+    def _media_event(self, event: MediaEvent, now: float) -> Effects:
+        for call in self._calls.values():
+            leg = call.by_media(event.leg)
+            if leg is not None:
+                return self._leg_event(call, leg, event, now)
+        return []
+
+    def _leg_event(self, call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
+        match event:
+            case FirstMedia() | MediaResumed():
+                leg.silent = False
+                return survival.heard_again(call, leg)
+            case MediaStopped():
+                leg.silent = True
+            case DigitPressed():
+                renegotiation.took_press(leg, event.digit, event.duration_ms, event.method, now)
+                return [call.happened("call.digit", leg, digit=event.digit, ms=str(event.duration_ms))]
+            case QualityReported():
+                leg.quality = event.quality
+            case PathChanged():
+                leg.path_changes += leg.path != ("", "")
+                leg.path = (event.local, event.remote)
+            case KeysReady():
+                leg.suite = event.suite
+            case SilenceFound():
+                return self._silence(call, leg, event, now)
+            case Heard():
+                leg.close_finding(_toward(event.direction), now)
+                return [call.happened("call.finding_cleared", leg, direction=event.direction)]
+            case LegMediaFailed():
+                return call.end("media_engine_lost", "server", now, _ENGINE_LOST)
+        return []
+
+    def _silence(self, call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
+        code = FINDING_OF_VERDICT.get(event.verdict)
+        if code is None:
+            return []
+        leg.open_finding(code, _toward(event.direction), event.verdict, dict(event.evidence), now)
+        return [call.happened("call.finding_raised", leg, code=code, verdict=event.verdict)]
+
+    # ---- timers and the end
+
+    def _timer(self, event: TimerFired, now: float) -> Effects:
+        key = event.key
+        if not isinstance(key, RingTimer | survival.LateCaller | survival.DetachedSilence | survival.FlowGrace):
+            return []
+        call = self._calls.get(key.call_ref)
+        if call is None:
+            return []
+        match key:
+            case RingTimer():
+                return call.ring_time_over(now)
+            case survival.LateCaller():
+                return survival.late_caller_over(call, now)
+            case survival.DetachedSilence() | survival.FlowGrace():
+                leg = next((one for one in call.legs if one.ref == key.leg_ref), None)
+                if leg is None:
+                    return []
+                if isinstance(key, survival.FlowGrace):
+                    return survival.grace_over(call, leg, now)
+                return survival.silence_due(call, leg)
+
+    def _after(self, effects: Effects, now: float) -> Effects:
+        """Moves calls that have ended out of the way."""
+        for call in [one for one in self._calls.values() if one.state is CallState.ENDED]:
+            self._forget(call)
+            self._ended[call.ref] = call
+            while len(self._ended) > self._config.ended_kept:
+                self._ended.popitem(last=False)
+        return effects
+
+    def _forget(self, call: Call) -> None:
+        self._calls.pop(call.ref, None)
+        for usage in [usage for usage, one in self._usages.items() if one is call]:
+            del self._usages[usage]
+
+
+def _toward(direction: str) -> str:
+    return "from_device" if direction == "in" else "to_device"

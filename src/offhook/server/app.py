@@ -1,0 +1,455 @@
+"""The composition root: makes every part and hands each what it needs."""
+
+import asyncio
+import json
+import os
+import ssl
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from offhook import __version__
+from offhook.api.app import ApiSettings
+from offhook.api.app import create as create_api
+from offhook.calls.effects import CallRecord
+from offhook.calls.switchboard import CallConfig, Switchboard
+from offhook.media.process import MediaOptions, MediaProcess
+from offhook.server.config import Settings
+from offhook.server.driver import Driver
+from offhook.server.ids import SystemIds
+from offhook.server.observe import log
+from offhook.server.platform import ServerPlatform
+from offhook.sip.config import RegistrarLimits, SipConfig
+from offhook.sip.credentials import Authenticator, AuthSettings
+from offhook.sip.digest import both_ha1
+from offhook.sip.endpoint import SipEndpoint
+from offhook.sip.flow import Flow, FlowId
+from offhook.sip.grammar import Limits as ParserLimits
+from offhook.sip.location import Account, Binding
+from offhook.sip.timers import Timers as SipTimers
+from offhook.store.bindings import Bindings
+from offhook.store.database import migrate, open_database
+from offhook.store.endpoints import Endpoints
+from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
+from offhook.store.tables import call_log
+from offhook.store.writer import Writer
+from offhook.transport.datagram import DatagramPath
+from offhook.transport.flow import FlowTable, host_port
+from offhook.transport.front import Front, FrontSettings
+from offhook.transport.stream import StreamListener, StreamSettings
+from offhook.transport.websocket import WebSocketSettings
+
+RUNNING = "running.json"
+SWEEP = 30.0
+"""Seconds between sweeps of expired bindings that no timer of the core has taken away."""
+
+
+class StartError(Exception):
+    """The server cannot start; the text says what is in the way and how to mend it."""
+
+
+@dataclass
+class Store:
+    """Everything that is kept, opened and loaded."""
+
+    space: Space
+    spaces: Spaces
+    endpoints: Endpoints
+    bindings: Bindings
+    writer: Writer
+
+    def aor(self, username: str) -> str:
+        return f"sip:{username}@{self.space.domain}"
+
+    def account(self, username: str) -> Account | None:
+        endpoint = self.endpoints.named(username)
+        return endpoint.account(self.space.realm) if endpoint is not None else None
+
+    def find(self, aor: str) -> tuple[Binding, ...]:
+        return self.bindings.find(aor, asyncio.get_running_loop().time())
+
+
+@dataclass
+class StoreDirectory:
+    """The driver's view of the store (server.ports.Directory)."""
+
+    store: Store
+
+    def aor(self, username: str) -> str:
+        return self.store.aor(username)
+
+    def account(self, username: str) -> Account | None:
+        return self.store.account(username)
+
+    def bindings(self, aor: str) -> tuple[Binding, ...]:
+        return self.store.find(aor)
+
+    def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None:
+        self.store.bindings.replace(aor, bindings, now)
+
+
+@dataclass
+class StoreJournal:
+    """The call log (server.ports.Journal)."""
+
+    writer: Writer
+
+    def write(self, record: CallRecord) -> None:
+        wall, now = datetime.now(UTC), asyncio.get_running_loop().time()
+        moment = datetime.fromtimestamp
+        for leg_ref, facts in record.legs:
+            values = {
+                "leg_ref": leg_ref,
+                "call_ref": record.call_ref,
+                "started_at": moment(wall.timestamp() - (now - record.created_at), UTC),
+                "ended_at": moment(wall.timestamp() - (now - record.ended_at), UTC),
+                "record": facts,
+            }
+            self.writer.put(insert(call_log).prefix_with("OR REPLACE"), values)
+
+
+@dataclass
+class Sockets:
+    """Every way to a peer (server.ports.Wires)."""
+
+    flows: FlowTable
+    datagram: DatagramPath | None = None
+
+    def send(self, flow: FlowId, data: bytes) -> bool:
+        if flow.startswith("udp-"):
+            return self.datagram is not None and self.datagram.send(flow, data)
+        path = self.flows.get(flow)
+        return path is not None and path.send(data)
+
+    def close(self, flow: FlowId, code: int, slug: str) -> None:
+        path = self.flows.get(flow)
+        if path is not None:
+            path.close(code, slug)
+
+
+@dataclass
+class App:
+    """One server. `start`, then `stop`; `serve` in lifecycle.py does both around signals."""
+
+    settings: Settings
+    listeners: dict[str, str] = field(default_factory=dict)
+    _servers: list[asyncio.Server] = field(default_factory=list)
+    _sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Brings every part up in order. Raises StartError."""
+        settings = self.settings
+        self._make_directory()
+        self.store, self.first_run = await self._open_store()
+        ids = SystemIds()
+        self.flows = FlowTable(settings.limits.flows, settings.limits.flows_per_source)
+        self.sockets = Sockets(self.flows)
+        self._hosts = self._own_hosts()
+        self.authenticator = Authenticator(self._auth_settings(), self.store.space.secret, ids)
+        endpoint = SipEndpoint(self._sip_config(), ids, self.authenticator)
+        switchboard = Switchboard(self._call_config(), ids, self.authenticator)
+        directory, journal = StoreDirectory(self.store), StoreJournal(self.store.writer)
+        self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal)
+        await self._start_media()
+        self.platform = ServerPlatform(self)
+        await self._listen()
+        await self._load_bindings()
+        self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
+        self._write_running()
+
+    async def stop(self) -> None:
+        """Takes every part down; safe after a start that failed half way."""
+        (self.settings.data / RUNNING).unlink(missing_ok=True)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for server in self._servers:
+            server.close()
+        if hasattr(self, "sockets"):
+            for path in self.flows:
+                path.close(1012, "server-restarts")
+            if self.sockets.datagram is not None:
+                self.sockets.datagram.close()
+        if hasattr(self, "media"):
+            await self.media.stop()
+        if hasattr(self, "store"):
+            await self.store.writer.stop()
+            await self._engine.dispose()
+
+    # ---- parts
+
+    def _make_directory(self) -> None:
+        data = self.settings.data
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = data / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise StartError(f"the data directory {data} cannot be written ({error.strerror}); choose one by --data")
+
+    async def _open_store(self) -> tuple[Store, dict[str, Any] | None]:
+        self._engine = open_database(self.settings.data / "offhook.sqlite")
+        await migrate(self._engine)
+        spaces, endpoints = Spaces(self._engine), Endpoints(self._engine)
+        writer = Writer(self._engine)
+        writer.start()
+        bindings = Bindings(self._engine, writer)
+        await endpoints.load()
+        space = await spaces.load()
+        first: dict[str, Any] | None = None
+        if space is None:
+            space, token = await spaces.create(self.settings.sip.domain)
+            first = await self._first_endpoints(space, token, endpoints)
+        elif self.settings.sip.domain not in ("localhost", space.domain):
+            # The realm is in every stored HA1: another domain would lock every device out without a word.
+            raise StartError(
+                f"sip.domain is {self.settings.sip.domain}, but this installation was made for {space.domain}."
+                " Give the new name in sip.aliases, or start with another data directory."
+            )
+        return Store(space, spaces, endpoints, bindings, writer), first
+
+    async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
+        import secrets
+
+        made = []
+        for username in ("alice", "bob"):
+            password = secrets.token_urlsafe(9)
+            md5, sha256 = both_ha1(username, space.realm, password)
+            await endpoints.create(
+                project_id=space.project_id,
+                username=username,
+                caller_id=username.capitalize(),
+                ha1_md5=md5,
+                ha1_sha256=sha256,
+            )
+            uri = f"sip:{username}@{space.domain}"
+            made.append({"username": username, "password": password, "uri": uri})
+        return {"project_id": space.project_id, "api_token": token, "domain": space.domain, "endpoints": made}
+
+    def _own_hosts(self) -> frozenset[str]:
+        from offhook.server.addresses import host_addresses
+
+        settings, space = self.settings, self.store.space
+        names = {space.domain, "localhost", *settings.sip.aliases, *settings.media.public_address}
+        return frozenset(name.lower() for name in (*names, *host_addresses()))
+
+    def _auth_settings(self) -> AuthSettings:
+        limits = self.settings.limits
+        return AuthSettings(
+            realm=self.store.space.realm,
+            hosts=self._hosts,
+            digest_order=self.settings.sip.digest_order,
+            fails_per_user_source=limits.fails_per_user_source,
+            fails_per_source=limits.fails_per_source,
+        )
+
+    def _sip_config(self) -> SipConfig:
+        limits = self.settings.limits
+        return SipConfig(
+            domain=self.store.space.domain,
+            aliases=self._hosts,
+            realm=self.store.space.realm,
+            epoch=time.time() - asyncio.get_running_loop().time(),
+            timers=SipTimers(t1=self.settings.sip.t1),
+            registrar=RegistrarLimits(
+                expires_min=limits.expires_min,
+                expires_max=limits.expires_max,
+                contacts_per_aor=limits.contacts_per_aor,
+                rate_per_aor=limits.register_rate,
+                rate_per_source=limits.register_source_rate,
+                burst_per_source=3 * limits.register_source_rate,
+            ),
+        )
+
+    def _call_config(self) -> CallConfig:
+        limits = self.settings.limits
+        return CallConfig(
+            domain=self.store.space.domain,
+            hosts=self._hosts,
+            ring_seconds=self.settings.sip.ring_seconds,
+            flow_grace=limits.flow_grace,
+            detached_silence=limits.detached_silence,
+            late_caller=limits.late_caller,
+            call_rate=limits.call_rate,
+        )
+
+    async def _start_media(self) -> None:
+        settings = self.settings
+        options = MediaOptions(
+            control=settings.data / "media.sock",
+            webrtc_port=settings.media.port,
+            rtp_ports=settings.rtp_range,
+            public_addresses=settings.media.public_address,
+            offer_loopback=settings.media.offer_loopback and settings.http.host in ("127.0.0.1", "localhost", "::1"),
+            shards=settings.media.shards,
+            grace=settings.media.grace,
+        )
+        self.media = MediaProcess(options, self.driver.media_event, self.driver.engine_lost, self._media_ready)
+        try:
+            await self.media.start()
+        except (OSError, RuntimeError) as error:
+            raise StartError(f"the media engine does not start: {error}") from error
+        self.driver.use_engine(self.media.engine)
+
+    def _media_ready(self) -> None:
+        self.driver.use_engine(self.media.engine)
+        if hasattr(self, "platform") and self.listeners:
+            self._write_running()
+
+    async def _listen(self) -> None:
+        settings, host = self.settings, self.settings.http.host
+        context = self._tls_context()
+        page = Path(str(files("offhook") / "web"))
+        api = create_api(
+            self.platform,
+            both_ha1,
+            ApiSettings(
+                body_bytes=settings.limits.body_bytes,
+                login_failures_per_minute=settings.limits.login_failures_per_minute,
+                password_min_length=settings.sip.password_min_length,
+            ),
+            asyncio.get_running_loop().time,
+            page if page.exists() else None,
+        )
+        front = Front(api, self.flows, self.driver, self._front_settings(), context)
+        await self._bind("http", front.listen(host, settings.http.port), "http.port", settings.http.port)
+        streams = StreamSettings(limits=ParserLimits(max_message=settings.limits.max_message))
+        self.sockets.datagram = DatagramPath(self.driver)
+        await self._listen_for_phones(host, streams)
+        if context is not None:
+            await self._bind("https", front.listen(host, settings.http.https_port), "http.https_port", 0)
+            tls = StreamListener(self.flows, self.driver, streams, context)
+            await self._bind("sips", tls.listen(host, settings.sip.tls_port), "sip.tls_port", settings.sip.tls_port)
+
+    async def _listen_for_phones(self, host: str, streams: StreamSettings) -> None:
+        """UDP and TCP share a number; with port 0 UDP finds one and TCP takes the same."""
+        assert self.sockets.datagram is not None
+        wanted = self.settings.sip.port
+        for _ in range(20):
+            try:
+                bound = await self.sockets.datagram.listen(host, wanted)
+            except OSError as error:
+                raise _in_use("sip.port", wanted, error) from error
+            tcp = StreamListener(self.flows, self.driver, streams)
+            try:
+                server = await tcp.listen(host, bound[1])
+            except OSError as error:
+                self.sockets.datagram.close()
+                if wanted:
+                    raise _in_use("sip.port", wanted, error) from error
+                continue
+            self._servers.append(server)
+            self.listeners["sip"] = host_port(host, bound[1])
+            return
+        raise StartError("no port is free for both UDP and TCP; set sip.port")
+
+    async def _bind(self, name: str, listening: Any, setting: str, port: int) -> None:
+        try:
+            server = await listening
+        except OSError as error:
+            raise _in_use(setting, port, error) from error
+        self._servers.append(server)
+        self.listeners[name] = host_port(*server.sockets[0].getsockname()[:2])
+
+    def _front_settings(self) -> FrontSettings:
+        http, limits = self.settings.http, self.settings.limits
+        return FrontSettings(
+            origins=frozenset(http.origins),
+            trusted_proxies=http.trusted_proxies,
+            websocket=WebSocketSettings(
+                max_message=limits.max_message,
+                stall=limits.ws_stall,
+                ping_after=(limits.ws_ping_after, limits.ws_ping_after * 1.25),
+                pong_within=limits.ws_pong_within,
+            ),
+        )
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        http = self.settings.http
+        if http.certificate is None or http.key is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(http.certificate, http.key)
+        except (OSError, ssl.SSLError) as error:
+            raise StartError(f"http.certificate {http.certificate} and http.key {http.key}: {error}") from error
+        return context
+
+    # ---- bindings
+
+    async def _load_bindings(self) -> None:
+        assert self.sockets.datagram is not None
+        count = await self.store.bindings.load(self.sockets.datagram.flow, asyncio.get_running_loop().time())
+        if count:
+            log.info("bindings of UDP phones taken up", count=count)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            self.store.bindings.expire(asyncio.get_running_loop().time())
+
+    # ---- what runs where
+
+    def _write_running(self) -> None:
+        """`running.json`: where the command line and tests find this server (mode 0600)."""
+        path = self.settings.data / RUNNING
+        partial = path.with_suffix(".part")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(self.running(), file, indent=2)
+        partial.replace(path)
+        if self.first_run is not None:
+            facts = {**self.first_run, "http_url": self.http_url, "websocket_url": self.websocket_url}
+            write_first_run(self.settings.data, facts)
+
+    def running(self) -> dict[str, Any]:
+        """Where everything listens, and which processes run."""
+        facts = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "project_id": self.store.space.project_id,
+            "domain": self.store.space.domain,
+            "http_url": self.http_url,
+            "websocket_url": self.websocket_url,
+            "sip": self.listeners["sip"],
+            "engine_pid": self.media.engine.pid,
+            "webrtc_ports": list(self.media.engine.webrtc_ports),
+        }
+        if "https" in self.listeners:
+            port = self.listeners["https"].rpartition(":")[2]
+            facts |= {"https_url": f"https://{self._page_host()}:{port}", "wss_url": f"wss://{self._page_host()}:{port}"}
+            facts["sips"] = self.listeners["sips"]
+        return facts
+
+    def _page_host(self) -> str:
+        host = self.settings.http.host
+        return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else host
+
+    @property
+    def http_url(self) -> str:
+        """Where a browser on this machine opens the page."""
+        return f"http://{self._page_host()}:{self.listeners['http'].rpartition(':')[2]}"
+
+    @property
+    def websocket_url(self) -> str:
+        """Where a page on this machine connects."""
+        return self.http_url.replace("http", "ws", 1)
+
+    def known_flow(self, remote: tuple[str, int]) -> Flow:
+        """The UDP flow to a peer."""
+        assert self.sockets.datagram is not None
+        return self.sockets.datagram.flow(remote)
+
+
+def _in_use(setting: str, port: int, error: OSError) -> StartError:
+    return StartError(f"cannot listen on {setting} {port}: {error.strerror}. Choose another, or 0 for any free port.")
+
+
+__all__ = ["FIRST_RUN", "App", "StartError"]

@@ -1,0 +1,283 @@
+"""The driver: feeds the core with events and performs its effects. The only place that awaits on the core's behalf.
+
+Everything runs on the loop's thread. Effects are performed in the order given; an effect that answers at once (a look-up
+in memory, a flow that is gone) feeds its event back after the effects before it, never inside another call of the core.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from typing import Any
+
+from offhook.calls import commands as calls_commands
+from offhook.calls import effects as calls_effects
+from offhook.calls import events as calls_events
+from offhook.calls.switchboard import Switchboard
+from offhook.media import messages as media
+from offhook.media.client import MediaError
+from offhook.media.engine import MediaEngine
+from offhook.server.observe import log
+from offhook.server.timers import Timers
+from offhook.sip import effects as sip_effects
+from offhook.sip.commands import SipCommand
+from offhook.sip.effects import SipEffect
+from offhook.sip.encode import encode
+from offhook.sip.endpoint import SipEndpoint
+from offhook.sip.errors import PeerError
+from offhook.sip.flow import Flow, FlowId
+from offhook.sip.location import Binding
+from offhook.sip.message import Message
+from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket
+from offhook.server.ports import Directory, Journal, Wires
+
+MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
+    media.PathChanged: lambda e: calls_events.PathChanged(e.leg, e.local, e.remote, e.reason),
+    media.KeysReady: lambda e: calls_events.KeysReady(e.leg, e.suite),
+    media.FirstMedia: lambda e: calls_events.FirstMedia(e.leg, e.after_ms),
+    media.MediaStopped: lambda e: calls_events.MediaStopped(e.leg, e.silent_ms),
+    media.MediaResumed: lambda e: calls_events.MediaResumed(e.leg),
+    media.Digit: lambda e: calls_events.DigitPressed(e.leg, e.digit, e.duration_ms, e.method),
+    media.QualityReported: lambda e: calls_events.QualityReported(e.leg, e.quality),
+    media.SilenceFound: lambda e: calls_events.SilenceFound(e.leg, e.direction, e.verdict, e.evidence),
+    media.Heard: lambda e: calls_events.Heard(e.leg, e.direction),
+    media.LegFailed: lambda e: calls_events.LegMediaFailed(e.leg, e.cause),
+}
+"""The engine's events as call control knows them."""
+
+LOG_LEVELS = {"info": log.info, "warning": log.warning, "error": log.error}
+
+
+class Driver:
+    """Made by `app.py`, which hands in every part. Implements `transport.flow.Receiver`."""
+
+    def __init__(
+        self, endpoint: SipEndpoint, switchboard: Switchboard, directory: Directory, wires: Wires, journal: Journal
+    ) -> None:
+        self.endpoint = endpoint
+        self.switchboard = switchboard
+        self._directory = directory
+        self._wires = wires
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._timers = Timers(self._loop, self._timer_fired)
+        self._engine: MediaEngine | None = None
+        self._todo: deque[Callable[[], None]] = deque()
+        self._working = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    def use_engine(self, engine: MediaEngine) -> None:
+        """The media engine that commands go to from now on."""
+        self._engine = engine
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing waits to be done for any call."""
+        return not self._tasks and not self.switchboard.calls()
+
+    # ---- what comes in from sockets
+
+    def flow_opened(self, flow: Flow) -> None:
+        self._feed(lambda: self._sip(self.endpoint.flow_opened(flow, self._now())))
+
+    def received(self, data: bytes, flow: Flow) -> None:
+        log.debug("sip in", flow=flow.id, message=data)
+        try:
+            if flow.transport.websocket:
+                message = parse_websocket(data)
+            elif flow.transport.reliable:
+                message = parse_stream_message(data)
+            else:
+                message = parse_datagram(data)
+        except PeerError as error:
+            log.info("sip refused", flow=flow.id, slug=error.slug, text=str(error))
+            self._feed(lambda error=error: self._sip(self.endpoint.receive_malformed(error, flow, self._now())))  # type: ignore[misc]
+            return
+        self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self._now())))
+
+    def refused(self, reason: str, data: bytes, flow: Flow) -> None:
+        log.info("stream refused", flow=flow.id, reason=reason)
+
+    def flow_lost(self, flow: Flow, reason: str) -> None:
+        log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
+        self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now())))
+
+    # ---- what comes in from the engine
+
+    def media_event(self, event: media.Event) -> None:
+        """An event of the engine."""
+        if isinstance(event, media.LogLine):
+            LOG_LEVELS.get(event.level, log.info)("media", text=event.text)
+            return
+        log.debug("media event", event_=repr(event))
+        self.tell(MEDIA_EVENTS[type(event)](event))
+
+    def engine_lost(self) -> None:
+        """The engine is gone, with every leg it had."""
+        log.error("media engine lost", remedy="it is started again; calls that were up have ended")
+        self.tell(calls_events.EngineLost())
+
+    # ---- what comes in from the API
+
+    def command(self, command: calls_commands.CallCommand) -> None:
+        """A command of the API, through the same door as everything else."""
+        self._feed(lambda: self._calls(self.switchboard.perform(command, self._now())))
+
+    def tell(self, event: calls_events.CallEvent) -> None:
+        """An event for call control."""
+        self._feed(lambda: self._calls(self.switchboard.handle(event, self._now())))
+
+    def unbind(self, aor: str) -> None:
+        """Drops all bindings of an address of record."""
+        self._directory.replace_bindings(aor, (), self._now())
+
+    # ---- the loop of feeding and performing
+
+    def _now(self) -> float:
+        return self._loop.time()
+
+    def _feed(self, step: Callable[[], None]) -> None:
+        self._todo.append(step)
+        if self._working:
+            return
+        self._working = True
+        try:
+            while self._todo:
+                self._one_step(self._todo.popleft())
+        finally:
+            self._working = False
+
+    def _one_step(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:
+            # A fault in the core costs the event in hand, never the server.
+            log.exception("the core failed on an event")
+
+    def _timer_fired(self, key: Hashable) -> None:
+        assert isinstance(key, tuple)
+        owner, inner = key
+        if owner == "sip":
+            self._feed(lambda: self._sip(self.endpoint.timer_fired(inner, self._now())))
+        else:
+            self.tell(calls_events.TimerFired(inner))
+
+    def _sip(self, effects: Iterable[SipEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case sip_effects.Send():
+                    self._send(effect.flow, effect.message)
+                case sip_effects.StartTimer():
+                    self._timers.start(("sip", effect.key), effect.seconds)
+                case sip_effects.StopTimer():
+                    self._timers.stop(("sip", effect.key))
+                case sip_effects.Deliver():
+                    self.tell(effect.event)
+                case sip_effects.FindRegistration():
+                    self._find_registration(effect)
+                case sip_effects.UpdateBindings():
+                    self._update_bindings(effect)
+                case sip_effects.CloseFlow():
+                    self._wires.close(effect.flow, effect.code, effect.slug)
+                case sip_effects.Note():
+                    log.info(effect.slug, **effect.details)
+
+    def _send(self, flow: FlowId, message: Message) -> None:
+        data = encode(message)
+        log.debug("sip out", flow=flow, message=data)
+        if not self._wires.send(flow, data):
+            self._feed(lambda: self._sip(self.endpoint.send_failed(flow, message, self._now())))
+
+    def _find_registration(self, effect: sip_effects.FindRegistration) -> None:
+        account = self._directory.account(effect.username) if effect.username else None
+        bindings = self._directory.bindings(effect.aor)
+        self._feed(lambda: self._sip(self.endpoint.registration_found(effect.token, account, bindings, self._now())))
+
+    def _update_bindings(self, effect: sip_effects.UpdateBindings) -> None:
+        self._directory.replace_bindings(effect.aor, effect.bindings, self._now())
+        for binding in effect.added:
+            log.info("registered", aor=binding.aor, **_of_binding(binding))
+        for binding in effect.removed:
+            log.info("unregistered", aor=binding.aor, **_of_binding(binding))
+
+    def _command_sip(self, command: SipCommand) -> None:
+        self._feed(lambda: self._sip(self.endpoint.perform(command, self._now())))
+
+    def _calls(self, effects: Iterable[calls_effects.CallEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case calls_effects.Sip():
+                    self._command_sip(effect.command)
+                case calls_effects.StartTimer():
+                    self._timers.start(("calls", effect.key), effect.seconds)
+                case calls_effects.StopTimer():
+                    self._timers.stop(("calls", effect.key))
+                case calls_effects.LookUp():
+                    self._look_up(effect)
+                case calls_effects.Note():
+                    log.info(effect.slug, **effect.details)
+                case calls_effects.Publish():
+                    log.info("call event", event_=repr(effect.event))
+                case calls_effects.WriteCallLog():
+                    self._journal.write(effect.record)
+                case _:
+                    self._spawn(self._media(effect))
+
+    def _look_up(self, effect: calls_effects.LookUp) -> None:
+        caller = self._directory.account(effect.username) if effect.username else None
+        callee = self._directory.account(effect.target_user) if effect.target_user else None
+        bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
+        self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings))
+
+    # ---- media: each command's frame is written when its task starts, so their order on the wire is the order here
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _media(self, effect: calls_effects.MediaEffect) -> None:
+        try:
+            if self._engine is None:
+                raise MediaError("engine_lost", "the media engine is not up")
+            answer = await _perform(self._engine, effect)
+        except MediaError as error:
+            log.warning("media refused", command=type(effect).__name__, code=error.code, text=error.text)
+            if isinstance(effect, calls_effects.OpenMedia | calls_effects.AddMediaLeg):
+                self.tell(calls_events.MediaRefused(effect.call_ref, error.code, error.text))
+            return
+        if answer is not None:
+            self.tell(answer)
+
+
+async def _perform(engine: MediaEngine, effect: calls_effects.MediaEffect) -> calls_events.CallEvent | None:
+    """One media effect; what call control hears of it."""
+    match effect:
+        case calls_effects.OpenMedia():
+            opened = await engine.open_call(tuple(offer for _, offer in effect.offers))
+            legs = {ref: local for (ref, _), local in zip(effect.offers, opened.legs, strict=True)}
+            return calls_events.MediaOpened(effect.call_ref, opened.call, legs)
+        case calls_effects.AddMediaLeg():
+            local = await engine.open_leg(effect.media_call, effect.offer)
+            return calls_events.MediaLegOpened(effect.call_ref, effect.leg_ref, local)
+        case calls_effects.CompleteMedia():
+            await engine.complete(effect.leg, effect.remote)
+        case calls_effects.UpdateMedia():
+            return calls_events.MediaLegUpdated(
+                effect.leg, await engine.update(effect.leg, effect.offer, effect.restart_ice)
+            )
+        case calls_effects.BridgeMedia():
+            await engine.bridge(effect.a, effect.b)
+        case calls_effects.PlayMedia():
+            await engine.play(effect.leg, effect.source)
+        case calls_effects.SendDigits():
+            await engine.send_digits(effect.leg, effect.digits, effect.each_ms)
+        case calls_effects.CloseMediaLeg():
+            await engine.close_leg(effect.leg)
+        case calls_effects.CloseMedia():
+            return calls_events.MediaClosed(effect.media_call, await engine.close_call(effect.media_call))
+    return None
+
+
+def _of_binding(binding: Binding) -> dict[str, str]:
+    return {"contact": str(binding.contact), "flow": binding.flow.id, "user_agent": binding.user_agent}

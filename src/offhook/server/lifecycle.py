@@ -1,0 +1,75 @@
+"""Start, signals, drain, stop."""
+
+import asyncio
+import contextlib
+import signal
+
+import uvloop
+
+from offhook.server import observe
+from offhook.server.app import FIRST_RUN, App, StartError
+from offhook.server.config import Settings
+from offhook.store.database import StoreError
+
+DRAIN = 3600.0
+"""Seconds that calls may go on after SIGTERM."""
+
+
+def run(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Raises StartError."""
+    observe.set_up(settings.log.level)
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    app = App(settings)
+    try:
+        await app.start()
+    except (StartError, StoreError) as error:
+        await app.stop()
+        raise StartError(str(error)) from error
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (second if first.is_set() else first).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    print(_welcome(app), flush=True)
+    await first.wait()
+    if app.driver.switchboard.calls():
+        print("Stopping once the calls have ended; a second signal stops at once.", flush=True)
+        app.driver.draining = True
+        await _until(app, second)
+    await app.stop()
+    return 0
+
+
+async def _until(app: App, second: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN):
+            while app.driver.switchboard.calls() and not second.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(second.wait(), 0.5)
+
+
+def _welcome(app: App) -> str:
+    """What a person needs next."""
+    media = ", ".join(str(port) for port in app.media.engine.webrtc_ports)
+    secure = f" and {app.running()['https_url']}" if "https" in app.listeners else ""
+    lines = [
+        "",
+        f"Offhook is up. Open  {app.http_url}{secure}",
+        "",
+        f"  listens   HTTP+WS {app.listeners['http']} · SIP {app.listeners['sip']} (UDP, TCP) · browser media UDP {media}"
+        f" · phone media UDP {app.settings.media.rtp_ports}",
+    ]
+    if app.first_run is not None:
+        for one in app.first_run["endpoints"]:
+            lines.append(f"  endpoint  {one['username']:<6} password {one['password']}")
+        lines.append(f"            (shown once; kept in {app.settings.data / FIRST_RUN})")
+    else:
+        lines.append(f"  endpoints {len(app.store.endpoints)} known; the first ones stand in {app.settings.data / FIRST_RUN}")
+    lines += ["", "  Sign in on the page and call  echo  to hear yourself, or  bob  from a second window.", ""]
+    return "\n".join(lines)

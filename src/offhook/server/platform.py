@@ -1,0 +1,126 @@
+"""The server as the API sees it (offhook.api.ports.Platform)."""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from offhook import __version__
+from offhook.api.ports import EndpointRows, TokenRow
+from offhook.calls.commands import HangUpCall, HangUpEndpoint
+from offhook.calls.ports import LegFacts
+from offhook.media.client import MediaError
+from offhook.server.addresses import host_addresses
+from offhook.server.views import call_view, diagnosis_of
+
+if TYPE_CHECKING:
+    from offhook.server.app import App
+
+FACTS_TIME = 1.0
+"""Seconds that fresh facts of a live leg may take before the last ones are shown."""
+
+
+class ServerPlatform:
+    """Reads the running parts, and writes through the driver's doors only."""
+
+    def __init__(self, app: "App") -> None:
+        self._app = app
+        self.version = __version__
+        self.domain = app.store.space.domain
+        self.realm = app.store.space.realm
+        self.endpoints: EndpointRows = app.store.endpoints
+
+    def token(self, project: str, text: str) -> TokenRow | None:
+        return self._app.store.spaces.token(project, text)
+
+    def websocket_url(self) -> str:
+        return self._app.websocket_url
+
+    def registered(self, username: str) -> bool:
+        return bool(self._app.store.find(self._app.store.aor(username)))
+
+    async def unbind(self, username: str) -> None:
+        self._app.authenticator.forget_account(username)
+        self._app.driver.unbind(self._app.store.aor(username))
+
+    async def hang_up_all(self, username: str, code: str) -> None:
+        self._app.driver.command(HangUpEndpoint(username, code))
+
+    def calls(self) -> list[dict[str, Any]]:
+        views = self._app.driver.switchboard.calls()
+        return [call_view(one, {}, self._now()) for one in sorted(views, key=lambda one: one.ref, reverse=True)]
+
+    async def call(self, ref: str) -> dict[str, Any] | None:
+        view = self._app.driver.switchboard.call(ref)
+        if view is None:
+            return None
+        facts = {}
+        if view.state.value != "ended":
+            facts = {leg.leg_ref: await self._facts(leg.media.leg) for leg in view.legs if leg.media is not None}
+        return call_view(view, {ref: one for ref, one in facts.items() if one is not None}, self._now())
+
+    async def _facts(self, leg: int) -> LegFacts | None:
+        with contextlib.suppress(MediaError, TimeoutError):
+            return await asyncio.wait_for(self._app.media.engine.facts(leg), FACTS_TIME)
+        return None
+
+    def diagnosis(self, call: dict[str, Any]) -> dict[str, Any]:
+        return diagnosis_of(call)
+
+    async def hang_up(self, ref: str) -> bool:
+        view = self._app.driver.switchboard.call(ref)
+        if view is None or view.state.value == "ended":
+            return False
+        self._app.driver.command(HangUpCall(view.ref, "api_hangup"))
+        return True
+
+    def status(self) -> dict[str, Any]:
+        app = self._app
+        switchboard, endpoint = app.driver.switchboard, app.driver.endpoint
+        calls = switchboard.calls()
+        return {
+            "version": __version__,
+            "domain": self.domain,
+            "listeners": [{"name": name, "address": where} for name, where in app.listeners.items()],
+            "media": {
+                "webrtc_ports": list(app.media.engine.webrtc_ports),
+                "rtp_ports": app.settings.media.rtp_ports,
+                "addresses": self._media_addresses(),
+                "engine_pid": app.media.engine.pid,
+            },
+            "counts": {
+                "registrations": len(list(app.store.bindings)),
+                "flows": len(app.flows),
+                "calls": len(calls),
+                "legs": sum(len(one.legs) for one in calls),
+                "transactions": endpoint.transactions,
+                "dialogs": endpoint.dialogs,
+            },
+            "warnings": self._warnings(),
+        }
+
+    def _media_addresses(self) -> list[str]:
+        usable = [one for one in host_addresses() if not one.startswith(("127.", "[::1", "[fe80", "169.254."))]
+        return [*self._app.settings.media.public_address, *usable]
+
+    def _warnings(self) -> list[str]:
+        app, warnings = self._app, []
+        if app.settings.http.host not in ("127.0.0.1", "localhost", "::1") and "https" not in app.listeners:
+            warnings.append(
+                "no certificate: browsers on other machines give no microphone to a plain http page;"
+                " set http.certificate and http.key"
+            )
+        if app.store.writer.dropped or app.store.writer.failures:
+            warnings.append(f"the database refuses writes ({app.store.writer.failures} tries failed); see the log")
+        return warnings
+
+    def readiness(self) -> dict[str, bool]:
+        app = self._app
+        return {
+            "store": not app.store.writer.failures,
+            "media": app.media.engine.connected,
+            "sip": "sip" in app.listeners,
+            "draining": not app.driver.draining,
+        }
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

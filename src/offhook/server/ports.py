@@ -1,0 +1,29 @@
+"""What the driver needs of stores and sockets, as it needs it."""
+
+from typing import Protocol
+
+from offhook.calls.effects import CallRecord
+from offhook.sip.flow import FlowId
+from offhook.sip.location import Account, Binding
+
+
+class Directory(Protocol):
+    """Accounts and bindings, in memory."""
+
+    def aor(self, username: str) -> str: ...
+    def account(self, username: str) -> Account | None: ...
+    def bindings(self, aor: str) -> tuple[Binding, ...]: ...
+    def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None: ...
+
+
+class Wires(Protocol):
+    """Every socket, by flow id."""
+
+    def send(self, flow: FlowId, data: bytes) -> bool: ...
+    def close(self, flow: FlowId, code: int, slug: str) -> None: ...
+
+
+class Journal(Protocol):
+    """The call log."""
+
+    def write(self, record: CallRecord) -> None: ...

@@ -1,0 +1,154 @@
+"""Calls as the API shows them (API.md 12.3, 12.4): plain objects made from call control's own records."""
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from offhook.calls.call import Call, CallState
+from offhook.calls.catalogue import CATALOGUE
+from offhook.calls.leg import Finding, Leg, LegState
+from offhook.calls.ports import LegFacts
+
+
+def _iso(moment: float | None, now: float) -> str | None:
+    """A time on the core's clock as ISO 8601 UTC with milliseconds."""
+    if moment is None:
+        return None
+    wall = datetime.fromtimestamp(time.time() - (now - moment), UTC)
+    return wall.strftime("%Y-%m-%dT%H:%M:%S.") + f"{wall.microsecond // 1000:03d}Z"
+
+
+def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, Any]:
+    """One call. `facts` are fresh ones of live legs by leg_ref; legs without use the last that are known."""
+    end = call.ended_at if call.ended_at is not None else now
+    state = call.state.value
+    if call.state is CallState.TALKING and any(leg.state is LegState.HELD for leg in call.legs):
+        state = "held"
+    legs = [_leg(leg, facts.get(leg.ref) or leg.facts, now) for leg in call.legs]
+    open_codes = sorted({one["code"] for leg in legs for one in leg["findings"] if one["until"] is None})
+    return {
+        "call_ref": call.ref,
+        "state": state,
+        "direction": "internal",
+        "from": call.caller.account.username if call.caller.account else "",
+        "to": call.to_name,
+        "created_at": _iso(call.created_at, now),
+        "answered_at": _iso(call.answered_at, now),
+        "ended_at": _iso(call.ended_at, now),
+        "duration_ms": int((end - call.answered_at) * 1000) if call.answered_at is not None else 0,
+        "verdict": _verdict(call, open_codes),
+        "findings": open_codes,
+        "recording": False,
+        "end_code": call.end_code,
+        "end_reason": CATALOGUE[call.end_code].end if call.end_code else None,
+        "end_text": call.refused_text or (CATALOGUE[call.end_code].cause if call.end_code else None),
+        "ended_by": call.ended_by or None,
+        "legs": legs,
+    }
+
+
+def _verdict(call: Call, codes: list[str]) -> str:
+    if call.end_code is not None and CATALOGUE[call.end_code].severity == "error":
+        return "failed"
+    return "degraded" if any(CATALOGUE[code].severity == "warning" for code in codes) else "ok"
+
+
+def _leg(leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
+    quality = facts.quality if facts is not None else leg.quality
+    return {
+        "leg_ref": leg.ref,
+        "role": leg.role,
+        "type": "webrtc" if leg.webrtc else "sip",
+        "state": leg.state.value,
+        "endpoint_id": leg.account.id if leg.account else None,
+        "user_agent": leg.user_agent,
+        "flow": {
+            "transport": leg.flow.transport.value.lower(),
+            "source": f"{leg.flow.remote[0]}:{leg.flow.remote[1]}",
+            "state": "detached" if leg.detached else "attached",
+            "moves": leg.flow_moves,
+        },
+        "held_by": "device" if leg.state is LegState.HELD else None,
+        "muted": False,
+        "media": _media(leg, facts),
+        "quality": {**asdict(quality), "first_packet_ms": facts.first_in_ms if facts else None},
+        "digits": [{"digit": digit, "duration_ms": ms, "method": method} for digit, ms, method in leg.digits],
+        "silence": {"in": facts.verdict_in, "out": facts.verdict_out} if facts else {"in": "", "out": ""},
+        "facts": asdict(facts) if facts is not None else None,
+        "findings": [_finding(one, leg, now) for one in leg.findings],
+        "end_code": leg.end_code,
+    }
+
+
+def _media(leg: Leg, facts: LegFacts | None) -> dict[str, Any]:
+    codec = facts.codec_in or facts.codec_out if facts else (leg.chosen[0].name if leg.chosen else None)
+    suite = (facts.suite if facts else "") or leg.suite
+    return {
+        "codec": codec or None,
+        "codec_out": facts.codec_out if facts else None,
+        "direction": leg.direction,
+        "encryption": f"dtls-srtp {suite}" if suite else None,
+        "transcoded": facts.transcoded if facts else False,
+        "path": {
+            "local": facts.local if facts else leg.path[0],
+            "remote": facts.remote if facts else leg.path[1],
+            "protocol": "udp",
+            "changes": leg.path_changes,
+        },
+    }
+
+
+def _finding(one: Finding, leg: Leg, now: float) -> dict[str, Any]:
+    row = CATALOGUE[one.code]
+    return {
+        "code": one.code,
+        "severity": row.severity,
+        "leg_ref": leg.ref,
+        "direction": one.direction,
+        "since": _iso(one.since, now),
+        "until": _iso(one.until, now),
+        "evidence": {"verdict": one.verdict, **one.evidence},
+        "cause": row.cause,
+        "remedy": row.remedy,
+    }
+
+
+def diagnosis_of(call: dict[str, Any]) -> dict[str, Any]:
+    """What is wrong, in one sentence, with every finding behind it."""
+    findings = [one for leg in call["legs"] for one in leg["findings"] if one["until"] is None]
+    return {
+        "call_ref": call["call_ref"],
+        "verdict": call["verdict"],
+        "summary": _summary(call, findings),
+        "paths": [_path(leg, call) for leg in call["legs"]],
+        "findings": findings,
+    }
+
+
+def _summary(call: dict[str, Any], findings: list[dict[str, Any]]) -> str:
+    if call["verdict"] == "failed":
+        return f"The call failed: {call['end_text']}."
+    bad = [one for one in findings if one["severity"] != "info"]
+    if not bad:
+        return "Sound flows in both directions." if call["state"] == "talking" else "Nothing is wrong with this call."
+    names = {leg["leg_ref"]: call["from"] if leg["role"] == "caller" else call["to"] for leg in call["legs"]}
+    parts = []
+    for one in bad:
+        whose = names.get(one["leg_ref"], "the device")
+        who = f"{whose} is not heard" if one["direction"] == "from_device" else f"{whose} hears nothing"
+        parts.append(f"{who}: {one['cause'][0].lower()}{one['cause'][1:]}. {one['remedy']}.")
+    return " ".join(parts)
+
+
+def _path(leg: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
+    others = [one["leg_ref"] for one in call["legs"] if one is not leg and one["state"] != "ended"]
+    silent = leg["silence"]["in"]
+    return {
+        "from": leg["leg_ref"],
+        "to": others[0] if others else None,
+        "media": "audio",
+        "state": "silent" if silent else "flowing",
+        "packets": leg["quality"]["packets_in"],
+        "blocked_at": "before_offhook" if silent else None,
+    }
