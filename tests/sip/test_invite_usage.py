@@ -128,6 +128,16 @@ def test_second_fork_is_acknowledged_and_ended(link: Link) -> None:
     assert (bye.method, bye.headers.get("Reason")) == ("BYE", ELSEWHERE)
 
 
+def test_199_ends_one_early_dialog(link: Link) -> None:
+    pair = Pair(link)
+    link.drop("alice", "INVITE")
+    pair.invite()
+    invite = pair.request(pair.alice, "INVITE")
+    for status, tag in ((180, "one"), (180, "two"), (199, "one")):
+        pair.alice.feed(make_response(invite, status, tag), pair.there)
+    assert pair.alice.node.dialogs == 1
+
+
 def test_route_set_is_reversed_kept_and_used_down_the_flow(link: Link) -> None:
     pair = Pair(link)
     link.drop("alice", "INVITE")
@@ -188,6 +198,20 @@ def test_cancel_without_any_final_response_frees_the_leg(link: Link) -> None:
     link.run(2)
     assert pair.alice.events[-1] == InviteRejected(pair.call, None, Failure.NO_RESPONSE)
     pair.respond(480)
+    pair.assert_nothing_left()
+
+
+def test_cancel_that_comes_down_after_the_200_came_up_hangs_up(link: Link) -> None:
+    pair = Pair(link)
+    pair.talk()
+    pair.alice.perform(CancelInvite(pair.call, ELSEWHERE))
+    link.run(0.1)
+    assert link.arrows()[-2:] == ["alice: BYE", "bob: 200 BYE"]
+    rejected = pair.alice.events[-1]
+    assert isinstance(rejected, InviteRejected)
+    assert rejected.response is not None
+    assert rejected.response.status == 487
+    assert pair.bob.events[-1] == HungUp(pair.ringing, ELSEWHERE)
     pair.assert_nothing_left()
 
 

@@ -88,7 +88,10 @@ class OutgoingInvite(InviteUsage):
         if response.status == 100:
             return []
         fields = envelope(response)
-        if fields.to_tag and response.status != 199:
+        if response.status == 199:
+            # RFC 6228: this fork has ended; others may go on.
+            self._drop_early(fields.to_tag)
+        elif fields.to_tag:
             self._early_dialog(response, fields)
         return [Deliver(InviteProgressed(self.id, response, fields.to_tag))]
 
@@ -98,6 +101,11 @@ class OutgoingInvite(InviteUsage):
             dialog = dialog_of_response(self.request, response, fields, self.contact_user, self.flow)
             self._early[fields.to_tag] = dialog
             self._register(dialog.key)
+
+    def _drop_early(self, tag: str) -> None:
+        dialog = self._early.pop(tag, None)
+        if dialog is not None:
+            self._unregister(dialog.key)
 
     def _accepted(self, response: Response) -> list[Effect]:
         fields = envelope(response)
@@ -147,7 +155,10 @@ class OutgoingInvite(InviteUsage):
 
     def cancel(self, reason: str | None) -> list[Effect]:
         """9.1: CANCEL may go out only once a 1xx has come; asked for earlier, it waits (CALL-12)."""
-        if self._cancel_wanted or self.phase not in (Phase.PREPARATIVE, Phase.EARLY):
+        if self.dialog is not None:
+            # The 2xx came before the command did, its event still on its way up: settled as if they had crossed outside.
+            return [*self._bye(reason), Deliver(InviteRejected(self.id, response_to(self.request, 487))), *self.end()]
+        if self._cancel_wanted:
             return []
         self._cancel_wanted, self._cancel_reason = True, reason
         return self._send_cancel() if self.phase is Phase.EARLY else []
