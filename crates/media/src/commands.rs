@@ -5,22 +5,20 @@ use std::time::Duration;
 
 use offhook_rtp::event::code;
 
-use crate::address::{Named, named};
 use crate::command::Command;
 use crate::demux::Owner;
-use crate::description::{KeyKind, LegLocal, LegOffer, LegRemote, PathKind, SourceKind};
+use crate::description::{KeyKind, LegLocal, LegOffer, PathKind};
 use crate::dtls::Handshake;
 use crate::engine::Engine;
-use crate::event::{Event, Reply};
+use crate::event::Reply;
 use crate::ice::{Credentials, Ice};
 use crate::ids::LegId;
 use crate::io::{Now, Output, ReplyToken};
 use crate::latch::Latch;
 use crate::leg::{Keys, Leg, Path, PortPath, WebRtcPath};
-use crate::player::Player;
 use crate::receive::Receiver;
-use crate::send::{Sender, Source};
-use crate::{facts, reports, route};
+use crate::send::Sender;
+use crate::{facts, reports};
 
 /// Longest press that a command may ask for.
 const MAX_PRESS_MS: u32 = 10_000;
@@ -28,13 +26,13 @@ const MAX_PRESS_MS: u32 = 10_000;
 const MIN_PRESS_MS: u32 = 40;
 
 /// A refusal: one of the codes of `Refused`, and a sentence for people.
-type Refusal = (&'static str, String);
+pub(crate) type Refusal = (&'static str, String);
 
-fn unknown_leg(leg: u64) -> Refusal {
+pub(crate) fn unknown_leg(leg: u64) -> Refusal {
     ("unknown_leg", format!("there is no leg {leg:#x}"))
 }
 
-fn bad_description(text: &str) -> Refusal {
+pub(crate) fn bad_description(text: &str) -> Refusal {
     ("bad_description", text.to_owned())
 }
 
@@ -245,13 +243,13 @@ impl Engine {
         }
     }
 
-    fn credentials(&mut self, id: LegId) -> Credentials {
+    pub(crate) fn credentials(&mut self, id: LegId) -> Credentials {
         let random = &mut self.random;
         Credentials::draw(id.slot(), &mut |out| random.fill(out))
     }
 
     /// What is announced of a leg.
-    fn local(&self, leg: &Leg) -> LegLocal {
+    pub(crate) fn local(&self, leg: &Leg) -> LegLocal {
         let announce = |address: &SocketAddr| (address.ip().to_string(), address.port());
         let (candidates, rtcp_port, credentials) = match &leg.path {
             Path::Port(port) => (
@@ -286,175 +284,6 @@ impl Engine {
             fingerprint,
             ssrc: leg.tx.ssrc,
             cname: leg.cname.clone(),
-        }
-    }
-
-    fn complete(&mut self, id: LegId, remote: LegRemote, now: Now) -> Result<(), Refusal> {
-        let Some(leg) = self.legs.get_mut(id) else {
-            return Ok(());
-        };
-        if leg.remote.as_ref() == Some(&remote) {
-            return Ok(());
-        }
-        let signalled = check_remote(leg, &remote)?;
-        if let (Named::At(address), true) = (signalled, matches!(leg.path, Path::Port(_))) {
-            if self.legs.iter().any(|other| is_port(other, address)) {
-                return Err(("bad_address", format!("{address} is a port of this engine")));
-            }
-        }
-        let random = &mut self.random;
-        let Some(leg) = self.legs.get_mut(id) else {
-            return Ok(());
-        };
-        let before = (leg.completed.is_some(), leg.may_send(), leg.may_receive());
-        leg.tx.configure(&remote.audio, &mut |out| random.fill(out));
-        leg.remote = Some(remote);
-        leg.completed.get_or_insert(now.instant);
-        if before != (true, leg.may_send(), leg.may_receive()) {
-            leg.due_since = Some(now.instant);
-        }
-        self.complete_path(id, signalled, now);
-        self.arm_completed(id, now);
-        self.compile(id, now);
-        Ok(())
-    }
-
-    fn complete_path(&mut self, id: LegId, signalled: Named, now: Now) {
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        let Some(remote) = leg.remote.clone() else {
-            return;
-        };
-        let old = leg.destination(now.instant);
-        let mut selected = None;
-        match &mut leg.path {
-            Path::Port(port) => {
-                let address = match signalled {
-                    Named::At(address) => Some(address),
-                    Named::Nothing | Named::Forbidden => None,
-                };
-                port.latch.signal(leg.offer.latch, address);
-                let rtcp_port = if remote.rtcp_port == 0 {
-                    remote.port.checked_add(1)
-                } else {
-                    Some(remote.rtcp_port)
-                };
-                port.rtcp = address
-                    .zip(rtcp_port)
-                    .map(|(address, port)| SocketAddr::new(address.ip(), port));
-            }
-            Path::WebRtc(path) => {
-                selected = path
-                    .ice
-                    .set_remote(&remote.ufrag, &remote.password, now.instant)
-            }
-        }
-        let port_moved = matches!(leg.path, Path::Port(_)) && leg.destination(now.instant) != old;
-        if port_moved {
-            let (local, remote) = (leg.local_text(), leg.remote_text(now.instant));
-            self.out.event(Event::PathChanged {
-                leg: id.0,
-                local,
-                remote,
-                reason: "signalled".to_owned(),
-            });
-        }
-        self.flush_ice(id, now);
-        self.expect_certificate(id, &remote, now);
-        match selected {
-            Some(pair) => self.path_selected(id, pair, now),
-            None => self.start_handshake(id, now),
-        }
-    }
-
-    fn expect_certificate(&mut self, id: LegId, remote: &LegRemote, now: Now) {
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        let Some(handshake) = leg.keys.handshake.as_mut() else {
-            return;
-        };
-        let before = handshake.in_flight();
-        handshake.expect(&remote.fingerprints);
-        handshake.release_held(now.instant);
-        self.pump_dtls(id, before, now);
-    }
-
-    fn update(
-        &mut self,
-        id: LegId,
-        offer: LegOffer,
-        restart_ice: bool,
-        now: Now,
-    ) -> Result<LegLocal, Refusal> {
-        let credentials = self.credentials(id);
-        let webrtc = &self.webrtc;
-        let leg = self.legs.get_mut(id).ok_or_else(|| unknown_leg(id.0))?;
-        if (offer.path, offer.keys) != (leg.offer.path, leg.offer.keys) || offer.audio.is_empty() {
-            return Err(bad_description(
-                "path and keys of a leg do not change, and it needs a codec",
-            ));
-        }
-        let before = (leg.may_send(), leg.may_receive());
-        leg.rx.renegotiate(&offer.audio, offer.audio_level_id);
-        if let Some(handshake) = &mut leg.keys.handshake {
-            handshake.set_active(offer.dtls_active);
-        }
-        if let (Path::WebRtc(path), true) = (&mut leg.path, restart_ice) {
-            path.ice.restart(credentials, webrtc, now.instant);
-        }
-        leg.offer = offer;
-        if leg.completed.is_some() && before != (leg.may_send(), leg.may_receive()) {
-            leg.due_since = Some(now.instant);
-        }
-        self.compile(id, now);
-        let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
-        Ok(self.local(leg))
-    }
-
-    fn bridge(&mut self, a: LegId, b: LegId, now: Now) {
-        let feeds = |leg: Option<&Leg>, source: LegId| {
-            leg.is_some_and(|leg| matches!(leg.tx.source, Source::Leg(known) if known == source))
-        };
-        if feeds(self.legs.get(a), b) && feeds(self.legs.get(b), a) {
-            return;
-        }
-        for id in [a, b] {
-            self.unlink_source(id);
-            self.unlink_sink(id);
-        }
-        for (id, source) in [(a, b), (b, a)] {
-            if let Some(leg) = self.legs.get_mut(id) {
-                leg.tx.set_source(Source::Leg(source));
-                leg.sink = Some(source);
-            }
-        }
-        self.compile(a, now);
-        self.compile(b, now);
-    }
-
-    fn play(&mut self, id: LegId, kind: SourceKind, country: &str, now: Now) {
-        let playing = self.legs.get(id).is_some_and(|leg| match &leg.tx.source {
-            Source::Player(player) => player.plays(kind, country),
-            Source::None | Source::Leg(_) => false,
-        });
-        if playing {
-            return;
-        }
-        self.unlink_source(id);
-        if let Some(leg) = self.legs.get_mut(id) {
-            leg.tx
-                .set_source(Source::Player(Player::new(kind, country)));
-        }
-        self.arm_tick(id, now);
-    }
-
-    fn stop(&mut self, id: LegId) {
-        if let Some(leg) = self.legs.get_mut(id) {
-            if matches!(leg.tx.source, Source::Player(_)) {
-                leg.tx.set_source(Source::None);
-            }
         }
     }
 
@@ -524,110 +353,5 @@ impl Engine {
             .collect();
         self.calls.remove(&call);
         closed
-    }
-
-    /// Makes what a direction needs before its first packet, on both sides of a leg.
-    fn compile(&mut self, id: LegId, now: Now) {
-        let sink = self.sink_of(id);
-        for leg in [Some(id), sink].into_iter().flatten() {
-            self.compile_source(leg);
-            self.arm_tick(leg, now);
-            self.drive_digits(leg, now);
-        }
-    }
-
-    fn compile_source(&mut self, id: LegId) {
-        let complexity = self.settings.opus_complexity;
-        let Some(Source::Leg(from)) = self.legs.get(id).map(|leg| &leg.tx.source) else {
-            return;
-        };
-        let from = *from;
-        // A peer sends, as a rule, the codec it prefers to hear.
-        let incoming = self
-            .legs
-            .get(from)
-            .and_then(|leg| leg.rx.codec.or(leg.tx.speech.map(|speech| speech.codec)));
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        match (incoming, leg.tx.speech) {
-            (Some(incoming), Some(speech)) if incoming != speech.codec => {
-                route::prepare(leg, from, incoming, speech.codec, complexity);
-            }
-            _ => leg.tx.decoding = None,
-        }
-    }
-
-    /// The leg's source no longer feeds it.
-    fn unlink_source(&mut self, id: LegId) {
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        if let Source::Leg(source) = leg.tx.source {
-            leg.tx.set_source(Source::None);
-            if let Some(source) = self
-                .legs
-                .get_mut(source)
-                .filter(|source| source.sink == Some(id))
-            {
-                source.sink = None;
-            }
-        }
-    }
-
-    /// The leg no longer feeds another.
-    fn unlink_sink(&mut self, id: LegId) {
-        if let Some(sink) = self.sink_of(id) {
-            self.unlink_source(sink);
-        }
-    }
-
-    /// A leg that is gone feeds nobody and is fed by nobody.
-    pub(crate) fn unlink_removed(&mut self, id: LegId, gone: &Leg) {
-        if let Source::Leg(source) = gone.tx.source {
-            if let Some(source) = self
-                .legs
-                .get_mut(source)
-                .filter(|source| source.sink == Some(id))
-            {
-                source.sink = None;
-            }
-        }
-        if let Some(sink) = gone.sink.and_then(|sink| self.legs.get_mut(sink)) {
-            if matches!(sink.tx.source, Source::Leg(source) if source == id) {
-                sink.tx.set_source(Source::None);
-            }
-        }
-    }
-}
-
-fn is_port(leg: &Leg, address: SocketAddr) -> bool {
-    matches!(&leg.path, Path::Port(port) if port.pair.address == address)
-}
-
-/// Whether the peer's half can be used; the address it names.
-fn check_remote(leg: &Leg, remote: &LegRemote) -> Result<Named, Refusal> {
-    let speech = remote
-        .audio
-        .iter()
-        .any(|codec| offhook_dsp::Codec::from_name(&codec.name).is_some());
-    if !speech {
-        return Err(bad_description("the peer accepts no speech codec we know"));
-    }
-    if leg.secured() && remote.fingerprints.is_empty() {
-        return Err(bad_description("a secured peer must give a fingerprint"));
-    }
-    match &leg.path {
-        Path::WebRtc(_) if remote.ufrag.is_empty() || remote.password.is_empty() => {
-            Err(bad_description("a WebRTC peer must give ICE credentials"))
-        }
-        Path::WebRtc(_) => Ok(Named::Nothing),
-        Path::Port(port) => match named(&remote.address, remote.port, port.pair.address.ip()) {
-            Named::Forbidden => Err((
-                "bad_address",
-                format!("media must not go to {}", remote.address),
-            )),
-            usable => Ok(usable),
-        },
     }
 }

@@ -59,7 +59,11 @@ impl Engine {
     }
 
     fn stun(&mut self, index: usize, source: SocketAddr, bytes: &[u8], now: Now) {
-        if !self.demux.admits_stranger(now.instant) {
+        let known = self
+            .webrtc
+            .get(index)
+            .is_some_and(|socket| self.demux.leg_of(socket.id, source).is_some());
+        if !known && !self.demux.admits_stranger(now.instant) {
             return self.demux.count_dropped();
         }
         let Ok(message) = StunMessage::parse(bytes) else {
@@ -148,9 +152,9 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
-        let has_path = leg.destination(now.instant).is_some();
+        let possible = leg.destination(now.instant).is_some() && self.handshakes < MAX_HANDSHAKES;
         let before = in_flight(leg);
-        if let Some(handshake) = leg.keys.handshake.as_mut().filter(|_| has_path) {
+        if let Some(handshake) = leg.keys.handshake.as_mut().filter(|_| possible) {
             handshake.start(now.instant);
         }
         self.pump_dtls(id, before, now);

@@ -4,12 +4,22 @@
 //! has no clock, socket, thread or randomness of its own: `now` carries the time, the generator is passed in. What lives
 //! here: legs and all that happens to their packets. What never does: SIP and SDP text, and who talks to whom.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 mod address;
 pub mod command;
 mod commands;
 mod datagram;
 mod demux;
+mod describe;
 pub mod description;
 mod digits;
 mod dtls;
@@ -21,6 +31,7 @@ mod ids;
 mod io;
 mod latch;
 mod leg;
+mod links;
 mod outbox;
 mod player;
 mod quality;

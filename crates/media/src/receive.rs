@@ -36,7 +36,9 @@ pub(crate) enum Meaning {
 /// The table of payload types we receive.
 pub(crate) fn meanings(audio: &[description::Codec]) -> Box<[Meaning; 128]> {
     let mut table = Box::new([Meaning::Unknown; 128]);
-    table[usize::from(COMFORT_NOISE)] = Meaning::ComfortNoise;
+    if let Some(entry) = table.get_mut(usize::from(COMFORT_NOISE)) {
+        *entry = Meaning::ComfortNoise;
+    }
     for codec in audio {
         let Some(entry) = table.get_mut(usize::from(codec.payload_type)) else {
             continue;

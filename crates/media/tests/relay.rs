@@ -436,3 +436,138 @@ fn repeated_commands_have_no_effect() {
         "nothing began anew"
     );
 }
+
+#[test]
+fn duplicates_are_dropped_and_reordered_packets_keep_their_numbers() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    let packets: Vec<Vec<u8>> = (0..6).map(|i| a.packet(&voice(i))).collect();
+    for i in [0, 1, 1, 3, 2, 2, 5, 4] {
+        world.datagram(a.socket, a.address, &packets[i]);
+    }
+    let sent = world.rtp_to(b.address);
+    let first = sent[0].header();
+    let order: Vec<u16> = sent
+        .iter()
+        .map(|sent| sent.header().sequence.wrapping_sub(first.sequence))
+        .collect();
+    assert_eq!(order, [0, 1, 3, 2, 5, 4]);
+    for (offset, packet) in order.iter().zip(&sent) {
+        assert_eq!(packet.payload(), voice(*offset));
+        assert_eq!(
+            packet.header().timestamp,
+            first.timestamp.wrapping_add(160 * u32::from(*offset))
+        );
+    }
+    let quality = world.facts(a.leg).quality;
+    assert_eq!(
+        (quality.duplicates, quality.reordered, quality.packets_in),
+        (2, 2, 6)
+    );
+}
+
+#[test]
+fn trap_1_another_clock_is_another_stream() {
+    let mut world = World::new();
+    let audio = [pcmu(), opus()].concat();
+    let (_, legs) = world.open(vec![port_offer(audio.clone())]);
+    let a = phone(&legs[0], 0);
+    let leg = a.leg;
+    world.complete(leg, port_remote(audio, a.address));
+    world.command(|n| Command::Play {
+        n,
+        leg,
+        source: SourceKind::Tone,
+        country: "US".into(),
+    });
+    world.advance_ms(200);
+    world.complete(leg, port_remote(opus(), a.address));
+    world.advance_ms(200);
+    let sent = world.rtp_to(a.address);
+    let (one, two) = (sent[0].header(), sent.last().unwrap().header());
+    assert_eq!((one.payload_type, two.payload_type), (0, 111));
+    assert_ne!(one.ssrc, two.ssrc);
+    assert!(
+        sent.iter()
+            .all(|sent| (sent.header().payload_type == 111) == (sent.header().ssrc == two.ssrc))
+    );
+}
+
+#[test]
+fn a_source_that_starts_over_is_heard_again() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    a.speak_for(&mut world, 400);
+    // Same SSRC, other numbers: a phone that was restarted in the middle.
+    (a.sequence, a.timestamp) = (30_000, 5);
+    a.speak_for(&mut world, 400);
+    let sent = world.rtp_to(b.address);
+    assert_eq!(sent.len(), 39, "one packet is lost to the doubt");
+    let numbers: Vec<u16> = sent.iter().map(|sent| sent.header().sequence).collect();
+    assert!(
+        numbers
+            .windows(2)
+            .all(|pair| pair[1] == pair[0].wrapping_add(1)),
+        "{numbers:?}"
+    );
+    assert!(sent.windows(2).all(|pair| {
+        pair[1]
+            .header()
+            .timestamp
+            .wrapping_sub(pair[0].header().timestamp)
+            < 1_000
+    }));
+}
+
+#[test]
+fn a_new_ssrc_takes_over_and_stragglers_of_the_old_one_drop() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    a.speak_for(&mut world, 200);
+    let mut old = a.clone();
+    (a.ssrc, a.sequence, a.timestamp) = (0x7777, 9, 9);
+    a.speak_for(&mut world, 100);
+    old.speak_for(&mut world, 40);
+    a.speak_for(&mut world, 100);
+    let sent = world.rtp_to(b.address);
+    assert_eq!(sent.len(), 20);
+    assert!(
+        sent.iter()
+            .all(|packet| packet.header().ssrc == sent[0].header().ssrc)
+    );
+}
+
+#[test]
+fn hold_and_resume_keep_the_latched_address() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    let signalled = b.address;
+    b.address = "203.0.113.7:9000".parse().unwrap();
+    b.speak_for(&mut world, 200);
+    for direction in [Direction::SendOnly, Direction::SendRecv] {
+        let mut remote = port_remote(pcmu(), signalled);
+        remote.direction = direction;
+        world.complete(b.leg, remote);
+    }
+    a.speak_for(&mut world, 100);
+    assert_eq!(world.rtp_to(b.address).len(), 5);
+    assert!(world.rtp_to(signalled).is_empty());
+}
+
+#[test]
+fn the_mid_goes_with_each_packet_where_it_is_agreed() {
+    let mut world = World::new();
+    let offer = LegOffer {
+        mid_id: 4,
+        mid: "0".to_owned(),
+        ..port_offer(pcmu())
+    };
+    let (_, legs) = world.open(vec![offer]);
+    let mut a = phone(&legs[0], 0);
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    world.bridge(a.leg, a.leg);
+    a.speak(&mut world);
+    let sent = world.rtp_to(a.address)[0];
+    assert_eq!(sent.bytes[12..20], [0xbe, 0xde, 0, 1, 0x40, b'0', 0, 0]);
+    assert_eq!(sent.payload().len(), 160);
+}

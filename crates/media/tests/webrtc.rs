@@ -455,3 +455,83 @@ fn closing_a_browser_leg_leaves_no_address_behind() {
     world.command(|n| Command::CloseCall { n, call: call.call });
     assert_eq!((world.engine.legs(), world.engine.strays().1), (0, 0));
 }
+
+#[test]
+fn trap_3_a_new_certificate_builds_a_new_association_while_the_old_one_serves() {
+    let mut world = World::new();
+    let mut call = call(&mut world, false);
+    world.advance_ms(1_500);
+    talk(&mut world, &mut call, 200);
+    let mut fresh = Peer::new("198.51.100.6:6000", world.instant());
+    fresh.describe(&call.local, true);
+    fresh.sequence = 50_000;
+    let remote = fresh.remote(both());
+    world.complete(call.browser, remote);
+    assert_eq!(
+        world.facts(call.browser).keys_state,
+        "ready",
+        "the old keys serve"
+    );
+    world.peers[0].mute = true;
+    world.peers.insert(0, fresh);
+    world.advance_ms(1_500);
+    assert!(world.peers[0].connected);
+    let keys = world
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::KeysReady { .. }))
+        .count();
+    assert_eq!(keys, 2);
+    for _ in 0..20 {
+        call.phone.speak(&mut world);
+        let now = world.instant();
+        world.peers[0].speak(Known::PCMU, &voice(9), 160, now);
+        world.advance_ms(20);
+    }
+    assert!(
+        world.peers[0].received.len() >= 15,
+        "{}",
+        world.peers[0].received.len()
+    );
+    assert!(world.rtp_to(call.phone.address).len() >= 25);
+}
+
+#[test]
+fn trap_2_a_flood_before_the_answer_is_bounded() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![webrtc_offer(both())]);
+    let mut peer = Peer::new("198.51.100.5:6000", world.instant());
+    peer.describe(&legs[0], true);
+    let remote = peer.remote(both());
+    let source = peer.addresses[0];
+    world.peers.push(peer);
+    world.advance_ms(100);
+    let mut noise = vec![22, 0xfe, 0xfd];
+    noise.resize(1_200, 0);
+    for _ in 0..10_000 {
+        world.datagram(SocketId(1), source, &noise);
+    }
+    world.complete(legs[0].leg, remote);
+    world.advance_ms(5_000);
+    assert!(world.peers[0].connected, "the peer repeats its flight");
+}
+
+#[test]
+fn echo_reaches_a_browser() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![webrtc_offer(both())]);
+    let mut peer = Peer::new("198.51.100.5:6000", world.instant());
+    peer.describe(&legs[0], true);
+    world.complete(legs[0].leg, peer.remote(both()));
+    world.peers.push(peer);
+    world.bridge(legs[0].leg, legs[0].leg);
+    world.advance_ms(1_000);
+    for i in 0..50 {
+        let now = world.instant();
+        world.peers[0].speak(Known::PCMU, &voice(i), 160, now);
+        world.advance_ms(20);
+    }
+    let heard = &world.peers[0].received;
+    assert!(heard.len() >= 48, "{}", heard.len());
+    assert_eq!(heard[10].1.payload[..], voice(10)[..]);
+}

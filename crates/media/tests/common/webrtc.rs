@@ -24,7 +24,7 @@ pub struct Peer {
     pub mute: bool,
     spoken: VecDeque<(SocketAddr, Vec<u8>)>,
     timeout: Option<Instant>,
-    sequence: u64,
+    pub sequence: u64,
     time: u32,
 }
 

@@ -1,0 +1,174 @@
+//! The two halves of a leg's description: the peer's comes, ours changes.
+
+use std::net::SocketAddr;
+
+use crate::address::{Named, named};
+use crate::commands::{Refusal, bad_description, unknown_leg};
+use crate::description::{LegLocal, LegOffer, LegRemote};
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::ids::LegId;
+use crate::io::Now;
+use crate::leg::{Leg, Path};
+
+impl Engine {
+    pub(crate) fn complete(
+        &mut self,
+        id: LegId,
+        remote: LegRemote,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return Ok(());
+        };
+        if leg.remote.as_ref() == Some(&remote) {
+            return Ok(());
+        }
+        let signalled = check_remote(leg, &remote)?;
+        if let (Named::At(address), true) = (signalled, matches!(leg.path, Path::Port(_))) {
+            if self.legs.iter().any(|other| is_port(other, address)) {
+                return Err(("bad_address", format!("{address} is a port of this engine")));
+            }
+        }
+        let random = &mut self.random;
+        let Some(leg) = self.legs.get_mut(id) else {
+            return Ok(());
+        };
+        let before = (leg.completed.is_some(), leg.may_send(), leg.may_receive());
+        leg.tx.configure(&remote.audio, &mut |out| random.fill(out));
+        leg.remote = Some(remote);
+        leg.completed.get_or_insert(now.instant);
+        if before != (true, leg.may_send(), leg.may_receive()) {
+            leg.due_since = Some(now.instant);
+        }
+        self.complete_path(id, signalled, now);
+        self.arm_completed(id, now);
+        self.compile(id, now);
+        Ok(())
+    }
+
+    fn complete_path(&mut self, id: LegId, signalled: Named, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let Some(remote) = leg.remote.clone() else {
+            return;
+        };
+        let old = leg.destination(now.instant);
+        let mut selected = None;
+        match &mut leg.path {
+            Path::Port(port) => {
+                let address = match signalled {
+                    Named::At(address) => Some(address),
+                    Named::Nothing | Named::Forbidden => None,
+                };
+                port.latch.signal(leg.offer.latch, address);
+                let rtcp_port = if remote.rtcp_port == 0 {
+                    remote.port.checked_add(1)
+                } else {
+                    Some(remote.rtcp_port)
+                };
+                port.rtcp = address
+                    .zip(rtcp_port)
+                    .map(|(address, port)| SocketAddr::new(address.ip(), port));
+            }
+            Path::WebRtc(path) => {
+                selected = path
+                    .ice
+                    .set_remote(&remote.ufrag, &remote.password, now.instant)
+            }
+        }
+        let port_moved = matches!(leg.path, Path::Port(_)) && leg.destination(now.instant) != old;
+        if port_moved {
+            let (local, remote) = (leg.local_text(), leg.remote_text(now.instant));
+            self.out.event(Event::PathChanged {
+                leg: id.0,
+                local,
+                remote,
+                reason: "signalled".to_owned(),
+            });
+        }
+        self.flush_ice(id, now);
+        self.expect_certificate(id, &remote, now);
+        match selected {
+            Some(pair) => self.path_selected(id, pair, now),
+            None => self.start_handshake(id, now),
+        }
+    }
+
+    fn expect_certificate(&mut self, id: LegId, remote: &LegRemote, now: Now) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let Some(handshake) = leg.keys.handshake.as_mut() else {
+            return;
+        };
+        let before = handshake.in_flight();
+        handshake.expect(&remote.fingerprints);
+        handshake.release_held(now.instant);
+        self.pump_dtls(id, before, now);
+    }
+
+    pub(crate) fn update(
+        &mut self,
+        id: LegId,
+        offer: LegOffer,
+        restart_ice: bool,
+        now: Now,
+    ) -> Result<LegLocal, Refusal> {
+        let credentials = self.credentials(id);
+        let webrtc = &self.webrtc;
+        let leg = self.legs.get_mut(id).ok_or_else(|| unknown_leg(id.0))?;
+        if (offer.path, offer.keys) != (leg.offer.path, leg.offer.keys) || offer.audio.is_empty() {
+            return Err(bad_description(
+                "path and keys of a leg do not change, and it needs a codec",
+            ));
+        }
+        let before = (leg.may_send(), leg.may_receive());
+        leg.rx.renegotiate(&offer.audio, offer.audio_level_id);
+        if let Some(handshake) = &mut leg.keys.handshake {
+            handshake.set_active(offer.dtls_active);
+        }
+        if let (Path::WebRtc(path), true) = (&mut leg.path, restart_ice) {
+            path.ice.restart(credentials, webrtc, now.instant);
+        }
+        leg.offer = offer;
+        if leg.completed.is_some() && before != (leg.may_send(), leg.may_receive()) {
+            leg.due_since = Some(now.instant);
+        }
+        self.compile(id, now);
+        let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
+        Ok(self.local(leg))
+    }
+}
+
+fn is_port(leg: &Leg, address: SocketAddr) -> bool {
+    matches!(&leg.path, Path::Port(port) if port.pair.address == address)
+}
+
+/// Whether the peer's half can be used; the address it names.
+fn check_remote(leg: &Leg, remote: &LegRemote) -> Result<Named, Refusal> {
+    let speech = remote
+        .audio
+        .iter()
+        .any(|codec| offhook_dsp::Codec::from_name(&codec.name).is_some());
+    if !speech {
+        return Err(bad_description("the peer accepts no speech codec we know"));
+    }
+    if leg.secured() && remote.fingerprints.is_empty() {
+        return Err(bad_description("a secured peer must give a fingerprint"));
+    }
+    match &leg.path {
+        Path::WebRtc(_) if remote.ufrag.is_empty() || remote.password.is_empty() => {
+            Err(bad_description("a WebRTC peer must give ICE credentials"))
+        }
+        Path::WebRtc(_) => Ok(Named::Nothing),
+        Path::Port(port) => match named(&remote.address, remote.port, port.pair.address.ip()) {
+            Named::Forbidden => Err((
+                "bad_address",
+                format!("media must not go to {}", remote.address),
+            )),
+            usable => Ok(usable),
+        },
+    }
+}

@@ -1,0 +1,131 @@
+//! Who feeds whom: bridges, players, and what a direction needs before its first packet.
+
+use crate::description::SourceKind;
+use crate::engine::Engine;
+use crate::ids::LegId;
+use crate::io::Now;
+use crate::leg::Leg;
+use crate::player::Player;
+use crate::route;
+use crate::send::Source;
+
+impl Engine {
+    pub(crate) fn bridge(&mut self, a: LegId, b: LegId, now: Now) {
+        let feeds = |leg: Option<&Leg>, source: LegId| {
+            leg.is_some_and(|leg| matches!(leg.tx.source, Source::Leg(known) if known == source))
+        };
+        if feeds(self.legs.get(a), b) && feeds(self.legs.get(b), a) {
+            return;
+        }
+        for id in [a, b] {
+            self.unlink_source(id);
+            self.unlink_sink(id);
+        }
+        for (id, source) in [(a, b), (b, a)] {
+            if let Some(leg) = self.legs.get_mut(id) {
+                leg.tx.set_source(Source::Leg(source));
+                leg.sink = Some(source);
+            }
+        }
+        self.compile(a, now);
+        self.compile(b, now);
+    }
+
+    pub(crate) fn play(&mut self, id: LegId, kind: SourceKind, country: &str, now: Now) {
+        let playing = self.legs.get(id).is_some_and(|leg| match &leg.tx.source {
+            Source::Player(player) => player.plays(kind, country),
+            Source::None | Source::Leg(_) => false,
+        });
+        if playing {
+            return;
+        }
+        self.unlink_source(id);
+        if let Some(leg) = self.legs.get_mut(id) {
+            leg.tx
+                .set_source(Source::Player(Player::new(kind, country)));
+        }
+        self.arm_tick(id, now);
+    }
+
+    pub(crate) fn stop(&mut self, id: LegId) {
+        if let Some(leg) = self.legs.get_mut(id) {
+            if matches!(leg.tx.source, Source::Player(_)) {
+                leg.tx.set_source(Source::None);
+            }
+        }
+    }
+
+    /// Makes what a direction needs before its first packet, on both sides of a leg.
+    pub(crate) fn compile(&mut self, id: LegId, now: Now) {
+        let sink = self.sink_of(id);
+        for leg in [Some(id), sink].into_iter().flatten() {
+            self.compile_source(leg);
+            self.arm_tick(leg, now);
+            self.drive_digits(leg, now);
+        }
+    }
+
+    fn compile_source(&mut self, id: LegId) {
+        let complexity = self.settings.opus_complexity;
+        let Some(Source::Leg(from)) = self.legs.get(id).map(|leg| &leg.tx.source) else {
+            return;
+        };
+        let from = *from;
+        // A peer sends, as a rule, the codec it prefers to hear.
+        let incoming = self
+            .legs
+            .get(from)
+            .and_then(|leg| leg.rx.codec.or(leg.tx.speech.map(|speech| speech.codec)));
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        match (incoming, leg.tx.speech) {
+            (Some(incoming), Some(speech)) if incoming != speech.codec => {
+                route::prepare(leg, from, incoming, speech.codec, complexity);
+            }
+            _ => leg.tx.decoding = None,
+        }
+    }
+
+    /// The leg's source no longer feeds it.
+    fn unlink_source(&mut self, id: LegId) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        if let Source::Leg(source) = leg.tx.source {
+            leg.tx.set_source(Source::None);
+            if let Some(source) = self
+                .legs
+                .get_mut(source)
+                .filter(|source| source.sink == Some(id))
+            {
+                source.sink = None;
+            }
+        }
+    }
+
+    /// The leg no longer feeds another.
+    fn unlink_sink(&mut self, id: LegId) {
+        if let Some(sink) = self.sink_of(id) {
+            self.unlink_source(sink);
+        }
+    }
+
+    /// A leg that is gone feeds nobody and is fed by nobody.
+    pub(crate) fn unlink_removed(&mut self, id: LegId, gone: &Leg) {
+        if let Source::Leg(source) = gone.tx.source {
+            if let Some(source) = self
+                .legs
+                .get_mut(source)
+                .filter(|source| source.sink == Some(id))
+            {
+                source.sink = None;
+            }
+        }
+        if let Some(sink) = gone.sink.and_then(|sink| self.legs.get_mut(sink)) {
+            if matches!(sink.tx.source, Source::Leg(source) if source == id) {
+                sink.tx.set_source(Source::None);
+            }
+        }
+    }
+}
