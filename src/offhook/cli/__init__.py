@@ -32,9 +32,7 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def _common(
     context: typer.Context,
-    data: Annotated[
-        Path | None, typer.Option(help="Data directory (default ./offhook-data, or OFFHOOK_DATA).")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Data directory (default ./offhook-data, or OFFHOOK_DATA).")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file (default ./offhook.toml if it is there).")] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)

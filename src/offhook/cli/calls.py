@@ -15,8 +15,17 @@ app = typer.Typer(help="Live calls, and why one is silent.", no_args_is_help=Tru
 def list_(context: typer.Context) -> None:
     """Live calls."""
     rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
-    shown = [(row["call_ref"], row["from"], row["to"], row["state"], _seconds(row["duration_ms"]),
-              ", ".join(row["findings"]) or "good") for row in rows]
+    shown = [
+        (
+            row["call_ref"],
+            row["from"],
+            row["to"],
+            row["state"],
+            _seconds(row["duration_ms"]),
+            ", ".join(row["findings"]) or "good",
+        )
+        for row in rows
+    ]
     table(("CALL", "FROM", "TO", "STATE", "TIME", "SOUND"), shown)
 
 
@@ -51,11 +60,15 @@ def hangup(context: typer.Context, call_ref: str) -> None:
 def _leg(leg: dict[str, Any]) -> None:
     media, quality = leg.get("media") or {}, leg.get("quality") or {}
     path = media.get("path") or {}
-    typer.echo(f"  {leg['role']} {leg['type']} {leg['state']}: {media.get('codec') or '-'}"
-               f" {media.get('encryption') or 'in clear'} {path.get('local', '-')} <-> {path.get('remote', '-')}")
-    typer.echo(f"    in {quality.get('packets_in', 0)} packets, out {quality.get('packets_out', 0)},"
-               f" lost {quality.get('loss_percent', 0)} %, jitter {quality.get('jitter_ms', 0)} ms,"
-               f" MOS {quality.get('mos', 0)}")
+    typer.echo(
+        f"  {leg['role']} {leg['type']} {leg['state']}: {media.get('codec') or '-'}"
+        f" {media.get('encryption') or 'in clear'} {path.get('local', '-')} <-> {path.get('remote', '-')}"
+    )
+    typer.echo(
+        f"    in {quality.get('packets_in', 0)} packets, out {quality.get('packets_out', 0)},"
+        f" lost {quality.get('loss_percent', 0)} %, jitter {quality.get('jitter_ms', 0)} ms,"
+        f" MOS {quality.get('mos', 0)}"
+    )
 
 
 def _seconds(milliseconds: int | None) -> str:

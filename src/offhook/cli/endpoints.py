@@ -41,8 +41,10 @@ def add(
 def list_(context: typer.Context) -> None:
     """All endpoints, and which are registered."""
     rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
-    shown = [(row["username"], row["caller_id"], "yes" if row["offhook"]["registered"] else "no", row["id"])
-             for row in reversed(rows)]
+    shown = [
+        (row["username"], row["caller_id"], "yes" if row["offhook"]["registered"] else "no", row["id"])
+        for row in reversed(rows)
+    ]
     table(("NAME", "CALLER ID", "REGISTERED", "ID"), shown)
 
 

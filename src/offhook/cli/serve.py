@@ -23,7 +23,9 @@ def serve(
     media_port: Annotated[int | None, typer.Option(help="UDP port for browsers' media.")] = None,
     rtp_ports: Annotated[str | None, typer.Option(help="Ports for phones' media, from-to.")] = None,
     domain: Annotated[str | None, typer.Option(help="SIP domain; fixed at the first start.")] = None,
-    certificate: Annotated[Path | None, typer.Option(help="PEM file; with --key serves HTTPS, WSS and SIP/TLS.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM file; with --key serves HTTPS, WSS and SIP/TLS.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import httpx
 import typer
 
-from offhook.server.config import Settings, SettingError, load
+from offhook.server.config import SettingError, Settings, load
 
 RUNNING = "running.json"
 FIRST_RUN = "first-run.json"

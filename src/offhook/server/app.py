@@ -190,7 +190,9 @@ class App:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise StartError(f"the data directory {data} cannot be written ({error.strerror}); choose one by --data")
+            raise StartError(
+                f"the data directory {data} cannot be written ({error.strerror}); choose one by --data"
+            ) from None
 
     async def _open_store(self) -> tuple[Store, dict[str, Any] | None]:
         self._engine = open_database(self.settings.data / "offhook.sqlite")
@@ -314,7 +316,7 @@ class App:
                 password_min_length=settings.sip.password_min_length,
             ),
             asyncio.get_running_loop().time,
-            page if page.exists() else None,
+            page,
         )
         front = Front(api, self.flows, self.driver, self._front_settings(), context)
         await self._bind("http", front.listen(host, settings.http.port), "http.port", settings.http.port)
@@ -424,7 +426,10 @@ class App:
         }
         if "https" in self.listeners:
             port = self.listeners["https"].rpartition(":")[2]
-            facts |= {"https_url": f"https://{self._page_host()}:{port}", "wss_url": f"wss://{self._page_host()}:{port}"}
+            facts |= {
+                "https_url": f"https://{self._page_host()}:{port}",
+                "wss_url": f"wss://{self._page_host()}:{port}",
+            }
             facts["sips"] = self.listeners["sips"]
         return facts
 

@@ -17,6 +17,7 @@ from offhook.media import messages as media
 from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
 from offhook.server.observe import log
+from offhook.server.ports import Directory, Journal, Wires
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
 from offhook.sip.commands import SipCommand
@@ -28,7 +29,6 @@ from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Binding
 from offhook.sip.message import Message
 from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket
-from offhook.server.ports import Directory, Journal, Wires
 
 MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
     media.PathChanged: lambda e: calls_events.PathChanged(e.leg, e.local, e.remote, e.reason),
@@ -245,6 +245,8 @@ class Driver:
             log.warning("media refused", command=type(effect).__name__, code=error.code, text=error.text)
             if isinstance(effect, calls_effects.OpenMedia | calls_effects.AddMediaLeg):
                 self.tell(calls_events.MediaRefused(effect.call_ref, error.code, error.text))
+            if isinstance(effect, calls_effects.CloseMedia):
+                self.tell(calls_events.MediaClosed(effect.media_call, ()))
             return
         if answer is not None:
             self.tell(answer)

@@ -11,6 +11,8 @@ from offhook.server.app import FIRST_RUN, App, StartError
 from offhook.server.config import Settings
 from offhook.store.database import StoreError
 
+__all__ = ["StartError", "run"]
+
 DRAIN = 3600.0
 """Seconds that calls may go on after SIGTERM."""
 
@@ -70,6 +72,8 @@ def _welcome(app: App) -> str:
             lines.append(f"  endpoint  {one['username']:<6} password {one['password']}")
         lines.append(f"            (shown once; kept in {app.settings.data / FIRST_RUN})")
     else:
-        lines.append(f"  endpoints {len(app.store.endpoints)} known; the first ones stand in {app.settings.data / FIRST_RUN}")
+        lines.append(
+            f"  endpoints {len(app.store.endpoints)} known; the first ones stand in {app.settings.data / FIRST_RUN}"
+        )
     lines += ["", "  Sign in on the page and call  echo  to hear yourself, or  bob  from a second window.", ""]
     return "\n".join(lines)

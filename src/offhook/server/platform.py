@@ -55,7 +55,7 @@ class ServerPlatform:
             return None
         facts = {}
         if view.state.value != "ended":
-            facts = {leg.leg_ref: await self._facts(leg.media.leg) for leg in view.legs if leg.media is not None}
+            facts = {leg.ref: await self._facts(leg.media.leg) for leg in view.legs if leg.media is not None}
         return call_view(view, {ref: one for ref, one in facts.items() if one is not None}, self._now())
 
     async def _facts(self, leg: int) -> LegFacts | None:

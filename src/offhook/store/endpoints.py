@@ -91,12 +91,10 @@ class Endpoints:
         """By user name, without regard to case."""
         return self._by_name.get(username.casefold())
 
-    async def create(self, project_id: str, username: str, **fields: Any) -> Endpoint | None:
+    async def create(self, **fields: Any) -> Endpoint | None:
         """A new row, committed; None when the name is taken, without regard to case."""
         now = datetime.now(UTC)
-        endpoint = Endpoint(
-            id=new_id(), project_id=project_id, username=username, created_at=now, updated_at=now, **fields
-        )
+        endpoint = Endpoint(id=new_id(), created_at=now, updated_at=now, **fields)
         if not await self._execute(insert(endpoints).values(**_to_row(endpoint))):
             return None
         self._remember(endpoint)

@@ -1,0 +1,151 @@
+"""`offhook doctor`: what listens, which address browsers are told for media, what is wrong and how to mend it."""
+
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import typer
+
+from offhook.cli.server import FIRST_RUN, RUNNING, read_json, settings_of
+from offhook.media.process import find_binary
+from offhook.server.addresses import host_addresses
+from offhook.server.config import Settings
+
+SOON = timedelta(days=14)
+"""A certificate that ends within this time is reported."""
+FILES_NEEDED = 4096
+"""Open files below which a server with many connections stumbles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: is it well, what was seen, and the remedy if it is not."""
+
+    well: bool
+    text: str
+    remedy: str = ""
+
+
+def doctor(context: typer.Context) -> None:
+    """Say what listens, which address browsers get for media, what is wrong and how to mend it."""
+    settings = settings_of(context)
+    running = _running(settings)
+    checks = [*(_of_running(settings, running) if running else _of_ports(settings)),
+              *_of_media(settings), *_of_certificate(settings), *_of_machine()]  # fmt: skip
+    for check in checks:
+        typer.echo(f"{'ok   ' if check.well else 'WRONG'}  {check.text}")
+        if not check.well:
+            typer.echo(f"       {check.remedy}")
+    if any(not check.well for check in checks):
+        raise typer.Exit(1)
+
+
+def _running(settings: Settings) -> dict[str, object] | None:
+    """What running.json says, if that server answers."""
+    facts = read_json(settings.data / RUNNING)
+    if facts is None:
+        return None
+    try:
+        httpx.get(f"{facts['http_url']}/healthz", timeout=3, trust_env=False)
+    except httpx.TransportError:
+        return None
+    return facts
+
+
+def _of_running(settings: Settings, running: dict[str, object]) -> list[Check]:
+    checks = [Check(True, f"the server runs (pid {running['pid']}), page and API at {running['http_url']}")]
+    answer = httpx.get(f"{running['http_url']}/readyz", timeout=3, trust_env=False).json()["checks"]
+    for part, well in answer.items():
+        if part == "draining":
+            continue
+        checks.append(Check(well, f"{part} is {'ready' if well else 'not ready'}", "The server's log says why"))
+    checks.append(Check(True, f"SIP (UDP, TCP) at {running['sip']}, browser media on UDP {running['webrtc_ports']}"))
+    first = settings.data / FIRST_RUN
+    if first.exists():
+        private = not first.stat().st_mode & 0o077
+        checks.append(Check(private, f"{first} is readable by its owner only", f"chmod 600 {first}"))
+    return checks
+
+
+def _of_ports(settings: Settings) -> list[Check]:
+    checks = [Check(True, f"no server runs in {settings.data}; looking whether one could")]
+    host = settings.http.host
+    wanted = (
+        ("http.port", settings.http.port, socket.SOCK_STREAM),
+        ("sip.port", settings.sip.port, socket.SOCK_STREAM),
+        ("sip.port", settings.sip.port, socket.SOCK_DGRAM),
+        ("media.port", settings.media.port, socket.SOCK_DGRAM),
+    )
+    for name, port, kind in wanted:
+        protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+        free = _free("0.0.0.0" if name == "media.port" else host, port, kind)
+        remedy = f"Stop the other program, or choose another {name}"
+        checks.append(Check(free, f"{protocol} {port} ({name}) is {'free' if free else 'in use'}", remedy))
+    try:
+        checks.append(Check(True, f"the media engine is {find_binary()}"))
+    except FileNotFoundError as error:
+        checks.append(Check(False, "the media engine is missing", str(error)))
+    return checks
+
+
+def _free(host: str, port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _of_media(settings: Settings) -> list[Check]:
+    usable = [one for one in host_addresses() if not one.startswith(("127.", "[::1", "[fe80", "169.254."))]
+    told = [*settings.media.public_address, *usable]
+    loopback = settings.http.host in ("127.0.0.1", "localhost", "::1")
+    if told:
+        text = f"browsers are told {', '.join(told)} for media"
+        checks = [Check(True, text + (", and 127.0.0.1" if loopback and settings.media.offer_loopback else ""))]
+    else:
+        remedy = "Firefox never uses loopback for media: give the machine a network interface, or use Chromium"
+        checks = [Check(False, "browsers are told 127.0.0.1 only for media", remedy)]
+    private = all(one.startswith(("10.", "192.168.", "172.", "[fd", "[fc")) for one in usable)
+    if not loopback and private and not settings.media.public_address:
+        remedy = "If browsers come from the internet, set media.public_address to the address they reach you at"
+        checks.append(Check(True, f"every media address is private. {remedy}"))
+    return checks
+
+
+def _of_certificate(settings: Settings) -> list[Check]:
+    certificate, key = settings.http.certificate, settings.http.key
+    if certificate is None or key is None:
+        if settings.http.host in ("127.0.0.1", "localhost", "::1"):
+            return [Check(True, "no certificate; none is needed on this machine (localhost)")]
+        remedy = (
+            "Set http.certificate and http.key: browsers give no microphone to a plain http page on another machine"
+        )
+        return [Check(False, "no certificate, but the server faces the network", remedy)]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        return [Check(False, f"{certificate} with {key}: {error}", "Give a PEM chain and the key that belongs to it")]
+    return [_expiry(certificate)]
+
+
+def _expiry(certificate: Path) -> Check:
+    decoded = ssl._ssl._test_decode_cert(str(certificate))  # type: ignore[attr-defined]
+    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(decoded["notAfter"]), UTC)
+    left = end - datetime.now(UTC)
+    return Check(left > SOON, f"the certificate is good until {end:%Y-%m-%d}", "Renew it and start the server again")
+
+
+def _of_machine() -> list[Check]:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = Check(max(soft, hard) >= FILES_NEEDED, f"{hard} files may be open", "Raise the limit: ulimit -n 65536")
+    return [files, Check(True, f"{os.cpu_count()} processors")]

@@ -1,0 +1,82 @@
+"""What the driver uses of the engine: one method per command, typed answers."""
+
+from typing import TypeVar
+
+from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, SourceKind
+from offhook.media import messages as wire
+from offhook.media.client import MediaClient, MediaError
+
+ReplyType = TypeVar("ReplyType")
+
+
+class MediaEngine:
+    """One connected engine. Every method raises MediaError."""
+
+    def __init__(self, client: MediaClient, hello: wire.Hello) -> None:
+        self._client = client
+        self.pid = hello.pid
+        self.webrtc_ports = hello.webrtc_ports
+
+    @property
+    def connected(self) -> bool:
+        """False once the connection is gone; it never comes back, a new engine object does."""
+        return self._client.connected
+
+    async def open_call(self, offers: tuple[LegOffer, ...]) -> wire.CallOpened:
+        """A call on the least loaded shard, with its first legs."""
+        return _expect(wire.CallOpened, await self._client.call(wire.OpenCall, offers=offers))
+
+    async def open_leg(self, call: int, offer: LegOffer) -> LegLocal:
+        """One more leg of a call."""
+        return _expect(wire.LegOpened, await self._client.call(wire.OpenLeg, call=call, offer=offer)).leg
+
+    async def complete(self, leg: int, remote: LegRemote) -> None:
+        """The peer's half; the same again has no effect."""
+        await self._client.call(wire.Complete, leg=leg, remote=remote)
+
+    async def update(self, leg: int, offer: LegOffer, restart_ice: bool = False) -> LegLocal:
+        """Changes our half."""
+        reply = await self._client.call(wire.Update, leg=leg, offer=offer, restart_ice=restart_ice)
+        return _expect(wire.LegOpened, reply).leg
+
+    async def bridge(self, a: int, b: int) -> None:
+        """Each becomes the other's source."""
+        await self._client.call(wire.Bridge, a=a, b=b)
+
+    async def play(self, leg: int, source: SourceKind, country: str = "US") -> None:
+        """A player becomes the leg's source."""
+        await self._client.call(wire.Play, leg=leg, source=source, country=country)
+
+    async def stop(self, leg: int) -> None:
+        """Ends the leg's player."""
+        await self._client.call(wire.Stop, leg=leg)
+
+    async def send_digits(self, leg: int, digits: str, each_ms: int = 100) -> None:
+        """Digits towards the leg's peer."""
+        await self._client.call(wire.SendDigits, leg=leg, digits=digits, each_ms=each_ms)
+
+    async def facts(self, leg: int) -> LegFacts:
+        """Everything the engine knows of a leg."""
+        return _expect(wire.FactsFound, await self._client.call(wire.Facts, leg=leg)).facts
+
+    async def legs(self) -> tuple[tuple[int, int, str, str], ...]:
+        """(call, leg, local, remote) of what runs."""
+        return _expect(wire.Legs, await self._client.call(wire.ListLegs)).legs
+
+    async def close_leg(self, leg: int) -> tuple[LegFacts, ...]:
+        """Closes one leg."""
+        return _expect(wire.Closed, await self._client.call(wire.CloseLeg, leg=leg)).legs
+
+    async def close_call(self, call: int) -> tuple[LegFacts, ...]:
+        """Closes a call; its legs' last facts."""
+        return _expect(wire.Closed, await self._client.call(wire.CloseCall, call=call)).legs
+
+    async def exit(self) -> None:
+        """Ends the engine."""
+        await self._client.call(wire.Exit)
+
+
+def _expect(kind: type[ReplyType], reply: object) -> ReplyType:
+    if not isinstance(reply, kind):
+        raise MediaError("bad_reply", f"{type(reply).__name__} came where {kind.__name__} was due")
+    return reply
