@@ -23,6 +23,9 @@ use crate::timers::Kind;
 /// Handshakes at work in one shard: each costs up to 60 KB, and this is 30 s of a shard's CPU at most.
 const MAX_HANDSHAKES: usize = 512;
 
+/// Resolution of timers.
+const TIMER_STEP: Duration = Duration::from_millis(1);
+
 impl Engine {
     pub(crate) fn datagram(
         &mut self,
@@ -200,7 +203,11 @@ impl Engine {
                 out.transmit_bytes(socket, destination, record);
             }
         });
-        if let Some(deadline) = handshake.deadline() {
+        // Never at once: a machine that asks for the present moment would be asked for ever.
+        if let Some(deadline) = handshake
+            .deadline()
+            .map(|at| at.max(now.instant + TIMER_STEP))
+        {
             self.timers
                 .arm(&mut leg.deadlines, id, Kind::Dtls, deadline);
         }

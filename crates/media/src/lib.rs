@@ -50,3 +50,9 @@ pub use io::{
     Input, Now, Output, PACKET_SIZE, Packet, PortPair, Random, ReplyToken, Settings, ShardConfig,
     SocketId, Transmit, WebRtcSocket,
 };
+
+const _: () = {
+    const fn moves_between_threads<T: Send>() {}
+    // A shard's engine is built on one thread and runs on another.
+    moves_between_threads::<Engine>();
+};

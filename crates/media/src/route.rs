@@ -112,6 +112,11 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
+        // Presses wait for the peer's description: it says how they are sent.
+        if leg.remote.is_none() {
+            return;
+        }
+        leg.tx.start_clock(now.instant);
         let timestamp = leg.tx.timestamp(now.instant);
         leg.tx.digits.advance(timestamp, now.instant);
         while let Some(packet) = leg.tx.digits.poll(now.instant) {

@@ -148,6 +148,11 @@ impl Sender {
         restart
     }
 
+    /// RTP time runs from now on, even if only presses are sent: two of them must not begin at the same time stamp.
+    pub(crate) fn start_clock(&mut self, now: Instant) {
+        self.latest.get_or_insert((self.base, now));
+    }
+
     /// RTP time now, on the clock of what we send.
     pub(crate) fn timestamp(&self, now: Instant) -> u32 {
         let Some((latest, at)) = self.latest else {

@@ -51,7 +51,7 @@ impl Engine {
             return;
         };
         let report = leg.reports.next(random, now.instant);
-        let supervise = now.instant + verdict::FROM_BEGINNING;
+        let supervise = now.instant + SUPERVISION;
         for (kind, at) in [
             (Kind::Report, report),
             (Kind::Quality, now.instant + QUALITY),

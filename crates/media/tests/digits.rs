@@ -236,3 +236,44 @@ fn the_queue_of_presses_is_bounded() {
     });
     assert_eq!(world.facts(leg).evidence["digits_dropped"], "84");
 }
+
+#[test]
+fn trap_8_events_on_another_clock_than_the_audio_are_read_by_their_own() {
+    let mut world = World::new();
+    let odd = vec![
+        codec("OPUS", 111, 48_000),
+        codec("TELEPHONE-EVENT", 126, 8_000),
+    ];
+    let (mut a, b) = pair(&mut world, odd, pcmu());
+    for packet in press(&mut a, 7, 126, 8_000) {
+        world.datagram(a.socket, a.address, &packet);
+        world.advance_ms(20);
+    }
+    world.advance_ms(300);
+    assert_eq!(world.digits(a.leg), [("7".to_owned(), 160)]);
+    assert_eq!(sent_presses(&world, &b, 101).len(), 1);
+}
+
+#[test]
+fn digits_asked_for_before_the_answer_wait_for_it() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu())]);
+    let a = phone(&legs[0], 0);
+    let leg = a.leg;
+    world.command(|n| Command::SendDigits {
+        n,
+        leg,
+        digits: "42".to_owned(),
+        each_ms: 100,
+    });
+    world.advance_ms(500);
+    world.complete(leg, port_remote(pcmu(), a.address));
+    world.advance_ms(1_000);
+    assert_eq!(
+        sent_presses(&world, &a, 101)
+            .iter()
+            .map(|press| press.0)
+            .collect::<Vec<_>>(),
+        [4, 2]
+    );
+}

@@ -236,6 +236,10 @@ fn rule_9_1_strangers_change_nothing() {
 }
 
 fn binding_request(username: &str, password: &str) -> Vec<u8> {
+    nomination(username, password, 2)
+}
+
+fn nomination(username: &str, password: &str, priority: u32) -> Vec<u8> {
     let hmac = |key: &[u8], payloads: &[&[u8]]| -> [u8; 20] {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
         let mut context = aws_lc_rs::hmac::Context::with_key(&key);
@@ -247,7 +251,7 @@ fn binding_request(username: &str, password: &str) -> Vec<u8> {
         is::stun::TransId::new(),
         true,
         1,
-        2,
+        priority,
         true,
     );
     let mut buffer = vec![0; 512];
@@ -534,4 +538,50 @@ fn echo_reaches_a_browser() {
     let heard = &world.peers[0].received;
     assert!(heard.len() >= 48, "{}", heard.len());
     assert_eq!(heard[10].1.payload[..], voice(10)[..]);
+}
+
+#[test]
+fn trap_10_aggressive_nomination_does_not_flap() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![webrtc_offer(both())]);
+    let remote = LegRemote {
+        audio: both(),
+        ufrag: "abcd".to_owned(),
+        password: "p".repeat(22),
+        fingerprints: vec![("sha-256".to_owned(), "00".to_owned())],
+        ..LegRemote::default()
+    };
+    world.complete(legs[0].leg, remote);
+    let username = format!("{}:abcd", legs[0].ufrag);
+    for _ in 0..60 {
+        for (port, priority) in [(5_001, 50), (5_002, 90), (5_003, 70)] {
+            let source = format!("198.51.100.9:{port}").parse().unwrap();
+            world.datagram(
+                SocketId(1),
+                source,
+                &nomination(&username, &legs[0].password, priority),
+            );
+            world.advance_ms(20);
+        }
+    }
+    let paths: Vec<String> = world
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::PathChanged { remote, .. } => Some(remote.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(paths, ["198.51.100.9:5001", "198.51.100.9:5002"]);
+    // The best pair goes quiet: the next best takes over by itself.
+    for _ in 0..20 {
+        let source = "198.51.100.9:5003".parse().unwrap();
+        world.datagram(
+            SocketId(1),
+            source,
+            &nomination(&username, &legs[0].password, 70),
+        );
+        world.advance_ms(50);
+    }
+    assert_eq!(world.facts(legs[0].leg).remote, "198.51.100.9:5003");
 }
