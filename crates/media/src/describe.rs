@@ -12,6 +12,7 @@ use crate::io::Now;
 use crate::leg::{Leg, Path};
 
 impl Engine {
+    /// The peer's half; the same again has no effect. Refused descriptions change nothing.
     pub(crate) fn complete(
         &mut self,
         id: LegId,
@@ -109,6 +110,7 @@ impl Engine {
         self.pump_dtls(id, before, now);
     }
 
+    /// Our half changes; path and keys stay what they are. Gives what is announced from now on.
     pub(crate) fn update(
         &mut self,
         id: LegId,

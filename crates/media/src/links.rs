@@ -10,6 +10,7 @@ use crate::route;
 use crate::send::Source;
 
 impl Engine {
+    /// Each becomes the other's source; earlier links of both end. A leg with itself echoes.
     pub(crate) fn bridge(&mut self, a: LegId, b: LegId, now: Now) {
         let feeds = |leg: Option<&Leg>, source: LegId| {
             leg.is_some_and(|leg| matches!(leg.tx.source, Source::Leg(known) if known == source))
@@ -31,6 +32,7 @@ impl Engine {
         self.compile(b, now);
     }
 
+    /// A player becomes the leg's source; the leg is still heard by the one it feeds.
     pub(crate) fn play(&mut self, id: LegId, kind: SourceKind, country: &str, now: Now) {
         let playing = self.legs.get(id).is_some_and(|leg| match &leg.tx.source {
             Source::Player(player) => player.plays(kind, country),
@@ -47,6 +49,7 @@ impl Engine {
         self.arm_tick(id, now);
     }
 
+    /// Ends a player; a bridge stays.
     pub(crate) fn stop(&mut self, id: LegId) {
         if let Some(leg) = self.legs.get_mut(id) {
             if matches!(leg.tx.source, Source::Player(_)) {

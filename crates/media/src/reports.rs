@@ -60,7 +60,7 @@ pub(crate) fn send(leg: &mut Leg, bye: bool, out: &mut Outbox, now: Now) {
     let len = match &mut leg.keys.outbound {
         Some(outbound) => outbound.seal_rtcp(&mut packet, len).ok(),
         // Never plain on a secured leg: `report_outlet` is closed without keys.
-        None => Some(len),
+        None => (!leg.secured()).then_some(len),
     };
     match len {
         Some(len) => out.transmit(socket, destination, packet, len),

@@ -246,8 +246,8 @@ pub(crate) fn emit(
     let len = write(leg, fields, payload, level, &mut packet).and_then(|len| {
         match &mut leg.keys.outbound {
             Some(outbound) => outbound.seal(&mut packet, len).ok(),
-            // `outlet` is closed on a secured leg without keys.
-            None => Some(len),
+            // `outlet` is closed on a secured leg without keys; this is the second lock.
+            None => (!leg.secured()).then_some(len),
         }
     });
     match len {

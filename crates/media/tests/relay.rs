@@ -571,3 +571,29 @@ fn the_mid_goes_with_each_packet_where_it_is_agreed() {
     assert_eq!(sent.bytes[12..20], [0xbe, 0xde, 0, 1, 0x40, b'0', 0, 0]);
     assert_eq!(sent.payload().len(), 160);
 }
+
+#[test]
+fn packets_left_out_on_purpose_leave_no_gap() {
+    let mut world = World::new();
+    let (_, mut a, b) = two_phones(&mut world);
+    for round in 0..40 {
+        a.speak(&mut world);
+        if round % 4 == 0 {
+            let noise = a.raw(13, false, &[60], false);
+            world.datagram(a.socket, a.address, &noise);
+        }
+        world.advance_ms(20);
+    }
+    let numbers: Vec<u16> = world
+        .rtp_to(b.address)
+        .iter()
+        .map(|sent| sent.header().sequence)
+        .collect();
+    assert_eq!(numbers.len(), 40);
+    assert!(
+        numbers
+            .windows(2)
+            .all(|pair| pair[1] == pair[0].wrapping_add(1)),
+        "{numbers:?}"
+    );
+}

@@ -240,6 +240,10 @@ fn binding_request(username: &str, password: &str) -> Vec<u8> {
 }
 
 fn nomination(username: &str, password: &str, priority: u32) -> Vec<u8> {
+    check(username, password, priority, true)
+}
+
+fn check(username: &str, password: &str, priority: u32, nominates: bool) -> Vec<u8> {
     let hmac = |key: &[u8], payloads: &[&[u8]]| -> [u8; 20] {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
         let mut context = aws_lc_rs::hmac::Context::with_key(&key);
@@ -252,7 +256,7 @@ fn nomination(username: &str, password: &str, priority: u32) -> Vec<u8> {
         true,
         1,
         priority,
-        true,
+        nominates,
     );
     let mut buffer = vec![0; 512];
     let len = message
@@ -584,4 +588,68 @@ fn trap_10_aggressive_nomination_does_not_flap() {
         world.advance_ms(50);
     }
     assert_eq!(world.facts(legs[0].leg).remote, "198.51.100.9:5003");
+}
+
+#[test]
+fn ice_bad_credentials_and_ice_not_selected_are_told_apart() {
+    for (password, nominates, expected) in [
+        (false, true, "ice_bad_credentials"),
+        (true, false, "ice_not_selected"),
+    ] {
+        let mut world = World::new();
+        let (_, legs) = world.open(vec![webrtc_offer(both())]);
+        let remote = LegRemote {
+            audio: both(),
+            ufrag: "abcd".to_owned(),
+            password: "p".repeat(22),
+            fingerprints: vec![("sha-256".to_owned(), "00".to_owned())],
+            ..LegRemote::default()
+        };
+        world.complete(legs[0].leg, remote);
+        let password = if password {
+            legs[0].password.clone()
+        } else {
+            "stale".repeat(5)
+        };
+        let request = check(&format!("{}:abcd", legs[0].ufrag), &password, 2, nominates);
+        for _ in 0..50 {
+            world.datagram(SocketId(1), "198.51.100.9:5001".parse().unwrap(), &request);
+            world.advance_ms(50);
+        }
+        let (at, verdict) = world.verdicts(legs[0].leg, "in")[0].clone();
+        assert_eq!(verdict, expected);
+        assert!((2_000..=2_500).contains(&at));
+    }
+}
+
+#[test]
+fn trap_15_media_without_keys_is_dropped_and_not_queued() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![webrtc_offer(both()), port_offer(both())]);
+    let mut peer = Peer::new("198.51.100.5:6000", world.instant());
+    // Both sides wait for the other's hello: the path is up and there are no keys.
+    peer.describe(&legs[0], false);
+    world.complete(legs[0].leg, peer.remote(both()));
+    let browser = peer.addresses[0];
+    world.peers.push(peer);
+    let mut phone = phone(&legs[1], 0);
+    world.complete(phone.leg, port_remote(both(), phone.address));
+    world.bridge(legs[0].leg, phone.leg);
+    world.advance_ms(200);
+    let leg = legs[0].leg;
+    world.command(|n| Command::SendDigits {
+        n,
+        leg,
+        digits: "1".to_owned(),
+        each_ms: 100,
+    });
+    phone.speak_for(&mut world, 4_000);
+    assert_eq!(world.facts(leg).gate, "no_keys");
+    assert!(world.rtp_to(browser).is_empty() && world.rtcp_to(browser).is_empty());
+    // Nor is anything from it taken in the clear.
+    let mut forger = phone.clone();
+    forger.ssrc = 5;
+    let packet = forger.packet(&voice(1));
+    world.datagram(SocketId(1), browser, &packet);
+    assert!(world.rtp_to(phone.address).is_empty());
 }
