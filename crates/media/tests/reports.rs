@@ -134,6 +134,17 @@ fn reports_of_separate_ports_use_the_signalled_rtcp_port() {
     };
     world.complete(a.leg, remote);
     world.bridge(a.leg, a.leg);
+    // A stranger's report on that port moves nothing.
+    let mut buffer = [0; 64];
+    let mut compound = CompoundBuilder::new(&mut buffer);
+    compound.receiver_report(1, &[]).unwrap();
+    let len = compound.finish();
+    let rtcp_socket = offhook_media::SocketId(a.socket.0 + 1);
+    world.datagram(
+        rtcp_socket,
+        "203.0.113.5:5000".parse().unwrap(),
+        &buffer[..len],
+    );
     a.speak_for(&mut world, 3_000);
     let reports: Vec<&Sent> = world.sent.iter().filter(|sent| sent.is_rtcp()).collect();
     assert!(!reports.is_empty());

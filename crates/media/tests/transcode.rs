@@ -253,3 +253,19 @@ fn the_packet_time_the_peer_asks_for_is_kept() {
     assert!((9..=10).contains(&sent.len()));
     assert!(sent.iter().all(|sent| sent.payload().len() == 480));
 }
+
+#[test]
+fn trap_16_ticks_keep_absolute_time_when_the_shell_wakes_late() {
+    let mut world = World::new();
+    let (_, a, _) = two_phones(&mut world);
+    let leg = a.leg;
+    world.command(|n| Command::Play {
+        n,
+        leg,
+        source: SourceKind::Tone,
+        country: "US".to_owned(),
+    });
+    world.advance_coarsely(std::time::Duration::from_millis(7), 1_000);
+    let sent = world.rtp_to(a.address).len();
+    assert!((349..=350).contains(&sent), "{sent} packets in 7 s");
+}

@@ -217,6 +217,14 @@ impl World {
         }
     }
 
+    /// Time passes in coarse steps: a shell that wakes late.
+    pub fn advance_coarsely(&mut self, step: Duration, times: u32) {
+        for _ in 0..times {
+            self.elapsed += step;
+            self.input(Input::Timeout);
+        }
+    }
+
     pub fn advance_ms(&mut self, ms: u64) {
         self.advance(Duration::from_millis(ms));
     }
