@@ -252,18 +252,18 @@ pub(crate) fn outward(leg: &Leg, feeder: Option<&Verdict>, now: Instant) -> Opti
 }
 
 fn no_source(leg: &Leg, feeder: Option<&Verdict>, now: Instant) -> Option<Verdict> {
-    let verdict = Verdict::new("no_source").with("source", leg.tx.source_name());
+    let verdict = || Verdict::new("no_source").with("source", leg.tx.source_name());
     match &leg.tx.source {
-        Source::None => Some(verdict),
+        Source::None => Some(verdict()),
         Source::Player(_) => None,
         Source::Leg(_) => match feeder {
-            Some(cause) => Some(verdict.with("verdict", cause.name)),
+            Some(cause) => Some(verdict().with("verdict", cause.name)),
             None if recent(leg.tx.last, now, LASTING) => None,
             // The feeding leg has no verdict yet: it is new, or what it sends is left out.
             None => leg
                 .due_since
                 .filter(|due| since(*due, now) >= LASTING)
-                .map(|_| verdict),
+                .map(|_| verdict()),
         },
     }
 }
