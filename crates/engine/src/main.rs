@@ -1,2 +1,194 @@
-//! Placeholder.
-fn main() {}
+//! `offhook-media`: the media engine's process. It never speaks on its standard streams but for a fatal line.
+
+mod control;
+mod options;
+mod ports;
+mod random;
+mod sys;
+mod worker;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use offhook_media::{Identity, Settings, ShardConfig, SocketId, WebRtcSocket};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use control::{Control, Parts, Shard};
+use options::Options;
+use ports::Ports;
+use random::System;
+use sys::Wake;
+use worker::{Queues, Told, Worker};
+
+/// Receive buffer of a shared port in bytes: 25,000 packets, half a second of 1,000 calls.
+const RECEIVE_BUFFER: i32 = 4 << 20;
+/// Commands that may wait for one shard.
+const COMMAND_QUEUE: usize = 8_192;
+/// Replies and events that may wait for the control thread.
+const EVENT_QUEUE: usize = 16_384;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("offhook-media: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    let signals = sys::termination().map_err(|e| format!("signals: {e}"))?;
+    let listener = control::listen(&options.control)
+        .map_err(|e| format!("control socket {}: {e}", options.control.display()))?;
+    let served = serve(&options, listener, signals);
+    let _ = std::fs::remove_file(&options.control);
+    served
+}
+
+fn serve(
+    options: &Options,
+    listener: std::os::unix::net::UnixListener,
+    signals: std::os::fd::OwnedFd,
+) -> Result<(), String> {
+    let identity = Identity::generate()?;
+    let (told_in, told) = sync_channel(EVENT_QUEUE);
+    let wake = Arc::new(Wake::new().map_err(|e| e.to_string())?);
+    let (mut shards, mut webrtc_ports) = (Vec::new(), Vec::new());
+    for number in 0..options.shards {
+        let (config, sockets) = shared_sockets(options, number, identity.clone())?;
+        webrtc_ports.push(config.webrtc.first().map_or(0, |s| s.local.port()));
+        let shard = start(config, sockets, told_in.clone(), Arc::clone(&wake))
+            .map_err(|e| format!("shard {number}: {e}"))?;
+        shards.push(shard);
+    }
+    let mut random = System::new();
+    let parts = Parts {
+        listener,
+        shards,
+        told,
+        wake,
+        signals,
+        ports: Ports::new(options.rtp_ports, || random.word()),
+        webrtc_ports,
+        grace: options.grace,
+    };
+    Control::new(parts).map_err(|e| e.to_string())?.run();
+    Ok(())
+}
+
+fn start(
+    config: ShardConfig,
+    sockets: Vec<UdpSocket>,
+    told: SyncSender<Told>,
+    wake_control: Arc<Wake>,
+) -> io::Result<Shard> {
+    let (work, queue) = sync_channel(COMMAND_QUEUE);
+    let wake = Arc::new(Wake::new()?);
+    let load = Arc::new(AtomicU32::new(0));
+    let first_socket = u32::try_from(config.webrtc.len()).unwrap_or(0);
+    let name = format!("shard {}", config.shard);
+    let queues = Queues {
+        shard: usize::from(config.shard),
+        work: queue,
+        told,
+        wake: Arc::clone(&wake),
+        wake_control,
+        load: Arc::clone(&load),
+    };
+    let worker = Worker::new(config, sockets, queues)?;
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(move || worker.run())?;
+    Ok(Shard {
+        work,
+        wake,
+        load,
+        first_socket,
+    })
+}
+
+/// The shard's port for browsers: IPv4, and IPv6 where the machine has an address of it.
+fn shared_sockets(
+    options: &Options,
+    number: usize,
+    identity: Identity,
+) -> Result<(ShardConfig, Vec<UdpSocket>), String> {
+    let wanted = match options.webrtc_port {
+        0 => 0,
+        base => base + u16::try_from(number).unwrap_or(0),
+    };
+    let socket = shared(IpAddr::V4(Ipv4Addr::UNSPECIFIED), wanted)
+        .map_err(|e| format!("UDP port {wanted} for browsers (media.port): {e}"))?;
+    let port = socket.local_addr().map_err(|e| e.to_string())?.port();
+    let (v4, v6) = addresses(options);
+    let mut webrtc = vec![describe(0, &v4, port)];
+    let mut sockets = vec![socket];
+    if !v6.is_empty() {
+        // IPv6 is a second way in; a machine that has the address but not the port still serves IPv4.
+        if let Ok(socket) = shared(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port) {
+            webrtc.push(describe(1, &v6, port));
+            sockets.push(socket);
+        }
+    }
+    let config = ShardConfig {
+        shard: u8::try_from(number).unwrap_or(0),
+        webrtc,
+        identity,
+        settings: Settings::default(),
+    };
+    Ok((config, sockets))
+}
+
+fn shared(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    let socket: UdpSocket = socket.into();
+    socket.set_nonblocking(true)?;
+    sys::prepare(&socket, RECEIVE_BUFFER, false);
+    Ok(socket)
+}
+
+/// Addresses to announce: public ones, the interfaces', and loopback last, if asked for or if there is nothing else.
+fn addresses(options: &Options) -> (Vec<IpAddr>, Vec<IpAddr>) {
+    let mut all = options.public_addresses.clone();
+    for address in sys::interface_addresses() {
+        if !address.is_loopback() && !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    let (mut v4, v6): (Vec<_>, Vec<_>) = all.into_iter().partition(IpAddr::is_ipv4);
+    if options.offer_loopback || v4.is_empty() && v6.is_empty() {
+        v4.push(Ipv4Addr::LOCALHOST.into());
+    }
+    (v4, v6)
+}
+
+fn describe(id: u32, addresses: &[IpAddr], port: u16) -> WebRtcSocket {
+    let candidates: Vec<SocketAddr> = addresses
+        .iter()
+        .map(|ip| SocketAddr::new(*ip, port))
+        .collect();
+    let local = candidates
+        .first()
+        .copied()
+        .unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    WebRtcSocket {
+        id: SocketId(id),
+        local,
+        candidates,
+    }
+}

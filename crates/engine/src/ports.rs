@@ -1,0 +1,118 @@
+//! Port pairs for phones: even for RTP, the next one for RTCP (RFC 3550 section 11), from a shuffled pool.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use crate::sys;
+
+/// How long a freed pair rests: late packets of the old call must not reach a new one.
+const REST: Duration = Duration::from_secs(10);
+/// Receive buffer of a phone's socket in bytes: 800 packets, 16 s of one stream.
+const RECEIVE_BUFFER: i32 = 128 * 1024;
+
+/// Free pairs by their even port.
+pub struct Ports {
+    free: VecDeque<u16>,
+    resting: VecDeque<(Instant, u16)>,
+}
+
+/// Two bound sockets; no RTCP socket when it is multiplexed.
+pub struct Pair {
+    /// Even port.
+    pub rtp: UdpSocket,
+    /// The next port.
+    pub rtcp: Option<UdpSocket>,
+}
+
+impl Ports {
+    /// All pairs of the range, in an order nobody can guess from a few of them.
+    pub fn new(range: (u16, u16), mut random: impl FnMut() -> u32) -> Self {
+        let first = range.0 + range.0 % 2;
+        let mut free: Vec<u16> = (first..range.1).step_by(2).collect();
+        for index in (1..free.len()).rev() {
+            free.swap(index, random() as usize % (index + 1));
+        }
+        Self {
+            free: free.into(),
+            resting: VecDeque::new(),
+        }
+    }
+
+    /// Binds the next free pair on `address`. `None` when every pair is in use or resting.
+    pub fn bind(&mut self, address: IpAddr, mux: bool, now: Instant) -> Option<Pair> {
+        while self.resting.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, port) = self.resting.pop_front()?;
+            self.free.push_back(port);
+        }
+        for _ in 0..self.free.len() {
+            let port = self.free.pop_front()?;
+            match bind_pair(address, port, mux) {
+                Ok(pair) => return Some(pair),
+                // Another program has it: ask again much later.
+                Err(_) => self.resting.push_back((now + 6 * REST, port)),
+            }
+        }
+        None
+    }
+
+    /// A pair comes back.
+    pub fn release(&mut self, port: u16, now: Instant) {
+        self.resting.push_back((now + REST, port));
+    }
+}
+
+fn bind_pair(address: IpAddr, port: u16, mux: bool) -> io::Result<Pair> {
+    let bind = |port| -> io::Result<UdpSocket> {
+        let socket = UdpSocket::bind(SocketAddr::new(address, port))?;
+        socket.set_nonblocking(true)?;
+        sys::prepare(&socket, RECEIVE_BUFFER, true);
+        Ok(socket)
+    };
+    let rtp = bind(port)?;
+    let rtcp = if mux { None } else { Some(bind(port + 1)?) };
+    Ok(Pair { rtp, rtcp })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn ports() -> Ports {
+        let mut seed = 7u32;
+        Ports::new((45_101, 45_110), move || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed >> 8
+        })
+    }
+
+    #[test]
+    fn pairs_are_even_and_odd_and_all_are_handed_out_once() {
+        let (mut ports, now) = (ports(), Instant::now());
+        let mut held = Vec::new();
+        while let Some(pair) = ports.bind(HERE, false, now) {
+            let port = pair.rtp.local_addr().expect("bound").port();
+            assert_eq!(port % 2, 0);
+            let odd = pair.rtcp.as_ref().expect("not multiplexed");
+            assert_eq!(odd.local_addr().expect("bound").port(), port + 1);
+            held.push(pair);
+        }
+        assert_eq!(held.len(), 4);
+    }
+
+    #[test]
+    fn a_freed_pair_rests() {
+        let (mut ports, now) = (ports(), Instant::now());
+        let mut last = 0;
+        while let Some(pair) = ports.bind(HERE, true, now) {
+            last = pair.rtp.local_addr().expect("bound").port();
+            std::mem::forget(pair.rtcp);
+        }
+        ports.release(last, now);
+        assert!(ports.bind(HERE, true, now + REST / 2).is_none());
+        assert!(ports.bind(HERE, true, now + REST).is_some());
+    }
+}

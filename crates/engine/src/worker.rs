@@ -1,0 +1,407 @@
+//! A shard thread: sockets, the clock, and one `Engine`.
+//!
+//! Wake, take the time once, drain what is there, hand it to the engine, send what it wants sent, wait again.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use offhook_media::command::Command;
+use offhook_media::event::{Event, Reply};
+use offhook_media::{
+    Engine, Input, Now, Output, Packet, PortPair, ReplyToken, ShardConfig, SocketId, Transmit,
+};
+
+use crate::random::System;
+use crate::sys::{self, BATCH, Poller, Ready, ReceiveBatch, Wake};
+
+/// Token of the command queue's eventfd; sockets use their ids.
+const COMMANDS: u64 = u64::MAX;
+/// Seconds from 1900, where NTP begins, to 1970.
+const NTP_EPOCH: u64 = 2_208_988_800;
+/// From this many packets a second upwards a shard wakes at most every `COALESCE`: draining more at once saves wake-ups.
+const BUSY: u32 = 5_000;
+const COALESCE: Duration = Duration::from_millis(1);
+/// How often the packet rate is looked at.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// What the control thread gives a shard.
+pub struct Work {
+    /// The command.
+    pub command: Command,
+    /// Comes back with the reply.
+    pub token: ReplyToken,
+    /// Sockets of the port legs it opens, with their numbers.
+    pub sockets: Vec<(SocketId, UdpSocket)>,
+    /// The same as the engine knows them.
+    pub ports: Vec<PortPair>,
+}
+
+/// What a shard gives the control thread.
+pub enum Told {
+    /// An answer.
+    Reply(ReplyToken, Box<Reply>),
+    /// Something happened.
+    Event(Event),
+    /// A leg's sockets are closed: shard, numbers, and the RTP port that is free again.
+    Released(usize, PortPair),
+}
+
+/// Both ends' queues, bounded.
+pub struct Queues {
+    /// The shard's number.
+    pub shard: usize,
+    /// From the control thread.
+    pub work: Receiver<Work>,
+    /// To the control thread.
+    pub told: SyncSender<Told>,
+    /// Readable when `work` holds something.
+    pub wake: Arc<Wake>,
+    /// Wakes the control thread.
+    pub wake_control: Arc<Wake>,
+    /// How busy the shard is, for placement.
+    pub load: Arc<AtomicU32>,
+}
+
+struct Socket {
+    socket: UdpSocket,
+    shared: bool,
+}
+
+/// One shard.
+pub struct Worker {
+    engine: Engine,
+    poller: Poller,
+    sockets: Vec<Option<Socket>>,
+    queues: Queues,
+    batch: ReceiveBatch,
+    single: Box<[u8; sys::BUFFER]>,
+    sends: Vec<Transmit>,
+    /// Told, but the queue to the control thread was full.
+    waiting: VecDeque<Told>,
+    failed: Vec<(SocketId, SocketAddr, i32)>,
+    packets: u32,
+    window: Instant,
+    busy: bool,
+}
+
+impl Worker {
+    /// A shard with its shared sockets, which `config` names in the same order.
+    pub fn new(config: ShardConfig, shared: Vec<UdpSocket>, queues: Queues) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(queues.wake.as_raw_fd(), COMMANDS)?;
+        let ids: Vec<SocketId> = config.webrtc.iter().map(|socket| socket.id).collect();
+        let mut worker = Self {
+            engine: Engine::new(config, Box::new(System::new())),
+            poller,
+            sockets: Vec::new(),
+            queues,
+            batch: ReceiveBatch::new(),
+            single: Box::new([0; sys::BUFFER]),
+            sends: Vec::new(),
+            waiting: VecDeque::new(),
+            failed: Vec::new(),
+            packets: 0,
+            window: Instant::now(),
+            busy: false,
+        };
+        for (id, socket) in ids.into_iter().zip(shared) {
+            worker.own(id, socket, true)?;
+        }
+        Ok(worker)
+    }
+
+    /// Runs until the control thread is gone.
+    pub fn run(mut self) {
+        let mut ready = Vec::new();
+        let mut due: Option<Instant> = None;
+        loop {
+            let timeout = due.map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = if self.waiting.is_empty() {
+                timeout
+            } else {
+                Some(COALESCE)
+            };
+            self.poller.wait(timeout, &mut ready);
+            let now = now();
+            if !self.drain(&ready, now) {
+                return;
+            }
+            if due.is_some_and(|at| at <= now.instant) {
+                self.engine.handle(Input::Timeout, now);
+            }
+            due = self.outputs(now);
+            self.queues
+                .load
+                .store(self.engine.load(), Ordering::Relaxed);
+            self.coalesce(now.instant);
+        }
+    }
+
+    /// Reads every ready socket. False when the control thread is gone.
+    fn drain(&mut self, ready: &[Ready], now: Now) -> bool {
+        for one in ready {
+            if one.token == COMMANDS {
+                if !self.commands(now) {
+                    return false;
+                }
+                continue;
+            }
+            let id = SocketId(u32::try_from(one.token).unwrap_or(u32::MAX));
+            if one.error {
+                self.errors(id, now);
+            }
+            self.receive(id, now);
+        }
+        true
+    }
+
+    fn commands(&mut self, now: Now) -> bool {
+        self.queues.wake.clear();
+        loop {
+            match self.queues.work.try_recv() {
+                Ok(work) => self.command(work, now),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn command(&mut self, work: Work, now: Now) {
+        for (id, socket) in work.sockets {
+            // A socket that cannot be watched stays silent, and the leg's verdict says so.
+            let _ = self.own(id, socket, false);
+        }
+        let input = Input::Command {
+            command: work.command,
+            ports: work.ports,
+            reply: work.token,
+        };
+        self.engine.handle(input, now);
+    }
+
+    fn own(&mut self, id: SocketId, socket: UdpSocket, shared: bool) -> io::Result<()> {
+        let index = id.0 as usize;
+        if self.sockets.len() <= index {
+            self.sockets.resize_with(index + 1, || None);
+        }
+        let watched = self.poller.add(socket.as_raw_fd(), u64::from(id.0));
+        self.sockets[index] = Some(Socket { socket, shared });
+        watched
+    }
+
+    fn receive(&mut self, id: SocketId, now: Now) {
+        let Some(Some(socket)) = self.sockets.get(id.0 as usize) else {
+            return;
+        };
+        if socket.shared {
+            let fd = socket.socket.as_raw_fd();
+            let count = self.batch.receive(fd);
+            self.packets += u32::try_from(count).unwrap_or(0);
+            for index in 0..count {
+                if let Some((source, buffer, len)) = self.batch.datagram(index) {
+                    let input = Input::Datagram {
+                        socket: id,
+                        source,
+                        buffer,
+                        len,
+                    };
+                    self.engine.handle(input, now);
+                }
+                self.collect(now);
+            }
+        } else if let Ok((len, source)) = socket
+            .socket
+            .recv_from(&mut self.single[..sys::BUFFER - 64])
+        {
+            // One receive per event: at 50 packets a second a second one finds nothing.
+            self.packets += 1;
+            let input = Input::Datagram {
+                socket: id,
+                source,
+                buffer: &mut self.single[..],
+                len,
+            };
+            self.engine.handle(input, now);
+            self.collect(now);
+        }
+    }
+
+    fn errors(&mut self, id: SocketId, now: Now) {
+        let Some(Some(socket)) = self.sockets.get(id.0 as usize) else {
+            return;
+        };
+        let fd = socket.socket.as_raw_fd();
+        while let Some((destination, origin)) = sys::take_error(fd) {
+            let input = Input::Unreachable {
+                socket: id,
+                destination,
+                origin,
+            };
+            self.engine.handle(input, now);
+        }
+    }
+
+    /// Takes what is to be sent out of the engine, so that its queue stays short within a batch.
+    fn collect(&mut self, now: Now) {
+        if self.sends.len() >= BATCH {
+            self.outputs(now);
+        }
+    }
+
+    /// Everything the engine wants, then one flush; when it wants to be woken.
+    fn outputs(&mut self, now: Now) -> Option<Instant> {
+        loop {
+            let due = self.poll();
+            self.flush();
+            if self.failed.is_empty() {
+                self.tell();
+                return due;
+            }
+            for (socket, destination, errno) in std::mem::take(&mut self.failed) {
+                let input = Input::SendFailed {
+                    socket,
+                    destination,
+                    errno,
+                };
+                self.engine.handle(input, now);
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Option<Instant> {
+        loop {
+            match self.engine.poll_output() {
+                Output::Transmit(transmit) => self.sends.push(transmit),
+                Output::Reply { token, reply } => {
+                    self.waiting.push_back(Told::Reply(token, Box::new(reply)))
+                }
+                Output::Event(event) => self.waiting.push_back(Told::Event(event)),
+                Output::Release(pair) => {
+                    self.flush();
+                    self.release(pair);
+                }
+                Output::Timeout(due) => return due,
+            }
+        }
+    }
+
+    fn release(&mut self, pair: PortPair) {
+        for id in [Some(pair.rtp), pair.rtcp].into_iter().flatten() {
+            if let Some(slot) = self.sockets.get_mut(id.0 as usize) {
+                if let Some(socket) = slot.take() {
+                    self.poller.remove(socket.socket.as_raw_fd());
+                }
+            }
+        }
+        self.waiting
+            .push_back(Told::Released(self.queues.shard, pair));
+    }
+
+    /// Hands over what was told; what does not fit waits, the engine's own queue bounds it.
+    fn tell(&mut self) {
+        let mut told = false;
+        while let Some(one) = self.waiting.pop_front() {
+            match self.queues.told.try_send(one) {
+                Ok(()) => told = true,
+                Err(TrySendError::Full(one) | TrySendError::Disconnected(one)) => {
+                    self.waiting.push_front(one);
+                    break;
+                }
+            }
+        }
+        if told {
+            self.queues.wake_control.wake();
+        }
+    }
+
+    fn flush(&mut self) {
+        let sends = std::mem::take(&mut self.sends);
+        let mut rest = &sends[..];
+        while let Some(first) = rest.first() {
+            let run = rest
+                .iter()
+                .take(BATCH)
+                .take_while(|one| one.socket == first.socket)
+                .count();
+            let (now, later) = rest.split_at(run);
+            self.send_run(now);
+            rest = later;
+        }
+        for transmit in sends {
+            self.engine.recycle(transmit.packet);
+        }
+    }
+
+    /// Datagrams of one socket. What the kernel has no room for is dropped: RTP never waits.
+    fn send_run(&mut self, run: &[Transmit]) {
+        let Some(first) = run.first() else { return };
+        let Some(Some(socket)) = self.sockets.get(first.socket.0 as usize) else {
+            return;
+        };
+        if let [one] = run {
+            if let Err(error) = socket.socket.send_to(&one.packet, one.destination) {
+                self.note_failure(one, &error);
+            }
+            return;
+        }
+        let fd = socket.socket.as_raw_fd();
+        let mut rest = run;
+        while !rest.is_empty() {
+            let datagrams: Vec<(SocketAddr, &[u8])> = rest
+                .iter()
+                .map(|one| (one.destination, packet(&one.packet)))
+                .collect();
+            let (sent, error) = sys::send_batch(fd, &datagrams);
+            let (_, later) = rest.split_at(sent);
+            rest = later;
+            if let (Some(error), Some((bad, later))) = (error, later.split_first()) {
+                self.note_failure(bad, &error);
+                rest = later;
+            }
+        }
+    }
+
+    fn note_failure(&mut self, transmit: &Transmit, error: &io::Error) {
+        if let (Some(errno), false) = (
+            error.raw_os_error(),
+            error.kind() == io::ErrorKind::WouldBlock,
+        ) {
+            self.failed
+                .push((transmit.socket, transmit.destination, errno));
+        }
+    }
+
+    /// Under load a short sleep lets packets gather, so that one wake-up serves many.
+    fn coalesce(&mut self, woke: Instant) {
+        if woke.duration_since(self.window) >= WINDOW {
+            let per_window = BUSY / u32::try_from(1000 / WINDOW.as_millis()).unwrap_or(1);
+            self.busy = self.packets >= per_window;
+            self.packets = 0;
+            self.window = woke;
+        }
+        if self.busy {
+            std::thread::sleep(COALESCE.saturating_sub(woke.elapsed()));
+        }
+    }
+}
+
+fn packet(packet: &Packet) -> &[u8] {
+    packet
+}
+
+fn now() -> Now {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    Now {
+        instant: Instant::now(),
+        ntp: ((since.as_secs() + NTP_EPOCH) << 32) | fraction,
+    }
+}
