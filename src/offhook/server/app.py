@@ -246,6 +246,7 @@ class App:
             realm=self.store.space.realm,
             hosts=self._hosts,
             digest_order=self.settings.sip.digest_order,
+            phone_digest_order=self.settings.sip.phone_digest_order,
             fails_per_user_source=limits.fails_per_user_source,
             fails_per_source=limits.fails_per_source,
         )
@@ -388,7 +389,10 @@ class App:
 
     async def _load_bindings(self) -> None:
         assert self.sockets.datagram is not None
-        count = await self.store.bindings.load(self.sockets.datagram.flow, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        count = await self.store.bindings.load(self.sockets.datagram.flow, now)
+        for binding in self.store.bindings:
+            self.driver.flow_opened(binding.flow)
         if count:
             log.info("bindings of UDP phones taken up", count=count)
 

@@ -33,7 +33,10 @@ class AuthSettings:
     hosts: frozenset[str]
     """Lower-case hosts that a digest URI may name (AUTH-6)."""
     digest_order: tuple[str, ...] = ("MD5", "SHA-256")
-    """MD5 first: JsSIP and SIP.js read only the first challenge and know only MD5 (AUTH-2)."""
+    """Challenges on WebSockets. MD5 first: JsSIP and SIP.js read only the first and know only MD5 (AUTH-2)."""
+    phone_digest_order: tuple[str, ...] = ("MD5",)
+    """Challenges on UDP, TCP and TLS. Phones built on an older libre end the registration when any challenge is not MD5
+    (docs/decisions/0007), so SHA-256 is offered there only by choice."""
     nonce_life: float = 600.0
     """`NONCE_LIFE`."""
     nc_lru: int = 100_000
@@ -98,7 +101,8 @@ class Authenticator:
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         nonce = self._nonce(flow, now)
         realm = self._settings.realm
-        return Headers((name, challenge(realm, nonce, one, stale)) for one in self._settings.digest_order)
+        order = self._settings.digest_order if flow.transport.websocket else self._settings.phone_digest_order
+        return Headers((name, challenge(realm, nonce, one, stale)) for one in order)
 
     def _nonce(self, flow: Flow, now: float) -> str:
         head = b"\x01" + int(now).to_bytes(8, "big") + self._ids.octets(8)
@@ -157,7 +161,7 @@ class Authenticator:
         return Verified(account)
 
     def _right(self, credentials: Credentials, request: Request, account: Account | None) -> bool:
-        if credentials.algorithm not in self._settings.digest_order or credentials.qop not in ("", "auth"):
+        if credentials.algorithm not in ("MD5", "SHA-256") or credentials.qop not in ("", "auth"):
             return False
         # AUTH-7: an unknown user costs the same hash over a decoy that no password fits.
         decoy = hmac.new(self._secret, b"decoy" + credentials.username.encode("utf-8", "replace"), hashlib.sha256)

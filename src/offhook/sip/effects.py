@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from offhook.sip.events import SipEvent
 from offhook.sip.flow import FlowId
-from offhook.sip.message import Message
 from offhook.sip.location import Binding
+from offhook.sip.message import Message
 
 
 @dataclass(frozen=True, slots=True)

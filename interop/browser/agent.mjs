@@ -1,0 +1,94 @@
+// One real browser, driven by JSON lines: {"id", "verb", "args"} in, {"id", "value"} or {"id", "error"} out.
+//
+// Verbs: open {page, url, library?}, run {page, code, args} (an expression with `agent` and `args` in reach), close {page}, quit.
+import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import path from "node:path";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const modules = createRequire(path.join(here, "../../web/package.json"));
+const puppeteer = modules("puppeteer-core");
+const esbuild = modules("esbuild");
+
+const [, , browserName, executablePath, tone] = process.argv;
+
+const bundle = esbuild.buildSync({
+  entryPoints: [path.join(here, "page.js")],
+  bundle: true,
+  format: "iife",
+  write: false,
+  nodePaths: [path.join(here, "../../web/node_modules")],
+}).outputFiles[0].text;
+
+const CHROMIUM = [
+  "--no-sandbox",
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  "--autoplay-policy=no-user-gesture-required",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+  "--disable-gpu",
+  "--disable-features=WebRtcHideLocalIpsWithMdns",
+];
+
+async function launch() {
+  if (browserName === "firefox") {
+    return puppeteer.launch({
+      browser: "firefox",
+      executablePath,
+      headless: true,
+      acceptInsecureCerts: true,
+      extraPrefsFirefox: {
+        "media.navigator.streams.fake": true,
+        "media.navigator.permission.disabled": true,
+        "media.autoplay.default": 0,
+        "network.proxy.type": 0,
+      },
+    });
+  }
+  const file = tone ? [`--use-file-for-fake-audio-capture=${tone}`] : [];
+  return puppeteer.launch({ executablePath, headless: true, acceptInsecureCerts: true, args: [...CHROMIUM, ...file] });
+}
+
+const browser = await launch();
+const pages = new Map();
+
+const verbs = {
+  async open({ page: name, url }) {
+    const context = await browser.createBrowserContext();
+    const page = await context.newPage();
+    page.on("pageerror", (error) => process.stderr.write(`${name}: ${error.message}\n`));
+    await page.goto(url);
+    await page.bringToFront(); // Firefox lets getUserMedia wait for focus for ever
+    await page.evaluate(bundle);
+    pages.set(name, page);
+  },
+  async run({ page: name, code, args }) {
+    const page = pages.get(name);
+    return page.evaluate(`(async (args) => { const agent = window.agent; return (${code}); })(${JSON.stringify(args ?? null)})`);
+  },
+  async close({ page: name }) {
+    const page = pages.get(name);
+    pages.delete(name);
+    await page.browserContext().close();
+  },
+  async pid() {
+    return browser.process().pid;
+  },
+  async quit() {
+    await browser.close();
+  },
+};
+
+process.stdout.write(`${JSON.stringify({ id: 0, value: "ready" })}\n`);
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, verb, args } = JSON.parse(line);
+  verbs[verb](args ?? {}).then(
+    (value) => process.stdout.write(`${JSON.stringify({ id, value: value ?? null })}\n`),
+    (error) => process.stdout.write(`${JSON.stringify({ id, error: String(error?.message ?? error) })}\n`),
+  );
+  if (verb === "quit") break;
+}

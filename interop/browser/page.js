@@ -1,0 +1,216 @@
+// Runs inside a page of the server: unmodified JsSIP or SIP.js behind one small set of verbs, and a recorder of what is heard.
+import * as JsSIP from "jssip";
+import { Inviter, Registerer, RegistererState, SessionState, UserAgent } from "sip.js";
+
+const events = [];
+const waiting = [];
+
+function note(type, details = {}) {
+  const event = { type, at: performance.now(), ...details };
+  events.push(event);
+  for (const waiter of [...waiting]) waiter();
+}
+
+// The next event of that type, removed with everything before it.
+function expect(type, seconds) {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      const at = events.findIndex((event) => event.type === type);
+      if (at < 0) return;
+      clearTimeout(timer);
+      waiting.splice(waiting.indexOf(look), 1);
+      resolve(events.splice(0, at + 1).at(-1));
+    };
+    const timer = setTimeout(() => {
+      waiting.splice(waiting.indexOf(look), 1);
+      reject(new Error(`no ${type} within ${seconds} s; saw ${JSON.stringify(events)}`));
+    }, seconds * 1000);
+    waiting.push(look);
+    look();
+  });
+}
+
+const MEDIA = { audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false }, video: false };
+
+let remote = null;
+let connection = null;
+let element = null;
+
+function watch(pc) {
+  connection = pc;
+  pc.addEventListener("track", (event) => {
+    remote = new MediaStream([event.track]);
+    element = new Audio();
+    element.srcObject = remote;
+    element.muted = true; // a muted element makes Chromium pull the stream without needing a click
+    element.play().catch(() => {});
+  });
+}
+
+// ---- JsSIP
+
+let ua = null;
+let session = null;
+
+function jssipSession(current, direction) {
+  session = current;
+  session.on("progress", (event) => note("progress", { status: event.response?.status_code }));
+  session.on("accepted", () => note("accepted"));
+  session.on("confirmed", () => note("confirmed"));
+  session.on("failed", (event) =>
+    note("failed", {
+      cause: event.cause,
+      originator: event.originator,
+      status: event.message?.status_code,
+      reason: event.message?.getHeader?.("Reason") ?? null,
+      warning: event.message?.getHeader?.("Warning") ?? null,
+    }),
+  );
+  session.on("ended", (event) =>
+    note("ended", { cause: event.cause, originator: event.originator, reason: event.message?.getHeader?.("Reason") ?? null }),
+  );
+  session.on("newDTMF", (event) => note("digit", { originator: event.originator, digit: event.dtmf.tone }));
+  session.on("icecandidate", (event) => event.ready());
+  if (session.connection) watch(session.connection);
+  session.on("peerconnection", (event) => watch(event.peerconnection));
+  note(direction, { from: session.remote_identity?.uri?.toString() });
+}
+
+export const jssip = {
+  start(options) {
+    ua = new JsSIP.UA({
+      sockets: [new JsSIP.WebSocketInterface(options.url)],
+      uri: options.uri,
+      password: options.password,
+      register_expires: 300,
+      ...options.more,
+    });
+    ua.on("connected", () => note("connected"));
+    ua.on("disconnected", (event) => note("disconnected", { code: event?.code ?? null, reason: event?.reason ?? null }));
+    ua.on("registered", () => note("registered"));
+    ua.on("unregistered", () => note("unregistered"));
+    ua.on("registrationFailed", (event) => note("registrationFailed", { status: event.response?.status_code, cause: event.cause }));
+    ua.on("newRTCSession", (event) => {
+      if (event.originator === "remote") jssipSession(event.session, "incoming");
+    });
+    ua.start();
+  },
+  call(target) {
+    jssipSession(ua.call(target, { mediaConstraints: MEDIA, pcConfig: { iceServers: [] } }), "calling");
+  },
+  answer() {
+    session.answer({ mediaConstraints: MEDIA, pcConfig: { iceServers: [] } });
+  },
+  hangUp() {
+    session.terminate();
+  },
+  digits(text, method = "RFC2833") {
+    session.sendDTMF(text, { transportType: method, duration: 120, interToneGap: 120 });
+  },
+  hold() {
+    session.hold();
+  },
+  resume() {
+    session.unhold();
+  },
+  stop() {
+    ua.stop();
+  },
+};
+
+// ---- SIP.js
+
+let agent = null;
+let registerer = null;
+let inviter = null;
+
+export const sipjs = {
+  async start(options) {
+    agent = new UserAgent({
+      uri: UserAgent.makeURI(options.uri),
+      transportOptions: { server: options.url },
+      authorizationUsername: options.username,
+      authorizationPassword: options.password,
+      logLevel: "error",
+    });
+    await agent.start();
+    note("connected");
+    registerer = new Registerer(agent);
+    registerer.stateChange.addListener((state) => {
+      if (state === RegistererState.Registered) note("registered");
+    });
+    await registerer.register({ requestDelegate: { onReject: (answer) => note("registrationFailed", { status: answer.message.statusCode }) } });
+  },
+  async call(target) {
+    inviter = new Inviter(agent, UserAgent.makeURI(target), { sessionDescriptionHandlerOptions: { constraints: MEDIA } });
+    inviter.stateChange.addListener((state) => {
+      if (state === SessionState.Established) {
+        const pc = inviter.sessionDescriptionHandler.peerConnection;
+        connection = pc;
+        remote = new MediaStream(pc.getReceivers().map((receiver) => receiver.track));
+        element = new Audio();
+        element.srcObject = remote;
+        element.muted = true;
+        element.play().catch(() => {});
+        note("confirmed");
+      }
+      if (state === SessionState.Terminated) note("ended");
+    });
+    await inviter.invite({ requestDelegate: { onReject: (answer) => note("failed", { status: answer.message.statusCode }) } });
+  },
+  async hangUp() {
+    await inviter.bye();
+  },
+};
+
+// ---- what is heard
+
+// Seconds of the remote stream as 16-bit PCM in base64, with its rate.
+async function record(seconds) {
+  const context = new AudioContext();
+  await context.resume();
+  const source = context.createMediaStreamSource(remote);
+  const processor = context.createScriptProcessor(4096, 1, 1);
+  const parts = [];
+  processor.onaudioprocess = (event) => parts.push(new Float32Array(event.inputBuffer.getChannelData(0)));
+  source.connect(processor);
+  processor.connect(context.destination);
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  processor.disconnect();
+  const rate = context.sampleRate;
+  await context.close();
+  const bytes = new Uint8Array(new Int16Array(parts.flatMap((part) => [...part].map((one) => Math.max(-32768, Math.min(32767, one * 32768))))).buffer);
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return { rate, pcm: btoa(text) };
+}
+
+// What getStats says of the audio, as one flat object: for browsers without a sound card.
+async function stats() {
+  const out = {};
+  for (const report of (await connection.getStats()).values()) {
+    if (report.type === "inbound-rtp" && report.kind === "audio") {
+      out.packetsReceived = report.packetsReceived;
+      out.packetsLost = report.packetsLost;
+      out.jitter = report.jitter;
+      out.energy = report.totalAudioEnergy;
+      out.concealed = report.concealedSamples;
+      out.codecId = report.codecId;
+    }
+    if (report.type === "outbound-rtp" && report.kind === "audio") out.packetsSent = report.packetsSent;
+    if (report.type === "codec") (out.codecs ??= {})[report.id] = report.mimeType;
+  }
+  out.codec = out.codecs?.[out.codecId] ?? null;
+  return out;
+}
+
+function mute(on) {
+  for (const sender of connection.getSenders()) if (sender.track) sender.track.enabled = !on;
+}
+
+// Closes the socket under the library, as a network does.
+function history() {
+  return events;
+}
+
+window.agent = { jssip, sipjs, expect, record, stats, mute, history };

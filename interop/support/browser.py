@@ -1,0 +1,152 @@
+"""A real browser with unmodified JsSIP or SIP.js on a page of the server; interop/browser/ holds the other half."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import wave
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interop.support.audio import Tone, tone_in
+
+AGENT = Path(__file__).parent.parent / "browser" / "agent.mjs"
+PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "firefox": ("firefox-esr", "firefox")}
+LONGEST_LINE = 64 << 20
+
+
+def write_tone(path: Path, frequency: float, seconds: float = 10.0, level_db: float = -12.0) -> Path:
+    """A WAV file for Chromium's fake microphone, 48 kHz mono, that loops without a click."""
+    rate = 48_000
+    time = np.arange(int(rate * seconds)) / rate
+    samples = (np.sin(2 * np.pi * frequency * time) * 32767 * 10 ** (level_db / 20)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+class Page:
+    """One page (one browser context) with a SIP library. Times in seconds."""
+
+    def __init__(self, browser: "Browser", name: str, library: str) -> None:
+        self._browser, self.name, self._library = browser, name, library
+
+    async def run(self, code: str, args: Any = None, within: float = 40.0) -> Any:
+        """Evaluates an expression with `agent` and `args` in reach."""
+        return await self._browser.ask("run", within, page=self.name, code=code, args=args)
+
+    async def start(self, url: str, uri: str, password: str, **more: Any) -> None:
+        """Connects and registers; `expect("registered")` tells when."""
+        username = uri.removeprefix("sip:").split("@")[0]
+        options = {"url": url, "uri": uri, "username": username, "password": password, "more": more}
+        await self.run(f"await agent.{self._library}.start(args)", options)
+
+    async def expect(self, event: str, within: float = 15.0) -> dict[str, Any]:
+        """The next event of that type; earlier ones are dropped."""
+        return dict(await self.run(f"await agent.expect('{event}', {within})", within=within + 10))
+
+    async def call(self, target: str) -> None:
+        await self.run(f"await agent.{self._library}.call(args)", target)
+
+    async def answer(self) -> None:
+        await self.run(f"await agent.{self._library}.answer()")
+
+    async def hang_up(self) -> None:
+        await self.run(f"await agent.{self._library}.hangUp()")
+
+    async def digits(self, text: str, method: str = "RFC2833") -> None:
+        await self.run(f"await agent.{self._library}.digits(args.text, args.method)", {"text": text, "method": method})
+
+    async def heard(self, seconds: float = 3.0) -> Tone:
+        """The tone in what the page receives during the next seconds."""
+        recording = await self.run(f"await agent.record({seconds})", within=seconds + 20)
+        samples = np.frombuffer(base64.b64decode(recording["pcm"]), dtype="<i2").astype(np.float64) / 32768
+        return tone_in(samples, int(recording["rate"]))
+
+    async def stats(self) -> dict[str, Any]:
+        """Audio counters of getStats."""
+        return dict(await self.run("await agent.stats()"))
+
+    async def close(self) -> None:
+        """Closes the page and its context."""
+        await self._browser.ask("close", page=self.name)
+
+
+class Browser:
+    """`async with Browser("chromium", folder, tone=1000) as browser`."""
+
+    def __init__(self, name: str, home: Path, tone: float | None = None) -> None:
+        self.name = name
+        self._tone = write_tone(home / f"tone-{tone:g}.wav", tone) if tone and name == "chromium" else None
+        self._log = home / f"{name}.log"
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = count(1)
+
+    async def __aenter__(self) -> "Browser":
+        program = next((found for one in PROGRAMS[self.name] if (found := shutil.which(one))), None)
+        assert program, f"{self.name} is not installed (Debian package {PROGRAMS[self.name][0]})"
+        node = shutil.which("node")
+        assert node, "node is not installed"
+        log = self._log.open("ab")
+        self._process = await asyncio.create_subprocess_exec(
+            node, str(AGENT), self.name, program, str(self._tone or ""),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=LONGEST_LINE,
+        )  # fmt: skip
+        log.close()
+        ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[0] = ready
+        self._reading = asyncio.create_task(self._read())
+        await asyncio.wait_for(ready, 60)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with contextlib.suppress(Exception):
+            await self.ask("quit", 10)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), 10)
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        self._reading.cancel()
+
+    async def open(self, name: str, url: str, library: str = "jssip") -> Page:
+        """A fresh context on a page of the server."""
+        await self.ask("open", 60, page=name, url=url)
+        return Page(self, name, library)
+
+    async def kill(self) -> None:
+        """SIGKILL to the browser's main process: the sockets go without a word."""
+
+        os.kill(int(await self.ask("pid")), signal.SIGKILL)
+
+    async def ask(self, verb: str, within: float = 30.0, **args: Any) -> Any:
+        """One verb of agent.mjs."""
+        number = next(self._numbers)
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"id": number, "verb": verb, "args": args}).encode() + b"\n")
+        return await asyncio.wait_for(self._answers[number], within)
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            answer = json.loads(line)
+            future = self._answers.pop(answer["id"], None)
+            if future is None or future.done():
+                continue
+            if "error" in answer:
+                future.set_exception(AssertionError(answer["error"]))
+            else:
+                future.set_result(answer["value"])
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(AssertionError(f"{self.name} ended: {self._log.read_text()[-2000:]}"))
