@@ -1,11 +1,12 @@
 """Messages to bytes. Content-Length is always written; a control character of ours is a bug and refused."""
 
 from offhook.sip.errors import Misuse
-from offhook.sip.grammar import CONTROL
+from offhook.sip.grammar import CANONICAL, CONTROL, TOKEN
 from offhook.sip.message import Message, Request
 
-ECHOED = frozenset({"Via", "From", "To", "Call-ID", "CSeq"})
-"""Copied byte for byte from the peer's request; the parser lets a control character in only as an escaped quoted-pair."""
+_NAMES = frozenset(CANONICAL.values())
+_QUOTING = frozenset({"From", "To"})
+"""The parser lets an escaped control character into their quoted names (RFC 4475 section 3.1.1.2); answers repeat it."""
 
 
 def encode(message: Message) -> bytes:
@@ -14,13 +15,20 @@ def encode(message: Message) -> bytes:
         lines = [f"{message.method} {message.uri} SIP/2.0"]
     else:
         lines = [f"SIP/2.0 {message.status} {message.reason}"]
+    if CONTROL.search(lines[0]):
+        raise Misuse("a control character in the start line of a message of ours")
     for name, value in message.headers:
         if name == "Content-Length":
             continue
-        if CONTROL.search(value) and (name not in ECHOED or "\r" in value or "\n" in value):
-            raise Misuse(f"a control character in {name} of a message of ours")
+        if not value.isprintable():
+            _check(name, value)
+        if name not in _NAMES and not TOKEN.fullmatch(name):
+            raise Misuse(f"{name!r} is no name of a header field")
         lines.append(f"{name}: {value}")
-    if CONTROL.search(lines[0]):
-        raise Misuse("a control character in the start line of a message of ours")
-    lines.append(f"Content-Length: {len(message.body)}")
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + message.body
+    lines.append(f"Content-Length: {len(message.body)}\r\n\r\n")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + message.body
+
+
+def _check(name: str, value: str) -> None:
+    if CONTROL.search(value) and (name not in _QUOTING or "\r" in value or "\n" in value):
+        raise Misuse(f"a control character in {name} of a message of ours")

@@ -3,6 +3,7 @@
 SipError
 ├── PeerError                 the peer's fault; carries the status to answer with and the words that say why
 │   ├── MalformedMessage      400: breaks the grammar
+│   │   └── FramingLost       400, and where the next message begins is unknown: close the connection (WebSocket: 1002)
 │   ├── TooLarge              400, or 513 where the whole message is too large: over a named limit
 │   ├── UnsupportedVersion    505
 │   └── Silence               nothing may be answered (a broken response, no usable Via)
@@ -32,6 +33,12 @@ class PeerError(SipError):
 
 class MalformedMessage(PeerError):
     """Breaks the grammar; the text names the place."""
+
+
+class FramingLost(MalformedMessage):
+    """What follows on the connection cannot be trusted: answer, then close it; a WebSocket with 1002 (WS-3)."""
+
+    slug = "framing-lost"
 
 
 class TooLarge(PeerError):

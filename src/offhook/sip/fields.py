@@ -1,28 +1,39 @@
 """Header field values: typed readers, and writers that let no control character through.
 
-Every reader raises errors.MalformedMessage naming the place.
+Every reader raises errors.MalformedMessage naming the place. What a reader returns may be shared with other callers: the
+addresses of a dialog come again with every message, so they are remembered.
 """
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from offhook.sip.errors import MalformedMessage, TooLarge
 from offhook.sip.grammar import CONTROL, DEFAULT_LIMITS, TOKEN
 from offhook.sip.uri import Uri, parse_host_port, parse_uri
 
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_DISPLAY = re.compile(rf'\s*(?:({_QUOTED})|((?:[^\s<"]+(?:\s+[^\s<"]+)*)?))\s*<', re.DOTALL)
-_PIECE = re.compile(rf"(?:{_QUOTED}|<[^>]*>|[^,\"<])+", re.DOTALL)
-_PARAM = re.compile(rf"\s*;\s*([^\s=;,\"]+)(?:\s*=\s*({_QUOTED}|[^\s;,\"]*))?\s*", re.DOTALL)
-_VIA = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-.!%*_+`'~]+)\s+([^;\s]+(?:\s*:\s*\d+)?)\s*", re.IGNORECASE)
-_AUTH_PARAM = re.compile(rf"\s*([A-Za-z0-9\-_]+)\s*=\s*({_QUOTED}|[^\s,\"]*)\s*(?:,|$)", re.DOTALL)
+_QUOTED = r'"(?:[^"\\]++|\\.)*+"'
+_DISPLAY = re.compile(rf'\s*+(?:({_QUOTED})|((?:[^\s<"]++(?:\s++[^\s<"]++)*+)?+))\s*+<', re.DOTALL)
+_PIECE = re.compile(rf"(?:{_QUOTED}|<[^>]*+>|[^,\"<]++)++", re.DOTALL)
+_PARAM = re.compile(rf"\s*+;\s*+([^\s=;,\"]++)(?:\s*+=\s*+({_QUOTED}|[^\s;,\"]*+))?+\s*+", re.DOTALL)
+_VIA = re.compile(
+    r"SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9\-.!%*_+`'~]++)\s++([^;\s]++(?:(?:\s*+:|(?<=:))\s*+\d++)?+)\s*+",
+    re.IGNORECASE,
+)
+_AUTH_PARAM = re.compile(rf"\s*+([A-Za-z0-9\-_]++)\s*+=\s*+({_QUOTED}|[^\s,\"]*+)\s*+(?:,|$)", re.DOTALL)
+_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_ODD = re.compile(r"[\s\",]")
+_SPACE = re.compile(r"\s")
+
+_REMEMBERED = 512
+"""Octets above which a value is read anew each time: no peer may fill the memory with long ones."""
 
 Params = dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class NameAddr:
-    """name-addr or addr-spec with the header's parameters. `display` is unquoted."""
+    """name-addr or addr-spec with the header's parameters. `display` is unquoted and fit to be shown and stored."""
 
     uri: Uri
     display: str = ""
@@ -49,8 +60,11 @@ class Via:
         return self.params.get("branch") or ""
 
 
+# ---- lists, quotes, parameters
+
+
 def split_list(value: str) -> list[str]:
-    """The elements of a comma list, commas inside quotes and angle brackets left alone."""
+    """The elements of a comma list, commas inside quotes and angle brackets left alone; empty elements are dropped."""
     if "," not in value:
         return [value.strip()] if value.strip() else []
     pieces: list[str] = []
@@ -60,8 +74,6 @@ def split_list(value: str) -> list[str]:
         if found:
             pieces.append(found.group().strip())
             at = found.end()
-        elif value[at] != ",":
-            raise MalformedMessage(f"unbalanced quote or bracket: {value[at : at + 40]!r}")
         if at < len(value):
             if value[at] != ",":
                 raise MalformedMessage(f"unbalanced quote or bracket: {value[at : at + 40]!r}")
@@ -72,52 +84,96 @@ def split_list(value: str) -> list[str]:
 def unquote(text: str) -> str:
     """A quoted-string without its quotes and escapes; other text as it is."""
     if len(text) >= 2 and text[0] == text[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+        text = text[1:-1]
+        return _PAIR.sub(r"\1", text) if "\\" in text else text
     return text
 
 
 def quote(text: str) -> str:
     """A quoted-string; control characters become spaces."""
-    safe = CONTROL.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
+    safe = printable(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{safe}"'
 
 
+def printable(text: str) -> str:
+    """Text without control characters, for a reason phrase or a quoted part."""
+    return text if text.isprintable() else CONTROL.sub(" ", text)
+
+
+def presentable(text: str) -> str:
+    """Text fit to be shown and stored: octets that were not UTF-8 become U+FFFD."""
+    return text if text.isprintable() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def parse_params(text: str) -> Params:
-    """`;name=value;flag` -> names in lower case, values unquoted."""
+    """`;name=value;flag` -> names in lower case, values unquoted; the first of a name counts."""
+    params: Params = {}
+    if not text:
+        return params
+    if text[0] != ";" or _ODD.search(text):
+        return _parse_odd_params(text)
+    for piece in text[1:].split(";"):
+        name, equals, value = piece.partition("=")
+        if not name:
+            raise MalformedMessage(f"bad parameter: {text[:40]!r}")
+        params.setdefault(name.lower(), value if equals else None)
+        if len(params) > DEFAULT_LIMITS.max_field_params:
+            raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
+    return params
+
+
+def _parse_odd_params(text: str) -> Params:
     params: Params = {}
     at = 0
     while at < len(text):
         found = _PARAM.match(text, at)
-        if not found or found.end() == at:
+        if not found:
             raise MalformedMessage(f"bad parameter: {text[at : at + 40]!r}")
         name, value = found.group(1).lower(), found.group(2)
-        if len(params) >= DEFAULT_LIMITS.max_field_params:
-            raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
         params.setdefault(name, None if value is None else unquote(value))
+        if len(params) > DEFAULT_LIMITS.max_field_params:
+            raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
         at = found.end()
     return params
 
 
+# ---- single fields
+
+
 def parse_name_addr(text: str) -> NameAddr:
     """From, To, Contact, Route, …: one value. Without brackets, parameters belong to the header (RFC 3261 20.10)."""
-    if "<" in text:
-        display = _DISPLAY.match(text)
-        if not display:
-            raise MalformedMessage(f"bad display name: {text[:40]!r}")
-        end = text.find(">", display.end())
-        if end < 0:
-            raise MalformedMessage(f"'<' without '>': {text[:40]!r}")
-        name = unquote(display.group(1)) if display.group(1) else (display.group(2) or "")
-        if "," in (display.group(2) or ""):
-            raise MalformedMessage(f"a display name with a comma must be quoted: {text[:40]!r}")
-        uri = parse_uri(text[display.end() : end].strip())
-        return _checked(NameAddr(uri, name, parse_params(text[end + 1 :].strip())))
-    if '"' in text.split(";")[0]:
+    return _remembered_name_addr(text) if len(text) <= _REMEMBERED else _read_name_addr(text)
+
+
+def _read_name_addr(text: str) -> NameAddr:
+    start = text.find("<")
+    if start > 0:
+        return _read_display(text)
+    if start == 0:
+        return _read_bracketed(text, 1, "")
+    if '"' in text.partition(";")[0]:
         raise MalformedMessage(f"unbalanced quote or bracket: {text[:40]!r}")
     address, semicolon, params = text.strip().partition(";")
     if "?" in address:
         raise MalformedMessage(f"a URI with '?' needs angle brackets: {text[:40]!r}")
     return _checked(NameAddr(parse_uri(address.strip()), "", parse_params(semicolon + params)))
+
+
+def _read_display(text: str) -> NameAddr:
+    found = _DISPLAY.match(text)
+    if not found:
+        raise MalformedMessage(f"bad display name: {text[:40]!r}")
+    quoted, words = found.groups()
+    if words and "," in words:
+        raise MalformedMessage(f"a display name with a comma must be quoted: {text[:40]!r}")
+    return _read_bracketed(text, found.end(), presentable(unquote(quoted) if quoted else words or ""))
+
+
+def _read_bracketed(text: str, start: int, display: str) -> NameAddr:
+    end = text.find(">", start)
+    if end < 0:
+        raise MalformedMessage(f"'<' without '>': {text[:40]!r}")
+    return _checked(NameAddr(parse_uri(text[start:end].strip()), display, parse_params(text[end + 1 :].strip())))
 
 
 def _checked(value: NameAddr) -> NameAddr:
@@ -126,16 +182,36 @@ def _checked(value: NameAddr) -> NameAddr:
     return value
 
 
+_remembered_name_addr = lru_cache(maxsize=4096)(_read_name_addr)
+
+
+def parse_contacts(values: tuple[str, ...]) -> list[NameAddr] | None:
+    """Every Contact value of these fields; None for a lone `*` (RFC 3261 section 10.2.2)."""
+    pieces = [piece for value in values for piece in split_list(value)]
+    if pieces == ["*"]:
+        return None
+    return [parse_name_addr(piece) for piece in pieces]
+
+
 def parse_via(text: str) -> Via:
     """One Via value (RFC 3261 section 20.42); `received` may come without brackets (RFC 5118 section 4.5)."""
+    return _remembered_via(text) if len(text) <= _REMEMBERED else _read_via(text)
+
+
+def _read_via(text: str) -> Via:
     found = _VIA.match(text)
     if not found:
         raise MalformedMessage(f"bad Via: {text[:60]!r}")
-    host, port = parse_host_port(re.sub(r"\s", "", found.group(2)))
+    transport, sent_by = found.groups()
+    host, port = parse_host_port(_SPACE.sub("", sent_by))
     params = parse_params(text[found.end() :])
-    if len(params.get("branch") or "") > DEFAULT_LIMITS.max_tag:
-        raise TooLarge("max_tag", DEFAULT_LIMITS.max_tag)
-    return Via(found.group(1).upper(), host, port, params)
+    if len(params.get("branch") or "") > DEFAULT_LIMITS.max_branch:
+        raise TooLarge("max_branch", DEFAULT_LIMITS.max_branch)
+    return Via(transport.upper(), host, port, params)
+
+
+# A branch comes once or twice and again in repetitions, so few need to be remembered.
+_remembered_via = lru_cache(maxsize=256)(_read_via)
 
 
 def parse_cseq(text: str) -> tuple[int, str]:
@@ -149,29 +225,34 @@ def parse_cseq(text: str) -> tuple[int, str]:
 def parse_number(text: str, name: str, highest: int) -> int:
     """A decimal number of a field. Raises MalformedMessage naming the field."""
     digits = text.strip()
-    if not digits.isascii() or not digits.isdigit() or len(digits.lstrip("0")) > 20 or int(digits) > highest:
+    # Leading zeros are legal and may be many; int() of very long texts is not linear.
+    if not digits.isascii() or not digits.isdigit() or len(digits.lstrip("0")) > 20:
         raise MalformedMessage(f"bad {name}: {text[:40]!r}")
-    return int(digits)
+    number = int(digits.lstrip("0") or "0")
+    if number > highest:
+        raise MalformedMessage(f"bad {name}: {text[:40]!r}")
+    return number
 
 
 def parse_auth(text: str) -> tuple[str, dict[str, str]]:
-    """(scheme in lower case, parameters with lower-case names, unquoted) of a challenge or of credentials."""
+    """(scheme in lower case, parameters with lower-case names, unquoted) of a challenge or of credentials.
+
+    Credentials that are no parameter list (Bearer, Basic) come as the one parameter `token68`.
+    """
     scheme, _, rest = text.strip().partition(" ")
     params: dict[str, str] = {}
     at = 0
     rest = rest.strip()
     while at < len(rest):
         found = _AUTH_PARAM.match(rest, at)
-        if not found or found.end() == at:
+        if not found:
             return scheme.lower(), params or {"token68": rest}
         params.setdefault(found.group(1).lower(), unquote(found.group(2)))
         at = found.end()
     return scheme.lower(), params
 
 
-def printable(text: str) -> str:
-    """Text without control characters, for a reason phrase or a quoted part."""
-    return CONTROL.sub(" ", text)
+# ---- writers
 
 
 def warning(domain: str, slug: str, text: str) -> str:

@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+# Patterns repeat possessively throughout the message layer: nothing a peer writes can make one go back and try again.
+
+TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++")
 """RFC 3261 section 25.1, token."""
 
 CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -54,6 +56,9 @@ LONG: Final = (
 CANONICAL: Final = {name.lower(): name for name in LONG} | COMPACT
 """Lower-case spelling or compact letter -> canonical name."""
 
+ECHOED: Final = frozenset({"Via", "From", "To", "Call-ID", "CSeq", "Record-Route"})
+"""Fields that an answer or a dialog repeats byte for byte, octets that are not UTF-8 included."""
+
 SINGLE: Final = frozenset(
     {"Call-ID", "CSeq", "From", "To", "Max-Forwards", "Content-Length", "Content-Type", "Expires", "Event", "Date"}
 )
@@ -68,7 +73,7 @@ KNOWN_METHODS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The parser's part of the limits table (SIGNALLING.md section 13). Octets and counts."""
+    """The parser's part of the limits table. Octets and counts."""
 
     max_message: int = 65_536
     """Browser offers reach 12 KiB; same order as UDP's own limit."""
@@ -90,6 +95,10 @@ class Limits:
     """Push Contacts carry 10."""
     max_tag: int = 256
     """Tags, Call-IDs and branches are keys that live in memory."""
+    max_call_id: int = 256
+    """As `max_tag`."""
+    max_branch: int = 256
+    """As `max_tag`."""
 
 
 DEFAULT_LIMITS: Final = Limits()

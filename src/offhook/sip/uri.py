@@ -12,10 +12,11 @@ from urllib.parse import unquote
 from offhook.sip.errors import MalformedMessage, TooLarge
 from offhook.sip.grammar import DEFAULT_LIMITS
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
-_USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/#\[\]@:]|%[0-9A-Fa-f]{2})*")
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9\-_.]*[A-Za-z0-9_.])?")
-_PARAM = re.compile(r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]+")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):")
+_USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/#\[\]@:]++|%[0-9A-Fa-f]{2})*+")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9\-_.]*+(?<!-)")
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]++\]")
+_PARAM = re.compile(r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]++")
 _BAD = re.compile(r"[\s<>\"\x00-\x1f\x7f\\^`{|}]")
 
 
@@ -39,8 +40,8 @@ class Uri:
 
     @property
     def unescaped_user(self) -> str:
-        """The user part with %-escapes decoded once (esc01 of RFC 4475), empty if absent."""
-        return unquote(self.user or "", errors="surrogateescape")
+        """The user part with %-escapes decoded once (esc01 of RFC 4475), empty if absent; what is no UTF-8 is U+FFFD."""
+        return unquote(self.user or "")
 
     def __str__(self) -> str:
         if self.opaque:
@@ -108,6 +109,8 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
         end = text.find("]")
         host, rest = text[: end + 1], text[end + 1 :]
         try:
+            if not _IPV6.fullmatch(host):
+                raise ValueError
             ipaddress.IPv6Address(host[1:-1])
         except ValueError:
             raise MalformedMessage(f"bad IPv6 address: {text[:60]!r}") from None
