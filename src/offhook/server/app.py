@@ -246,7 +246,6 @@ class App:
             realm=self.store.space.realm,
             hosts=self._hosts,
             digest_order=self.settings.sip.digest_order,
-            phone_digest_order=self.settings.sip.phone_digest_order,
             fails_per_user_source=limits.fails_per_user_source,
             fails_per_source=limits.fails_per_source,
         )

@@ -51,10 +51,8 @@ class Sip(_Group):
     """UDP and TCP; 0 takes any free port."""
     tls_port: int = Field(5061, ge=0, le=65535)
     """SIP over TLS, once there is a certificate."""
-    digest_order: tuple[str, ...] = ("MD5", "SHA-256")
-    """Challenges on WebSockets, in this order. MD5 first: JsSIP and SIP.js read only the first and know only MD5."""
-    phone_digest_order: tuple[str, ...] = ("MD5",)
-    """Challenges on UDP, TCP and TLS. Some phones give up when any challenge is not MD5; add SHA-256 if yours take it."""
+    digest_order: tuple[str, ...] = ("MD5",)
+    """Digest algorithms offered, in this order: MD5, SHA-256. JsSIP, SIP.js and baresip take MD5 alone."""
     ring_seconds: int = Field(60, ge=1, le=600)
     """How long a callee rings before the caller hears that nobody answers."""
     password_min_length: int = Field(8, ge=1, le=128)

@@ -31,8 +31,8 @@ HASHES: dict[str, Hash] = {"MD5": _md5, "SHA-256": _sha256, "SHA-512-256": _sha5
 
 
 def ha1(algorithm: str, username: str, realm: str, password: str) -> Secret:
-    """H(username:realm:password), lower-case hex (RFC 7616 section 3.4.2)."""
-    return Secret(HASHES[algorithm](f"{username}:{realm}:{password}".encode()))
+    """H(username:realm:password), lower-case hex (RFC 7616 section 3.4.2); `algorithm` without `-sess`."""
+    return Secret(HASHES[algorithm](_octets(f"{username}:{realm}:{password}")))
 
 
 def both_ha1(username: str, realm: str, password: str) -> tuple[Secret, Secret]:
@@ -71,25 +71,34 @@ def parse_credentials(value: str) -> Credentials | None:
 
 
 def response_of(credentials: Credentials, secret: Secret, method: str, body: bytes = b"") -> str:
-    """The response that proves `secret` (an HA1 of the right algorithm) for these parameters (RFC 7616 section 3.4.1)."""
+    """The response that proves `secret` (an HA1 of the right algorithm) for these parameters (RFC 7616 section 3.4.1).
+
+    Serves both roles; knows MD5, SHA-256, SHA-512-256, each also as `-sess`, and qop `auth`, `auth-int` and none.
+    Raises KeyError for another algorithm.
+    """
     base, session, _ = credentials.algorithm.partition("-SESS")
     digest = HASHES[base]
     a1 = secret.reveal()
     if session:
-        a1 = digest(f"{a1}:{credentials.nonce}:{credentials.cnonce}".encode())
+        a1 = digest(_octets(f"{a1}:{credentials.nonce}:{credentials.cnonce}"))
     a2 = f"{method}:{credentials.uri}"
     if credentials.qop == "auth-int":
         a2 = f"{a2}:{digest(body)}"
     middle = f"{credentials.nonce}:"
     if credentials.qop:
         middle += f"{credentials.nc}:{credentials.cnonce}:{credentials.qop}:"
-    return digest(f"{a1}:{middle}{digest(a2.encode())}".encode())
+    return digest(_octets(f"{a1}:{middle}{digest(_octets(a2))}"))
+
+
+def _octets(text: str) -> bytes:
+    """As they came from the wire, also where that was no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def proves(credentials: Credentials, secret: Secret, method: str, body: bytes = b"") -> bool:
     """Constant-time comparison with the response given."""
     wanted = response_of(credentials, secret, method, body)
-    return hmac.compare_digest(wanted.encode(), credentials.response.lower().encode("utf-8", "replace"))
+    return hmac.compare_digest(wanted.encode(), _octets(credentials.response.lower()))
 
 
 def challenge(realm: str, nonce: str, algorithm: str, stale: bool = False) -> str:
