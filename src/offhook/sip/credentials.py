@@ -94,10 +94,7 @@ class Authenticator:
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         nonce = self._nonces.issue(flow, now)
         realm = self._settings.realm
-        return Headers((name, challenge(realm, nonce, one, stale)) for one in self._offered(flow))
-
-    def _offered(self, flow: Flow) -> tuple[str, ...]:
-        return self._settings.digest_order if flow.transport.websocket else self._settings.phone_digest_order
+        return Headers((name, challenge(realm, nonce, one, stale)) for one in self._settings.digest_order)
 
     # ---- verification
 
@@ -123,7 +120,7 @@ class Authenticator:
         attempts = self._foreign if age is None else self._attempts
         if attempts.locked(source, user, now) or self._attempts.locked(source, user, now):
             return Challenged(self.challenge(flow, now, proxy), "login-locked")
-        right = self._right(credentials, request, flow, account)
+        right = self._right(credentials, request, account)
         if not right or account is None:
             attempts.failed(source, user, now)
             return Challenged(self.challenge(flow, now, proxy), "credentials-wrong")
@@ -134,8 +131,8 @@ class Authenticator:
             return Challenged(self.challenge(flow, now, proxy, stale=True), "stale-nonce")
         return Verified(account)
 
-    def _right(self, credentials: Credentials, request: Request, flow: Flow, account: Account | None) -> bool:
-        if credentials.algorithm not in self._offered(flow) or credentials.qop not in ("", "auth"):
+    def _right(self, credentials: Credentials, request: Request, account: Account | None) -> bool:
+        if credentials.algorithm not in ("MD5", "SHA-256") or credentials.qop not in ("", "auth"):
             return False
         # AUTH-7: an unknown user costs the same hash over a decoy that no password fits.
         decoy = hmac.new(self._secret, b"decoy" + credentials.username.encode("utf-8", "replace"), hashlib.sha256)

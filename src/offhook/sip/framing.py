@@ -46,7 +46,7 @@ class StreamFramer:
     def _next(self) -> bytes | KeepAlive | None:
         buffer = self._buffer
         if not self._size:
-            if buffer[:1] in (b"\r", b"\n"):
+            if buffer.startswith((b"\r", b"\n")):
                 if buffer.startswith(b"\r\n\r\n"):
                     del buffer[:4]
                     return KeepAlive()
