@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import replace
 
-from offhook.sdp.description import DIRECTIONS, MAX_CANDIDATES, MAX_LINES, MAX_MEDIA, Format, Media, SdpError, Session
+from offhook.sdp.description import MAX_CANDIDATES, MAX_LINES, MAX_MEDIA, Format, Media, SdpError, Session
 
 STATIC = {
     0: Format("PCMU", 0, 8000),
@@ -69,6 +69,9 @@ def _media(section: Section, base: Media) -> Media:
     media = replace(media, formats=_formats(section, pieces[3:]))
     if media.port and not media.address:
         raise SdpError(f"m={section[0][1][:40]}: no c= line")
+    if media.address == "0.0.0.0" and media.direction == "sendrecv" and not media.ufrag:
+        # RFC 3264 section 8.4: the old way to put a peer on hold. With ICE it only means that candidates decide.
+        media = replace(media, direction="sendonly")
     if not media.rtcp_port:
         media = replace(media, rtcp_port=media.port + 1)
     return media
@@ -128,16 +131,13 @@ def _connection(value: str, media: Media) -> Media:
         ipaddress.ip_address(address)
     except ValueError:
         raise SdpError(f"c={value[:40]}: names are not resolved, an IP address is needed") from None
-    media = replace(media, address=address)
-    # RFC 3264 section 8.4: the old way to put a peer on hold.
-    return replace(media, direction="sendonly") if address == "0.0.0.0" and media.direction == "sendrecv" else media
+    return replace(media, address=address)
 
 
 def _attribute(name: str, value: str, media: Media) -> Media:
     match name:
         case "sendrecv" | "sendonly" | "recvonly" | "inactive":
-            assert name in DIRECTIONS
-            return media if media.address == "0.0.0.0" and name == "sendrecv" else replace(media, direction=name)
+            return replace(media, direction=name)
         case "mid":
             return replace(media, mid=value)
         case "setup":
