@@ -64,7 +64,9 @@ def select(offered: tuple[Format, ...], wanted: tuple[str, ...]) -> tuple[Format
     for name in wanted:
         speech += [one for one in offered if one.name == name and one.clock == _CLOCKS.get(name)][:1]
     clocks = {one.clock for one in speech}
-    events = [one for one in offered if one.name == EVENT and one.clock in clocks]
+    offered_events = [one for one in offered if one.name == EVENT]
+    # Phones exist that know 8000 Hz events only, also beside Opus; a digit at another clock beats none.
+    events = [one for one in offered_events if one.clock in clocks] or offered_events[:1]
     return (*speech, *_first_per_clock(events))
 
 

@@ -1,0 +1,5 @@
+/// <reference types="vite/client" />
+declare module "*.css?inline" {
+  const text: string;
+  export default text;
+}

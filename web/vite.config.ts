@@ -1,0 +1,8 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  root: "phone",
+  base: "./",
+  build: { outDir: "../dist", emptyOutDir: true, target: "es2022", assetsInlineLimit: 0 },
+  test: { root: ".", include: ["call/**/*.test.ts"] },
+} as Parameters<typeof defineConfig>[0]);
