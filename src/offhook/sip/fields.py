@@ -112,27 +112,29 @@ def parse_params(text: str) -> Params:
         return params
     if text[0] != ";" or _ODD.search(text):
         return _parse_odd_params(text)
-    for piece in text[1:].split(";"):
+    pieces = text[1:].split(";")
+    if len(pieces) > DEFAULT_LIMITS.max_field_params:
+        raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
+    for piece in pieces:
         name, equals, value = piece.partition("=")
         if not name:
             raise MalformedMessage(f"bad parameter: {text[:40]!r}")
         params.setdefault(name.lower(), value if equals else None)
-        if len(params) > DEFAULT_LIMITS.max_field_params:
-            raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
     return params
 
 
 def _parse_odd_params(text: str) -> Params:
     params: Params = {}
-    at = 0
+    at = count = 0
     while at < len(text):
         found = _PARAM.match(text, at)
         if not found:
             raise MalformedMessage(f"bad parameter: {text[at : at + 40]!r}")
+        count += 1
+        if count > DEFAULT_LIMITS.max_field_params:
+            raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
         name, value = found.group(1).lower(), found.group(2)
         params.setdefault(name, None if value is None else unquote(value))
-        if len(params) > DEFAULT_LIMITS.max_field_params:
-            raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
         at = found.end()
     return params
 
