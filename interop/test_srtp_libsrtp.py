@@ -59,7 +59,9 @@ def binary() -> str:
     if cargo is None:
         pytest.skip("no cargo and no OFFHOOK_SRTP_TOOL")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    subprocess.run([cargo, "build", "-q", "--locked", "-p", "offhook-rtp", "--example", "srtp_tool"], cwd=ROOT, check=True)
+    subprocess.run(
+        [cargo, "build", "-q", "--locked", "-p", "offhook-rtp", "--example", "srtp_tool"], cwd=ROOT, check=True
+    )
     return str(target / "debug" / "examples" / "srtp_tool")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class Offhook:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def start(self) -> None:
-        """Starts the server and waits until it is ready."""
+    async def start(self, **settings: str) -> None:
+        """Starts the server, with further settings, and waits until it is ready."""
         (self.data / "running.json").unlink(missing_ok=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OFFHOOK_")}
         if "OFFHOOK_MEDIA_BINARY" in os.environ:
@@ -47,6 +47,7 @@ class Offhook:
             "OFFHOOK_MEDIA_PORT": "0",
             "OFFHOOK_LOG_LEVEL": "debug",
             **self._settings,
+            **settings,
         }
         offhook = str(Path(sys.executable).with_name("offhook"))
         with self.log_path.open("ab") as log:
@@ -106,6 +107,15 @@ class Offhook:
         return str(self.running["sip"])
 
     @property
+    def http_url(self) -> str:
+        """The page's URL."""
+        return str(self.running["http_url"]) + "/"
+
+    def uri(self, username: str) -> str:
+        """sip:NAME@domain."""
+        return f"sip:{username}@{self.domain}"
+
+    @property
     def websocket_url(self) -> str:
         """ws://… for browsers."""
         return str(self.running["websocket_url"])
@@ -134,3 +144,32 @@ class Offhook:
         answer = await self.http.get(f"/api/offhook/calls/{ref}")
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
+
+    async def until(self, ref: str, holds: Callable[[dict[str, Any]], bool], within: float) -> dict[str, Any]:
+        """The call once `holds` is true of it."""
+        call: dict[str, Any] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not holds(call := await self.call(ref)):
+                    await asyncio.sleep(0.1)  # the API is asked, as a dashboard asks
+                return call
+        raise AssertionError(f"not within {within} s: {json.dumps(call, indent=1)[:3000]}")
+
+    async def until_idle(self, within: float) -> None:
+        """Waits until no call is left."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while await self.calls():
+                    await asyncio.sleep(0.1)  # as above
+                return
+        raise AssertionError(f"calls are left after {within} s: {await self.calls()}")
+
+    async def status(self) -> dict[str, Any]:
+        """Counts and listeners."""
+        return dict((await self.http.get("/api/offhook/status")).json())
+
+    async def until_ready(self, within: float) -> None:
+        """Waits until /readyz says that calls can be made."""
+        async with asyncio.timeout(within):
+            while (await self.http.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.05)  # the API is asked, as a load balancer asks

@@ -1,0 +1,126 @@
+"""Browsers call the echo and each other: real DTLS-SRTP, real audio, measured in the page."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from interop.support.browser import Browser, Page
+from interop.support.server import Offhook
+
+
+async def signed_in(browser: Browser, server: Offhook, username: str, name: str = "") -> Page:
+    """A page that is registered."""
+    page = await browser.open(name or username, server.http_url)
+    await page.start(server.websocket_url, server.uri(username), server.passwords[username])
+    await page.expect("registered")
+    return page
+
+
+async def test_chromium_hears_its_own_tone_from_echo(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        heard = await page.heard(3)
+        assert heard.frequency == pytest.approx(1000, rel=0.01)
+        assert heard.longest_gap <= 0.1
+        assert -25 < heard.level_db < -5
+        call = (await server.calls())[0]
+        leg = (await server.call(call["call_ref"]))["legs"][0]
+        assert leg["media"]["encryption"].startswith("dtls-srtp AEAD_AES_")
+        assert leg["media"]["codec"] == "OPUS"
+        await page.hang_up()
+        await page.expect("ended")
+        assert (await server.call(call["call_ref"]))["end_code"] == "hangup"
+
+
+async def test_firefox_hears_its_own_tone_from_echo(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("firefox", tmp_path) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await asyncio.sleep(3)  # sound has to flow for a while before there is anything to measure
+        stats = await page.stats()
+        assert stats["packetsReceived"] > 100
+        assert stats["energy"] > 0.01
+        await page.hang_up()
+
+
+@pytest.mark.parametrize(("destination", "frequency"), [("tone", 1000), ("music", None)])
+async def test_tone_and_music_are_heard(
+    server: Offhook, tmp_path: Path, destination: str, frequency: int | None
+) -> None:
+    async with Browser("chromium", tmp_path) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.call(server.uri(destination))
+        await page.expect("confirmed")
+        heard = await page.heard(4)
+        assert heard.level_db > -45
+        assert heard.seconds > 2
+        if frequency is not None:
+            assert heard.frequency == pytest.approx(frequency, rel=0.01)
+
+
+async def test_two_chromiums_talk_opus_without_transcoding(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=700) as one, Browser("chromium", tmp_path, tone=1100) as two:
+        alice, bob = await signed_in(one, server, "alice"), await signed_in(two, server, "bob")
+        await alice.call(server.uri("bob"))
+        await bob.expect("incoming")
+        await bob.answer()
+        await alice.expect("confirmed")
+        at_alice, at_bob = await asyncio.gather(alice.heard(3), bob.heard(3))
+        assert at_alice.frequency == pytest.approx(1100, rel=0.01)
+        assert at_bob.frequency == pytest.approx(700, rel=0.01)
+        call = await server.call((await server.calls())[0]["call_ref"])
+        assert [leg["media"]["codec"] for leg in call["legs"]] == ["OPUS", "OPUS"]
+        assert not any(leg["media"]["transcoded"] for leg in call["legs"])
+        await bob.hang_up()
+        assert (await alice.expect("ended"))["originator"] == "remote"
+
+
+async def test_chromium_and_firefox_talk(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=700) as one, Browser("firefox", tmp_path) as two:
+        alice, bob = await signed_in(one, server, "alice"), await signed_in(two, server, "bob")
+        await alice.call(server.uri("bob"))
+        await bob.expect("incoming")
+        await bob.answer()
+        await alice.expect("confirmed")
+        heard = await alice.heard(3)
+        # Firefox's fake microphone is a tone of 1 kHz.
+        assert heard.frequency == pytest.approx(1000, rel=0.01)
+        assert (await bob.stats())["energy"] > 0.001
+        await alice.hang_up()
+        await bob.expect("ended")
+
+
+async def test_two_pages_of_one_user_ring_and_one_answers(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=700) as browser:
+        alice = await signed_in(browser, server, "alice")
+        first = await signed_in(browser, server, "bob", "bob-1")
+        second = await signed_in(browser, server, "bob", "bob-2")
+        await alice.call(server.uri("bob"))
+        await asyncio.gather(first.expect("incoming"), second.expect("incoming"))
+        await first.answer()
+        await alice.expect("confirmed")
+        stopped = await second.expect("failed")
+        assert stopped["reason"] == 'SIP;cause=200;text="Call completed elsewhere"'
+        await alice.hang_up()
+        await first.expect("ended")
+
+
+async def test_a_muted_microphone_is_named(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=700) as browser:
+        alice = await signed_in(browser, server, "alice")
+        await alice.call(server.uri("echo"))
+        await alice.expect("confirmed")
+        await alice.heard(2)
+        await alice.run("agent.mute(true)")
+        ref = (await server.calls())[0]["call_ref"]
+        found = await server.until(ref, lambda call: "microphone_silent" in call["findings"], 12)
+        finding = next(one for one in found["legs"][0]["findings"] if one["code"] == "microphone_silent")
+        assert finding["direction"] == "from_device"
+        diagnosis = (await server.http.get(f"/api/offhook/calls/{ref}/diagnosis")).json()
+        assert "alice is not heard" in diagnosis["summary"]
+        await alice.run("agent.mute(false)")
+        await server.until(ref, lambda call: not call["findings"], 8)

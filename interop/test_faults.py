@@ -1,0 +1,102 @@
+"""What breaks: a killed browser, a killed engine, a restarted server."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from interop.conftest import ServerMaker
+from interop.support.baresip import Baresip
+from interop.support.browser import Browser
+from interop.support.server import Offhook
+from interop.test_browser_calls import signed_in
+
+SHORT = {"OFFHOOK_LIMITS_FLOW_GRACE": "1", "OFFHOOK_LIMITS_DETACHED_SILENCE": "2"}
+"""LIVE-2's clocks, shortened."""
+
+
+def udp_sockets(pid: int) -> int:
+    """UDP sockets that a process holds."""
+    return len(psutil.Process(pid).net_connections(kind="udp"))
+
+
+async def test_a_killed_browser_leaves_nothing_behind(serve: ServerMaker, tmp_path: Path) -> None:
+    async with (
+        serve(**SHORT) as server,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone,
+    ):
+        await phone.registered()
+        before, ports = (await server.status())["counts"], udp_sockets(server.engine_pid)
+        async with Browser("chromium", tmp_path, tone=700) as browser:
+            page = await signed_in(browser, server, "alice")
+            await page.call(server.uri("bob"))
+            await phone.expect("CALL_INCOMING")
+            await phone.answer()
+            await page.expect("confirmed")
+            ref = (await server.calls())[0]["call_ref"]
+            await browser.kill()
+            # The engine notices the silence after 5 s; then come the two clocks.
+            await server.until_idle(15)
+        await phone.expect("CALL_CLOSED")
+        call = await server.call(ref)
+        assert call["end_code"] == "flow_lost"
+        assert (await server.status())["counts"]["legs"] == 0
+        assert udp_sockets(server.engine_pid) == ports
+        after = (await server.status())["counts"]
+        assert (after["registrations"], after["flows"]) == (before["registrations"], before["flows"])
+
+
+async def test_a_killed_engine_ends_calls_with_a_cause_and_comes_back(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=700) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        ref = (await server.calls())[0]["call_ref"]
+        engine = server.engine_pid
+        os.kill(engine, signal.SIGKILL)
+        # Noticed within a second; the rest of the two is for the browser to hear of it.
+        ended = await page.expect("ended", within=2)
+        assert "media engine is gone" in ended["reason"]
+        assert (await server.call(ref))["end_code"] == "media_engine_lost"
+        await server.until_ready(2)
+        assert server.engine_pid != engine
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        heard = await page.heard(2)
+        assert heard.frequency == pytest.approx(700, rel=0.01)
+
+
+async def test_a_second_start_finds_everything_again(server: Offhook, tmp_path: Path) -> None:
+    await server.add_endpoint("carol", "a long enough secret")
+    async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone:
+        await phone.registered()
+        where = server.running["sip"].rpartition(":")[2]
+        await server.stop()
+        await server.start(OFFHOOK_SIP_PORT=where)
+        rows = (await server.http.get("/api/relay/rest/endpoints/sip")).json()["data"]
+        assert {row["username"] for row in rows} == {"alice", "bob", "carol"}
+        # A UDP phone's way in outlives the restart: it can be called before it registers again.
+        registered = {row["username"]: row["offhook"]["registered"] for row in rows}
+        assert registered == {"alice": False, "bob": True, "carol": False}
+        async with Browser("chromium", tmp_path) as browser:
+            page = await browser.open("carol", server.http_url)
+            await page.start(server.websocket_url, server.uri("carol"), "a long enough secret")
+            await page.expect("registered")
+            await page.call(server.uri("bob"))
+            await phone.expect("CALL_INCOMING")
+            await page.hang_up()
+            await phone.expect("CALL_CLOSED")
+
+
+async def test_idle_pages_register_again_after_a_restart(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path) as browser:
+        page = await signed_in(browser, server, "alice")
+        where = server.running["http_url"].rpartition(":")[2]
+        await server.stop()
+        await page.expect("disconnected")
+        await asyncio.sleep(0.5)  # the page's first try finds nobody
+        await server.start(OFFHOOK_HTTP_PORT=where)
+        await page.expect("registered", within=25)

@@ -1,0 +1,96 @@
+"""Browser and desk phone: each hears the other's tone, digits both ways, hang-up from either side."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from interop.support.audio import Tone
+from interop.support.baresip import Baresip
+from interop.support.browser import Browser
+from interop.support.server import Offhook
+from interop.test_browser_calls import signed_in
+
+PAGE_TONE, PHONE_TONE = 1000, 700
+
+
+def is_tone(heard: Tone, frequency: float, seconds: float) -> None:
+    """Right frequency within 1 %, audible, whole."""
+    assert heard.frequency == pytest.approx(frequency, rel=0.01)
+    assert -30 < heard.level_db < -3
+    assert heard.seconds >= seconds
+    assert heard.longest_gap <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("codec", "transport", "seconds"),
+    [("PCMU/8000/1", "udp", 10), ("PCMU/8000/1", "tcp", 3), ("opus/48000/2", "udp", 3), ("G722/16000/1", "udp", 3)],
+)
+async def test_chromium_calls_the_phone(
+    server: Offhook, tmp_path: Path, codec: str, transport: str, seconds: int
+) -> None:
+    async with (
+        Browser("chromium", tmp_path, tone=PAGE_TONE) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, transport, codec) as phone,
+    ):
+        await phone.registered()
+        page = await signed_in(browser, server, "alice")
+        await page.call(server.uri("bob"))
+        await phone.expect("CALL_INCOMING")
+        await phone.answer()
+        await page.expect("confirmed")
+        await asyncio.sleep(1)  # the phone's first packets come when its audio has started
+        is_tone(await page.heard(seconds), PHONE_TONE, seconds - 0.5)
+        call = await server.call((await server.calls())[0]["call_ref"])
+        names = {leg["media"]["codec"] for leg in call["legs"]}
+        assert names == {codec.split("/")[0].upper()}
+        await page.digits("5#")
+        assert (await phone.expect("CALL_DTMF_START"))["param"] == "5"
+        assert (await phone.expect("CALL_DTMF_START"))["param"] == "#"
+        await phone.press("7")
+        await phone.hang_up()
+        ended = await page.expect("ended")
+        assert ended["originator"] == "remote"
+        await server.until_idle(5)
+        is_tone(phone.heard(), PAGE_TONE, seconds)
+        legs = (await server.call(call["call_ref"]))["legs"]
+        assert ["".join(one["digit"] for one in leg["digits"]) for leg in legs] == ["5#", "7"]
+
+
+async def test_the_phone_calls_chromium(server: Offhook, tmp_path: Path) -> None:
+    async with (
+        Browser("chromium", tmp_path, tone=PAGE_TONE) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone,
+    ):
+        await phone.registered()
+        page = await signed_in(browser, server, "alice")
+        await phone.dial("alice")
+        assert "bob" in (await page.expect("incoming"))["from"]
+        await page.answer()
+        await phone.expect("CALL_ESTABLISHED")
+        is_tone(await page.heard(3), PHONE_TONE, 2.5)
+        await page.hang_up()
+        await phone.expect("CALL_CLOSED")
+        is_tone(phone.heard(), PAGE_TONE, 2.5)
+
+
+async def test_phones_with_different_codecs_are_transcoded(server: Offhook, tmp_path: Path) -> None:
+    async with (
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, codec="opus/48000/2") as bob,
+        Baresip(
+            tmp_path, "alice", server.passwords["alice"], server.domain, server.sip, codec="PCMA/8000/1", tone=900
+        ) as alice,
+    ):
+        await bob.registered()
+        await alice.registered()
+        await alice.dial("bob")
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await alice.expect("CALL_ESTABLISHED")
+        await asyncio.sleep(4)  # sound to measure
+        call = await server.call((await server.calls())[0]["call_ref"])
+        assert all(leg["media"]["transcoded"] for leg in call["legs"])
+        await alice.hang_up()
+        await bob.expect("CALL_CLOSED")
+        is_tone(bob.heard(), 900, 3)
+        is_tone(alice.heard(), 700, 3)
