@@ -23,12 +23,14 @@ async def test_chromium_registers_over_ws(server: Offhook, tmp_path: Path) -> No
 
 async def test_chromium_registers_over_wss_and_any_path(serve: ServerMaker, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
-    async with serve(OFFHOOK_HTTP_CERTIFICATE=str(certificate), OFFHOOK_HTTP_KEY=str(key)) as server:
-        async with Browser("chromium", tmp_path) as browser:
-            page = await browser.open("alice", server.running["https_url"] + "/")
-            url = server.running["wss_url"] + "/some/path"
-            await page.start(url, server.uri("alice"), server.passwords["alice"])
-            await page.expect("registered")
+    async with (
+        serve(OFFHOOK_HTTP_CERTIFICATE=str(certificate), OFFHOOK_HTTP_KEY=str(key)) as server,
+        Browser("chromium", tmp_path) as browser,
+    ):
+        page = await browser.open("alice", server.running["https_url"] + "/")
+        url = server.running["wss_url"] + "/some/path"
+        await page.start(url, server.uri("alice"), server.passwords["alice"])
+        await page.expect("registered")
 
 
 @pytest.mark.parametrize("username", ["alice", "nobody-at-all"])

@@ -80,6 +80,7 @@ const verbs = {
   },
   async quit() {
     await browser.close();
+    setTimeout(() => process.exit(0), 50); // after the answer is out
   },
 };
 
