@@ -154,7 +154,8 @@ class App:
         endpoint = SipEndpoint(self._sip_config(), ids, self.authenticator)
         switchboard = Switchboard(self._call_config(), ids, self.authenticator)
         directory, journal = StoreDirectory(self.store), StoreJournal(self.store.writer)
-        self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal)
+        limits = ParserLimits(max_message=settings.limits.max_message)
+        self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal, limits)
         await self._start_media()
         self.platform = ServerPlatform(self)
         await self._listen()
@@ -246,6 +247,7 @@ class App:
             realm=self.store.space.realm,
             hosts=self._hosts,
             digest_order=self.settings.sip.digest_order,
+            epoch=time.time() - asyncio.get_running_loop().time(),
             fails_per_user_source=limits.fails_per_user_source,
             fails_per_source=limits.fails_per_source,
         )
@@ -320,7 +322,9 @@ class App:
         )
         front = Front(api, self.flows, self.driver, self._front_settings(), context)
         await self._bind("http", front.listen(host, settings.http.port), "http.port", settings.http.port)
-        streams = StreamSettings(limits=ParserLimits(max_message=settings.limits.max_message))
+        streams = StreamSettings(
+            limits=ParserLimits(max_message=settings.limits.max_message), idle=settings.limits.stream_idle
+        )
         self.sockets.datagram = DatagramPath(self.driver)
         await self._listen_for_phones(host, streams)
         if context is not None:

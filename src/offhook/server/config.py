@@ -115,6 +115,8 @@ class Limits(_Group):
     """Octets of a REST request's body."""
     login_failures_per_minute: int = 20
     """Wrong API tokens per source and minute."""
+    stream_idle: float = 180.0
+    """Seconds without a message or keepalive after which a TCP or TLS connection without calls is closed."""
     ws_stall: float = 10.0
     """Seconds a WebSocket client may read nothing while we have something for it."""
     ws_ping_after: float = 20.0

@@ -24,8 +24,9 @@ from offhook.sip.commands import SipCommand
 from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
-from offhook.sip.errors import PeerError
+from offhook.sip.errors import FramingLost, PeerError
 from offhook.sip.flow import Flow, FlowId
+from offhook.sip.grammar import Limits
 from offhook.sip.location import Binding
 from offhook.sip.message import Message
 from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket
@@ -51,13 +52,20 @@ class Driver:
     """Made by `app.py`, which hands in every part. Implements `transport.flow.Receiver`."""
 
     def __init__(
-        self, endpoint: SipEndpoint, switchboard: Switchboard, directory: Directory, wires: Wires, journal: Journal
+        self,
+        endpoint: SipEndpoint,
+        switchboard: Switchboard,
+        directory: Directory,
+        wires: Wires,
+        journal: Journal,
+        limits: Limits,
     ) -> None:
         self.endpoint = endpoint
         self.switchboard = switchboard
         self._directory = directory
         self._wires = wires
         self._journal = journal
+        self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self._loop, self._timer_fired)
         self._engine: MediaEngine | None = None
@@ -83,17 +91,25 @@ class Driver:
     def received(self, data: bytes, flow: Flow) -> None:
         log.debug("sip in", flow=flow.id, message=data)
         try:
-            if flow.transport.websocket:
-                message = parse_websocket(data)
-            elif flow.transport.reliable:
-                message = parse_stream_message(data)
-            else:
-                message = parse_datagram(data)
-        except PeerError as error:
-            log.info("sip refused", flow=flow.id, slug=error.slug, text=str(error))
-            self._feed(lambda error=error: self._sip(self.endpoint.receive_malformed(error, flow, self._now())))  # type: ignore[misc]
+            message = self._parse(data, flow)
+        except PeerError as fault:
+            self._malformed(fault, flow)
             return
         self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self._now())))
+
+    def _parse(self, data: bytes, flow: Flow) -> Message:
+        if flow.transport.websocket:
+            return parse_websocket(data, self._limits)
+        if flow.transport.reliable:
+            return parse_stream_message(data, self._limits)
+        return parse_datagram(data, self._limits)
+
+    def _malformed(self, fault: PeerError, flow: Flow) -> None:
+        log.info("sip refused", flow=flow.id, slug=fault.slug, text=str(fault))
+        self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self._now())))
+        if isinstance(fault, FramingLost):
+            # WS-3: two messages in one, or a part of one; what comes next cannot be trusted.
+            self._wires.close(flow.id, 1002, fault.slug)
 
     def refused(self, reason: str, data: bytes, flow: Flow) -> None:
         log.info("stream refused", flow=flow.id, reason=reason)
@@ -101,6 +117,9 @@ class Driver:
     def flow_lost(self, flow: Flow, reason: str) -> None:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
         self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now())))
+
+    def in_use(self, flow: Flow) -> bool:
+        return any(leg.flow.id == flow.id for call in self.switchboard.calls() for leg in call.legs)
 
     # ---- what comes in from the engine
 

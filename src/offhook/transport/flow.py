@@ -25,6 +25,10 @@ class Receiver(Protocol):
 
     def flow_lost(self, flow: Flow, reason: str) -> None: ...
 
+    def in_use(self, flow: Flow) -> bool:
+        """True while a call goes over the flow: it is then not closed for being quiet."""
+        ...
+
 
 class Path(Protocol):
     """One live connection, or one peer of a datagram socket."""

@@ -107,8 +107,9 @@ class SipStream(asyncio.Protocol):
 
     def _went_quiet(self) -> None:
         quiet = self._loop.time() - self._heard_at
-        if quiet < self._settings.idle:
-            self._idle = self._loop.call_later(self._settings.idle - quiet, self._went_quiet)
+        if quiet < self._settings.idle or self._receiver.in_use(self.flow):
+            wait = max(self._settings.idle - quiet, self._settings.idle / 4)
+            self._idle = self._loop.call_later(wait, self._went_quiet)
             return
         self._reason = "flow-idle"
         self._transport.close()
