@@ -67,7 +67,6 @@ $(VENV)/.checked: deploy/prerequisites.sh
 
 $(VENV)/.installed: $(VENV)/.checked requirements.lock
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet 'hatchling>=1.27' 'cmake>=3.25,<4'
 	@touch $@
 
 $(VENV)/.engine: $(VENV)/.installed pyproject.toml build_engine.py $(RUST)
