@@ -1,6 +1,8 @@
 //! The control thread: one connection commands; ids and ports are handed out here; answers and events go back.
 
 pub mod message;
+#[cfg(test)]
+mod samples;
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};

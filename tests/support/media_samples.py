@@ -1,0 +1,107 @@
+"""One sample of every message of the media control protocol; `python -m tests.support.media_samples` writes them down.
+
+Both ends of the protocol decode and re-encode each to the same bytes: tests/media/test_messages.py and
+crates/engine/src/control/samples.rs.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from offhook.calls.ports import (
+    Codec,
+    Direction,
+    KeyKind,
+    Latch,
+    LegFacts,
+    LegLocal,
+    LegOffer,
+    LegRemote,
+    PathKind,
+    Quality,
+    SourceKind,
+)
+from offhook.media import messages as wire
+
+FOLDER = Path(__file__).parent.parent / "vectors" / "media-control"
+
+OPUS = Codec("OPUS", 111, 48_000, 2, "minptime=10;useinbandfec=1")
+EVENT = Codec("TELEPHONE-EVENT", 101, 8_000, 1, "0-16")
+BROWSER = LegOffer(PathKind.WEBRTC, KeyKind.DTLS, (OPUS, EVENT), audio_level_id=1, mid_id=2, mid="0")
+PHONE = LegOffer(
+    PathKind.PORT,
+    KeyKind.PLAIN,
+    (Codec("PCMU", 0, 8_000),),
+    "192.0.2.1",
+    False,
+    Latch.EXACT,
+    True,
+    Direction.SENDONLY,
+    30,
+)
+REMOTE = LegRemote(
+    (OPUS,),
+    "192.0.2.9",
+    40_000,
+    40_001,
+    "abcd",
+    "a-password-of-a-peer",
+    (("sha-256", "AA:BB"),),
+    Direction.RECVONLY,
+    20,
+    7,
+)
+LOCAL = LegLocal(
+    0x0100_0001_0000_0002, (("192.0.2.1", 40_000),), 0, "01000001", "a-password", "CC:DD", 4_000_000_000, "cname"
+)
+QUALITY = Quality(2710, 2708, 3, 9, 2, 0, 0.4, 34.25, 48.5, 0.0, 4.1, 60, 180, 3.9, 1, 2)
+FACTS = LegFacts(
+    72_057_598_332_895_234, "192.0.2.1:40000", "203.0.113.7:60112", "connected", "ready", "AEAD_AES_256_GCM", "OPUS", "PCMU",
+    True, "leg:0x1", "open", 212, 15, -1, 20, "", "no_source", {"datagrams": "202", "stun_requests": "9"}, QUALITY,
+)  # fmt: skip
+
+SAMPLES: tuple[wire.Message, ...] = (
+    wire.Hello(1, 4711, (40_000, 40_001)),
+    wire.OpenCall(1, (BROWSER, PHONE)),
+    wire.OpenLeg(2, 72_057_594_037_927_937, PHONE),
+    wire.Complete(3, 72_057_598_332_895_234, REMOTE),
+    wire.Update(4, 5, BROWSER, True),
+    wire.Bridge(5, 1, 2),
+    wire.Play(6, 1, SourceKind.MUSIC, "US"),
+    wire.Stop(7, 1),
+    wire.SendDigits(8, 1, "12#", 100),
+    wire.Facts(9, 1),
+    wire.ListLegs(10),
+    wire.CloseLeg(11, 1),
+    wire.CloseCall(300, 70_000),
+    wire.Exit(70_000),
+    wire.CallOpened(1, 72_057_594_037_927_937, (LOCAL,)),
+    wire.LegOpened(2, LOCAL),
+    wire.Done(3),
+    wire.FactsFound(4, FACTS),
+    wire.Legs(5, ((1, 2, "192.0.2.1:40000", "203.0.113.7:60112"),)),
+    wire.Closed(6, (FACTS,)),
+    wire.Refused(7, "ports_exhausted", "every port for phones is in use"),
+    wire.PathChanged(1, "192.0.2.1:40000", "203.0.113.7:60112", "ice"),
+    wire.KeysReady(1, "AEAD_AES_256_GCM"),
+    wire.FirstMedia(1, 212),
+    wire.MediaStopped(1, 5_000),
+    wire.MediaResumed(1),
+    wire.Digit(1, "5", 120, "rfc4733"),
+    wire.QualityReported(1, QUALITY),
+    wire.SilenceFound(1, "in", "wrong_payload_type", {"count": "25", "payload_type": "96"}),
+    wire.Heard(1, "out"),
+    wire.LegFailed(1, "panic"),
+    wire.LogLine("warning", "the shard's queue is full"),
+)
+
+
+def write() -> None:
+    """Writes one file of hexadecimal octets for each sample."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for sample in SAMPLES:
+        (FOLDER / f"{type(sample).__name__}.hex").write_text(msgspec.msgpack.encode(sample).hex() + "\n")
+
+
+if __name__ == "__main__":
+    write()
