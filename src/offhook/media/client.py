@@ -41,6 +41,7 @@ class MediaClient(asyncio.Protocol):
         gone = MediaError("engine_lost", "the connection to the media engine is gone")
         if not self.hello.done():
             self.hello.set_exception(gone)
+        if not self.hello.cancelled():
             self.hello.exception()  # looked at, so that nobody warns of it
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
@@ -69,6 +70,10 @@ class MediaClient(asyncio.Protocol):
         number = getattr(message, "n", None)
         if number is None:
             self._deliver(cast(Event, message))
+            return
+        if number == 0 and isinstance(message, Refused) and not self.hello.done():
+            # The connection itself is refused: another one commands.
+            self.hello.set_exception(MediaError(message.code, message.text))
             return
         future = self._waiting.pop(number, None)
         if future is None or future.done():

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -23,7 +24,9 @@ PAUSES = (0.0, 0.2, 1.0, 3.0, 10.0)
 SETTLED = 30.0
 """Seconds after which an engine's death is the first of a new row."""
 POLL = 0.02
-"""Seconds between looks for the control socket of an engine that starts."""
+"""Seconds between looks at a process that starts or ends."""
+STOP_TIME = 2.0
+"""Seconds an engine has to end before it is told more firmly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,10 @@ def find_binary() -> Path:
 
 
 class MediaProcess:
-    """`deliver` gets events, `lost` is called once per death, `ready` once per engine that has come up after one."""
+    """`deliver` gets events, `lost` is called once per death, `ready` once per engine that has come up after one.
+
+    `engine` is the present engine; after a death it is the dead one until `ready`, and refuses with `engine_lost`.
+    """
 
     engine: MediaEngine
 
@@ -67,10 +73,9 @@ class MediaProcess:
     ) -> None:
         self._options, self._deliver = options, deliver
         self._tell_lost, self._tell_ready = lost, ready
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: subprocess.Popen[bytes] | None = None
         self._gone = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
-        self._stopping = False
 
     async def start(self) -> None:
         """Takes over a running engine or starts one. Raises OSError or RuntimeError with a sentence."""
@@ -80,44 +85,76 @@ class MediaProcess:
 
     async def stop(self) -> None:
         """Ends the engine: asked, then SIGTERM, then SIGKILL, by its process id."""
-        self._stopping = True
         if self._watching is not None:
             self._watching.cancel()
-        with contextlib.suppress(MediaError, TimeoutError, AttributeError):
-            await asyncio.wait_for(self.engine.exit(), 2)
-        if self._process is None:
-            return
-        for end in (None, signal.SIGTERM, signal.SIGKILL):
-            if end is not None:
+        pids = [self._child.pid] if self._child is not None else []
+        if hasattr(self, "engine") and self.engine.connected:
+            pids.append(self.engine.pid)
+            with contextlib.suppress(MediaError, TimeoutError):
+                await asyncio.wait_for(self.engine.exit(), STOP_TIME)
+        for pid in dict.fromkeys(pids):
+            await self._end(pid)
+        await self._bury()
+
+    async def _end(self, pid: int) -> None:
+        for order in (None, signal.SIGTERM, signal.SIGKILL):
+            if order is not None and self._runs(pid):
                 with contextlib.suppress(ProcessLookupError):
-                    self._process.send_signal(end)
+                    os.kill(pid, order)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 2)
+                async with asyncio.timeout(STOP_TIME):
+                    while self._runs(pid):  # noqa: ASYNC110 - an adopted engine is nobody's child to wait for
+                        await asyncio.sleep(POLL)
                 return
 
+    def _runs(self, pid: int) -> bool:
+        if self._child is not None and pid == self._child.pid:
+            return self._child.poll() is None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
     async def _connect(self) -> bool:
-        """True if an engine answered on the control socket."""
-        self._gone.clear()
+        """True if an engine answered on the control socket. Raises RuntimeError if it cannot be commanded."""
+        gone = asyncio.Event()
         try:
             _, client = await asyncio.get_running_loop().create_unix_connection(
-                lambda: MediaClient(self._deliver, self._gone.set), str(self._options.control)
+                lambda: MediaClient(self._deliver, gone.set), str(self._options.control)
             )
         except OSError:
             return False
         try:
             hello = await asyncio.wait_for(asyncio.shield(client.hello), START_TIME)
-        except (TimeoutError, MediaError):
+        except (TimeoutError, MediaError) as error:
             client.close()
+            if isinstance(error, MediaError) and error.code != "engine_lost":
+                raise RuntimeError(f"the engine at {self._options.control} refuses: {error.text}") from error
             return False
         if hello.version != PROTOCOL_VERSION:
             client.close()
-            raise RuntimeError(f"the running engine speaks protocol {hello.version}, this program {PROTOCOL_VERSION}")
-        self.engine = MediaEngine(client, hello)
+            raise RuntimeError(
+                f"the running engine (process {hello.pid}) speaks protocol {hello.version}, this program "
+                f"{PROTOCOL_VERSION}; end that process"
+            )
+        self.engine, self._gone = MediaEngine(client, hello), gone
         return True
 
     async def _launch(self) -> None:
+        child = self._spawn()
+        try:
+            async with asyncio.timeout(START_TIME):
+                while not (self._options.control.exists() and await self._connect()):
+                    if child.poll() is not None:
+                        raise RuntimeError(_last_words(child))
+                    await asyncio.sleep(POLL)
+        except TimeoutError as error:
+            await self._end(child.pid)
+            raise RuntimeError(f"{BINARY} did not answer within {START_TIME:.0f} s") from error
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         options = self._options
-        options.control.unlink(missing_ok=True)
         arguments = [
             "--control", str(options.control),
             "--webrtc-port", str(options.webrtc_port),
@@ -129,32 +166,29 @@ class MediaProcess:
             arguments += ["--public-address", address]
         if options.offer_loopback:
             arguments.append("--offer-loopback")
-        # A session of its own: Ctrl-C and the end of this process must cost no audio.
-        self._process = await asyncio.create_subprocess_exec(
-            find_binary(), *arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        # A session of its own: Ctrl-C and the end of this process must cost no audio. Not asyncio's subprocess: its
+        # transport kills the child when the loop goes.
+        self._child = subprocess.Popen(
+            [find_binary(), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-        )  # fmt: skip
-        async with asyncio.timeout(START_TIME):
-            while not (options.control.exists() and await self._connect()):
-                if self._process.returncode is not None:
-                    raise RuntimeError(await self._last_words())
-                await asyncio.sleep(POLL)
+        )
+        return self._child
 
-    async def _last_words(self) -> str:
-        assert self._process is not None
-        text = b""
-        if self._process.stderr is not None:
-            text = await self._process.stderr.read(4096)
-        words = text.decode(errors="replace").strip()
-        return words or f"{BINARY} ended with code {self._process.returncode}"
+    async def _bury(self) -> None:
+        """Makes sure that an engine which does not answer is gone, and reaps it."""
+        if self._child is not None:
+            await self._end(self._child.pid)
+            if self._child.stderr is not None:
+                self._child.stderr.close()
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         deaths, since = 0, loop.time()
         while True:
             await self._gone.wait()
-            if self._stopping:
-                return
             self._tell_lost()
             deaths = 1 if loop.time() - since > SETTLED else deaths + 1
             await self._revive(deaths)
@@ -163,15 +197,23 @@ class MediaProcess:
 
     async def _revive(self, deaths: int) -> None:
         while True:
-            await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
+            pause = PAUSES[min(deaths, len(PAUSES)) - 1]
+            if pause >= 1:
+                text = f"the media engine ended {deaths} times in a row; the next start is in {pause:.0f} s"
+                self._deliver(LogLine("error", text))
+            await asyncio.sleep(pause)
             try:
-                if self._process is not None and self._process.returncode is None:
-                    # The connection went, the process did not: it may be taken over.
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._process.wait(), 0.1)
+                # The connection may have gone without the process: then it is taken over again.
                 if not await self._connect():
+                    await self._bury()
                     await self._launch()
                 return
-            except (OSError, RuntimeError, TimeoutError) as error:
+            except (OSError, RuntimeError) as error:
                 deaths += 1
                 self._deliver(LogLine("error", f"the media engine does not start again: {error}"))
+
+
+def _last_words(child: subprocess.Popen[bytes]) -> str:
+    """What a dead engine wrote."""
+    text = child.stderr.read(4096) if child.stderr is not None else b""
+    return text.decode(errors="replace").strip() or f"{BINARY} ended with code {child.returncode}"
