@@ -1,0 +1,293 @@
+"""The whole core on the virtual clock: SIP endpoint, switchboard, a location table, and media that speaks calls/ports.py.
+
+Phones are SIP endpoints of their own at the other end of the link. The house performs effects as server/driver.py does;
+only the sound is missing: the media port hands out legs and notes what it is told.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+
+from offhook.calls import effects as do
+from offhook.calls import events as did
+from offhook.calls.call import Call
+from offhook.calls.ports import LegLocal, LegOffer, PathKind
+from offhook.calls.switchboard import CallConfig, Switchboard
+from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInvite
+from offhook.sip.effects import Deliver, SipEffect, StartTimer, StopTimer
+from offhook.sip.events import InviteReceived, UsageId
+from offhook.sip.flow import Flow, FlowId, Transport
+from offhook.sip.location import Account, Binding
+from offhook.sip.message import Headers, Message, Request, Response
+from offhook.sip.uri import parse_uri
+from tests.support.ids import SeededIds
+from tests.support.link import Link, Station
+from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN, make_account, make_endpoint
+
+WITH_SDP = Headers([("Content-Type", "application/sdp")])
+
+
+@dataclass
+class MediaPort:
+    """What the core wanted of the engine, in order, and the legs that are open."""
+
+    told: list[do.MediaEffect] = field(default_factory=list)
+    open: dict[int, LegOffer] = field(default_factory=dict)
+    calls: dict[int, list[int]] = field(default_factory=dict)
+    refuse: str = ""
+
+    def local(self, offer: LegOffer) -> LegLocal:
+        leg = len(self.told) * 100 + len(self.open) + 1
+        self.open[leg] = offer
+        webrtc = offer.path is PathKind.WEBRTC
+        port = 40_000 if webrtc else 41_000 + 2 * len(self.open)
+        return LegLocal(
+            leg, (("192.0.2.1", port),), 0 if webrtc else port + 1, "ufrag", "password", "AA:BB", 7, "cname"
+        )
+
+    def of(self, kind: type) -> list[do.MediaEffect]:
+        """The effects of one kind."""
+        return [one for one in self.told if isinstance(one, kind)]
+
+
+class HouseNode:
+    """Offhook's core as one node of the link."""
+
+    def __init__(self, link: Link, config: CallConfig) -> None:
+        self._link = link
+        self.endpoint = make_endpoint("offhook", 9)
+        self.authenticator = self.endpoint._doorkeeper._authenticator
+        self.switchboard = Switchboard(config, SeededIds(3), self.authenticator)
+        self.media = MediaPort()
+        self.accounts: dict[str, Account] = {}
+        self.bindings: dict[str, tuple[Binding, ...]] = {}
+        self.log: list[do.CallRecord] = []
+        self.published: list[do.Happened] = []
+
+    # ---- offhook's side of the link
+
+    def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]:
+        return self._sip(self.endpoint.receive(message, flow, now))
+
+    def receive_malformed(self, error, flow, now):  # type: ignore[no-untyped-def]
+        return self._sip(self.endpoint.receive_malformed(error, flow, now))
+
+    def timer_fired(self, key: Hashable, now: float) -> list[SipEffect]:
+        if isinstance(key, tuple) and key[0] == "calls":
+            return self.tell(did.TimerFired(key[1]))
+        return self._sip(self.endpoint.timer_fired(key, now))
+
+    def send_failed(self, flow: FlowId, message: Message, now: float) -> list[SipEffect]:
+        return self._sip(self.endpoint.send_failed(flow, message, now))
+
+    def flow_opened(self, flow: Flow, now: float) -> list[SipEffect]:
+        return self._sip(self.endpoint.flow_opened(flow, now))
+
+    def flow_lost(self, flow: FlowId, now: float) -> list[SipEffect]:
+        return self._sip(self.endpoint.flow_lost(flow, now))
+
+    def registration_found(self, token, account, bindings, now):  # type: ignore[no-untyped-def]
+        return self._sip(self.endpoint.registration_found(token, account, bindings, now))
+
+    def perform(self, command, now):  # type: ignore[no-untyped-def]
+        return self._sip(self.endpoint.perform(command, now))
+
+    # ---- performing
+
+    def tell(self, event: did.CallEvent) -> list[SipEffect]:
+        """An event for call control."""
+        return self._calls(self.switchboard.handle(event, self._link.now))
+
+    def _sip(self, effects: list[SipEffect]) -> list[SipEffect]:
+        out: list[SipEffect] = []
+        for effect in effects:
+            out += self.tell(effect.event) if isinstance(effect, Deliver) else [effect]
+        return out
+
+    def _calls(self, effects: list[do.CallEffect]) -> list[SipEffect]:
+        out: list[SipEffect] = []
+        for effect in effects:
+            match effect:
+                case do.Sip(command):
+                    out += self._sip(self.endpoint.perform(command, self._link.now))
+                case do.StartTimer(key, seconds):
+                    out.append(StartTimer(("calls", key), seconds))
+                case do.StopTimer(key):
+                    out.append(StopTimer(("calls", key)))
+                case do.LookUp():
+                    out += self._look_up(effect)
+                case do.WriteCallLog(record):
+                    self.log.append(record)
+                case do.Publish(event):
+                    self.published.append(event)
+                case do.Note():
+                    pass
+                case _:
+                    out += self._media(effect)
+        return out
+
+    def _legs(self) -> set[int]:
+        return {leg for legs in self.media.calls.values() for leg in legs}
+
+    def _look_up(self, effect: do.LookUp) -> list[SipEffect]:
+        caller = self.accounts.get((effect.username or "").casefold())
+        callee = self.accounts.get((effect.target_user or "").casefold())
+        bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
+        return self.tell(did.FactsFound(effect.token, caller, callee, bindings))
+
+    def _media(self, effect: do.MediaEffect) -> list[SipEffect]:
+        self.media.told.append(effect)
+        match effect:
+            case do.OpenMedia(call_ref, offers) if self.media.refuse:
+                return self.tell(did.MediaRefused(call_ref, self.media.refuse, "refused by the test"))
+            case do.OpenMedia(call_ref, offers):
+                legs = {ref: self.media.local(offer) for ref, offer in offers}
+                number = len(self.media.told)
+                self.media.calls[number] = [local.leg for local in legs.values()]
+                return self.tell(did.MediaOpened(call_ref, number, legs))
+            case do.UpdateMedia(leg, offer):
+                local = replace(self.media.local(offer), leg=leg)
+                self.media.open = {one: kept for one, kept in self.media.open.items() if one in self._legs()}
+                return self.tell(did.MediaLegUpdated(leg, local))
+            case do.CloseMediaLeg(leg):
+                self.media.open.pop(leg, None)
+            case do.CloseMedia(number):
+                for leg in self.media.calls.pop(number, []):
+                    self.media.open.pop(leg, None)
+                return self.tell(did.MediaClosed(number, ()))
+        return []
+
+
+class Phone:
+    """One device: a SIP endpoint with one flow to the house."""
+
+    def __init__(self, house: "House", name: str, username: str, transport: Transport, contact: str) -> None:
+        self.house, self.name, self.username = house, name, username
+        self.station: Station = house.link.station(name, make_endpoint(name, len(house.link.stations) + 20))
+        self.there, self.back = house.link.connect(self.station, house.station, transport)
+        self.call = UsageId(f"call-of-{name}")
+        self.contact = contact
+
+    def register(self) -> None:
+        """A binding of this device stands."""
+        aor = f"sip:{self.username}@{DOMAIN}"
+        binding = Binding(aor, parse_uri(self.contact), self.back, f"reg-{self.name}", 1, 1e9)
+        node = self.house.node
+        node.bindings[aor] = (*node.bindings.get(aor, ()), binding)
+        self.house.station.apply(node.flow_opened(self.back, self.house.link.now))
+
+    def trust(self) -> None:
+        """The flow has proved the account (AUTH-9)."""
+        self.house.node.authenticator.trust(self.back, self.house.node.accounts[self.username], self.house.link.now)
+
+    def dial(self, user: str, body: bytes = SDP, from_user: str = "", **headers: str) -> None:
+        """INVITE to the house."""
+        fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        extra = Headers([*(WITH_SDP if body else ()), *fields])
+        caller = f"<sip:{from_user or self.username}@{DOMAIN}>"
+        command = SendInvite(
+            self.call,
+            self.there.id,
+            parse_uri(f"sip:{user}@{DOMAIN}"),
+            caller,
+            f"<sip:{user}@{DOMAIN}>",
+            70,
+            extra,
+            body,
+        )
+        self.station.perform(command)
+        self.house.link.run(0.1)
+
+    @property
+    def ringing(self) -> UsageId:
+        """The usage of the INVITE that came last."""
+        event = self.station.of(InviteReceived)[-1]
+        assert isinstance(event, InviteReceived)
+        return event.usage
+
+    @property
+    def invite(self) -> Request:
+        """The INVITE that came last."""
+        event = self.station.of(InviteReceived)[-1]
+        assert isinstance(event, InviteReceived)
+        return event.request
+
+    def respond(self, status: int, body: bytes = b"", seconds: float = 0.1) -> None:
+        """Answers it."""
+        self.station.perform(RespondInvite(self.ringing, status, WITH_SDP if body else Headers(), body))
+        self.house.link.run(seconds)
+
+    def cancel(self) -> None:
+        """Gives up the own INVITE."""
+        self.station.perform(CancelInvite(self.call))
+        self.house.link.run(0.1)
+
+    def hang_up(self, usage: UsageId | None = None) -> None:
+        """BYE."""
+        self.station.perform(HangUp(usage or self.call))
+        self.house.link.run(0.1)
+
+    def final(self) -> Response:
+        """The final response to the own INVITE."""
+        answers = [one for one in self.station.received if isinstance(one, Response) and one.status >= 200]
+        return next(one for one in reversed(answers) if "INVITE" in (one.headers.get("CSeq") or ""))
+
+    def got(self, method: str) -> list[Request]:
+        """Requests of a method that came in."""
+        return [one for one in self.station.received if isinstance(one, Request) and one.method == method]
+
+
+class House:
+    """Offhook with alice and bob, each with an account; phones are added as a test needs them."""
+
+    def __init__(self, link: Link, **settings: float) -> None:
+        self.link = link
+        config = CallConfig(domain=DOMAIN, hosts=frozenset({DOMAIN, "127.0.0.2"}), **settings)  # type: ignore[arg-type]
+        self.node = HouseNode(link, config)
+        self.station = link.station("offhook", self.node)
+        for name in ("alice", "bob", "carol"):
+            self.node.accounts[name] = make_account(name)
+
+    def caller(self, username: str = "alice", name: str = "") -> Phone:
+        """A device over TLS whose flow has proved itself."""
+        phone = Phone(self, name or username, username, Transport.TLS, f"sip:{username}@127.0.0.1;transport=tls")
+        phone.trust()
+        return phone
+
+    def callee(self, username: str = "bob", name: str = "", transport: Transport = Transport.UDP) -> Phone:
+        """A registered device."""
+        phone = Phone(self, name or username, username, transport, f"sip:{name or username}@127.0.0.1:5070")
+        phone.register()
+        return phone
+
+    def talking(self) -> tuple[Phone, Phone]:
+        """Alice and Bob talk."""
+        alice, bob = self.caller(), self.callee()
+        alice.dial("bob")
+        bob.respond(200, SDP)
+        return alice, bob
+
+    @property
+    def media(self) -> MediaPort:
+        """The media port."""
+        return self.node.media
+
+    def call(self) -> Call:
+        """The only call, live or ended."""
+        live = self.node.switchboard.calls()
+        return live[0] if live else next(reversed(self.node.switchboard._ended.values()))
+
+    def apply(self, step: Callable[[], list[SipEffect]]) -> None:
+        """Feeds something else than SIP."""
+        self.station.apply(step())
+        self.link.run(0.1)
+
+    def assert_nothing_left(self, *phones: Phone, seconds: float = 200.0) -> None:
+        """No call, leg, dialog, transaction or timer remains anywhere, and the call log has the call once."""
+        self.link.run(seconds)
+        assert self.node.switchboard.calls() == [], self.link.ladder()
+        assert self.media.open == {}, self.link.ladder()
+        for node, station in ((self.node.endpoint, self.station), *((p.station.node, p.station) for p in phones)):
+            left = (node.transactions, node.usages, node.dialogs, len(station.timers))  # type: ignore[attr-defined]
+            assert left == (0, 0, 0, 0), f"{station.name} keeps {left} {list(station.timers)}\n{self.link.ladder()}"
+        assert len(self.node.log) == len({record.call_ref for record in self.node.log})
