@@ -1,2 +1,33 @@
-//! Placeholder.
-fn main() {}
+//! `offhook-loadgen`: paced load and reference peers for the benchmarks. Development only, loopback only.
+
+mod arguments;
+mod cpu;
+mod latency;
+mod relay;
+mod rtp;
+mod sys;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+
+const USAGE: &str =
+    "offhook-loadgen rtp --plan FILE [--rate PPS] [--seconds S] [--warm S] [--server PID]
+offhook-loadgen relay --base PORT --peer-base PORT --pairs N [--gather-us N] [--seconds S]";
+
+fn main() -> ExitCode {
+    let mut line = std::env::args().skip(1);
+    let command = line.next().unwrap_or_default();
+    let done = Arguments::parse(line).and_then(|arguments| match command.as_str() {
+        "rtp" => rtp::command(&arguments),
+        "relay" => relay::command(&arguments),
+        _ => Err(USAGE.into()),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("offhook-loadgen: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
