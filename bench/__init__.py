@@ -1,1 +1,1 @@
-"""Measurements beside named peers; results in RESULTS.md."""
+"""Benchmarks beside other servers. `python -m bench.relay` is the relay's; RESULTS.md holds what was measured."""

@@ -1,0 +1,136 @@
+"""The relay beside rtpengine and a bare relay: microseconds of CPU per forwarded packet, in one run on one machine.
+
+Each server runs on one core, the generator on another. A round measures every server once; every second round goes the
+other way round, so that a drift of the machine hits all alike. `make bench`, or `python -m bench.relay --help`.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench import report
+from bench.servers import PEER_PORT, SERVERS, Running, Setting
+
+ROOT = Path(__file__).parent.parent
+MAX_LOSS = 0.001
+"""Share of packets above which a run does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One server at one rate in one round. `cpu_us` is per packet that the sink received."""
+
+    server: str
+    rate: int
+    round: int
+    cpu_us: float
+    loss: float
+    counts: bool
+    measured: dict[str, float]
+
+
+def _arguments(line: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.relay", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="measured time of each run")
+    parser.add_argument("--warm", type=float, default=3.5, help="time before it; servers learn addresses for 3 s")
+    parser.add_argument("--rates", default="20000", help="packets a second over all legs, separated by commas")
+    parser.add_argument("--legs", type=int, default=500, help="an even number")
+    parser.add_argument("--quick", action="store_true", help="one round of 2 s with 50 legs: does it work at all?")
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--generator-core", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=ROOT / "artefacts" / "bench-relay.json")
+    arguments = parser.parse_args(line)
+    if arguments.quick:
+        arguments.rounds, arguments.seconds, arguments.warm, arguments.legs = 1, 2.0, 0.5, 50
+    if arguments.legs < 2 or arguments.legs % 2 or arguments.legs > 1_000 or arguments.rounds < 1:
+        parser.error("an even number of legs from 2 to 1000 is needed, and at least one round")
+    return arguments
+
+
+def _build() -> Path:
+    """The release build of engine and generator: a benchmark of anything else says nothing."""
+    command = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "offhook-engine", "-p", "offhook-loadgen"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+
+
+async def _load(setting: Setting, running: Running, rate: int, arguments: argparse.Namespace) -> dict[str, float]:
+    """One run of the generator against a server whose calls are set up."""
+    plan = setting.folder / "plan"
+    plan.write_text("".join(f"{PEER_PORT + index} {port}\n" for index, port in enumerate(running.ports)))
+    process = await asyncio.create_subprocess_exec(
+        "taskset", "-c", str(arguments.generator_core), str(setting.binaries / "offhook-loadgen"), "rtp",
+        "--plan", str(plan), "--rate", str(rate), "--seconds", str(arguments.seconds), "--warm", str(arguments.warm),
+        "--server", str(running.pid), stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        words, _ = await asyncio.wait_for(process.communicate(), arguments.seconds + arguments.warm + 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError("the load generator failed; its words are above")
+    measured: dict[str, float] = json.loads(words)
+    return measured
+
+
+async def _run(name: str, rate: int, number: int, setting: Setting, arguments: argparse.Namespace) -> Run:
+    async with SERVERS[name](setting) as running:
+        measured = await _load(setting, running, rate, arguments)
+    received, sent = measured["received"], measured["sent"]
+    if measured["astray"] or not received:
+        raise RuntimeError(f"{name} does not relay as it should: {measured}")
+    loss = measured["lost"] / sent
+    # A generator that falls behind measures another rate than it says.
+    counts = loss <= MAX_LOSS and sent >= 0.99 * rate * arguments.seconds
+    return Run(name, rate, number, measured["server_cpu_ns"] / received / 1_000, loss, counts, measured)
+
+
+async def _measure(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
+    setting = Setting(folder, binaries, arguments.server_core, arguments.legs // 2)
+    runs = []
+    for rate in map(int, arguments.rates.split(",")):
+        for number in range(arguments.rounds):
+            order = list(SERVERS) if number % 2 == 0 else list(reversed(SERVERS))
+            for name in order:
+                run = await _run(name, rate, number, setting, arguments)
+                runs.append(run)
+                print(report.line(run), file=sys.stderr, flush=True)
+    return runs
+
+
+def main(line: list[str]) -> int:
+    """Builds, measures, prints the table and writes the file. Returns the exit code."""
+    arguments = _arguments(line)
+    cores = os.sched_getaffinity(0)
+    if not {arguments.server_core, arguments.generator_core} <= cores:
+        print(f"two cores are needed, --server-core and --generator-core; this process has {sorted(cores)}")
+        return 1
+    try:
+        machine = report.machine()
+        binaries = _build()
+        # Driving a server must not cost time on its core.
+        os.sched_setaffinity(0, {arguments.generator_core})
+        with tempfile.TemporaryDirectory(prefix="offhook-bench-") as folder:
+            runs = asyncio.run(_measure(arguments, binaries, Path(folder)))
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"bench.relay: {error}", file=sys.stderr)
+        return 1
+    print(report.table(runs, machine, arguments))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    whole = {"machine": machine, "runs": [asdict(run) for run in runs], "summary": report.summary(runs)}
+    arguments.output.write_text(json.dumps(whole, indent=1) + "\n")
+    print(f"\nall figures: {arguments.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,166 @@
+"""The relays under measurement. Each starts one process on one core and gives the ports its legs listen on."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.ng import NgClient
+from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
+from offhook.media.client import MediaClient, MediaError
+from offhook.media.engine import MediaEngine
+
+PEER_PORT = 20_000
+"""First port of the generator's legs: leg i of all calls is at this port plus i, legs 2n and 2n+1 are one call."""
+RELAY_PORT = 22_500
+ENGINE_PORTS = "41000-44999"
+RTPENGINE_PORTS = (30_000, 34_999)
+NG_PORT = 22_499
+GATHER_US = 1_000
+"""The engine's own wait between two wake-ups under load; the second bare relay has it too."""
+START_TIME = 10.0
+"""Seconds that a server may take to answer."""
+PCMU = Codec("PCMU", 0, 8_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server with its calls set up. `ports[i]` is where leg i sends to."""
+
+    pid: int
+    ports: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What each server is started with."""
+
+    folder: Path
+    binaries: Path
+    core: int
+    calls: int
+
+
+Start = Callable[[Setting], AbstractAsyncContextManager[Running]]
+
+
+@asynccontextmanager
+async def _process(setting: Setting, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command on the server's core; its words go to a log, and it is ended by its own process id."""
+    with (setting.folder / f"{Path(command[0]).name}.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            "taskset", "-c", str(setting.core), *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        for end in (process.terminate, process.kill):
+            with suppress(ProcessLookupError):
+                end()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 3)
+                break
+
+
+@asynccontextmanager
+async def engine(setting: Setting) -> AsyncIterator[Running]:
+    """Offhook's media engine, one shard, driven as the server drives it."""
+    control = setting.folder / "engine.sock"
+    command = (
+        str(setting.binaries / "offhook-media"), "--control", str(control), "--webrtc-port", "0", "--rtp-ports",
+        ENGINE_PORTS, "--shards", "1", "--offer-loopback",
+    )  # fmt: skip
+    async with _process(setting, *command) as process:
+        client = await _connect(control)
+        media = MediaEngine(client, await asyncio.wait_for(client.hello, START_TIME))
+        ports: list[int] = []
+        for call in range(setting.calls):
+            ports += await _engine_call(media, PEER_PORT + 2 * call)
+        yield Running(process.pid, ports)
+        with suppress(MediaError):
+            await media.exit()
+
+
+async def _connect(control: Path) -> MediaClient:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(START_TIME):
+        while True:
+            with suppress(OSError):
+                make = lambda: MediaClient(lambda event: None, lambda: None)  # noqa: E731
+                return (await loop.create_unix_connection(make, str(control)))[1]
+            await asyncio.sleep(0.02)
+
+
+async def _engine_call(media: MediaEngine, peer: int) -> list[int]:
+    # The peer's RTCP goes to its RTP port: the generator has no other, and would answer with ICMP errors.
+    offer = LegOffer(PathKind.PORT, KeyKind.PLAIN, (PCMU,), "127.0.0.1", rtcp_mux=False)
+    opened = await media.open_call((offer, offer))
+    for index, leg in enumerate(opened.legs):
+        port = peer + index
+        await media.complete(leg.leg, LegRemote((PCMU,), "127.0.0.1", port, rtcp_port=port))
+    await media.bridge(opened.legs[0].leg, opened.legs[1].leg)
+    return [leg.candidates[0][1] for leg in opened.legs]
+
+
+@asynccontextmanager
+async def rtpengine(setting: Setting) -> AsyncIterator[Running]:
+    """rtpengine in user space with one worker thread."""
+    low, high = RTPENGINE_PORTS
+    command = (
+        "rtpengine", "--config-file=none", "--table=-1", "--num-threads=1", "--foreground", "--interface=127.0.0.1",
+        f"--listen-ng=127.0.0.1:{NG_PORT}", f"--port-min={low}", f"--port-max={high}", "--log-level=3", "--log-stderr",
+        "--delete-delay=0", "--timeout=60",
+    )  # fmt: skip
+    async with _process(setting, *command) as process:
+        with closing(NgClient(NG_PORT)) as control:
+            await _ping(control)
+            ports: list[int] = []
+            for call in range(setting.calls):
+                peer = PEER_PORT + 2 * call
+                ports += control.open_call(f"bench-{call}", (peer, peer + 1))
+            yield Running(process.pid, ports)
+
+
+async def _ping(control: NgClient) -> None:
+    async with asyncio.timeout(START_TIME):
+        while True:
+            with suppress(OSError):
+                control.request("ping")
+                return
+            await asyncio.sleep(0.05)
+
+
+def bare(gather_us: int) -> Start:
+    """The bare relay: `recv` and `send` and nothing else; `gather_us` is its shortest time between two wake-ups."""
+
+    @asynccontextmanager
+    async def start(setting: Setting) -> AsyncIterator[Running]:
+        command = (
+            str(setting.binaries / "offhook-loadgen"), "relay", "--base", str(RELAY_PORT), "--peer-base",
+            str(PEER_PORT), "--pairs", str(setting.calls), "--gather-us", str(gather_us),
+        )  # fmt: skip
+        async with _process(setting, *command) as process:
+            if process.stdout is None or await asyncio.wait_for(process.stdout.readline(), START_TIME) != b"ready\n":
+                raise RuntimeError("the bare relay did not start; its ports may be in use")
+            yield Running(process.pid, [RELAY_PORT + index for index in range(2 * setting.calls)])
+
+    return start
+
+
+SERVERS: dict[str, Start] = {
+    "offhook": engine,
+    "rtpengine": rtpengine,
+    "bare relay": bare(0),
+    "bare relay, 1 ms": bare(GATHER_US),
+}
+
+
+def rtpengine_version() -> str:
+    """Its version. Raises RuntimeError with a sentence when it is not installed."""
+    if shutil.which("rtpengine") is None:
+        raise RuntimeError("rtpengine is not installed; interop/peers.sh installs what is measured beside")
+    done = subprocess.run(["rtpengine", "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip().removeprefix("Version: ")
