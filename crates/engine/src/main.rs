@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use offhook_media::event::Event;
 use offhook_media::{Identity, Settings, ShardConfig, SocketId, WebRtcSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let options = Options::parse(std::env::args().skip(1))?;
+    sys::set_limits();
     let signals = sys::termination().map_err(|e| format!("signals: {e}"))?;
     let listener = control::listen(&options.control)
         .map_err(|e| format!("control socket {}: {e}", options.control.display()))?;
@@ -59,6 +61,7 @@ fn serve(
     let identity = Identity::generate()?;
     let (told_in, told) = sync_channel(EVENT_QUEUE);
     let wake = Arc::new(Wake::new().map_err(|e| e.to_string())?);
+    tell_panics(told_in.clone(), Arc::clone(&wake));
     let (mut shards, mut webrtc_ports) = (Vec::new(), Vec::new());
     for number in 0..options.shards {
         let (config, sockets) = shared_sockets(options, number, identity.clone())?;
@@ -78,8 +81,20 @@ fn serve(
         webrtc_ports,
         grace: options.grace,
     };
-    Control::new(parts).map_err(|e| e.to_string())?.run();
-    Ok(())
+    Control::new(parts).map_err(|e| e.to_string())?.run()
+}
+
+/// Makes panics lines of the log: standard error is for a fatal line, and nobody empties it.
+fn tell_panics(told: SyncSender<Told>, wake: Arc<Wake>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let line = Event::LogLine {
+            level: "error".into(),
+            text: panic.to_string().replace('\n', " "),
+        };
+        if told.try_send(Told::Event(line)).is_ok() {
+            wake.wake();
+        }
+    }));
 }
 
 fn start(
@@ -121,10 +136,16 @@ fn shared_sockets(
 ) -> Result<(ShardConfig, Vec<UdpSocket>), String> {
     let wanted = match options.webrtc_port {
         0 => 0,
-        base => base + u16::try_from(number).unwrap_or(0),
+        base => u16::try_from(number)
+            .ok()
+            .and_then(|number| base.checked_add(number))
+            .ok_or_else(|| format!("no UDP port is left for shard {number} above {base}"))?,
     };
-    let socket = shared(IpAddr::V4(Ipv4Addr::UNSPECIFIED), wanted)
-        .map_err(|e| format!("UDP port {wanted} for browsers (media.port): {e}"))?;
+    let socket = shared(IpAddr::V4(Ipv4Addr::UNSPECIFIED), wanted).map_err(|e| {
+        format!(
+            "UDP port {wanted} for browsers: {e}; end the program that has it, or set media.port"
+        )
+    })?;
     let port = socket.local_addr().map_err(|e| e.to_string())?.port();
     let (v4, v6) = addresses(options);
     let mut webrtc = vec![describe(0, &v4, port)];

@@ -9,14 +9,22 @@ use crate::sys;
 
 /// How long a freed pair rests: late packets of the old call must not reach a new one.
 const REST: Duration = Duration::from_secs(10);
+/// How long before a pair that another program had is tried again.
+const TAKEN: Duration = Duration::from_secs(60);
 /// Receive buffer of a phone's socket in bytes: 800 packets, 16 s of one stream.
 const RECEIVE_BUFFER: i32 = 128 * 1024;
 
 /// Free pairs by their even port.
 pub struct Ports {
     free: VecDeque<u16>,
+    /// Freed pairs with the end of their rest.
     resting: VecDeque<(Instant, u16)>,
+    /// Pairs that another program had, with the time to ask again.
+    taken: VecDeque<(Instant, u16)>,
 }
+
+/// Why there are no sockets: a code of `Refused` and a sentence.
+pub type Refusal = (&'static str, String);
 
 /// Two bound sockets; no RTCP socket when it is multiplexed.
 pub struct Pair {
@@ -37,24 +45,40 @@ impl Ports {
         Self {
             free: free.into(),
             resting: VecDeque::new(),
+            taken: VecDeque::new(),
         }
     }
 
-    /// Binds the next free pair on `address`. `None` when every pair is in use or resting.
-    pub fn bind(&mut self, address: IpAddr, mux: bool, now: Instant) -> Option<Pair> {
-        while self.resting.front().is_some_and(|(at, _)| *at <= now) {
-            let (_, port) = self.resting.pop_front()?;
-            self.free.push_back(port);
-        }
-        for _ in 0..self.free.len() {
-            let port = self.free.pop_front()?;
-            match bind_pair(address, port, mux) {
-                Ok(pair) => return Some(pair),
-                // Another program has it: ask again much later.
-                Err(_) => self.resting.push_back((now + 6 * REST, port)),
+    /// Binds the next free pair on `address`; refuses with `ports_exhausted` when every pair is in use or resting.
+    pub fn bind(&mut self, address: IpAddr, mux: bool, now: Instant) -> Result<Pair, Refusal> {
+        for queue in [&mut self.resting, &mut self.taken] {
+            while queue.front().is_some_and(|(at, _)| *at <= now) {
+                self.free.extend(queue.pop_front().map(|(_, port)| port));
             }
         }
-        None
+        while let Some(port) = self.free.pop_front() {
+            let error = match bind_pair(address, port, mux) {
+                Ok(pair) => return Ok(pair),
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => {
+                    self.taken.push_back((now + TAKEN, port));
+                    continue;
+                }
+                _ => self.free.push_front(port),
+            }
+            // Not this pair's fault: the next one would fail too.
+            let code = match error.kind() {
+                io::ErrorKind::AddrNotAvailable => "bad_address",
+                _ => "engine_busy",
+            };
+            return Err((code, format!("no socket on {address}: {error}")));
+        }
+        Err((
+            "ports_exhausted",
+            "every port for phones is in use or rests after a call".to_owned(),
+        ))
     }
 
     /// A pair comes back.
@@ -93,7 +117,7 @@ mod tests {
     fn pairs_are_even_and_odd_and_all_are_handed_out_once() {
         let (mut ports, now) = (ports(25_101), Instant::now());
         let mut held = Vec::new();
-        while let Some(pair) = ports.bind(HERE, false, now) {
+        while let Ok(pair) = ports.bind(HERE, false, now) {
             let port = pair.rtp.local_addr().expect("bound").port();
             assert_eq!(port % 2, 0);
             let odd = pair.rtcp.as_ref().expect("not multiplexed");
@@ -107,12 +131,31 @@ mod tests {
     fn a_freed_pair_rests() {
         let (mut ports, now) = (ports(25_201), Instant::now());
         let mut last = 0;
-        while let Some(pair) = ports.bind(HERE, true, now) {
+        while let Ok(pair) = ports.bind(HERE, true, now) {
             last = pair.rtp.local_addr().expect("bound").port();
             std::mem::forget(pair.rtcp);
         }
         ports.release(last, now);
-        assert!(ports.bind(HERE, true, now + REST / 2).is_none());
-        assert!(ports.bind(HERE, true, now + REST).is_some());
+        let early = ports.bind(HERE, true, now + REST / 2);
+        assert_eq!(early.err().expect("rests").0, "ports_exhausted");
+        assert!(ports.bind(HERE, true, now + REST).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_another_machine_costs_no_pair() {
+        let (mut ports, now) = (ports(25_301), Instant::now());
+        let elsewhere = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+        let refusal = ports.bind(elsewhere, true, now).err().expect("not ours");
+        assert_eq!(refusal.0, "bad_address");
+        assert_eq!(ports.free.len(), 4);
+    }
+
+    #[test]
+    fn a_pair_of_another_program_is_left_out_for_a_while() {
+        let (mut ports, now) = (ports(25_401), Instant::now());
+        let _theirs = UdpSocket::bind((HERE, 25_403)).expect("free");
+        let ours = std::iter::from_fn(|| ports.bind(HERE, false, now).ok());
+        assert_eq!(ours.collect::<Vec<_>>().len(), 3);
+        assert_eq!(ports.taken, [(now + TAKEN, 25_402)]);
     }
 }

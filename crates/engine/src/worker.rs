@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
@@ -50,6 +51,8 @@ pub enum Told {
     Event(Event),
     /// A leg's sockets are closed: shard, numbers, and the RTP port that is free again.
     Released(usize, PortPair),
+    /// The thread of this shard has panicked outside of any call.
+    Died(usize),
 }
 
 /// Both ends' queues, bounded.
@@ -116,8 +119,18 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Runs until the control thread is gone.
-    pub fn run(mut self) {
+    /// Runs until the control thread is gone. A panic that no call contains is told as `Died`.
+    pub fn run(self) {
+        let (shard, told) = (self.queues.shard, self.queues.told.clone());
+        let wake = Arc::clone(&self.queues.wake_control);
+        // Nothing of the worker is looked at after a panic.
+        if catch_unwind(AssertUnwindSafe(move || self.serve())).is_err() {
+            let _ = told.send(Told::Died(shard));
+            wake.wake();
+        }
+    }
+
+    fn serve(mut self) {
         let mut ready = Vec::new();
         let mut due: Option<Instant> = None;
         loop {

@@ -85,6 +85,8 @@ pub fn command(body: &[u8]) -> Result<Command, Option<Box<Reply>>> {
 #[derive(Default)]
 pub struct Frames {
     buffer: Vec<u8>,
+    /// Frames before this are taken.
+    start: usize,
 }
 
 impl Frames {
@@ -95,19 +97,65 @@ impl Frames {
 
     /// The next whole frame's body; an error when a frame is too large.
     pub fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let Some(head) = self.buffer.first_chunk::<4>() else {
-            return Ok(None);
+        let waiting = self.buffer.get(self.start..).unwrap_or_default();
+        if let Some((head, rest)) = waiting.split_first_chunk::<4>() {
+            let size = u32::from_be_bytes(*head) as usize;
+            if size > MAX_FRAME {
+                return Err(format!("a frame of {size} bytes; at most {MAX_FRAME}"));
+            }
+            if let Some(body) = rest.get(..size) {
+                self.start += 4 + size;
+                return Ok(Some(body.to_vec()));
+            }
+        }
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_however_they_are_cut() {
+        let stream = [frame(&3u8), frame(&"four"), frame(&vec![5u8; 300])].concat();
+        for cut in 1..stream.len() {
+            let (mut frames, mut found) = (Frames::default(), Vec::new());
+            for part in stream.chunks(cut) {
+                frames.push(part);
+                while let Some(body) = frames.next().expect("small enough") {
+                    found.push(body.len());
+                }
+            }
+            assert_eq!(found, [1, 5, 303]);
+        }
+    }
+
+    #[test]
+    fn a_frame_too_large_is_refused_by_its_length() {
+        let mut frames = Frames::default();
+        frames.push(&(MAX_FRAME as u32 + 1).to_be_bytes());
+        assert!(frames.next().unwrap_err().contains("1048577"));
+    }
+
+    #[test]
+    fn an_unknown_command_is_refused_by_name_and_number() {
+        #[derive(Serialize)]
+        struct Dance {
+            t: &'static str,
+            n: u64,
+        }
+        let body = rmp_serde::to_vec_named(&Dance { t: "Dance", n: 7 }).expect("encodes");
+        let Err(Some(refusal)) = command(&body) else {
+            panic!("it was taken")
         };
-        let size = u32::from_be_bytes(*head) as usize;
-        if size > MAX_FRAME {
-            return Err(format!("a frame of {size} bytes; at most {MAX_FRAME}"));
-        }
-        if self.buffer.len() < 4 + size {
-            return Ok(None);
-        }
-        let rest = self.buffer.split_off(4 + size);
-        let mut body = std::mem::replace(&mut self.buffer, rest);
-        body.drain(..4);
-        Ok(Some(body))
+        let Reply::Refused { n, code, text } = *refusal else {
+            panic!("it was not refused")
+        };
+        assert_eq!((n, code.as_str()), (7, "unknown_command"));
+        assert!(text.contains("Dance"));
+        assert!(matches!(command(b"\xc1 no map"), Err(None)));
     }
 }

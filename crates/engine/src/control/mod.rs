@@ -1,14 +1,15 @@
 //! The control thread: one connection commands; ids and ports are handed out here; answers and events go back.
 
+mod connection;
 pub mod message;
 #[cfg(test)]
 mod samples;
+mod takeover;
 
-use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,23 +19,35 @@ use std::time::{Duration, Instant};
 
 use offhook_media::command::{Command, shard_of};
 use offhook_media::description::PathKind;
-use offhook_media::event::Reply;
+use offhook_media::event::{Event, Reply};
 use offhook_media::{PortPair, ReplyToken, SocketId};
 use serde::Serialize;
 
-use crate::ports::Ports;
+use crate::ports::{Pair, Ports, Refusal};
 use crate::sys::{Poller, Wake};
 use crate::worker::{Told, Work};
-use message::{Frames, Greeting, MAX_FRAME, VERSION};
+use connection::Connection;
+use message::{Greeting, VERSION};
+use takeover::Takeover;
 
 const LISTENER: u64 = 0;
 const CONNECTION: u64 = 1;
 const SHARDS: u64 = 2;
 const SIGNAL: u64 = 3;
-/// Bytes that may wait for a reader that does not read; then the connection is dropped, the legs stay.
-const MAX_UNREAD: usize = 8 * MAX_FRAME;
 /// How long shards may take to say goodbye to their peers at the end.
 const FAREWELL: Duration = Duration::from_millis(200);
+/// How soon a reader that was full is tried again.
+const RETRY: Duration = Duration::from_millis(5);
+/// Refused connections kept open, so that their peers can read why.
+const TURNED_AWAY: usize = 4;
+/// Bits of a token that hold the command's number; above them is the connection's, so that an answer never reaches a
+/// later connection's command of the same number.
+const NUMBER_BITS: u32 = 40;
+const NUMBERS: u64 = (1 << NUMBER_BITS) - 1;
+/// Numbers of our own commands, which no connection's reach.
+const TAKEOVER: u64 = NUMBERS;
+const FAREWELLS: u64 = NUMBERS - 1;
+const ORPHANS: u64 = NUMBERS - 2;
 
 /// A shard as the control thread knows it.
 pub struct Shard {
@@ -67,14 +80,6 @@ impl Numbers {
 struct Gathering {
     missing: usize,
     legs: Vec<(u64, u64, String, String)>,
-    exit: bool,
-}
-
-struct Connection {
-    stream: UnixStream,
-    frames: Frames,
-    greeted: bool,
-    unread: Vec<u8>,
 }
 
 /// The control thread's state.
@@ -89,14 +94,19 @@ pub struct Control {
     ports: Ports,
     webrtc_ports: Vec<u16>,
     connection: Option<Connection>,
+    /// How many connections have commanded.
+    serial: u64,
+    turned_away: VecDeque<UnixStream>,
     grace: Duration,
     alone_since: Instant,
-    /// Answers that several shards give together, by command number.
-    gathering: HashMap<u64, Gathering>,
-    leaving: Option<Instant>,
+    takeover: Option<Takeover>,
+    /// Answers that several shards give together.
+    gathering: HashMap<ReplyToken, Gathering>,
+    /// Number of the command that ends us, and when we end at the latest.
+    leaving: Option<(u64, Instant)>,
 }
 
-/// Binds the control socket, readable and writable by the owner only. A dead engine's socket is replaced.
+/// Binds the control socket; the process's mask makes it the owner's only. A dead engine's socket is replaced.
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     if path.exists() {
         if UnixStream::connect(path).is_ok() {
@@ -108,7 +118,6 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -159,15 +168,18 @@ impl Control {
             ports: parts.ports,
             webrtc_ports: parts.webrtc_ports,
             connection: None,
+            serial: 0,
+            turned_away: VecDeque::new(),
             grace: parts.grace,
             alone_since: Instant::now(),
+            takeover: None,
             gathering: HashMap::new(),
             leaving: None,
         })
     }
 
-    /// Serves until told to exit, SIGTERM, or nobody has come back within the grace time.
-    pub fn run(mut self) {
+    /// Serves until told to exit, SIGTERM, or nobody has come back within the grace time. The error is a sentence.
+    pub fn run(mut self) -> Result<(), String> {
         let mut ready = Vec::new();
         while !self.over() {
             self.poller.wait(self.patience(), &mut ready);
@@ -176,51 +188,58 @@ impl Control {
                     LISTENER => self.accept(),
                     CONNECTION => self.read(),
                     SHARDS => self.wake.clear(),
-                    _ => self.leave(None),
+                    _ => self.leave(FAREWELLS),
                 }
             }
-            self.hear();
+            self.hear()?;
+            self.close_orphans();
+            if self.deserted() {
+                self.leave(FAREWELLS);
+            }
             self.write();
         }
+        Ok(())
+    }
+
+    fn deserted(&self) -> bool {
+        self.connection.is_none() && self.alone_since.elapsed() >= self.grace
     }
 
     fn over(&self) -> bool {
-        let deserted = self.connection.is_none() && self.alone_since.elapsed() >= self.grace;
-        deserted || self.leaving.is_some_and(|at| at <= Instant::now())
+        self.leaving.is_some_and(|(_, at)| at <= Instant::now())
     }
 
     fn patience(&self) -> Option<Duration> {
-        let wait = match (self.leaving, &self.connection) {
-            (Some(at), _) => at.saturating_duration_since(Instant::now()),
-            (None, None) => self.grace.saturating_sub(self.alone_since.elapsed()),
-            (None, Some(connection)) if connection.unread.is_empty() => return None,
-            (None, Some(_)) => Duration::from_millis(5),
+        let now = Instant::now();
+        let end = match &self.connection {
+            None => Some(self.alone_since + self.grace),
+            Some(connection) => connection.waits().then_some(now + RETRY),
         };
-        Some(wait)
+        let orphans = self.takeover.as_ref().map(Takeover::deadline);
+        let leaving = self.leaving.map(|(_, at)| at);
+        let first = [end, orphans, leaving].into_iter().flatten().min();
+        first.map(|at| at.saturating_duration_since(now))
     }
 
     // ---- the connection
 
     fn accept(&mut self) {
-        let Ok((mut stream, _)) = self.listener.accept() else {
+        let Ok((stream, _)) = self.listener.accept() else {
             return;
         };
+        // The old connection's end may wait in the same batch, behind this one.
+        self.read();
         if self.connection.is_some() {
-            let refusal = refused(0, "engine_busy", "another connection commands this engine");
-            let _ = stream.write_all(&message::frame(&refusal));
+            return self.turn_away(stream);
+        }
+        let Ok(connection) = Connection::new(stream) else {
+            return;
+        };
+        if self.poller.add(connection.as_raw_fd(), CONNECTION).is_err() {
             return;
         }
-        if stream.set_nonblocking(true).is_err()
-            || self.poller.add(stream.as_raw_fd(), CONNECTION).is_err()
-        {
-            return;
-        }
-        self.connection = Some(Connection {
-            stream,
-            frames: Frames::default(),
-            greeted: false,
-            unread: Vec::new(),
-        });
+        self.connection = Some(connection);
+        self.serial += 1;
         let hello = Greeting::Hello {
             version: VERSION,
             pid: std::process::id(),
@@ -229,87 +248,78 @@ impl Control {
         self.say(&hello);
     }
 
-    fn read(&mut self) {
-        let mut data = [0; 65_536];
-        let mut gone = false;
-        while let Some(connection) = &mut self.connection {
-            match connection.stream.read(&mut data) {
-                Ok(0) => gone = true,
-                Ok(size) => {
-                    connection.frames.push(&data[..size]);
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => gone = true,
-            }
-            break;
+    fn turn_away(&mut self, mut stream: UnixStream) {
+        let refusal = refused(0, "engine_busy", "another connection commands this engine");
+        let _ = stream.set_nonblocking(true);
+        let _ = stream.write_all(&message::frame(&refusal));
+        let _ = stream.shutdown(Shutdown::Write);
+        self.turned_away.push_back(stream);
+        if self.turned_away.len() > TURNED_AWAY {
+            self.turned_away.pop_front();
         }
+    }
+
+    fn read(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let there = connection.read();
         self.take_frames();
-        if gone {
+        if !there {
             self.disconnect();
         }
     }
 
     fn take_frames(&mut self) {
         while let Some(connection) = &mut self.connection {
-            match connection.frames.next() {
+            match connection.next() {
                 Ok(Some(body)) if connection.greeted => self.frame(&body),
-                Ok(Some(body)) => {
-                    let greeted = self.greets(&body);
-                    if let Some(connection) = &mut self.connection {
-                        connection.greeted = greeted;
-                    }
-                }
+                Ok(Some(body)) => self.greet(&body),
                 Ok(None) => return,
-                Err(text) => {
-                    self.say(&refused(0, "bad_description", &text));
-                    self.disconnect();
-                }
+                Err(text) => self.hang_up(&text),
             }
         }
     }
 
-    fn greets(&mut self, body: &[u8]) -> bool {
+    fn greet(&mut self, body: &[u8]) {
         let version = match rmp_serde::from_slice(body) {
             Ok(Greeting::Hello { version, .. }) => version,
             Err(_) => 0,
         };
         if version != VERSION {
             let text = format!("protocol {version} is not spoken here, {VERSION} is");
-            self.say(&refused(0, "bad_description", &text));
-            self.write();
-            self.disconnect();
+            return self.hang_up(&text);
         }
-        version == VERSION
+        if let Some(connection) = &mut self.connection {
+            connection.greeted = true;
+        }
+        self.takeover = Some(Takeover::new(Instant::now() + self.grace));
+        self.gather(TAKEOVER, |n| Command::ListLegs { n });
+    }
+
+    /// Ends a connection that does not keep to the protocol, and says why.
+    fn hang_up(&mut self, text: &str) {
+        self.say(&refused(0, "bad_description", text));
+        self.write();
+        self.disconnect();
     }
 
     fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.poller.remove(connection.stream.as_raw_fd());
+            self.poller.remove(connection.as_raw_fd());
         }
+        self.takeover = None;
         self.alone_since = Instant::now();
     }
 
     fn say<T: Serialize>(&mut self, message: &T) {
         if let Some(connection) = &mut self.connection {
-            connection.unread.extend(message::frame(message));
+            connection.say(message);
         }
     }
 
     fn write(&mut self) {
-        let Some(connection) = &mut self.connection else {
-            return;
-        };
-        while !connection.unread.is_empty() {
-            match connection.stream.write(&connection.unread) {
-                Ok(size) => {
-                    connection.unread.drain(..size);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return self.disconnect(),
-            }
-        }
-        if connection.unread.len() > MAX_UNREAD {
+        if self.connection.as_mut().is_some_and(|c| !c.write()) {
             self.disconnect();
         }
     }
@@ -320,14 +330,17 @@ impl Control {
         match message::command(body) {
             Ok(command) => self.command(command),
             Err(Some(refusal)) => self.say(&refusal),
-            Err(None) => self.disconnect(),
+            Err(None) => self.hang_up("a frame is no map with a tag and a number"),
         }
     }
 
     fn command(&mut self, command: Command) {
+        if let (Some(takeover), Some(subject)) = (&mut self.takeover, command.subject()) {
+            takeover.name(subject);
+        }
         match &command {
-            Command::Exit { n } => self.leave(Some(*n)),
-            Command::ListLegs { n } => self.gather(*n, false, |n| Command::ListLegs { n }),
+            Command::Exit { n } => self.leave(*n),
+            Command::ListLegs { n } => self.gather(*n, |n| Command::ListLegs { n }),
             _ => self.place(command),
         }
     }
@@ -360,6 +373,10 @@ impl Control {
             .unwrap_or(0)
     }
 
+    fn token(&self, n: u64) -> ReplyToken {
+        ReplyToken(self.serial << NUMBER_BITS | n & NUMBERS)
+    }
+
     fn hand(
         &mut self,
         shard: usize,
@@ -370,7 +387,7 @@ impl Control {
         let n = command.number();
         let work = Work {
             command,
-            token: ReplyToken(n),
+            token: self.token(n),
             sockets,
             ports,
         };
@@ -397,24 +414,7 @@ impl Control {
     ) -> Result<(Vec<PortPair>, Vec<(SocketId, UdpSocket)>), Box<Reply>> {
         let (mut ports, mut sockets) = (Vec::new(), Vec::new());
         for offer in command.offers().iter().filter(|o| o.path == PathKind::Port) {
-            let bound = offer
-                .address
-                .parse::<IpAddr>()
-                .map_err(|_| {
-                    (
-                        "bad_address",
-                        format!("{:?} is not an IP address", offer.address),
-                    )
-                })
-                .and_then(|address| {
-                    self.ports
-                        .bind(address, offer.rtcp_mux, Instant::now())
-                        .ok_or((
-                            "ports_exhausted",
-                            "every port for phones is in use".to_owned(),
-                        ))
-                });
-            match bound {
+            match self.bind_one(&offer.address, offer.rtcp_mux) {
                 Ok(pair) => ports.push(self.number(shard, pair, &mut sockets)),
                 Err((code, text)) => {
                     drop(sockets);
@@ -428,13 +428,20 @@ impl Control {
         Ok((ports, sockets))
     }
 
+    fn bind_one(&mut self, address: &str, mux: bool) -> Result<Pair, Refusal> {
+        let parsed = address.parse::<IpAddr>();
+        let address =
+            parsed.map_err(|_| ("bad_address", format!("{address:?} is not an IP address")))?;
+        self.ports.bind(address, mux, Instant::now())
+    }
+
     fn number(
         &mut self,
         shard: usize,
-        pair: crate::ports::Pair,
+        pair: Pair,
         sockets: &mut Vec<(SocketId, UdpSocket)>,
     ) -> PortPair {
-        let nowhere = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let address = pair.rtp.local_addr().unwrap_or(nowhere);
         let rtp = self.numbers[shard].take();
         sockets.push((rtp, pair.rtp));
@@ -464,61 +471,95 @@ impl Control {
 
     // ---- commands for every shard
 
-    fn gather(&mut self, n: u64, exit: bool, command: impl Fn(u64) -> Command) {
+    fn gather(&mut self, n: u64, command: impl Fn(u64) -> Command) {
         let gathering = Gathering {
             missing: self.shards.len(),
             legs: Vec::new(),
-            exit,
         };
-        self.gathering.insert(n, gathering);
+        self.gathering.insert(self.token(n), gathering);
         for shard in 0..self.shards.len() {
             self.hand(shard, command(n), Vec::new(), Vec::new());
         }
     }
 
-    fn leave(&mut self, n: Option<u64>) {
+    fn leave(&mut self, n: u64) {
         if self.leaving.is_none() {
-            self.leaving = Some(Instant::now() + FAREWELL);
-            self.gather(n.unwrap_or(0), true, |n| Command::Exit { n });
+            self.leaving = Some((n, Instant::now() + FAREWELL));
+            self.gather(n, |n| Command::Exit { n });
+        }
+    }
+
+    fn close_orphans(&mut self) {
+        let now = Instant::now();
+        let Some(takeover) = self.takeover.take_if(|t| t.deadline() <= now) else {
+            return;
+        };
+        let orphans = takeover.orphans();
+        if orphans.is_empty() {
+            return;
+        }
+        let text = format!(
+            "{} calls that nobody came back to are closed",
+            orphans.len()
+        );
+        self.say(&Event::LogLine {
+            level: "warning".into(),
+            text,
+        });
+        for call in orphans {
+            self.place(Command::CloseCall { n: ORPHANS, call });
         }
     }
 
     // ---- what shards tell
 
-    fn hear(&mut self) {
+    fn hear(&mut self) -> Result<(), String> {
         while let Ok(told) = self.told.try_recv() {
             match told {
                 Told::Reply(token, reply) => self.reply(token, *reply),
                 // With nobody there events are dropped: whoever comes next asks for the facts.
                 Told::Event(event) => self.say(&event),
                 Told::Released(shard, pair) => self.release(shard, pair),
+                Told::Died(shard) => return Err(format!("shard {shard} has failed")),
             }
         }
+        Ok(())
     }
 
     fn reply(&mut self, token: ReplyToken, reply: Reply) {
-        let Some(gathering) = self.gathering.get_mut(&token.0) else {
-            return self.say(&reply);
+        let n = token.0 & NUMBERS;
+        let Some(gathering) = self.gathering.get_mut(&token) else {
+            if token == self.token(n) && n != ORPHANS {
+                self.say(&reply);
+            }
+            return;
         };
         if let Reply::Legs { legs, .. } = reply {
             gathering.legs.extend(legs);
         }
         gathering.missing = gathering.missing.saturating_sub(1);
-        if gathering.missing > 0 {
-            return;
+        if gathering.missing == 0 {
+            if let Some(all) = self.gathering.remove(&token) {
+                self.gathered(token, all.legs);
+            }
         }
-        let Some(done) = self.gathering.remove(&token.0) else {
-            return;
-        };
-        if done.exit {
-            self.say(&Reply::Done { n: token.0 });
-            self.write();
-            self.leaving = Some(Instant::now());
-        } else {
-            self.say(&Reply::Legs {
-                n: token.0,
-                legs: done.legs,
-            });
+    }
+
+    fn gathered(&mut self, token: ReplyToken, legs: Vec<(u64, u64, String, String)>) {
+        let n = token.0 & NUMBERS;
+        let current = token == self.token(n);
+        if self.leaving.is_some_and(|(leaving, _)| leaving == n) {
+            if current && n != FAREWELLS {
+                self.say(&Reply::Done { n });
+                self.write();
+            }
+            self.leaving = Some((n, Instant::now()));
+        } else if current && n == TAKEOVER {
+            if let Some(takeover) = &mut self.takeover {
+                takeover.found(legs.iter().map(|(call, leg, ..)| (*call, *leg)));
+            }
+        } else if current {
+            self.say(&Reply::Legs { n, legs });
         }
     }
 }
