@@ -87,34 +87,30 @@ class MediaProcess:
         """Ends the engine: asked, then SIGTERM, then SIGKILL, by its process id."""
         if self._watching is not None:
             self._watching.cancel()
-        pids = [self._child.pid] if self._child is not None else []
         if hasattr(self, "engine") and self.engine.connected:
-            pids.append(self.engine.pid)
             with contextlib.suppress(MediaError, TimeoutError):
                 await asyncio.wait_for(self.engine.exit(), STOP_TIME)
-        for pid in dict.fromkeys(pids):
-            await self._end(pid)
+            await self._end(self.engine.pid, asked=True)
         await self._bury()
 
-    async def _end(self, pid: int) -> None:
+    async def _end(self, pid: int, asked: bool = False) -> None:
         for order in (None, signal.SIGTERM, signal.SIGKILL):
+            if order is None and not asked:
+                continue
             if order is not None and self._runs(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, order)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIME):
-                    while self._runs(pid):  # noqa: ASYNC110 - an adopted engine is nobody's child to wait for
+                    while self._runs(pid):  # noqa: ASYNC110 - nothing tells of a child's end without a handler for SIGCHLD
                         await asyncio.sleep(POLL)
                 return
 
     def _runs(self, pid: int) -> bool:
         if self._child is not None and pid == self._child.pid:
             return self._child.poll() is None
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        # An adopted engine is nobody's child here; its end of the connection closes with it, and a zombie has none.
+        return not self._gone.is_set()
 
     async def _connect(self) -> bool:
         """True if an engine answered on the control socket. Raises RuntimeError if it cannot be commanded."""

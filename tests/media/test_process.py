@@ -1,0 +1,293 @@
+"""The engine's process: started, watched, taken over, ended; and packets through it over real sockets."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import stat
+import struct
+import subprocess
+
+import msgspec
+import pytest
+
+from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
+from offhook.media import messages as m
+from offhook.media.client import MediaClient, MediaError
+
+PCMU = Codec("PCMU", 0, 8_000)
+HERE = "127.0.0.1"
+
+
+def phone(address: str = HERE, mux: bool = True) -> LegOffer:
+    return LegOffer(PathKind.PORT, KeyKind.PLAIN, (PCMU,), address=address, rtcp_mux=mux)
+
+
+def packet(sequence: int, ssrc: int = 7, payload: bytes = b"\x55" * 160) -> bytes:
+    return struct.pack("!BBHII", 0x80, 0, sequence & 0xFFFF, sequence * 160, ssrc) + payload
+
+
+@pytest.fixture
+def peers():
+    with contextlib.ExitStack() as stack:
+        pair = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]
+        for one in pair:
+            one.bind((HERE, 0))
+            one.setblocking(False)
+        yield pair
+
+
+async def media(peer: socket.socket) -> bytes:
+    """The next RTP packet; RTCP (RFC 5761 section 4) is passed over."""
+    while True:
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(peer, 2048), 3)
+        if not 192 <= data[1] <= 223:
+            return data
+
+
+async def ended(pid: int) -> None:
+    """Waits for the end of a process, whoever its parent is."""
+    loop, done, fd = asyncio.get_running_loop(), asyncio.Event(), os.pidfd_open(pid)
+    loop.add_reader(fd, done.set)
+    try:
+        await asyncio.wait_for(done.wait(), 10)
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+def remote(peer: socket.socket) -> LegRemote:
+    return LegRemote((PCMU,), HERE, peer.getsockname()[1])
+
+
+async def test_packets_cross_a_bridge_both_ways(host, peers):
+    opened = await host.engine.open_call((phone(), phone()))
+    ends = [leg.candidates[0] for leg in opened.legs]
+    for leg, peer in zip(opened.legs, peers, strict=True):
+        await host.engine.complete(leg.leg, remote(peer))
+    await host.engine.bridge(opened.legs[0].leg, opened.legs[1].leg)
+    for sender, end, receiver, leg, mark in (
+        (peers[0], ends[0], peers[1], opened.legs[1], b"a" * 160),
+        (peers[1], ends[1], peers[0], opened.legs[0], b"b" * 160),
+    ):
+        got = []
+        for sequence in range(10):
+            sender.sendto(packet(sequence, payload=mark), end)
+            got.append(await media(receiver))
+        assert [data[12:] for data in got] == [mark] * 10
+        assert {struct.unpack("!I", data[8:12])[0] for data in got} == {leg.ssrc}
+        sequences = [struct.unpack("!H", data[2:4])[0] for data in got]
+        assert [(s - sequences[0]) & 0xFFFF for s in sequences] == list(range(10))
+    await host.until(lambda: {event.leg for event in host.of(m.FirstMedia)} == {leg.leg for leg in opened.legs})
+    facts = await host.engine.facts(opened.legs[0].leg)
+    assert (facts.quality.packets_in, facts.codec_in, facts.verdict_in) == (10, "PCMU", "")
+    closed = await host.engine.close_call(opened.call)
+    assert sorted(leg.leg for leg in closed) == sorted(leg.leg for leg in opened.legs)
+    assert await host.engine.legs() == ()
+
+
+async def test_tasks_reach_the_engine_in_the_order_they_were_made(host):
+    opened = await host.engine.open_call((phone(),))
+    leg = opened.legs[0].leg
+    closing = asyncio.create_task(host.engine.close_call(opened.call))
+    late = asyncio.create_task(host.engine.facts(leg))
+    assert [facts.leg for facts in await closing] == [leg]
+    with pytest.raises(MediaError) as refusal:
+        await late
+    assert refusal.value.code == "unknown_leg"
+
+
+async def test_control_socket_is_the_owners_only(host):
+    assert stat.S_IMODE(host.options.control.stat().st_mode) == 0o600
+
+
+async def test_kill_is_noticed_and_another_engine_started(host):
+    loop = asyncio.get_running_loop()
+    first = host.engine.pid
+    waiting = asyncio.create_task(host.engine.legs())
+    await waiting
+    killed = loop.time()
+    os.kill(first, signal.SIGKILL)
+    hanging = asyncio.create_task(host.engine.legs())
+    await host.until(lambda: host.readies)
+    assert host.losses[0] - killed < 1
+    assert host.readies[0] - killed < 2
+    assert host.engine.pid != first
+    with contextlib.suppress(MediaError):
+        await hanging
+    assert await host.engine.legs() == ()
+    assert len(host.losses) == len(host.readies) == 1
+
+
+async def test_futures_of_a_dead_engine_fail(host):
+    engine = host.engine
+    os.kill(engine.pid, signal.SIGSTOP)
+    hanging = asyncio.create_task(engine.legs())
+    await asyncio.sleep(0)
+    os.kill(engine.pid, signal.SIGKILL)
+    with pytest.raises(MediaError) as lost:
+        await asyncio.wait_for(hanging, 2)
+    assert lost.value.code == "engine_lost"
+    assert not engine.connected
+    with pytest.raises(MediaError):
+        await engine.legs()
+
+
+async def test_stop_ends_the_engine_and_takes_its_socket_away(host):
+    pid = host.engine.pid
+    await host.process.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not host.options.control.exists()
+    assert not host.losses
+
+
+async def test_sigterm_ends_the_engine_cleanly(host, binary):
+    control = host.options.control.with_name("other.sock")
+    engine = await asyncio.create_subprocess_exec(
+        binary, "--control", control, "--webrtc-port", "0", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    while not control.exists():
+        await asyncio.sleep(0.01)
+    engine.send_signal(signal.SIGTERM)
+    said, _ = await asyncio.wait_for(engine.communicate(), 3)
+    assert (engine.returncode, said) == (0, b"")
+    assert not control.exists()
+
+
+async def abandon(host) -> None:
+    """What the end of this program does to the engine."""
+    host.process._watching.cancel()
+    host.engine._client.close()
+    await asyncio.wait_for(host.process._gone.wait(), 2)
+
+
+async def test_legs_outlive_the_control_connection_and_are_listed(hosts, peers):
+    first = await hosts()
+    opened = await first.engine.open_call((phone(), phone()))
+    for leg, peer in zip(opened.legs, peers, strict=True):
+        await first.engine.complete(leg.leg, remote(peer))
+    await first.engine.bridge(opened.legs[0].leg, opened.legs[1].leg)
+    await abandon(first)
+    peers[0].sendto(packet(1), opened.legs[0].candidates[0])
+    assert (await media(peers[1]))[12:] == b"\x55" * 160
+    second = await hosts()
+    assert second.engine.pid == first.engine.pid
+    listed = await second.engine.legs()
+    assert {(call, leg) for call, leg, *_ in listed} == {(opened.call, leg.leg) for leg in opened.legs}
+    await second.engine.close_call(opened.call)
+
+
+async def test_legs_that_nobody_names_after_a_takeover_are_closed(hosts):
+    first = await hosts(grace=1)
+    forgotten, kept = [await first.engine.open_call((phone(),)) for _ in range(2)]
+    await abandon(first)
+    second = await hosts(grace=1)
+    await second.engine.facts(kept.legs[0].leg)
+    await second.until(lambda: any("nobody came back" in line.text for line in second.of(m.LogLine)))
+    assert [call for call, *_ in await second.engine.legs()] == [kept.call]
+    assert forgotten.call != kept.call
+
+
+async def test_grace_ends_the_engine(hosts):
+    host = await hosts(grace=1)
+    await host.engine.open_call((phone(),))
+    await abandon(host)
+    await ended(host.engine.pid)
+    assert not host.options.control.exists()
+
+
+async def test_a_second_commander_is_refused_and_the_first_undisturbed(hosts):
+    first = await hosts()
+    with pytest.raises(RuntimeError, match="another connection commands"):
+        await hosts()
+    assert await first.engine.legs() == ()
+
+
+async def test_ports_exhausted_is_said_by_name(hosts):
+    host = await hosts(rtp_ports=(46_200, 46_203))
+    await host.engine.open_call((phone(), phone()))
+    with pytest.raises(MediaError) as refusal:
+        await host.engine.open_call((phone(),))
+    assert refusal.value.code == "ports_exhausted"
+
+
+async def test_pairs_are_even_and_odd_and_taken_back_when_a_call_is_refused(hosts):
+    host = await hosts(rtp_ports=(46_200, 46_203))
+    opened = await host.engine.open_call((phone(mux=False), phone(mux=False)))
+    for leg in opened.legs:
+        assert leg.candidates[0][1] % 2 == 0
+        assert leg.rtcp_port == leg.candidates[0][1] + 1
+
+
+async def test_a_bad_address_is_refused_and_costs_no_ports(hosts):
+    host = await hosts(rtp_ports=(46_200, 46_203))
+    for address in ("192.0.2.1", "no address"):
+        with pytest.raises(MediaError) as refusal:
+            await host.engine.open_call((phone(address),))
+        assert refusal.value.code == "bad_address"
+    assert len((await host.engine.open_call((phone(), phone()))).legs) == 2
+
+
+async def test_unknown_ids_are_refused_by_name(host):
+    for leg in (1, 0xFF << 56 | 1):
+        with pytest.raises(MediaError) as refusal:
+            await host.engine.facts(leg)
+        assert refusal.value.code == "unknown_leg"
+    with pytest.raises(MediaError) as refusal:
+        await host.engine.open_leg(9, phone())
+    assert refusal.value.code == "unknown_call"
+    assert await host.engine.close_call(9) == ()
+
+
+class Dance(m.Message, frozen=True):
+    n: int
+
+
+async def test_an_unknown_command_is_refused_by_name(host):
+    with pytest.raises(MediaError) as refusal:
+        await host.engine._client.call(Dance)
+    assert refusal.value.code == "unknown_command"
+    assert "Dance" in refusal.value.text
+
+
+async def test_many_commands_in_flight_get_their_own_answers(host):
+    opened = await asyncio.gather(*(host.engine.open_call((phone(),)) for _ in range(40)))
+    assert len({call.call for call in opened}) == 40
+    await asyncio.gather(*(host.engine.close_call(call.call) for call in opened))
+    assert await host.engine.legs() == ()
+
+
+async def test_a_taken_port_is_a_sentence(hosts):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as theirs:
+        theirs.bind(("0.0.0.0", 0))
+        port = theirs.getsockname()[1]
+        with pytest.raises(RuntimeError, match=f"UDP port {port} for browsers.*media.port"):
+            await hosts(webrtc_port=port)
+
+
+async def test_an_other_protocol_is_hung_up_on_with_a_reason(hosts):
+    host = await hosts()
+    await abandon(host)
+    reader, writer = await asyncio.open_unix_connection(str(host.options.control))
+    body = msgspec.msgpack.encode(m.Hello(m.PROTOCOL_VERSION + 1))
+    writer.write(len(body).to_bytes(4, "big") + body)
+    data = await asyncio.wait_for(reader.read(), 2)
+    first = int.from_bytes(data[:4], "big")
+    refusal = msgspec.msgpack.decode(data[8 + first :], type=m.Refused)
+    assert f"protocol {m.PROTOCOL_VERSION + 1} is not spoken here" in refusal.text
+    writer.close()
+    os.kill(host.engine.pid, signal.SIGTERM)
+    await ended(host.engine.pid)
+
+
+async def test_a_frame_too_large_ends_the_connection():
+    lost = asyncio.Event()
+    ours, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    _, client = await loop.create_unix_connection(lambda: MediaClient(lambda event: None, lost.set), sock=ours)
+    theirs.sendall((m.MAX_FRAME + 1).to_bytes(4, "big"))
+    await asyncio.wait_for(lost.wait(), 2)
+    assert not client.connected
+    theirs.close()
