@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import report
 from bench.servers import PEER_PORT, SERVERS, Running, Setting
+from offhook.media.client import MediaError
 
 ROOT = Path(__file__).parent.parent
 MAX_LOSS = 0.001
@@ -121,7 +122,7 @@ def main(line: list[str]) -> int:
         os.sched_setaffinity(0, {arguments.generator_core})
         with tempfile.TemporaryDirectory(prefix="offhook-bench-") as folder:
             runs = asyncio.run(_measure(arguments, binaries, Path(folder)))
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+    except (OSError, RuntimeError, MediaError, subprocess.CalledProcessError) as error:
         print(f"bench.relay: {error}", file=sys.stderr)
         return 1
     print(report.table(runs, machine, arguments))
