@@ -1,0 +1,74 @@
+"""Writes the reference pages from the code: `python -m offhook.server.reference docs/reference`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from offhook.calls.catalogue import CATALOGUE
+from offhook.server.config import SHORT_NAMES, Settings
+
+
+def settings_page() -> str:
+    """Every setting with its docstring. Raises ValueError for one without."""
+    lines = [
+        "# Settings",
+        "",
+        "In `offhook.toml` as `[group]` and `name`, in the environment as `OFFHOOK_GROUP_NAME`; some have a short name or a",
+        "flag of `offhook serve` too. Flags win over the environment, the environment over the file.",
+        "",
+        "`data` (`OFFHOOK_DATA`, `--data`): directory for the database, the engine's control socket and `first-run.json`;",
+        "default `offhook-data`.",
+    ]
+    short = {place: name for name, place in SHORT_NAMES.items()}
+    for group, field in Settings.model_fields.items():
+        kind: Any = field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            continue
+        lines += [
+            "",
+            f"## {group}",
+            "",
+            (kind.__doc__ or "").strip(),
+            "",
+            "| setting | default | meaning |",
+            "|---|---|---|",
+        ]
+        for name, one in kind.model_fields.items():
+            if not one.description:
+                raise ValueError(f"{group}.{name} has no docstring")
+            also = f" (`{short[(group, name)]}`)" if (group, name) in short else ""
+            meaning = " ".join(one.description.split())
+            lines.append(f"| `{group}.{name}`{also} | `{one.default}` | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """The error catalogue."""
+    lines = [
+        "# Error codes",
+        "",
+        "On the SIP wire a code stands in `Warning: 399 DOMAIN \"slug text\"`, with hyphens. SIP 0: never on the wire.",
+        "",
+        "| code | SIP | Q.850 | severity | cause | remedy |",
+        "|---|--:|--:|---|---|---|",
+    ]  # fmt: skip
+    for row in CATALOGUE.values():
+        cells = (f"`{row.code}`", row.sip, row.q850 or "", row.severity, row.cause, row.remedy)
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+
+
+def main(folder: Path) -> None:
+    """Writes every page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

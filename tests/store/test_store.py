@@ -1,0 +1,117 @@
+"""The database: a second opening finds everything, a locked one loses nothing."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from offhook.sip.digest import both_ha1
+from offhook.sip.flow import Flow, FlowId, Transport
+from offhook.sip.location import Binding
+from offhook.sip.uri import parse_uri
+from offhook.store.bindings import Bindings
+from offhook.store.database import StoreError, migrate, open_database
+from offhook.store.endpoints import Endpoints
+from offhook.store.space import Spaces, write_first_run
+from offhook.store.writer import Writer
+
+AOR = "sip:bob@offhook.test"
+
+
+def flow_of(remote: tuple[str, int], transport: Transport = Transport.UDP) -> Flow:
+    return Flow(FlowId(f"f-{remote[1]}"), transport, remote, ("127.0.0.1", 5060), "127.0.0.1:5060", False, True)
+
+
+async def test_a_second_opening_finds_everything(tmp_path: Path) -> None:
+    path = tmp_path / "offhook.sqlite"
+    engine = open_database(path)
+    await migrate(engine)
+    space, token = await Spaces(engine).create("offhook.test")
+    md5, sha256 = both_ha1("bob", space.realm, "a good secret")
+    made = await Endpoints(engine).create(
+        project_id=space.project_id, username="bob", ha1_md5=md5, ha1_sha256=sha256, codecs=("PCMU",)
+    )
+    await engine.dispose()
+    again = open_database(path)
+    await migrate(again)
+    spaces, endpoints = Spaces(again), Endpoints(again)
+    assert await spaces.load() == space
+    assert spaces.token(space.project_id, token) is not None
+    assert spaces.token(space.project_id, token + "x") is None
+    await endpoints.load()
+    assert list(endpoints) == [made]
+    await again.dispose()
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_a_name_is_taken_without_regard_to_case(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "offhook.sqlite")
+    await migrate(engine)
+    space, _ = await Spaces(engine).create("offhook.test")
+    endpoints = Endpoints(engine)
+    md5, sha256 = both_ha1("bob", space.realm, "a good secret")
+    fields = {"project_id": space.project_id, "ha1_md5": md5, "ha1_sha256": sha256}
+    assert await endpoints.create(username="bob", **fields) is not None
+    assert await endpoints.create(username="BOB", **fields) is None
+    assert len(endpoints) == 1
+    await engine.dispose()
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "offhook.sqlite"
+    path.write_bytes(b"this is not a database, it is a poem about one" * 100)
+    engine = open_database(path)
+    with pytest.raises(StoreError, match=str(path)):
+        await migrate(engine)
+    await engine.dispose()
+
+
+async def test_phone_bindings_outlive_us_and_page_bindings_do_not(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "offhook.sqlite")
+    await migrate(engine)
+    writer = Writer(engine)
+    writer.start()
+    bindings = Bindings(engine, writer)
+    now = asyncio.get_running_loop().time()
+    phone = Binding(AOR, parse_uri("sip:bob@192.0.2.7"), flow_of(("192.0.2.7", 5070)), "call", 3, now + 300)
+    page = Binding(AOR, parse_uri("sip:x@y.invalid"), flow_of(("192.0.2.8", 9), Transport.WS), "c2", 1, now + 300)
+    bindings.replace(AOR, (phone, page), now)
+    assert bindings.find(AOR, now) == (phone, page)
+    await writer.stop()
+    later = Bindings(engine, Writer(engine))
+    assert await later.load(flow_of, now) == 1
+    (kept,) = later.find(AOR, now)
+    assert (str(kept.contact), kept.flow.remote, kept.cseq) == ("sip:bob@192.0.2.7", ("192.0.2.7", 5070), 3)
+    assert later.find(AOR, now + 301) == ()
+    assert [one.aor for one in later.expire(now + 301)] == [AOR]
+    await engine.dispose()
+
+
+async def test_a_locked_database_delays_writes_and_loses_none(tmp_path: Path) -> None:
+    path = tmp_path / "offhook.sqlite"
+    engine = open_database(path)
+    await migrate(engine)
+    writer = Writer(engine)
+    writer.start()
+    bindings = Bindings(engine, writer)
+    now = asyncio.get_running_loop().time()
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        bindings.replace(
+            AOR, (Binding(AOR, parse_uri("sip:b@192.0.2.7"), flow_of(("192.0.2.7", 1)), "c", 1, now + 9),), now
+        )
+        await asyncio.sleep(0.1)  # the writer meets the lock
+        # The call path saw the write at once.
+        assert len(bindings.find(AOR, now)) == 1
+        other.execute("ROLLBACK")
+    await asyncio.wait_for(writer.drained(), 15)
+    await writer.stop()
+    assert await Bindings(engine, Writer(engine)).load(flow_of, now) == 1
+    await engine.dispose()
+
+
+def test_the_first_run_file_is_the_owners_alone(tmp_path: Path) -> None:
+    path = write_first_run(tmp_path, {"api_token": "PT"})
+    assert path.stat().st_mode & 0o777 == 0o600
