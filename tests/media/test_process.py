@@ -8,6 +8,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -291,3 +292,68 @@ async def test_a_frame_too_large_ends_the_connection():
     await asyncio.wait_for(lost.wait(), 2)
     assert not client.connected
     theirs.close()
+
+
+async def test_an_engine_that_does_not_start_again_is_said_and_tried_until_it_does(host, binary, monkeypatch):
+    monkeypatch.setenv("OFFHOOK_MEDIA_BINARY", "/bin/false")
+    os.kill(host.engine.pid, signal.SIGKILL)
+    await host.until(lambda: any("does not start again" in line.text for line in host.of(m.LogLine)))
+    assert not host.readies
+    monkeypatch.setenv("OFFHOOK_MEDIA_BINARY", str(binary))
+    await host.until(lambda: host.readies)
+    assert await host.engine.legs() == ()
+    assert len(host.losses) == 1
+
+
+STARTER = """
+import asyncio, sys
+from pathlib import Path
+from offhook.media.process import MediaOptions, MediaProcess
+
+async def main():
+    options = MediaOptions(Path(sys.argv[1]), webrtc_port=0, rtp_ports=(46_000, 46_099), grace=5)
+    process = MediaProcess(options, lambda event: None, lambda: None, lambda: None)
+    await process.start()
+    print(process.engine.pid)
+
+asyncio.run(main())
+"""
+
+
+async def test_the_engine_outlives_the_program_that_started_it(hosts, binary, tmp_path):
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTER, tmp_path / "media.sock", stdout=subprocess.PIPE
+    )
+    said, _ = await asyncio.wait_for(starter.communicate(), 10)
+    host = await hosts()
+    assert host.engine.pid == int(said)
+    await host.process.stop()
+    assert not host.options.control.exists()
+
+
+async def test_calls_are_spread_over_shards_and_ids_name_theirs(hosts):
+    host = await hosts(shards=2)
+    assert len(set(host.engine.webrtc_ports)) == 2
+    opened = []
+    for _ in range(4):
+        opened.append(await host.engine.open_call((phone(),)))
+        # Load is told behind the answer: a second round trip through the shard is after it.
+        await host.engine.facts(opened[-1].legs[0].leg)
+    assert {call.call >> 56 for call in opened} == {0, 1}
+    assert all(call.call >> 56 == call.legs[0].leg >> 56 for call in opened)
+    assert len(await host.engine.legs()) == 4
+
+
+async def test_a_phone_that_is_gone_is_the_reason_of_silence(host, peers):
+    opened = await host.engine.open_call((phone(), phone()))
+    for leg, peer in zip(opened.legs, peers, strict=True):
+        await host.engine.complete(leg.leg, remote(peer))
+    await host.engine.bridge(opened.legs[0].leg, opened.legs[1].leg)
+    peers[1].close()
+    for sequence in range(200):
+        peers[0].sendto(packet(sequence), opened.legs[0].candidates[0])
+        facts = await host.engine.facts(opened.legs[1].leg)
+        if facts.verdict_out:
+            break
+        await asyncio.sleep(0.02)
+    assert facts.verdict_out == "unreachable", facts
