@@ -5,6 +5,7 @@ mod options;
 mod ports;
 mod random;
 mod sys;
+mod trouble;
 mod worker;
 
 use std::io;

@@ -20,6 +20,7 @@ use offhook_media::{
 
 use crate::random::System;
 use crate::sys::{self, BATCH, Poller, Ready, ReceiveBatch, Wake};
+use crate::trouble::Trouble;
 
 /// Token of the command queue's eventfd; sockets use their ids.
 const COMMANDS: u64 = u64::MAX;
@@ -88,6 +89,7 @@ pub struct Worker {
     /// Told, but the queue to the control thread was full.
     waiting: VecDeque<Told>,
     failed: Vec<(SocketId, SocketAddr, i32)>,
+    trouble: Trouble,
     packets: u32,
     window: Instant,
     busy: bool,
@@ -109,6 +111,7 @@ impl Worker {
             sends: Vec::new(),
             waiting: VecDeque::new(),
             failed: Vec::new(),
+            trouble: Trouble::default(),
             packets: 0,
             window: Instant::now(),
             busy: false,
@@ -149,6 +152,7 @@ impl Worker {
                 self.engine.handle(Input::Timeout, now);
             }
             due = self.outputs(now);
+            self.trouble.note(self.engine.panics(), now.instant);
             self.queues
                 .load
                 .store(self.engine.load(), Ordering::Relaxed);
@@ -186,6 +190,9 @@ impl Worker {
     }
 
     fn command(&mut self, work: Work, now: Now) {
+        if matches!(work.command, Command::OpenCall { .. }) && self.trouble.refuses(now.instant) {
+            return self.refuse(work);
+        }
         for (id, socket) in work.sockets {
             // A socket that cannot be watched stays silent, and the leg's verdict says so.
             let _ = self.own(id, socket, false);
@@ -196,6 +203,21 @@ impl Worker {
             reply: work.token,
         };
         self.engine.handle(input, now);
+    }
+
+    /// Gives the command back with its ports; their sockets close here.
+    fn refuse(&mut self, work: Work) {
+        let reply = Reply::Refused {
+            n: work.command.number(),
+            code: "engine_busy".into(),
+            text: "the shard has failed too often within a minute".into(),
+        };
+        self.waiting
+            .push_back(Told::Reply(work.token, Box::new(reply)));
+        let shard = self.queues.shard;
+        let freed = work.ports.into_iter();
+        self.waiting
+            .extend(freed.map(|pair| Told::Released(shard, pair)));
     }
 
     fn own(&mut self, id: SocketId, socket: UdpSocket, shared: bool) -> io::Result<()> {
