@@ -15,6 +15,9 @@ STATIC = {
 }
 """Payload types that need no rtpmap (RFC 3551 section 6)."""
 
+MAX_CLOCK = 1_000_000
+"""Hz; video has 90,000, no codec more than 192,000."""
+
 Section = list[tuple[str, str]]
 
 
@@ -36,7 +39,7 @@ def parse(body: bytes) -> Session:
 
 
 def _sections(text: str) -> list[Section]:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
     if len(lines) > MAX_LINES:
         raise SdpError(f"more than limits.max_sdp_lines ({MAX_LINES})")
     sections: list[Section] = [[]]
@@ -59,10 +62,10 @@ def _media(section: Section, base: Media) -> Media:
     pieces = section[0][1].split()
     if len(pieces) < 4:
         raise SdpError(f"m={section[0][1][:40]}: kind, port, protocol and formats are needed")
-    port = pieces[1].split("/")[0]
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    port = _number(pieces[1].split("/")[0], 65_535)
+    if port is None:
         raise SdpError(f"m={section[0][1][:40]}: bad port")
-    line = replace(base, kind=pieces[0], port=int(port), protocol=pieces[2].upper(), raw_formats=tuple(pieces[3:]))
+    line = replace(base, kind=pieces[0], port=port, protocol=pieces[2].upper(), raw_formats=tuple(pieces[3:]))
     media = _common(section[1:], line)
     if media.kind not in ("audio", "video") or "RTP" not in media.protocol:
         return media
@@ -94,16 +97,19 @@ def _formats(section: Section, numbers: list[str]) -> tuple[Format, ...]:
 
 def _rtpmap(number: str, text: str) -> Format:
     pieces = text.strip().split("/")
-    channels = pieces[2] if len(pieces) > 2 else "1"
-    if (
-        not number.isdigit()
-        or int(number) > 127
-        or len(pieces) < 2
-        or not pieces[1].isdigit()
-        or not channels.isdigit()
-    ):
+    payload_type = _number(number, 127)
+    clock = _number(pieces[1], MAX_CLOCK) if len(pieces) > 1 else None
+    channels = _number(pieces[2], 255) if len(pieces) > 2 else 1
+    if payload_type is None or not clock or channels is None:
         raise SdpError(f"a=rtpmap:{number[:8]} {text[:40]}: name/clock is needed")
-    return Format(pieces[0].upper(), int(number), int(pieces[1]), int(channels))
+    return Format(pieces[0].upper(), payload_type, clock, channels)
+
+
+def _number(text: str, most: int) -> int | None:
+    """ASCII digits only, and few: int() takes other scripts' digits and gives up on very long ones."""
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > most:
+        return None
+    return int(text)
 
 
 def _common(lines: Section, media: Media) -> Media:
@@ -160,15 +166,14 @@ def _attribute(name: str, value: str, media: Media) -> Media:
 
 def _numbered(name: str, value: str, media: Media) -> Media:
     first, _, rest = value.partition(" ")
-    digits = first.split("/")[0].split(".")[0]
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 10:
+    number = _number(first.split("/")[0].split(".")[0], 2**32 - 1)
+    if number is None:
         return media
-    number = int(digits)
     if name == "rtcp" and number < 65536:
         return replace(media, rtcp_port=number)
     if name == "ptime" and 5 <= number <= 120:
         return replace(media, ptime=number)
-    if name == "ssrc" and not media.ssrc and number < 2**32:
+    if name == "ssrc" and not media.ssrc:
         return replace(media, ssrc=number)
     if name == "extmap" and 1 <= number <= 14:
         return replace(media, extensions={**media.extensions, rest.split(" ")[0]: number})
