@@ -1,13 +1,16 @@
-"""Offers of real clients, the table of directions, and the lines we write."""
+"""Offer and answer (RFC 3264): directions by offer and wish, codecs, rejected lines, and how short a phone's line is."""
 
-import contextlib
+from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.sdp.description import DIRECTIONS, SdpError
+from offhook.calls.description import SPEECH, our_formats
+from offhook.sdp.description import DIRECTIONS, Format, Session
 from offhook.sdp.offer_answer import (
+    EVENT,
     WISHES,
     LocalAudio,
     Origin,
@@ -17,176 +20,156 @@ from offhook.sdp.offer_answer import (
     write_offer,
 )
 from offhook.sdp.parse import parse
+from tests.sdp.samples import HEAD, NAMES, offer_of
 
-FINGERPRINT = ":".join(["AB"] * 32)
-
-CHROMIUM = f"""v=0
-o=- 4611731400430051336 2 IN IP4 127.0.0.1
-s=-
-t=0 0
-a=group:BUNDLE 0 1
-a=extmap-allow-mixed
-a=msid-semantic: WMS stream
-m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126
-c=IN IP4 0.0.0.0
-a=rtcp:9 IN IP4 0.0.0.0
-a=candidate:1 1 udp 2122260223 192.0.2.7 51312 typ host generation 0
-a=ice-ufrag:Wk1e
-a=ice-pwd:an-ice-password-of-a-browser
-a=ice-options:trickle
-a=fingerprint:sha-256 {FINGERPRINT}
-a=setup:actpass
-a=mid:0
-a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
-a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid
-a=sendrecv
-a=rtcp-mux
-a=rtpmap:111 opus/48000/2
-a=rtcp-fb:111 transport-cc
-a=fmtp:111 minptime=10;useinbandfec=1
-a=rtpmap:63 red/48000/2
-a=rtpmap:9 G722/8000
-a=rtpmap:0 PCMU/8000
-a=rtpmap:8 PCMA/8000
-a=rtpmap:13 CN/8000
-a=rtpmap:110 telephone-event/48000
-a=rtpmap:126 telephone-event/8000
-a=ssrc:1234567 cname:abc
-m=video 9 UDP/TLS/RTP/SAVPF 96
-c=IN IP4 0.0.0.0
-a=mid:1
-a=rtpmap:96 VP8/90000
-"""
-
-BARESIP = """v=0
-o=- 123 456 IN IP4 192.0.2.2
-s=-
-c=IN IP4 192.0.2.2
-t=0 0
-a=tool:baresip 1.0.0
-m=audio 10000 RTP/AVP 96 0 101
-a=rtpmap:96 opus/48000/2
-a=fmtp:96 stereo=1;sprop-stereo=1
-a=rtpmap:0 PCMU/8000
-a=rtpmap:101 telephone-event/8000
-a=fmtp:101 0-15
-a=rtcp:10001
-a=sendrecv
-a=ptime:20
-"""
-
-LOCAL = LocalAudio(
-    formats=(),
-    candidates=(("192.0.2.1", 40_000), ("127.0.0.1", 40_000)),
-    ufrag="ufrag",
-    password="password",
-    fingerprint=FINGERPRINT,
+ORIGIN = Origin(4_611_686_018_427_387_903, 7, "192.0.2.1")
+PHONE = LocalAudio(our_formats(False, SPEECH), (("192.0.2.1", 40_000),), rtcp_port=40_001)
+BROWSER = LocalAudio(
+    our_formats(True, SPEECH),
+    (("192.0.2.1", 40_000), ("2001:db8::1", 40_000)),
+    ufrag="abcd",
+    password="p" * 24,
+    fingerprint=":".join(["AB"] * 32),
     setup="passive",
     ssrc=7,
-    cname="cname",
+    cname="c",
 )
-ORIGIN = Origin(1, 2, "192.0.2.1")
 
-
-def test_a_browsers_offer_is_understood() -> None:
-    session = parse(CHROMIUM.encode())
-    audio = session.audio
-    assert audio is not None
-    assert audio.webrtc
-    assert (audio.direction, audio.setup, audio.ufrag, audio.mid) == ("sendrecv", "actpass", "Wk1e", "0")
-    assert audio.fingerprints == (("sha-256", FINGERPRINT),)
-    assert (audio.audio_level_id, audio.mid_id, audio.candidates, audio.rtcp_mux) == (1, 4, 1, True)
-    chosen = select(audio.formats, ("OPUS", "PCMU"))
-    assert [(one.name, one.payload_type, one.clock) for one in chosen] == [
-        ("OPUS", 111, 48_000), ("PCMU", 0, 8_000), ("TELEPHONE-EVENT", 110, 48_000), ("TELEPHONE-EVENT", 126, 8_000),
-    ]  # fmt: skip
-
-
-def test_a_phones_offer_is_understood() -> None:
-    audio = parse(BARESIP.encode()).audio
-    assert audio is not None
-    assert not audio.webrtc
-    assert (audio.address, audio.port, audio.rtcp_port, audio.ptime) == ("192.0.2.2", 10_000, 10_001, 20)
-    # Its only digits are at another clock than Opus, and are taken all the same.
-    assert [one.payload_type for one in select(audio.formats, ("OPUS",))] == [96, 101]
-
-
-def test_an_answer_keeps_the_lines_and_rejects_what_is_not_taken() -> None:
-    session = parse(CHROMIUM.encode())
-    assert session.audio is not None
-    local = LocalAudio(**{**_fields(LOCAL), "formats": select(session.audio.formats, ("OPUS",))})
-    answer = parse(write_answer(session, local, ORIGIN))
-    assert [(one.kind, one.port, one.mid) for one in answer.media] == [("audio", 40_000, "0"), ("video", 0, "1")]
-    assert answer.bundle == ("0",)
-    audio = answer.audio
-    assert audio is not None
-    assert (audio.setup, audio.ufrag, audio.rtcp_mux, audio.candidates) == ("passive", "ufrag", True, 2)
-    assert [one.payload_type for one in audio.formats] == [111, 110]
-    text = write_answer(session, local, ORIGIN).decode()
-    assert "a=ice-lite" in text
-    assert "a=end-of-candidates" in text
-
-
-def test_a_phones_description_is_short() -> None:
-    formats = select(parse(CHROMIUM.encode()).audio.formats, ("OPUS", "G722", "PCMU", "PCMA"))  # type: ignore[union-attr]
-    local = LocalAudio(formats, (("192.0.2.100", 41_000),), rtcp_port=41_001)
-    body = write_offer(False, local, ORIGIN)
-    assert len(body) <= 500
-    assert b"ice" not in body
-    parsed = parse(body).audio
-    assert parsed is not None
-    assert len(parsed.raw_formats) <= 6
+SENDS = ("sendrecv", "sendonly")
+RECEIVES = ("sendrecv", "recvonly")
+MAY = {"both": (True, True), "hold": (True, False), "listen": (False, True), "nothing": (False, False)}
+"""Wish -> do we want to send, do we want to receive."""
 
 
 @given(st.sampled_from(DIRECTIONS), st.sampled_from(WISHES))
-def test_directions_never_contradict_the_offer(offered: str, wish: str) -> None:
+def test_direction_by_offer_and_wish(offered: str, wish: str) -> None:
     ours = answer_direction(offered, wish)
-    sends, receives = ours in ("sendrecv", "sendonly"), ours in ("sendrecv", "recvonly")
-    # RFC 3264 section 6.1: we send only to who receives, and listen only to who sends.
-    assert not sends or offered in ("sendrecv", "recvonly")
-    assert not receives or offered in ("sendrecv", "sendonly")
-    assert not (wish in ("hold", "nothing") and receives)
-    assert not (wish in ("listen", "nothing") and sends)
-
-
-@given(st.sampled_from(DIRECTIONS))
-def test_whoever_wants_both_gets_all_the_offer_allows(offered: str) -> None:
-    mirror = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
-    assert answer_direction(offered, "both") == mirror[offered]
+    want_send, want_receive = MAY[wish]
+    assert (ours in SENDS) == (offered in RECEIVES and want_send)
+    assert (ours in RECEIVES) == (offered in SENDS and want_receive)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("offered", "answers"),
     [
-        ("v=0", "v=1", "v=0 is needed"),
-        ("o=- 123 456 IN IP4 192.0.2.2", "o=- 123", "o= line"),
-        ("c=IN IP4 192.0.2.2", "c=IN IP4 phone.example", "an IP address is needed"),
-        ("c=IN IP4 192.0.2.2\n", "", "no c= line"),
-        ("m=audio 10000", "m=audio 70000", "bad port"),
-        ("a=rtpmap:0 PCMU/8000", "a=rtpmap:0 PCMU", "name/clock is needed"),
-        ("s=-", "what is this", "not type=value"),
-        ("a=sendrecv", "a=x\n" * 1001, "limits.max_sdp_lines"),
-        ("a=sendrecv", "m=audio 1 RTP/AVP 0\n" * 17, "limits.max_media"),
+        ("sendrecv", ("sendrecv", "sendonly", "recvonly", "inactive")),
+        ("sendonly", ("recvonly", "inactive", "recvonly", "inactive")),
+        ("recvonly", ("sendonly", "sendonly", "inactive", "inactive")),
+        ("inactive", ("inactive", "inactive", "inactive", "inactive")),
     ],
 )
-def test_a_broken_line_is_named(old: str, new: str, words: str) -> None:
-    with pytest.raises(SdpError, match=words):
-        parse(BARESIP.replace(old, new, 1).encode())
+def test_the_table(offered: str, answers: tuple[str, ...]) -> None:
+    assert tuple(answer_direction(offered, wish) for wish in WISHES) == answers
 
 
-def test_the_old_way_of_hold() -> None:
-    audio = parse(BARESIP.replace("c=IN IP4 192.0.2.2", "c=IN IP4 0.0.0.0").encode()).audio
+@pytest.mark.parametrize(("name", "wish"), list(product(NAMES, WISHES)))
+def test_the_written_answer_has_the_direction(name: str, wish: str) -> None:
+    offer = parse(offer_of(name))
+    assert offer.audio is not None
+    ours = answer_direction(offer.audio.direction, wish)
+    answer = answered(offer, direction=ours)
+    assert answer.audio is not None
+    assert answer.audio.direction == ours
+
+
+def answered(offer: Session, direction: str = "sendrecv") -> Session:
+    assert offer.audio is not None
+    local = replace(BROWSER if offer.audio.webrtc else PHONE, direction=direction, mid=offer.audio.mid or "0")
+    chosen = select(offer.audio.formats, SPEECH)
+    return parse(write_answer(offer, replace(local, formats=chosen), ORIGIN))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_has_the_offers_lines_in_order_and_rejects_with_port_0(name: str) -> None:
+    offer = parse(offer_of(name))
+    answer = answered(offer)
+    assert [one.kind for one in answer.media] == [one.kind for one in offer.media]
+    assert [one.protocol for one in answer.media] == [one.protocol for one in offer.media]
+    assert [bool(one.port) for one in answer.media] == [one is offer.audio for one in offer.media]
+    assert [one.mid for one in answer.media if one.mid] == [one.mid for one in offer.media if one.mid]
+    rejected = [(a.raw_formats, o.raw_formats) for a, o in zip(answer.media, offer.media, strict=True) if not a.port]
+    assert all(ours == theirs for ours, theirs in rejected)
+    # RFC 9143 section 7.3.3: only lines that are taken stay in the bundle.
+    assert answer.bundle == (("0",) if offer.bundle else ())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_uses_only_payload_types_of_the_offer(name: str) -> None:
+    offer = parse(offer_of(name))
+    answer = answered(offer)
+    assert offer.audio is not None
+    assert answer.audio is not None
+    assert set(answer.audio.raw_formats) <= set(offer.audio.raw_formats)
+    assert answer.audio.formats == select(offer.audio.formats, SPEECH)
+
+
+kinds = st.sampled_from(["audio", "video", "application", "text", "image"])
+
+
+@given(st.lists(st.tuples(kinds, st.sampled_from([0, 4000])), max_size=8))
+def test_any_row_of_lines_keeps_its_order(rows: list[tuple[str, int]]) -> None:
+    lines = b"".join(f"m={kind} {port} RTP/AVP 0 18\r\n".encode() for kind, port in rows)
+    offer = parse(HEAD + lines + b"m=audio 4000 RTP/AVP 0\r\n")
+    answer = answered(offer)
+    assert [one.kind for one in answer.media] == [one.kind for one in offer.media]
+    taken = [one for one in answer.media if one.port]
+    assert len(taken) == 1
+    assert answer.media.index(taken[0]) == next(at for at, one in enumerate(offer.media) if one is offer.audio)
+
+
+def test_a_browser_gets_all_it_needs() -> None:
+    text = write_answer(parse(offer_of("chromium")), replace(BROWSER, formats=BROWSER.formats[:1]), ORIGIN).decode()
+    for line in ("a=ice-lite", "a=group:BUNDLE 0", "a=rtcp-mux", "a=setup:passive", "a=end-of-candidates", "a=mid:0"):
+        assert f"{line}\r\n" in text
+    candidates = [line for line in text.split("\r\n") if line.startswith("a=candidate:")]
+    assert [line.split()[4] for line in candidates] == ["192.0.2.1", "2001:db8::1"]
+    priorities = [int(line.split()[3]) for line in candidates]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len(set(priorities)) == 2
+    again = parse(text.encode()).audio
+    assert again is not None
+    assert again.webrtc
+    assert again.fingerprints == (("sha-256", BROWSER.fingerprint),)
+
+
+def test_a_phones_offer_is_short_and_plain() -> None:
+    for local in (PHONE, replace(PHONE, direction="sendonly", rtcp_port=50_000, ptime=30)):
+        # The longest addresses count too.
+        origin = replace(ORIGIN, version=10_000, address="2001:db8:1111:2222:3333:4444:5555:6666")
+        text = write_offer(False, local, origin)
+        assert len(text) <= 500
+    text = write_offer(False, PHONE, ORIGIN)
+    assert text.splitlines()[:5] == [
+        b"v=0", b"o=- 4611686018427387903 7 IN IP4 192.0.2.1", b"s=-", b"c=IN IP4 192.0.2.1", b"t=0 0",
+    ]  # fmt: skip
+    for needless in (b"sendrecv", b"a=ptime", b"a=rtcp:", b"candidate", b"ice-", b"ssrc", b"a=mid"):
+        assert needless not in text
+    audio = parse(text).audio
     assert audio is not None
-    assert audio.direction == "sendonly"
+    assert audio.protocol == "RTP/AVP"
+    assert len(audio.raw_formats) <= 6
 
 
-@given(st.binary(max_size=400))
-def test_nothing_but_its_own_error_comes_out_of_the_parser(data: bytes) -> None:
-    lines = data.replace(b"\x00", b"\n")
-    for body in (data, b"v=0\no=- 1 1 IN IP4 127.0.0.1\n" + lines, BARESIP.encode() + lines):
-        with contextlib.suppress(SdpError):
-            parse(body)
+def test_an_ipv6_origin() -> None:
+    text = write_offer(
+        False, replace(PHONE, candidates=(("2001:db8::1", 40_000),)), replace(ORIGIN, address="2001:db8::1")
+    )
+    assert text.count(b"IN IP6 2001:db8::1\r\n") == 2
 
 
-def _fields(local: LocalAudio) -> dict[str, object]:
-    return {name: getattr(local, name) for name in local.__slots__}
+def test_telephone_events_follow_the_clocks_of_speech() -> None:
+    offered = (
+        Format("OPUS", 111, 48_000, 2), Format("PCMU", 0, 8_000), Format(EVENT, 110, 48_000), Format(EVENT, 126, 8_000),
+        Format(EVENT, 127, 8_000), Format(EVENT, 105, 16_000),
+    )  # fmt: skip
+    assert [one.payload_type for one in select(offered, ("OPUS",))] == [111, 110]
+    assert [one.payload_type for one in select(offered, ("PCMU",))] == [0, 126]
+    assert [one.payload_type for one in select(offered, ("PCMU", "OPUS"))] == [0, 111, 110, 126]
+    # A peer with events at another clock only: better than no digits.
+    assert [one.payload_type for one in select((*offered[:1], offered[3]), ("OPUS",))] == [111, 126]
+
+
+def test_g722_is_taken_at_the_clock_of_its_rtp_and_unknown_codecs_never() -> None:
+    offered = (Format("G722", 9, 16_000), Format("G722", 96, 8_000), Format("G729", 18, 8_000))
+    assert [one.payload_type for one in select(offered, SPEECH)] == [96]
+    assert select(offered, ("G729",)) == ()
