@@ -3,7 +3,7 @@
 # otherwise names what is missing. With CI=true a missing one is a failure.
 set -u
 declare -A package=(
-  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [sipp]=sip-tester [rtpengine]=rtpengine-daemon
+  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon
 )
 missing=()
 for program in "${!package[@]}"; do

@@ -1,0 +1,118 @@
+"""A phone of a few lines over UDP, that does with its media what a test wants: nothing, or something wrong."""
+
+import asyncio
+import hashlib
+import re
+import socket
+import struct
+
+SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _field(name: str, message: str) -> str:
+    found = re.search(rf"(?m)^{name}: (.*?)\r$", message)
+    assert found, f"no {name} in {message}"
+    return found.group(1)
+
+
+class PlainPhone:
+    """`await phone.call("echo")` sets a call up; `rtp(...)` sends packets to where the answer says."""
+
+    def __init__(self, username: str, password: str, domain: str, server: str) -> None:
+        host, port = server.split(":")
+        self._server, self._user, self._password, self._domain = (host, int(port)), username, password, domain
+        self._sip, self._rtp = (self._socket() for _ in range(2))
+        self._tag = f"plain{id(self)}"
+
+    @staticmethod
+    def _socket() -> socket.socket:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.bind(("127.0.0.1", 0))
+        one.setblocking(False)
+        return one
+
+    def close(self) -> None:
+        """Closes the sockets."""
+        self._sip.close()
+        self._rtp.close()
+
+    async def _send(self, text: str) -> None:
+        await asyncio.get_running_loop().sock_sendto(self._sip, text.encode(), self._server)
+
+    async def _final(self) -> str:
+        """The next final response."""
+        while True:
+            data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), 5)
+            text = data.decode()
+            if re.match(r"SIP/2\.0 [2-6]", text):
+                return text
+
+    def _request(
+        self, method: str, target: str, cseq: int, to: str, extra: str = "", body: str = "", branch: str = ""
+    ) -> str:
+        port = self._sip.getsockname()[1]
+        me = f"sip:{self._user}@{self._domain}"
+        return (
+            f"{method} {target} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{self._tag}{cseq}{branch or method};rport\r\n"
+            f"Max-Forwards: 70\r\nFrom: <{me}>;tag={self._tag}\r\nTo: {to}\r\nCall-ID: {self._tag}\r\n"
+            f"CSeq: {cseq} {method}\r\nContact: <sip:{self._user}@127.0.0.1:{port}>\r\n{extra}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        )
+
+    async def call(self, user: str) -> None:
+        """INVITE, digest, ACK."""
+        target = f"sip:{user}@{self._domain}"
+        body = SDP.format(port=self._rtp.getsockname()[1])
+        typed = "Content-Type: application/sdp\r\n"
+        await self._send(self._request("INVITE", target, 1, f"<{target}>", typed, body))
+        challenge = await self._final()
+        # RFC 3261 17.1.1.3: the ACK of a refusal belongs to the INVITE's transaction.
+        await self._send(self._request("ACK", target, 1, _field("To", challenge), branch="INVITE"))
+        proof = typed + self._proof(challenge, target)
+        await self._send(self._request("INVITE", target, 2, f"<{target}>", proof, body))
+        answer = await self._final()
+        assert answer.startswith("SIP/2.0 200"), answer
+        self._contact = _field("Contact", answer).split("<")[1].split(">")[0]
+        self._to = _field("To", answer)
+        await self._send(self._request("ACK", self._contact, 2, self._to))
+        media = re.search(r"m=audio (\d+)", answer)
+        assert media
+        self._media = ("127.0.0.1", int(media.group(1)))
+
+    def _proof(self, challenge: str, uri: str) -> str:
+        value = _field("Proxy-Authenticate", challenge)
+        realm, nonce = (re.search(rf'{name}="([^"]+)"', value) for name in ("realm", "nonce"))
+        assert realm
+        assert nonce
+        ha1 = _md5(f"{self._user}:{realm.group(1)}:{self._password}")
+        answer = _md5(f"{ha1}:{nonce.group(1)}:00000001:c:auth:{_md5(f'INVITE:{uri}')}")
+        return (
+            f'Proxy-Authorization: Digest username="{self._user}", realm="{realm.group(1)}", nonce="{nonce.group(1)}", '
+            f'uri="{uri}", response="{answer}", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"\r\n'
+        )
+
+    async def rtp(self, payload_type: int, packets: int, source: socket.socket | None = None) -> None:
+        """So many packets of 20 ms, in time."""
+        for number in range(packets):
+            head = struct.pack(">BBHII", 0x80, payload_type, number, number * 160, 7 if source is None else 8)
+            (source or self._rtp).sendto(head + bytes(range(160)), self._media)
+            await asyncio.sleep(0.02)  # the pace of sound
+
+    async def stranger(self, packets: int) -> None:
+        """Packets of the right form from an address nobody told of, beside the right ones."""
+        other = self._socket()
+        try:
+            await asyncio.gather(self.rtp(0, packets), self.rtp(0, packets, other))
+        finally:
+            other.close()
+
+    async def hang_up(self) -> None:
+        """BYE."""
+        await self._send(self._request("BYE", self._contact, 3, self._to))
+        answer = await self._final()
+        assert answer.startswith("SIP/2.0 200"), answer
