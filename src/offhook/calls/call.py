@@ -263,7 +263,7 @@ class Call:
         body = caller.body
         effects: Effects = []
         if self.offered is None:
-            body = caller.describe_offer()
+            body, caller.offering = caller.describe_offer(), True
         elif not body:
             body, effects = self._answer_caller(first)
         return [*effects, Sip(RespondInvite(caller.usage, 200, Headers([SDP, *self._timer_fields()]), body))]
@@ -337,6 +337,10 @@ class Call:
             answer = parse_sdp(response.body) if response.body else leg.remote
         except SdpError:
             return None
+        return self._take_answer(leg, answer)
+
+    def _take_answer(self, leg: Leg, answer: Session | None) -> Effects | None:
+        """Completes a leg with the answer to our offer; None if no speech codec is left in it."""
         audio = answer.audio if answer is not None else None
         if audio is None or leg.media is None or leg.offer is None:
             return None
@@ -355,22 +359,21 @@ class Call:
             return []
         return [BridgeMedia(self.caller.media.leg, self.winner.media.leg)]
 
-    def acknowledged(self, request: Request, now: float) -> Effects:
-        """The caller's ACK; if we made the offer, its body is his answer (4.1 row 2)."""
+    def acknowledged(self, leg: Leg, request: Request, now: float) -> Effects:
+        """The ACK to a 2xx of ours; if that made the offer, its body is the answer (4.1 rows 2 and 10)."""
         if self.answered_at is None:
             self.answered_at = now
-        caller = self.caller
-        if self.offered is not None or caller.remote is not None or caller.media is None:
+        if not leg.offering:
             return []
+        leg.offering = False
         try:
-            answer = parse_sdp(request.body)
+            taken = self._take_answer(leg, parse_sdp(request.body))
         except SdpError:
+            taken = None
+        if taken is None or leg.audio is None:
             return self.end("bad_answer", "server", now, sip_reason(488, "The ACK carries no usable answer"))
-        audio = answer.audio
-        if audio is None:
-            return self.end("bad_answer", "server", now, sip_reason(488, "The answer in the ACK has no audio"))
-        caller.remote, caller.chosen = answer, select(audio.formats, speech_of(audio.formats))
-        return [CompleteMedia(caller.media.leg, remote_of(audio, caller.chosen))]
+        leg.state = LegState.ANSWERED if leg.audio.direction in ("sendrecv", "recvonly") else LegState.HELD
+        return taken
 
     # ---- a branch fails
 

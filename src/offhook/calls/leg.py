@@ -39,7 +39,10 @@ class Finding:
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """`usage` is its INVITE usage; `media` what the engine opened for it, None before that."""
+    """`usage` is its INVITE usage; `media` what the engine opened for it, None before that.
+
+    `offering`: a 2xx of ours made the offer, the ACK must bring the answer.
+    """
 
     ref: str
     role: str
@@ -57,6 +60,7 @@ class Leg:
     version: int = 1
     body: bytes = b""
     direction: str = "sendrecv"
+    offering: bool = False
     detached: bool = False
     silent: bool = True
     flow_moves: int = 0

@@ -11,6 +11,7 @@ from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
 from offhook.calls.effects import CompleteMedia, SendDigits, Sip, UpdateMedia
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import refusal
+from offhook.calls.ports import Direction
 from offhook.sdp.description import Media, SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
@@ -41,7 +42,7 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
         # An UPDATE without a body refreshes the session; a re-INVITE without one asks for our offer (row 10).
         if request.method == "UPDATE":
             return [Sip(Respond(event.transaction, 200, Headers(timer)))]
-        return [Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), leg.describe_offer()))]
+        return _offer(leg, event, timer)
     try:
         offer = parse_sdp(request.body)
     except SdpError as error:
@@ -53,6 +54,19 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
         # Row 12: nothing changed, the answer is repeated byte for byte.
         return [Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), leg.body))]
     return _take(call, leg, event, offer, audio, timer)
+
+
+def _offer(leg: Leg, event: RequestInDialog, timer: list[tuple[str, str]]) -> Effects:
+    """Row 10: what we want, not what we last answered; else a peer that resumes this way would stay on hold."""
+    if leg.media is None or leg.offer is None:
+        return [Sip(Respond(event.transaction, 500))]
+    leg.direction, leg.offering = "sendrecv", True
+    before = leg.body
+    if leg.describe_offer() != before:
+        leg.version += 1
+    leg.offer = replace(leg.offer, direction=Direction.SENDRECV)
+    answer = Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), leg.describe_offer()))
+    return [UpdateMedia(leg.media.leg, leg.offer), answer]
 
 
 def _take(
@@ -70,7 +84,7 @@ def _take(
     direction = answer_direction(audio.direction, "both")
     wish = offer_for_offer(leg.flow, audio, speech_of(select(audio.formats, names)))
     # The DTLS role is sticky as long as the certificate is (MEDIA.md trap 3).
-    leg.offer = replace(wish, dtls_active=leg.offer.dtls_active, direction=wish.direction.__class__(direction))
+    leg.offer = replace(wish, dtls_active=leg.offer.dtls_active, direction=Direction(direction))
     leg.remote, leg.version = offer, leg.version + 1
     leg.state = LegState.ANSWERED if direction in ("sendrecv", "sendonly") else LegState.HELD
     update = UpdateMedia(leg.media.leg, leg.offer, restart)

@@ -214,7 +214,7 @@ class Switchboard:
             case InviteCanceled():
                 return call.canceled(event.reason, now)
             case AckReceived():
-                return call.acknowledged(event.request, now)
+                return call.acknowledged(leg, event.request, now)
             case HungUp():
                 return call.hung_up(leg, event.reason, now)
             case RequestInDialog():
