@@ -1,19 +1,26 @@
 """The whole core on the virtual clock: SIP endpoint, switchboard, a location table, and media that speaks calls/ports.py.
 
-Phones are SIP endpoints of their own at the other end of the link. The house performs effects as server/driver.py does;
-only the sound is missing: the media port hands out legs and notes what it is told.
+Phones are SIP endpoints of their own at the other end of the link. The house performs effects as server/driver.py does:
+whatever an effect leads to waits until the event in hand is done. Only the sound is missing: the media port hands out legs
+and notes what it is told, at once or after `slow` seconds.
 """
 
-from collections.abc import Callable, Hashable
+import itertools
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from offhook.calls import effects as do
 from offhook.calls import events as did
 from offhook.calls.call import Call
+from offhook.calls.commands import CallCommand
 from offhook.calls.ports import LegLocal, LegOffer, PathKind
 from offhook.calls.switchboard import CallConfig, Switchboard
-from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInvite
-from offhook.sip.effects import Deliver, SipEffect, StartTimer, StopTimer
+from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInDialog, SendInvite, SipCommand
+from offhook.sip.effects import Deliver, Send, SipEffect, StartTimer, StopTimer
+from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.location import Account, Binding
@@ -35,9 +42,11 @@ class MediaPort:
     open: dict[int, LegOffer] = field(default_factory=dict)
     calls: dict[int, list[int]] = field(default_factory=dict)
     refuse: str = ""
+    slow: float = 0.0
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def local(self, offer: LegOffer) -> LegLocal:
-        leg = len(self.told) * 100 + len(self.open) + 1
+        leg = next(self.numbers)
         self.open[leg] = offer
         webrtc = offer.path is PathKind.WEBRTC
         port = 40_000 if webrtc else 41_000 + 2 * len(self.open)
@@ -63,6 +72,9 @@ class HouseNode:
         self.bindings: dict[str, tuple[Binding, ...]] = {}
         self.log: list[do.CallRecord] = []
         self.published: list[do.Happened] = []
+        self._todo: deque[Callable[[], None]] = deque()
+        self._out: list[SipEffect] = []
+        self._working = False
 
     # ---- offhook's side of the link
 
@@ -96,26 +108,51 @@ class HouseNode:
 
     def tell(self, event: did.CallEvent) -> list[SipEffect]:
         """An event for call control."""
-        return self._calls(self.switchboard.handle(event, self._link.now))
+        return self._feed(lambda: self._do_calls(self.switchboard.handle(event, self._link.now)))
 
-    def _sip(self, effects: list[SipEffect]) -> list[SipEffect]:
-        out: list[SipEffect] = []
-        for effect in effects:
-            out += self.tell(effect.event) if isinstance(effect, Deliver) else [effect]
+    def command(self, command: CallCommand) -> list[SipEffect]:
+        """A command of the API."""
+        return self._calls(self.switchboard.perform(command, self._link.now))
+
+    def _feed(self, step: Callable[[], None]) -> list[SipEffect]:
+        """Does the step and all that it leads to, one after the other; what is left for the station to do is given back."""
+        self._todo.append(step)
+        if self._working:
+            return []
+        self._working = True
+        while self._todo:
+            self._todo.popleft()()
+        self._working = False
+        out, self._out = self._out, []
         return out
 
+    def _sip(self, effects: list[SipEffect]) -> list[SipEffect]:
+        return self._feed(lambda: self._do_sip(effects))
+
     def _calls(self, effects: list[do.CallEffect]) -> list[SipEffect]:
-        out: list[SipEffect] = []
+        return self._feed(lambda: self._do_calls(effects))
+
+    def _do_sip(self, effects: list[SipEffect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Deliver):
+                self.tell(effect.event)
+            else:
+                self._out.append(effect)
+
+    def _do_command(self, command: SipCommand) -> None:
+        self._do_sip(self.endpoint.perform(command, self._link.now))
+
+    def _do_calls(self, effects: list[do.CallEffect]) -> None:
         for effect in effects:
             match effect:
                 case do.Sip(command):
-                    out += self._sip(self.endpoint.perform(command, self._link.now))
+                    self._feed(partial(self._do_command, command))
                 case do.StartTimer(key, seconds):
-                    out.append(StartTimer(("calls", key), seconds))
+                    self._out.append(StartTimer(("calls", key), seconds))
                 case do.StopTimer(key):
-                    out.append(StopTimer(("calls", key)))
+                    self._out.append(StopTimer(("calls", key)))
                 case do.LookUp():
-                    out += self._look_up(effect)
+                    self._look_up(effect)
                 case do.WriteCallLog(record):
                     self.log.append(record)
                 case do.Publish(event):
@@ -123,39 +160,75 @@ class HouseNode:
                 case do.Note():
                     pass
                 case _:
-                    out += self._media(effect)
-        return out
+                    self.media.told.append(effect)
+                    self._answer(partial(self._media, effect))
+
+    def _answer(self, answer: Callable[[], did.CallEvent | None]) -> None:
+        """What the engine answers, now or later; it is asked when its answer is due."""
+
+        def due() -> None:
+            event = answer()
+            if event is not None:
+                self.tell(event)
+
+        if self.media.slow:
+            self._link._push(self.media.slow, lambda _: self._link.stations["offhook"].apply(self._feed(due)))
+        else:
+            self._feed(due)
 
     def _legs(self) -> set[int]:
         return {leg for legs in self.media.calls.values() for leg in legs}
 
-    def _look_up(self, effect: do.LookUp) -> list[SipEffect]:
+    def _look_up(self, effect: do.LookUp) -> None:
         caller = self.accounts.get((effect.username or "").casefold())
         callee = self.accounts.get((effect.target_user or "").casefold())
         bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
-        return self.tell(did.FactsFound(effect.token, caller, callee, bindings))
+        self.tell(did.FactsFound(effect.token, caller, callee, bindings))
 
-    def _media(self, effect: do.MediaEffect) -> list[SipEffect]:
-        self.media.told.append(effect)
+    def _media(self, effect: do.MediaEffect) -> did.CallEvent | None:
         match effect:
-            case do.OpenMedia(call_ref, offers) if self.media.refuse:
-                return self.tell(did.MediaRefused(call_ref, self.media.refuse, "refused by the test"))
+            case do.OpenMedia(call_ref, _) if self.media.refuse:
+                return did.MediaRefused(call_ref, self.media.refuse, "refused by the test")
             case do.OpenMedia(call_ref, offers):
                 legs = {ref: self.media.local(offer) for ref, offer in offers}
-                number = len(self.media.told)
+                number = next(self.media.numbers)
                 self.media.calls[number] = [local.leg for local in legs.values()]
-                return self.tell(did.MediaOpened(call_ref, number, legs))
+                return did.MediaOpened(call_ref, number, legs)
             case do.UpdateMedia(leg, offer):
                 local = replace(self.media.local(offer), leg=leg)
                 self.media.open = {one: kept for one, kept in self.media.open.items() if one in self._legs()}
-                return self.tell(did.MediaLegUpdated(leg, local))
+                return did.MediaLegUpdated(leg, local)
             case do.CloseMediaLeg(leg):
                 self.media.open.pop(leg, None)
             case do.CloseMedia(number):
                 for leg in self.media.calls.pop(number, []):
                     self.media.open.pop(leg, None)
-                return self.tell(did.MediaClosed(number, ()))
-        return []
+                return did.MediaClosed(number, ())
+        return None
+
+
+class Device:
+    """A SIP endpoint whose ACK can carry an answer, as that of a phone which makes no offer must."""
+
+    def __init__(self, endpoint: SipEndpoint) -> None:
+        self._endpoint = endpoint
+        self.late_answer = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._endpoint, name)
+
+    def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]:
+        return [self._answering(effect) for effect in self._endpoint.receive(message, flow, now)]
+
+    def _answering(self, effect: SipEffect) -> SipEffect:
+        if not self.late_answer or not isinstance(effect, Send):
+            return effect
+        message = effect.message
+        if not isinstance(message, Request) or message.method != "ACK":
+            return effect
+        return Send(
+            effect.flow, replace(message, headers=Headers([*message.headers, *WITH_SDP]), body=self.late_answer)
+        )
 
 
 class Phone:
@@ -163,7 +236,8 @@ class Phone:
 
     def __init__(self, house: "House", name: str, username: str, transport: Transport, contact: str) -> None:
         self.house, self.name, self.username = house, name, username
-        self.station: Station = house.link.station(name, make_endpoint(name, len(house.link.stations) + 20))
+        self.device = Device(make_endpoint(name, len(house.link.stations) + 20))
+        self.station: Station = house.link.station(name, self.device)
         self.there, self.back = house.link.connect(self.station, house.station, transport)
         self.call = UsageId(f"call-of-{name}")
         self.contact = contact
@@ -231,6 +305,17 @@ class Phone:
         """The final response to the own INVITE."""
         answers = [one for one in self.station.received if isinstance(one, Response) and one.status >= 200]
         return next(one for one in reversed(answers) if "INVITE" in (one.headers.get("CSeq") or ""))
+
+    def answers(self, method: str) -> list[Response]:
+        """Final responses to requests of a method, in order."""
+        came = [one for one in self.station.received if isinstance(one, Response) and one.status >= 200]
+        return [one for one in came if (one.headers.get("CSeq") or "").endswith(f" {method}")]
+
+    def ask(self, method: str, body: bytes = b"", usage: UsageId | None = None, seconds: float = 0.1) -> None:
+        """A request in the dialog of the own call, or of `usage`."""
+        headers = WITH_SDP if body else Headers()
+        self.station.perform(SendInDialog(usage or self.call, method, headers, body))
+        self.house.link.run(seconds)
 
     def got(self, method: str) -> list[Request]:
         """Requests of a method that came in."""
