@@ -204,8 +204,6 @@ class Call:
     def media_opened(self, media_call: int, legs: dict[str, LegLocal]) -> Effects:
         """The engine has the legs: answer a built-in, or ring."""
         self.media_call = media_call
-        if self.state is CallState.ENDED:
-            return [CloseMedia(media_call)]
         for leg in self.legs:
             leg.media = legs.get(leg.ref)
         if self.destination.built_in:

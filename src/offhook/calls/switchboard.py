@@ -10,7 +10,7 @@ from offhook.calls.admission import Admission
 from offhook.calls.call import Call, CallConfig, CallState, Effects, RingTimer, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
-from offhook.calls.effects import LookUp, Sip, WriteCallLog
+from offhook.calls.effects import CloseMedia, LookUp, Sip, WriteCallLog
 from offhook.calls.events import (
     CallEvent,
     DigitPressed,
@@ -239,6 +239,9 @@ class Switchboard:
         call = self._calls.get(event.call_ref) or self._ended.get(event.call_ref)
         if call is None:
             return []
+        if call.state is CallState.ENDED:
+            # It ended while the engine opened, and has been logged then.
+            return [CloseMedia(event.media_call)]
         self._media[event.media_call] = call
         return call.media_opened(event.media_call, event.legs)
 
