@@ -3,7 +3,7 @@
 Lives here: status mapping and the best of several failures (CALL-15). Never here: who hears it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offhook.calls.catalogue import CATALOGUE, Row
 from offhook.sip.events import Failure
@@ -17,11 +17,15 @@ COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A final refusal: status for the caller, catalogue row, and one sentence about this case."""
+    """A final refusal: status for the caller, catalogue row, and one sentence about this case.
+
+    `heard` is the status that the branch ended with, 0 if it is not about one branch.
+    """
 
     status: int
     row: Row
     text: str
+    heard: int = 0
 
     def headers(self, domain: str) -> Headers:
         """Warning with the slug and the words, Reason with the Q.850 cause."""
@@ -39,12 +43,22 @@ def refusal(code: str, text: str = "") -> Outcome:
 
 def of_branch(callee: str, response: Response | None, failure: Failure | None) -> Outcome:
     """What one branch's end means for the caller."""
-    if response is None:
-        if failure is Failure.FLOW_FAILED:
-            return refusal("flow_lost", f"The connection to {callee}'s device broke")
-        if failure is Failure.BAD_ANSWER:
-            return refusal("bad_answer", f"{callee}'s device answered without a usable session description")
-        return refusal("device_silent", f"{callee}'s device does not answer")
+    if response is not None:
+        return replace(_of_response(callee, response), heard=response.status)
+    # No response counts as 408 (RFC 3261 section 8.1.3.1), a useless answer as the 502 that it becomes.
+    heard = 502 if failure is Failure.BAD_ANSWER else 408
+    return replace(_of_failure(callee, failure), heard=heard)
+
+
+def _of_failure(callee: str, failure: Failure | None) -> Outcome:
+    if failure is Failure.FLOW_FAILED:
+        return refusal("flow_lost", f"The connection to {callee}'s device broke")
+    if failure is Failure.BAD_ANSWER:
+        return refusal("bad_answer", f"{callee}'s device answered without a usable session description")
+    return refusal("device_silent", f"{callee}'s device does not answer")
+
+
+def _of_response(callee: str, response: Response) -> Outcome:
     status = response.status
     match status:
         case 486 | 600:
@@ -80,13 +94,14 @@ def stops_all(response: Response | None) -> bool:
 
 
 def best(outcomes: list[Outcome]) -> Outcome:
-    """6xx, then 486, 480, 404, other 4xx, 5xx (CALL-15)."""
+    """6xx, then 486, 480, 404, other 4xx, 5xx (CALL-15), by what the branches said, not by what the caller will hear."""
 
     def rank(outcome: Outcome) -> int:
-        if outcome.status >= 600:
+        status = outcome.heard or outcome.status
+        if status >= 600:
             return 0
-        if outcome.status in (486, 480, 404):
-            return (486, 480, 404).index(outcome.status) + 1
-        return 4 if outcome.status < 500 else 5
+        if status in (486, 480, 404):
+            return (486, 480, 404).index(status) + 1
+        return 4 if status < 500 else 5
 
     return min(outcomes, key=rank)
