@@ -1,5 +1,7 @@
 """Messages out of a byte stream."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from offhook.sip.errors import FramingLost, PeerError, TooLarge
 from offhook.sip.framing import KeepAlive, StreamFramer
 from offhook.sip.grammar import Limits
+from tests.support.torture import Torture, torture
 
 FIRST = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 4\r\nX: y\r\n\r\nbody"
 SECOND = b"SIP/2.0 200 OK\r\nl : 0\r\n\r\n"
@@ -91,3 +94,25 @@ def test_any_octets(data: bytes) -> None:
     except PeerError:
         return
     assert sum(4 if isinstance(one, KeepAlive) else len(one) for one in found) + len(framer.pending) <= len(data)
+
+
+def framed(pieces: Iterator[bytes]) -> list[bytes | KeepAlive | type[PeerError]]:
+    """What comes out of a stream that arrives in these pieces; a fault ends it."""
+    framer = StreamFramer()
+    found: list[bytes | KeepAlive | type[PeerError]] = []
+    for piece in pieces:
+        coming = framer.feed(piece)
+        while True:
+            try:
+                found.append(next(coming))
+            except StopIteration:
+                break
+            except PeerError as error:
+                return [*found, type(error)]
+    return found
+
+
+@pytest.mark.parametrize("case", torture(), ids=lambda case: case.name)
+def test_octet_by_octet_is_as_good_as_whole(case: Torture) -> None:
+    stream = SECOND + case.data + FIRST
+    assert framed(stream[at : at + 1] for at in range(len(stream))) == framed(iter([stream]))

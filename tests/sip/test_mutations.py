@@ -1,7 +1,6 @@
 """Invariant: whatever octet of a torture message is dropped, doubled or replaced, the parser gives a message or a PeerError,
 and what it gives can be encoded and answered. 175,000 messages."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -17,7 +16,6 @@ from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websoc
 from offhook.sip.response import response_to
 from tests.support.torture import Torture, torture
 
-WHOLE = bool(os.environ.get("LONG"))
 REPLACEMENTS = (b"", b"\x00", b"\xff", b"\r", b"\n")
 
 
@@ -40,9 +38,7 @@ def survives(message: Message) -> None:
 
 @pytest.mark.parametrize("case", torture(), ids=lambda case: case.name)
 def test_datagrams(case: Torture) -> None:
-    # Every octet when there is time; else every third, another third in each message.
-    step = 1 if WHOLE else 3
-    for data in mutations(case.data, step, len(case.name) % step):
+    for data in mutations(case.data):
         try:
             message = parse_datagram(data)
         except PeerError as error:
@@ -52,13 +48,25 @@ def test_datagrams(case: Torture) -> None:
             survives(message)
 
 
+def framed(data: bytes) -> None:
+    """As one message of a WebSocket, and as octets of a stream."""
+    with suppress(PeerError):
+        survives(parse_websocket(data))
+    with suppress(PeerError):
+        for one in StreamFramer().feed(data):
+            if isinstance(one, bytes):
+                survives(parse_stream_message(one))
+
+
 @pytest.mark.parametrize("case", torture(), ids=lambda case: case.name)
 def test_websockets_and_streams(case: Torture) -> None:
-    step = 1 if WHOLE else 17
-    for data in mutations(case.data, step, len(case.name) % step):
-        with suppress(PeerError):
-            survives(parse_websocket(data))
-        with suppress(PeerError):
-            for one in StreamFramer().feed(data):
-                if isinstance(one, bytes):
-                    survives(parse_stream_message(one))
+    # Every fifth octet, another fifth in each message.
+    for data in mutations(case.data, 5, len(case.name) % 5):
+        framed(data)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", torture(), ids=lambda case: case.name)
+def test_websockets_and_streams_whole(case: Torture) -> None:
+    for data in mutations(case.data):
+        framed(data)

@@ -1,0 +1,72 @@
+"""What we offer to whom, and what the engine is told of it."""
+
+import pytest
+
+from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
+from offhook.calls.ports import Direction, KeyKind, PathKind
+from offhook.sdp.description import Media
+from offhook.sdp.parse import parse
+from offhook.sip.flow import Transport
+from tests.sdp.samples import offer_of
+from tests.support.messages import make_flow
+
+
+def audio(name: str) -> Media:
+    found = parse(offer_of(name)).audio
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "offered"),
+    [
+        (SPEECH, (), SPEECH),
+        (SPEECH, ("PCMA",), ("PCMA", "OPUS", "G722", "PCMU")),
+        (("PCMU", "PCMA"), ("OPUS", "PCMA"), ("PCMA", "PCMU")),
+        (("G729",), (), SPEECH),
+        ((), ("PCMU",), ("PCMU", "OPUS", "G722", "PCMA")),
+    ],
+)
+def test_the_callers_codecs_first_within_the_profile(
+    names: tuple[str, ...], first: tuple[str, ...], offered: tuple[str, ...]
+) -> None:
+    assert wanted(names, first) == offered
+
+
+@pytest.mark.parametrize("webrtc", [True, False])
+def test_our_formats_fit_into_six_payload_types_that_differ(webrtc: bool) -> None:
+    formats = our_formats(webrtc, SPEECH)
+    assert len({one.payload_type for one in formats}) == len(formats) <= 6
+    assert speech_of(formats) == SPEECH
+    # One kind of digits for each clock of speech.
+    assert {one.clock for one in formats if one.name not in SPEECH} == {one.clock for one in formats}
+    assert {one.clock for one in our_formats(webrtc, ("OPUS",))} == {48_000}
+    assert {one.clock for one in our_formats(webrtc, ("PCMU",))} == {8_000}
+
+
+def test_a_browsers_offer() -> None:
+    found = offer_for_offer(make_flow(transport=Transport.WSS), audio("chromium"), SPEECH)
+    assert (found.path, found.keys, found.address) == (PathKind.WEBRTC, KeyKind.DTLS, "")
+    # It offers actpass: we are passive, which is what browsers connect to fastest.
+    assert (found.dtls_active, found.mid, found.audio_level_id, found.mid_id) == (False, "0", 1, 4)
+    assert [(one.name, one.payload_type) for one in found.audio][:2] == [("OPUS", 111), ("G722", 9)]
+    remote = remote_of(audio("chromium"), ())
+    # ICE finds the address.
+    assert (remote.address, remote.port, remote.rtcp_port) == ("", 0, 0)
+    assert (remote.ufrag, remote.ssrc) == ("4ZcD", 3735928559)
+
+
+def test_a_phones_offer() -> None:
+    found = offer_for_offer(make_flow(), audio("baresip"), SPEECH)
+    assert (found.path, found.keys, found.address, found.rtcp_mux) == (PathKind.PORT, KeyKind.PLAIN, "127.0.0.1", False)
+    remote = remote_of(audio("baresip"), ())
+    assert (remote.address, remote.port, remote.rtcp_port) == ("192.0.2.55", 10024, 10025)
+    held = remote_of(audio("desk_phone_hold_2543"), ())
+    assert (held.address, held.direction, held.ptime) == ("", Direction.SENDONLY, 30)
+
+
+def test_our_own_offer() -> None:
+    browser = offer_for_peer(make_flow(transport=Transport.WSS), our_formats(True, SPEECH), True)
+    phone = offer_for_peer(make_flow(), our_formats(False, SPEECH), False)
+    assert (browser.path, browser.rtcp_mux, browser.mid) == (PathKind.WEBRTC, True, "0")
+    assert (phone.path, phone.rtcp_mux, phone.mid, phone.address) == (PathKind.PORT, False, "", "127.0.0.1")
