@@ -52,7 +52,7 @@ format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the h
 	cd web && npm run format
 
 bench: setup $(VENV)/.dev $(VENV)/.peers  ## the relay beside rtpengine and the bare relay; prints a table
-	$(BIN)/python -m bench.relay
+	$(BIN)/python -m bench.relay --most
 
 docs: setup  ## reference pages from the code
 	$(BIN)/python -m offhook.server.reference docs/reference
