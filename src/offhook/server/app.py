@@ -32,6 +32,7 @@ from offhook.sip.flow import Flow, FlowId
 from offhook.sip.grammar import Limits as ParserLimits
 from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
+from offhook.sip.transaction.table import TransactionLimits
 from offhook.store.bindings import Bindings
 from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
@@ -260,6 +261,7 @@ class App:
             realm=self.store.space.realm,
             epoch=time.time() - asyncio.get_running_loop().time(),
             timers=SipTimers(t1=self.settings.sip.t1),
+            transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow),
             registrar=RegistrarLimits(
                 expires_min=limits.expires_min,
                 expires_max=limits.expires_max,

@@ -87,6 +87,10 @@ class Limits(_Group):
     """Open connections per node."""
     flows_per_source: int = 1_000
     """Open connections per source address: an office behind one address."""
+    transactions: int = 200_000
+    """SIP transactions per node: 32 s at 6,000 a second."""
+    transactions_per_flow: int = 500
+    """SIP transactions per connection or UDP peer: a page has a dozen, a PBX some hundreds."""
     flow_grace: float = 90.0
     """Seconds a call waits for a device whose connection is gone, once its media is silent."""
     detached_silence: float = 15.0
