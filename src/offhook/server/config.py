@@ -103,8 +103,6 @@ class Limits(_Group):
     """REGISTER per second and source before proof of identity; bursts of three times that."""
     call_rate: float = 10.0
     """New calls per second and endpoint; bursts of twice that."""
-    unauthenticated_rate: float = 20.0
-    """Requests per second and source without proof of identity."""
     fails_per_user_source: int = 10
     """Wrong passwords for one user from one source in ten minutes before answers stop being checked."""
     fails_per_source: int = 60
