@@ -30,8 +30,10 @@ PAGE_HEADERS = {
     "Permissions-Policy": "microphone=(self), camera=(self), speaker-selection=(self)",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "Access-Control-Allow-Origin": "*",
 }
-"""Sent with the page and its assets. Inline styles only inside shadow roots."""
+"""Sent with the page and its assets. Inline styles only inside shadow roots; any page may load the element's script, which
+is public, while its WebSocket must come from an origin that is allowed (WS-2)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from offhook.api.auth import Monitor
@@ -35,7 +35,8 @@ async def status(request: Request, token: Monitor) -> dict[str, Any]:
 
 
 @router.get("/api/offhook/public")
-async def public(request: Request) -> dict[str, str]:
+async def public(request: Request, response: Response) -> dict[str, str]:
     """What the web phone needs before anyone has signed in: the SIP domain. Tells a stranger nothing about endpoints."""
     platform: Platform = request.app.state.platform
+    response.headers["Access-Control-Allow-Origin"] = "*"
     return {"domain": platform.domain, "version": platform.version}
