@@ -10,9 +10,9 @@ from tests.support.messages import SDP
 
 ROWS = [
     # the device's status, what the caller hears: status, slug, text, Q.850
-    (404, 404, "callee-refused", "bob's device refused: 404 Not Found", 21),
-    (410, 410, "callee-refused", "bob's device refused: 410 Gone", 21),
-    (484, 484, "callee-refused", "bob's device refused: 484 Address Incomplete", 21),
+    (404, 404, "callee-refused", "bob's device refused: 404 Not Found", 1),
+    (410, 410, "callee-refused", "bob's device refused: 410 Gone", 22),
+    (484, 484, "callee-refused", "bob's device refused: 484 Address Incomplete", 28),
     (486, 486, "callee-busy", "bob is busy", 17),
     (600, 486, "callee-busy", "bob is busy", 17),
     (480, 480, "callee-no-answer", "bob is not available", 19),

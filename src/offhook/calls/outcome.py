@@ -84,8 +84,14 @@ def _of_response(callee: str, response: Response) -> Outcome:
     return _theirs(status, callee)
 
 
+_CAUSES = {404: 1, 604: 1, 410: 22, 484: 28}
+"""Q.850 causes of refusals that the table of 4.4 passes on as they are; the others have the row's."""
+
+
 def _theirs(status: int, callee: str) -> Outcome:
-    return Outcome(status, CATALOGUE["callee_refused"], f"{callee}'s device refused: {status} {phrase(status)}")
+    row = CATALOGUE["callee_refused"]
+    row = replace(row, q850=_CAUSES.get(status, row.q850))
+    return Outcome(status, row, f"{callee}'s device refused: {status} {phrase(status)}")
 
 
 def stops_all(response: Response | None) -> bool:
