@@ -72,6 +72,28 @@ test("a call to echo: timer, quality in words, mute, digits, hang up", async () 
   await phone.close();
 });
 
+test("another microphone and speaker can be chosen in a call", async () => {
+  const phone = await signedIn("alice");
+  await phone.dial("echo");
+  await phone.call("talking");
+  await phone.page.click("offhook-phone >>> summary");
+  const choices = (id) => phone.page.$$eval(`${phone.at(id)} option`, (all) => all.map((one) => one.value));
+  const [microphones, speakers] = [await choices("microphone"), await choices("speaker")];
+  assert.ok(microphones.length > 1 && speakers.length > 1, `${microphones} ${speakers}`);
+  await phone.page.select(phone.at("microphone"), microphones.at(-1));
+  await phone.page.select(phone.at("speaker"), speakers.at(-1));
+  const used = () =>
+    phone.page.evaluate(() => {
+      const root = document.querySelector("offhook-phone").shadowRoot;
+      return root.getElementById("remote").sinkId;
+    });
+  await until(async () => (await used()) === speakers.at(-1), "the sound to go to the other speaker");
+  await phone.shows("quality", "Sound: good");
+  assert.equal(await phone.text("message"), "");
+  await phone.click("hangup");
+  await phone.close();
+});
+
 test("one page calls the other: ringing, answer, both hear, the callee hangs up", async () => {
   const [alice, bob] = [await signedIn("alice"), await signedIn("bob")];
   await alice.dial("bob");
