@@ -1,6 +1,7 @@
 //! `offhook-media`: the media engine's process. It never speaks on its standard streams but for a fatal line.
 
 mod control;
+mod kept;
 mod options;
 mod ports;
 mod random;

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub const BATCH: usize = 64;
 /// Bytes of one receive buffer: a datagram and the room an authentication tag needs.
 pub const BUFFER: usize = offhook_media::PACKET_SIZE;
+/// Largest datagram in bytes: room is kept behind it for what sealing in place adds.
+pub const LARGEST: usize = BUFFER - 64;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
@@ -233,8 +235,7 @@ impl ReceiveBatch {
         let mut parts: [libc::iovec; BATCH] = unsafe { mem::zeroed() };
         for (index, (header, part)) in headers.iter_mut().zip(parts.iter_mut()).enumerate() {
             part.iov_base = self.buffers[index].as_mut_ptr().cast();
-            // Room is kept behind a datagram for what sealing in place adds.
-            part.iov_len = BUFFER - 64;
+            part.iov_len = LARGEST;
             header.msg_hdr.msg_iov = part;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = (&raw mut self.names[index]).cast();
@@ -317,6 +318,13 @@ fn set_option(socket: &UdpSocket, level: i32, name: i32, value: i32) {
 pub fn prepare(socket: &UdpSocket, receive_buffer: i32, errors: bool) {
     const EXPEDITED: i32 = 46 << 2;
     set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, receive_buffer);
+    // Beyond the system's limit for everybody, where this process may.
+    set_option(
+        socket,
+        libc::SOL_SOCKET,
+        libc::SO_RCVBUFFORCE,
+        receive_buffer,
+    );
     let v6 = socket.local_addr().is_ok_and(|a| a.is_ipv6());
     if v6 {
         set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, EXPEDITED);
@@ -328,6 +336,25 @@ pub fn prepare(socket: &UdpSocket, receive_buffer: i32, errors: bool) {
     } else if errors {
         set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1);
     }
+}
+
+/// Datagrams that the socket's receive buffer had no room for, since it was made; 0 where the kernel does not say.
+pub fn overruns(socket: &UdpSocket) -> u32 {
+    // SK_MEMINFO_DROPS of linux/sock_diag.h, the last of nine words.
+    const DROPS: usize = 8;
+    let mut words = [0u32; DROPS + 1];
+    let mut size = mem::size_of_val(&words) as libc::socklen_t;
+    // SAFETY: `size` writable bytes.
+    unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            words.as_mut_ptr().cast(),
+            &mut size,
+        );
+    }
+    words[DROPS]
 }
 
 /// One entry of a socket's error queue: where our datagram went, and which host said that it cannot.
@@ -368,7 +395,8 @@ pub fn take_error(fd: RawFd) -> Option<(SocketAddr, Option<IpAddr>)> {
     }
 }
 
-/// Addresses of interfaces that are up, loopback included, link-local left out.
+/// Addresses of interfaces that are up and have a carrier (a bridge without members has none), loopback included,
+/// link-local left out.
 pub fn interface_addresses() -> Vec<IpAddr> {
     let mut found = Vec::new();
     let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
@@ -379,7 +407,8 @@ pub fn interface_addresses() -> Vec<IpAddr> {
         }
         let mut entry = list;
         while !entry.is_null() {
-            let up = (*entry).ifa_flags & libc::IFF_UP as libc::c_uint != 0;
+            let running = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_uint;
+            let up = (*entry).ifa_flags & running == running;
             if up && !(*entry).ifa_addr.is_null() {
                 if let Some(address) = from_sockaddr((*entry).ifa_addr) {
                     found.push(address.ip());

@@ -18,8 +18,9 @@ use offhook_media::{
     Engine, Input, Now, Output, Packet, PortPair, ReplyToken, ShardConfig, SocketId, Transmit,
 };
 
+use crate::kept::Kept;
 use crate::random::System;
-use crate::sys::{self, BATCH, Poller, Ready, ReceiveBatch, Wake};
+use crate::sys::{self, BATCH, LARGEST, Poller, Ready, ReceiveBatch, Wake};
 use crate::trouble::Trouble;
 
 /// Token of the command queue's eventfd; sockets use their ids.
@@ -29,8 +30,12 @@ const NTP_EPOCH: u64 = 2_208_988_800;
 /// From this many packets a second upwards a shard wakes at most every `COALESCE`: draining more at once saves wake-ups.
 const BUSY: u32 = 5_000;
 const COALESCE: Duration = Duration::from_millis(1);
+/// Outputs that may wait in order, events among them: as many as the queue to the control thread takes.
+const EVENTS_AHEAD: usize = crate::EVENT_QUEUE;
 /// How often the packet rate is looked at.
 const WINDOW: Duration = Duration::from_millis(100);
+/// How often lost packets are told at most.
+const OVERRUNS: Duration = Duration::from_secs(1);
 
 /// What the control thread gives a shard.
 pub struct Work {
@@ -75,6 +80,8 @@ pub struct Queues {
 struct Socket {
     socket: UdpSocket,
     shared: bool,
+    /// Datagrams that its buffer had no room for, as far as told.
+    overruns: u32,
 }
 
 /// One shard.
@@ -86,12 +93,15 @@ pub struct Worker {
     batch: ReceiveBatch,
     single: Box<[u8; sys::BUFFER]>,
     sends: Vec<Transmit>,
-    /// Told, but the queue to the control thread was full.
+    /// Answers and ports, which the bounds of commands and sockets bound.
     waiting: VecDeque<Told>,
+    /// Events for which the queue to the control thread had no room.
+    kept: Kept,
     failed: Vec<(SocketId, SocketAddr, i32)>,
     trouble: Trouble,
     packets: u32,
     window: Instant,
+    overruns_at: Instant,
     busy: bool,
 }
 
@@ -110,10 +120,12 @@ impl Worker {
             single: Box::new([0; sys::BUFFER]),
             sends: Vec::new(),
             waiting: VecDeque::new(),
+            kept: Kept::default(),
             failed: Vec::new(),
             trouble: Trouble::default(),
             packets: 0,
             window: Instant::now(),
+            overruns_at: Instant::now(),
             busy: false,
         };
         for (id, socket) in ids.into_iter().zip(shared) {
@@ -138,11 +150,8 @@ impl Worker {
         let mut due: Option<Instant> = None;
         loop {
             let timeout = due.map(|at| at.saturating_duration_since(Instant::now()));
-            let timeout = if self.waiting.is_empty() {
-                timeout
-            } else {
-                Some(COALESCE)
-            };
+            let told = self.waiting.is_empty() && self.kept.is_empty();
+            let timeout = if told { timeout } else { Some(COALESCE) };
             self.poller.wait(timeout, &mut ready);
             let now = now();
             if !self.drain(&ready, now) {
@@ -153,10 +162,10 @@ impl Worker {
             }
             due = self.outputs(now);
             self.trouble.note(self.engine.panics(), now.instant);
-            self.queues
-                .load
-                .store(self.engine.load(), Ordering::Relaxed);
-            self.coalesce(now.instant);
+            self.window(now.instant);
+            if self.busy {
+                std::thread::sleep(COALESCE.saturating_sub(now.instant.elapsed()));
+            }
         }
     }
 
@@ -180,13 +189,21 @@ impl Worker {
 
     fn commands(&mut self, now: Now) -> bool {
         self.queues.wake.clear();
-        loop {
+        let there = loop {
             match self.queues.work.try_recv() {
                 Ok(work) => self.command(work, now),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => break true,
+                Err(TryRecvError::Disconnected) => break false,
             }
-        }
+        };
+        self.tell_load();
+        there
+    }
+
+    /// Looks at every leg: for commands and windows, not for packets.
+    fn tell_load(&self) {
+        let load = self.engine.load();
+        self.queues.load.store(load, Ordering::Relaxed);
     }
 
     fn command(&mut self, work: Work, now: Now) {
@@ -226,7 +243,11 @@ impl Worker {
             self.sockets.resize_with(index + 1, || None);
         }
         let watched = self.poller.add(socket.as_raw_fd(), u64::from(id.0));
-        self.sockets[index] = Some(Socket { socket, shared });
+        self.sockets[index] = Some(Socket {
+            socket,
+            shared,
+            overruns: 0,
+        });
         watched
     }
 
@@ -250,12 +271,12 @@ impl Worker {
                 }
                 self.collect(now);
             }
-        } else if let Ok((len, source)) = socket
-            .socket
-            .recv_from(&mut self.single[..sys::BUFFER - 64])
-        {
+        } else if let Ok((len, source)) = socket.socket.recv_from(&mut self.single[..=LARGEST]) {
             // One receive per event: at 50 packets a second a second one finds nothing.
             self.packets += 1;
+            if len > LARGEST {
+                return;
+            }
             let input = Input::Datagram {
                 socket: id,
                 source,
@@ -316,7 +337,7 @@ impl Worker {
                 Output::Reply { token, reply } => {
                     self.waiting.push_back(Told::Reply(token, Box::new(reply)))
                 }
-                Output::Event(event) => self.waiting.push_back(Told::Event(event)),
+                Output::Event(event) => self.event(event),
                 Output::Release(pair) => {
                     self.flush();
                     self.release(pair);
@@ -338,17 +359,35 @@ impl Worker {
             .push_back(Told::Released(self.queues.shard, pair));
     }
 
-    /// Hands over what was told; what does not fit waits, the engine's own queue bounds it.
+    /// In order with the answers while there is room; else the latest of each kind is kept.
+    fn event(&mut self, event: Event) {
+        if self.waiting.len() < EVENTS_AHEAD && self.kept.is_empty() {
+            self.waiting.push_back(Told::Event(event));
+        } else {
+            self.kept.keep(event);
+        }
+    }
+
+    /// Hands over what was told; what does not fit waits.
     fn tell(&mut self) {
+        if self.waiting.is_empty() && self.kept.is_empty() {
+            return;
+        }
         let mut told = false;
-        while let Some(one) = self.waiting.pop_front() {
-            match self.queues.told.try_send(one) {
-                Ok(()) => told = true,
-                Err(TrySendError::Full(one) | TrySendError::Disconnected(one)) => {
-                    self.waiting.push_front(one);
-                    break;
+        loop {
+            while let Some(one) = self.waiting.pop_front() {
+                match self.queues.told.try_send(one) {
+                    Ok(()) => told = true,
+                    Err(TrySendError::Full(one) | TrySendError::Disconnected(one)) => {
+                        self.waiting.push_front(one);
+                        break;
+                    }
                 }
             }
+            if !self.waiting.is_empty() || self.kept.is_empty() {
+                break;
+            }
+            self.waiting.extend(self.kept.take().map(Told::Event));
         }
         if told {
             self.queues.wake_control.wake();
@@ -412,16 +451,37 @@ impl Worker {
         }
     }
 
-    /// Under load a short sleep lets packets gather, so that one wake-up serves many.
-    fn coalesce(&mut self, woke: Instant) {
-        if woke.duration_since(self.window) >= WINDOW {
-            let per_window = BUSY / u32::try_from(1000 / WINDOW.as_millis()).unwrap_or(1);
-            self.busy = self.packets >= per_window;
-            self.packets = 0;
-            self.window = woke;
+    /// What is looked at now and then. Under load a short sleep lets packets gather: one wake-up serves many.
+    fn window(&mut self, woke: Instant) {
+        if woke.duration_since(self.window) < WINDOW {
+            return;
         }
-        if self.busy {
-            std::thread::sleep(COALESCE.saturating_sub(woke.elapsed()));
+        let per_window = BUSY / u32::try_from(1000 / WINDOW.as_millis()).unwrap_or(1);
+        self.busy = self.packets >= per_window;
+        self.packets = 0;
+        self.window = woke;
+        self.tell_load();
+        if woke.duration_since(self.overruns_at) >= OVERRUNS {
+            self.overruns_at = woke;
+            self.tell_overruns();
+        }
+    }
+
+    /// Datagrams that arrived faster than they were read, of each port for browsers.
+    fn tell_overruns(&mut self) {
+        for socket in self.sockets.iter_mut().flatten().filter(|s| s.shared) {
+            let overruns = sys::overruns(&socket.socket);
+            let fresh = overruns.wrapping_sub(socket.overruns);
+            if fresh > 0 {
+                socket.overruns = overruns;
+                let port = socket.socket.local_addr().map_or(0, |a| a.port());
+                self.kept.keep(Event::LogLine {
+                    level: "warning".into(),
+                    text: format!(
+                        "{fresh} packets for UDP port {port} were lost here: this machine is too busy to read them"
+                    ),
+                });
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use offhook_media::event::{Event, Reply};
 use offhook_media::{PortPair, ReplyToken, SocketId};
 use serde::Serialize;
 
+use crate::kept::Kept;
 use crate::ports::{Pair, Ports, Refusal};
 use crate::sys::{Poller, Wake};
 use crate::worker::{Told, Work};
@@ -99,6 +101,8 @@ pub struct Control {
     turned_away: VecDeque<UnixStream>,
     grace: Duration,
     alone_since: Instant,
+    /// What happened while nobody commanded.
+    kept: Kept,
     takeover: Option<Takeover>,
     /// Answers that several shards give together.
     gathering: HashMap<ReplyToken, Gathering>,
@@ -108,7 +112,11 @@ pub struct Control {
 
 /// Binds the control socket; the process's mask makes it the owner's only. A dead engine's socket is replaced.
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
-    if path.exists() {
+    if let Ok(found) = path.symlink_metadata() {
+        if !found.file_type().is_socket() {
+            let text = "it exists and is no socket; choose another path";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
         if UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -172,6 +180,7 @@ impl Control {
             turned_away: VecDeque::new(),
             grace: parts.grace,
             alone_since: Instant::now(),
+            kept: Kept::default(),
             takeover: None,
             gathering: HashMap::new(),
             leaving: None,
@@ -293,6 +302,9 @@ impl Control {
         if let Some(connection) = &mut self.connection {
             connection.greeted = true;
         }
+        for event in self.kept.take() {
+            self.say(&event);
+        }
         self.takeover = Some(Takeover::new(Instant::now() + self.grace));
         self.gather(TAKEOVER, |n| Command::ListLegs { n });
     }
@@ -391,8 +403,13 @@ impl Control {
             sockets,
             ports,
         };
+        let legs = u32::try_from(work.command.offers().len()).unwrap_or(0);
         match self.shards[shard].work.try_send(work) {
-            Ok(()) => self.shards[shard].wake.wake(),
+            Ok(()) => {
+                // Counted at once, so that calls opened together are spread; the shard soon tells its true load.
+                self.shards[shard].load.fetch_add(legs, Ordering::Relaxed);
+                self.shards[shard].wake.wake();
+            }
             Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => {
                 for pair in work.ports {
                     self.release(shard, pair);
@@ -517,13 +534,21 @@ impl Control {
         while let Ok(told) = self.told.try_recv() {
             match told {
                 Told::Reply(token, reply) => self.reply(token, *reply),
-                // With nobody there events are dropped: whoever comes next asks for the facts.
-                Told::Event(event) => self.say(&event),
+                Told::Event(event) => self.tell(event),
                 Told::Released(shard, pair) => self.release(shard, pair),
                 Told::Died(shard) => return Err(format!("shard {shard} has failed")),
             }
         }
         Ok(())
+    }
+
+    /// To the commander, or to the next one.
+    fn tell(&mut self, event: Event) {
+        if self.connection.as_ref().is_some_and(|c| c.greeted) {
+            self.say(&event);
+        } else {
+            self.kept.keep(event);
+        }
     }
 
     fn reply(&mut self, token: ReplyToken, reply: Reply) {
