@@ -6,6 +6,7 @@ from typing import Any
 
 from offhook.calls.ports import LegOffer, LegRemote, SourceKind
 from offhook.sip.commands import SipCommand
+from offhook.sip.hop import Hop, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,22 @@ class LookUp:
     token: str
     username: str | None
     target_user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Locate:
+    """Find the addresses of a next hop by RFC 3263, within two seconds. `Located` follows, at once or later."""
+
+    token: Hashable
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Get a flow to one address: UDP at once, a stream by reuse or a new connection. `Connected` follows."""
+
+    token: Hashable
+    hop: Hop
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +185,4 @@ MediaEffect = (
     | CloseMedia
 )
 
-CallEffect = Sip | LookUp | MediaEffect | StartTimer | StopTimer | WriteCallLog | Publish | Note
+CallEffect = Sip | LookUp | Locate | Connect | MediaEffect | StartTimer | StopTimer | WriteCallLog | Publish | Note

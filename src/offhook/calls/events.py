@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from offhook.calls.ports import LegFacts, LegLocal, Quality
 from offhook.sip.events import SipEvent
+from offhook.sip.flow import Flow
+from offhook.sip.hop import Hop
 from offhook.sip.location import Account, Binding
 
 
@@ -23,6 +25,25 @@ class FactsFound:
     caller: Account | None
     callee: Account | None
     bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The answer to `Locate`: the addresses to try, in order; none and a sentence why when the name leads nowhere."""
+
+    token: Hashable
+    hops: tuple[Hop, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The answer to `Connect`: the flow, or None, a code of the catalogue and a sentence."""
+
+    token: Hashable
+    flow: Flow | None
+    code: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +179,8 @@ CallEvent = (
     | MediaEvent
     | TimerFired
     | FactsFound
+    | Located
+    | Connected
     | MediaOpened
     | MediaLegOpened
     | MediaLegUpdated

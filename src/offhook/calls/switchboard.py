@@ -13,6 +13,7 @@ from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
 from offhook.calls.effects import CloseMedia, LookUp, Sip, WriteCallLog
 from offhook.calls.events import (
     CallEvent,
+    Connected,
     DigitPressed,
     EngineLost,
     FactsFound,
@@ -20,6 +21,7 @@ from offhook.calls.events import (
     Heard,
     KeysReady,
     LegMediaFailed,
+    Located,
     MediaClosed,
     MediaEvent,
     MediaLegOpened,
@@ -52,6 +54,7 @@ from offhook.sip.events import (
     RequestAnswered,
     RequestInDialog,
     RequestReceived,
+    RequestSettled,
     UsageId,
 )
 from offhook.sip.fields import sip_reason
@@ -123,7 +126,7 @@ class Switchboard:
                 return self._after(lost, now)
             case RequestReceived():
                 return [Sip(Respond(event.transaction, 405))]
-            case RequestAnswered() | MediaLegOpened():
+            case RequestAnswered() | RequestSettled() | Located() | Connected() | MediaLegOpened():
                 return []
             case MediaLegUpdated():
                 return self._leg_updated(event)

@@ -233,6 +233,10 @@ class Driver:
                     self._timers.stop(("calls", effect.key))
                 case calls_effects.LookUp():
                     self._look_up(effect)
+                case calls_effects.Locate():
+                    self.tell(calls_events.Located(effect.token, (), f"{effect.target}: names are not looked up yet"))
+                case calls_effects.Connect():
+                    self.tell(calls_events.Connected(effect.token, None, "trunk_unreachable", "no way out yet"))
                 case calls_effects.Note():
                     log.info(effect.slug, **effect.details)
                 case calls_effects.Publish():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from offhook.sip.events import UsageId
 from offhook.sip.flow import FlowId
+from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers
 from offhook.sip.uri import Uri
 
@@ -16,7 +17,10 @@ from offhook.sip.uri import Uri
 @dataclass(frozen=True, slots=True)
 class SendInvite:
     """INVITE down a flow. `request_uri` is the Contact as registered (CALL-3); `from_` and `to` are complete name-addr
-    values without tag; a new Call-ID and tag are drawn. `max_forwards` is the caller's minus one (CALL-17)."""
+    values without tag; a new Call-ID and tag are drawn. `max_forwards` is the caller's minus one (CALL-17).
+
+    `routes` are Route values to send it by (a Path, an outbound proxy). `credentials` answer a 401 or 407 of this INVITE and
+    of every request in its dialog. `contact_user` is drawn when empty."""
 
     usage: UsageId
     flow: FlowId
@@ -26,6 +30,9 @@ class SendInvite:
     max_forwards: int = 70
     headers: Headers = Headers()
     body: bytes = b""
+    routes: tuple[str, ...] = ()
+    credentials: ClientCredentials | None = None
+    contact_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +81,25 @@ class Respond:
     body: bytes = b""
 
 
-SipCommand = SendInvite | RespondInvite | CancelInvite | HangUp | SendInDialog | Respond
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """A request outside any dialog that makes none: MESSAGE, OPTIONS, an unsolicited NOTIFY. `RequestSettled` with the same
+    token follows, once. A `call_id` is drawn when empty; `cseq` counts only within a Call-ID that is given."""
+
+    token: Hashable
+    method: str
+    flow: FlowId
+    request_uri: Uri
+    from_: str
+    to: str
+    headers: Headers = Headers()
+    body: bytes = b""
+    max_forwards: int = 70
+    routes: tuple[str, ...] = ()
+    credentials: ClientCredentials | None = None
+    call_id: str = ""
+    cseq: int = 1
+    contact_user: str = ""
+
+
+SipCommand = SendInvite | RespondInvite | CancelInvite | HangUp | SendInDialog | SendRequest | Respond

@@ -7,14 +7,24 @@ Lives here: which room a message, timer or command belongs to. Never here: what 
 
 from collections.abc import Hashable
 
-from offhook.sip.commands import CancelInvite, HangUp, Respond, RespondInvite, SendInDialog, SendInvite, SipCommand
+from offhook.sip.client_request import ClientRequest
+from offhook.sip.commands import (
+    CancelInvite,
+    HangUp,
+    Respond,
+    RespondInvite,
+    SendInDialog,
+    SendInvite,
+    SendRequest,
+    SipCommand,
+)
 from offhook.sip.config import SipConfig
 from offhook.sip.core import Core
 from offhook.sip.credentials import Authenticator
 from offhook.sip.effects import Deliver, Note, SipEffect
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
-from offhook.sip.events import Failure, FlowLost, InviteRejected
+from offhook.sip.events import Failure, FlowLost, InviteRejected, RequestSettled
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.ids import Ids
 from offhook.sip.invite_usage import InviteUsage, UsageClock
@@ -157,6 +167,8 @@ class SipEndpoint:
                 return self._invite(command)
             case Respond(transaction, status, headers, body):
                 return self._respond(transaction, status, headers, body)
+            case SendRequest():
+                return self._outside(command)
             case _:
                 usage = self._core.usages.get(command.usage)
                 if usage is None or usage.over:
@@ -182,6 +194,12 @@ class SipEndpoint:
             # WS-6: without a flow nothing is resolved or dialled.
             return [Deliver(InviteRejected(command.usage, None, Failure.FLOW_FAILED))]
         return OutgoingInvite(self._core, command, flow, self._registrar.peer(flow.id)).start()
+
+    def _outside(self, command: SendRequest) -> list[Effect]:
+        flow = self._flows.get(command.flow)
+        if flow is None:
+            return [Deliver(RequestSettled(command.token, None, Failure.FLOW_FAILED))]
+        return ClientRequest(self._core, command, flow).start()
 
     def _respond(self, transaction: Hashable, status: int, headers: Headers, body: bytes) -> list[Effect]:
         server = self._core.table.server(transaction)

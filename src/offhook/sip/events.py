@@ -124,6 +124,15 @@ class RequestAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestSettled:
+    """The final response to a `SendRequest`, or None and why none will come. Provisional ones are not told."""
+
+    token: Hashable
+    response: Response | None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DialogLost:
     """The peer no longer knows the dialog (481 or 408 to a request of ours); the usage is gone."""
 
@@ -151,6 +160,7 @@ SipEvent = (
     | RequestInDialog
     | RequestReceived
     | RequestAnswered
+    | RequestSettled
     | DialogLost
     | FlowLost
 )

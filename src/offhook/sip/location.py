@@ -48,6 +48,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """What we prove ourselves with to a peer (TRK-3). `realm` None answers any realm."""
+
+    username: str
+    password: Secret
+    realm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """Address of record -> contact, with the flow it came in on. `expires_at` is on the monotonic clock of the core."""
 

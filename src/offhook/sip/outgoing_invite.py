@@ -22,7 +22,7 @@ class OutgoingInvite(InviteUsage):
 
     def __init__(self, core: Core, command: SendInvite, flow: Flow, peer: str | None) -> None:
         super().__init__(core, command.usage, flow, peer)
-        self.contact_user = core.ids.token()
+        self.contact_user = command.contact_user or core.ids.token()
         self.local_tag = core.ids.token()
         self.call_id = core.ids.token()
         self.key = ClientKey(core.branch(), "INVITE")
@@ -41,6 +41,7 @@ class OutgoingInvite(InviteUsage):
             command.to,
             self.call_id,
             1,
+            command.routes,
             contact=self.core.contact(self.flow, self.contact_user),
             max_forwards=command.max_forwards,
             headers=command.headers,
