@@ -46,6 +46,14 @@ class RespondInvite:
 
 
 @dataclass(frozen=True, slots=True)
+class UseCredentials:
+    """Answers challenges inside a dialog that the peer began; for our own INVITE they are in `SendInvite`."""
+
+    usage: UsageId
+    credentials: ClientCredentials
+
+
+@dataclass(frozen=True, slots=True)
 class CancelInvite:
     """CANCEL our INVITE; waits by itself for a first 1xx (CALL-12). `reason` is the Reason field to carry."""
 
@@ -102,4 +110,4 @@ class SendRequest:
     contact_user: str = ""
 
 
-SipCommand = SendInvite | RespondInvite | CancelInvite | HangUp | SendInDialog | SendRequest | Respond
+SipCommand = SendInvite | RespondInvite | UseCredentials | CancelInvite | HangUp | SendInDialog | SendRequest | Respond

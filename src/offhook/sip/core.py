@@ -3,16 +3,19 @@
 Lives here: building messages, handing them to transactions, the index of dialogs. Never here: what a request means.
 """
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from offhook.sip.client_auth import ClientAuth
 from offhook.sip.config import SipConfig
 from offhook.sip.envelope import DialogKey
 from offhook.sip.events import UsageId
 from offhook.sip.fields import warning
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.ids import Ids
+from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.response import NO_FIELDS, response_to
 from offhook.sip.transaction.key import COOKIE, ClientKey
@@ -22,6 +25,9 @@ from offhook.sip.uri import Uri
 
 if TYPE_CHECKING:
     from offhook.sip.invite_usage import InviteUsage
+
+REMEMBERED_AUTHS = 10_000
+"""Registrations of ours whose last challenge is remembered; the longest unused is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class Core:
         self.usages: dict[UsageId, InviteUsage] = {}
         self.dialogs: dict[DialogKey, InviteUsage] = {}
         self._by_flow: dict[FlowId, dict[UsageId, InviteUsage]] = {}
+        self._auths: OrderedDict[str, ClientAuth] = OrderedDict()
 
     def attach(self, usage: "InviteUsage") -> None:
         """Remembers a usage and the flow it speaks through."""
@@ -68,6 +75,16 @@ class Core:
     def on_flow(self, flow: FlowId) -> tuple[UsageId, ...]:
         """The usages that call control knows and whose messages go down this flow."""
         return tuple(usage.id for usage in self._by_flow.get(flow, {}).values() if not usage.over)
+
+    def auth_of(self, call_id: str, credentials: ClientCredentials) -> ClientAuth:
+        """What was asked of us in requests with this Call-ID outside any dialog, so that the next carries it unasked."""
+        auth = self._auths.get(call_id)
+        if auth is None or auth.credentials != credentials:
+            auth = self._auths[call_id] = ClientAuth(credentials, self.ids)
+        self._auths.move_to_end(call_id)
+        if len(self._auths) > REMEMBERED_AUTHS:
+            self._auths.popitem(last=False)
+        return auth
 
     def contact(self, flow: Flow, user: str) -> str:
         """A Contact value that leads back to us. The user part is opaque, so that a leg tells nothing (CALL-19)."""

@@ -5,6 +5,7 @@ Lives here: the state and how a request inside is built. Never here: what keeps 
 
 from dataclasses import dataclass
 
+from offhook.sip.client_auth import ClientAuth, credentials_of
 from offhook.sip.core import Core, Outline
 from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
@@ -33,6 +34,8 @@ class Dialog:
     route_set: tuple[str, ...]
     local_cseq: int
     remote_cseq: int | None
+    auth: ClientAuth | None = None
+    """What the peer asked us to prove inside this dialog, None when we have nothing to prove it with."""
 
     def refresh_target(self, message: Message) -> None:
         """12.2: INVITE and UPDATE, and 2xx to them, may move the remote target; a client may leave Contact out."""
@@ -49,6 +52,8 @@ class Dialog:
                 # A strict router takes its own URI in the Request-URI and finds the target last in Route.
                 uri, routes = first, (*routes[1:], f"<{self.remote_target}>")
         contact = core.contact(self.flow, self.contact_user) if method in _WITH_CONTACT else ""
+        if self.auth is not None and method != "ACK":
+            headers = Headers([*headers, *self.auth.fields(method, uri, body)])
         return Outline(
             method, uri, self.local, self.remote, self.key.call_id, cseq, routes, contact, headers=headers, body=body
         )
@@ -61,9 +66,10 @@ class Dialog:
         key, effects = core.send(self.outline(core, method, self.local_cseq, headers, body), self.flow, owner)
         return key, self.local_cseq, effects
 
-    def ack(self, core: Core, cseq: int) -> Request:
-        """13.2.2.4: the ACK to a 2xx, with the CSeq number of its INVITE and a branch of its own."""
-        return core.request(self.outline(core, "ACK", cseq), self.flow, core.branch())
+    def ack(self, core: Core, cseq: int, invite: Request | None = None) -> Request:
+        """13.2.2.4: the ACK to a 2xx, with the CSeq number and the credentials of its INVITE and a branch of its own."""
+        headers = NO_FIELDS if invite is None else credentials_of(invite)
+        return core.request(self.outline(core, "ACK", cseq, headers), self.flow, core.branch())
 
 
 def dialog_of_request(request: Request, envelope: Envelope, local_tag: str, contact_user: str, flow: Flow) -> Dialog:

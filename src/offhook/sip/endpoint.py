@@ -17,6 +17,7 @@ from offhook.sip.commands import (
     SendInvite,
     SendRequest,
     SipCommand,
+    UseCredentials,
 )
 from offhook.sip.config import SipConfig
 from offhook.sip.core import Core
@@ -176,11 +177,13 @@ class SipEndpoint:
                 return self._to_usage(usage, command)
 
     def _to_usage(
-        self, usage: InviteUsage, command: RespondInvite | CancelInvite | HangUp | SendInDialog
+        self, usage: InviteUsage, command: RespondInvite | UseCredentials | CancelInvite | HangUp | SendInDialog
     ) -> list[Effect]:
         match command:
             case RespondInvite(_, status, headers, body):
                 return usage.respond_invite(status, headers, body)
+            case UseCredentials(_, credentials):
+                return usage.use_credentials(credentials)
             case CancelInvite(_, reason):
                 return usage.cancel(reason)
             case HangUp(_, reason):

@@ -125,11 +125,14 @@ class RequestAnswered:
 
 @dataclass(frozen=True, slots=True)
 class RequestSettled:
-    """The final response to a `SendRequest`, or None and why none will come. Provisional ones are not told."""
+    """The final response to a `SendRequest`, or None and why none will come. Provisional ones are not told.
+
+    `cseq` is the number of the last request: one that was challenged went out again with the next number."""
 
     token: Hashable
     response: Response | None
     failure: Failure | None = None
+    cseq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

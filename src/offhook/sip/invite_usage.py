@@ -5,9 +5,10 @@ INVITE is incoming_invite.py's and outgoing_invite.py's. Never here: what a sess
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from offhook.sip.client_auth import Attempt, ClientAuth
 from offhook.sip.core import Core
 from offhook.sip.dialog import Dialog
 from offhook.sip.effects import Deliver, Note, Send, StartTimer, StopTimer
@@ -23,6 +24,7 @@ from offhook.sip.events import (
     UsageId,
 )
 from offhook.sip.flow import Flow
+from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.response import NO_FIELDS, phrase
 from offhook.sip.timers import Timer, TimerKey
@@ -101,6 +103,12 @@ class InviteUsage:
         self.core.attach(self)
         if self.dialog is not None:
             self.dialog.flow = flow
+
+    def use_credentials(self, credentials: ClientCredentials) -> list[Effect]:
+        """What to prove ourselves with when the peer asks for it inside the dialog (TRK-3)."""
+        if self.dialog is not None:
+            self.dialog.auth = ClientAuth(credentials, self.core.ids)
+        return []
 
     # what only one role can
 
@@ -279,9 +287,16 @@ class InviteUsage:
         if method == "INVITE" and (self._our_offer_pending() or self._their_invite_pending()):
             # 14.1: no INVITE while another is under way in either direction; the peer would only say so itself.
             return [self._answered(method, Response(491, phrase(491)))]
-        owner = SentInDialog(self, self.dialog, method, method == "INVITE" or (method == "UPDATE" and bool(body)))
-        owner.key, owner.cseq, effects = self.dialog.send(self.core, method, owner, headers, body)
-        self._ours[owner.key] = owner
+        offers = method == "INVITE" or (method == "UPDATE" and bool(body))
+        owner = SentInDialog(self, self.dialog, method, offers, headers, body, Attempt(self.dialog.auth))
+        return self.send_again(owner)
+
+    def send_again(self, sent: "SentInDialog") -> list[Effect]:
+        """Sends a request inside the dialog, the first time or, after a challenge, with credentials."""
+        if sent.key is not None:
+            self._ours.pop(sent.key, None)
+        sent.key, sent.cseq, effects = sent.dialog.send(self.core, sent.method, sent, sent.headers, sent.body)
+        self._ours[sent.key] = sent
         return effects
 
     def _answered(self, method: str, response: Response | None) -> Effect:
@@ -319,7 +334,7 @@ class InviteUsage:
     def _bye(self, reason: str | None) -> list[Effect]:
         assert self.dialog is not None
         self._byes += 1
-        return self.dialog.send(self.core, "BYE", SentBye(self), reason_field(reason))[2]
+        return SentBye(self, self.core, self.dialog, reason).start()
 
     def bye_settled(self) -> list[Effect]:
         """Our BYE has its answer, or will have none: the dialog can be forgotten."""
@@ -389,6 +404,9 @@ class SentInDialog:
     dialog: Dialog
     method: str
     offers: bool
+    headers: Headers
+    body: bytes
+    attempt: Attempt
     key: ClientKey | None = None
     cseq: int = 0
     ack: Request | None = None
@@ -400,11 +418,14 @@ class SentInDialog:
         accepted = response.status < 300
         if accepted and self.ack is not None:
             return [Send(self.dialog.flow.id, self.ack)]
+        if not self.usage.over and self.attempt.challenged(response):
+            return self.usage.send_again(self)
         effects: list[Effect] = []
         if accepted and self.method in ("INVITE", "UPDATE"):
             self.dialog.refresh_target(response)
         if accepted and self.method == "INVITE":
-            self.ack = self.dialog.ack(self.usage.core, self.cseq)
+            client = None if self.key is None else self.usage.core.table.client(self.key)
+            self.ack = self.dialog.ack(self.usage.core, self.cseq, None if client is None else client.request)
             effects.append(Send(self.dialog.flow.id, self.ack))
         return [*effects, *self.usage.settled(self, response, None)]
 
@@ -418,9 +439,22 @@ class SentBye:
     """Transaction user of a BYE of ours; any end of it will do (15.1.1)."""
 
     usage: InviteUsage | None
+    core: Core
+    dialog: Dialog
+    reason: str | None
+    attempt: Attempt = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.attempt = Attempt(self.dialog.auth)
+
+    def start(self) -> list[Effect]:
+        """Sends it."""
+        return self.dialog.send(self.core, "BYE", self, reason_field(self.reason))[2]
 
     def answered(self, response: Response) -> list[Effect]:
         """See machine.Owner."""
+        if self.attempt.challenged(response):
+            return self.start()
         return [] if response.status < 200 or self.usage is None else self.usage.bye_settled()
 
     def failed(self, failure: Failure) -> list[Effect]:

@@ -1,7 +1,8 @@
 """Our INVITE: UAC side of RFC 3261 sections 9.1 and 13.2, with every fork of it (CALL-4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from offhook.sip.client_auth import Attempt, ClientAuth, credentials_of
 from offhook.sip.commands import SendInvite
 from offhook.sip.core import Core, Outline
 from offhook.sip.dialog import Dialog, dialog_of_response
@@ -25,8 +26,12 @@ class OutgoingInvite(InviteUsage):
         self.contact_user = command.contact_user or core.ids.token()
         self.local_tag = core.ids.token()
         self.call_id = core.ids.token()
+        self.cseq = 1
         self.key = ClientKey(core.branch(), "INVITE")
-        self.request = core.request(self._outline(command), flow, self.key.branch)
+        self._auth = None if command.credentials is None else ClientAuth(command.credentials, core.ids)
+        self._attempt = Attempt(self._auth)
+        self._first = self._outline(command)
+        self.request = core.request(self._first, flow, self.key.branch)
         self._early: dict[str, Dialog] = {}
         self._acks: dict[str, Request] = {}
         self._cancel_wanted = False
@@ -51,8 +56,24 @@ class OutgoingInvite(InviteUsage):
     def start(self) -> list[Effect]:
         """Sends it."""
         self.core.attach(self)
+        return self._open()
+
+    def _open(self) -> list[Effect]:
         self._ours[self.key] = None
         return self.core.table.open_client(self.key, self.request, self.flow, self)
+
+    def _again(self) -> list[Effect]:
+        """22.2: the INVITE once more, with the next CSeq number and the same Call-ID and tag."""
+        self._ours.pop(self.key, None)
+        for tag in list(self._early):
+            self._drop_early(tag)
+        self.phase = Phase.PREPARATIVE
+        self.cseq += 1
+        self.key = ClientKey(self.core.branch(), "INVITE")
+        asked = self._auth.fields("INVITE", self._first.uri, self._first.body) if self._auth is not None else []
+        outline = replace(self._first, cseq=self.cseq, headers=Headers([*self._first.headers, *asked]))
+        self.request = self.core.request(outline, self.flow, self.key.branch)
+        return self._open()
 
     def dialog_of(self, envelope: Envelope) -> Dialog:
         """See InviteUsage."""
@@ -74,6 +95,8 @@ class OutgoingInvite(InviteUsage):
             return self._progressed(response)
         if response.status < 300:
             return self._accepted(response)
+        if not self.over and not self._cancel_wanted and self._attempt.challenged(response):
+            return self._again()
         return self._ended(response, None)
 
     def failed(self, failure: Failure) -> list[Effect]:
@@ -99,9 +122,14 @@ class OutgoingInvite(InviteUsage):
     def _early_dialog(self, response: Response, fields: Envelope) -> None:
         # 12.1.2: one per remote tag; 13.2.2.4 lets the 2xx correct route set and target.
         if fields.to_tag not in self._early:
-            dialog = dialog_of_response(self.request, response, fields, self.contact_user, self.flow)
+            dialog = self._dialog(response, fields)
             self._early[fields.to_tag] = dialog
             self._register(dialog.key)
+
+    def _dialog(self, response: Response, fields: Envelope) -> Dialog:
+        dialog = dialog_of_response(self.request, response, fields, self.contact_user, self.flow)
+        dialog.auth = self._auth
+        return dialog
 
     def _drop_early(self, tag: str) -> None:
         dialog = self._early.pop(tag, None)
@@ -114,13 +142,13 @@ class OutgoingInvite(InviteUsage):
         if known is not None:
             # 13.2.2.4: the same ACK for each copy of the 2xx.
             return [Send(self.flow.id, known)]
-        dialog = dialog_of_response(self.request, response, fields, self.contact_user, self.flow)
-        ack = dialog.ack(self.core, 1)
+        dialog = self._dialog(response, fields)
+        ack = dialog.ack(self.core, self.cseq, self.request)
         self._acks[fields.to_tag] = ack
         effects: list[Effect] = [Send(self.flow.id, ack)]
         if self.dialog is not None or self.over:
             # CALL-4: a further fork answered too.
-            return [*effects, *dialog.send(self.core, "BYE", SentBye(None), reason_field(ELSEWHERE))[2]]
+            return [*effects, *SentBye(None, self.core, dialog, ELSEWHERE).start()]
         if self._cancel_wanted:
             return [*effects, *self._accepted_after_cancel(dialog)]
         self._confirm(dialog)
@@ -142,7 +170,7 @@ class OutgoingInvite(InviteUsage):
     def _accepted_after_cancel(self, dialog: Dialog) -> list[Effect]:
         # RFC 5407 3.1.2, CALL-12: the 200 crossed our CANCEL; the dialog exists and has to be ended as one.
         self._confirm(dialog)
-        effects = [*self._stop(1, Timer.AWAIT_FINAL), *self._bye(self._cancel_reason)]
+        effects = [*self._stop(self.cseq, Timer.AWAIT_FINAL), *self._bye(self._cancel_reason)]
         rejected = response_to(self.request, 487)
         return [*effects, Deliver(InviteRejected(self.id, rejected)), *self.end()]
 
@@ -173,10 +201,10 @@ class OutgoingInvite(InviteUsage):
         fields = [("Via", invite.get("Via") or ""), *(("Route", value) for value in invite.all("Route"))]
         fields += [("Max-Forwards", "70")]
         fields += [(name, invite.get(name) or "") for name in ("From", "To", "Call-ID")]
-        fields += [("CSeq", "1 CANCEL"), *reason_field(self._cancel_reason)]
+        fields += [("CSeq", f"{self.cseq} CANCEL"), *credentials_of(self.request), *reason_field(self._cancel_reason)]
         request = Request("CANCEL", self.request.uri, Headers(fields))
         key = ClientKey(self.key.branch, "CANCEL")
-        wait = self._start(1, Timer.AWAIT_FINAL, self.core.config.timers.give_up)
+        wait = self._start(self.cseq, Timer.AWAIT_FINAL, self.core.config.timers.give_up)
         return [*self.core.table.open_client(key, request, self.flow, SentCancel()), wait]
 
     def _abandon(self, cseq: int) -> list[Effect]:

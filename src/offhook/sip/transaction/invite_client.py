@@ -6,6 +6,7 @@ Lives here: retransmission of INVITE, ACK to a 3xx-6xx. Never here: ACK to a 2xx
 from collections.abc import Hashable
 from enum import StrEnum
 
+from offhook.sip.client_auth import credentials_of
 from offhook.sip.events import Failure
 from offhook.sip.flow import Flow
 from offhook.sip.message import Headers, Request, Response
@@ -148,5 +149,7 @@ class InviteClient(Machine):
             ("To", response.headers.get("To") or ""),
             ("Call-ID", invite.get("Call-ID") or ""),
             ("CSeq", f"{number} ACK"),
+            # 22.1: an ACK repeats the credentials of its INVITE, because no peer may challenge it.
+            *credentials_of(self.request),
         ]
         return Request("ACK", self.request.uri, Headers(fields))
