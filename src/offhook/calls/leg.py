@@ -11,7 +11,7 @@ from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_off
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
 from offhook.sip.location import Account
-from offhook.sip.message import Headers
+from offhook.sip.message import Headers, Request
 
 
 class LegState(StrEnum):
@@ -41,7 +41,8 @@ class Finding:
 class Leg:
     """`usage` is its INVITE usage; `media` what the engine opened for it, None before that.
 
-    `offering`: a 2xx of ours made the offer, the ACK must bring the answer.
+    `request` is the INVITE of a leg that came in, `offered` the description in it. `offering`: a 2xx of ours made the offer,
+    the ACK must bring the answer.
     """
 
     ref: str
@@ -51,6 +52,8 @@ class Leg:
     origin_id: int
     account: Account | None = None
     user_agent: str = ""
+    request: Request | None = None
+    offered: Session | None = None
     state: LegState = LegState.TRYING
     offer: LegOffer | None = None
     media: LegLocal | None = None

@@ -6,6 +6,7 @@ Served now: LIVE-1 and LIVE-2 (detached legs and their clocks), LIVE-6 (a reques
 
 from dataclasses import dataclass
 
+from offhook.calls import ending, fork
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.effects import StartTimer, StopTimer
 from offhook.calls.leg import Leg
@@ -46,14 +47,14 @@ def flow_lost(call: Call, leg: Leg, now: float) -> Effects:
         return [clock, call.happened("call.detached", leg)]
     if leg is call.caller:
         return [StartTimer(LateCaller(call.ref), call.config.late_caller)]
-    return call.rejected(leg, None, Failure.FLOW_FAILED, now)
+    return fork.rejected(call, leg, None, Failure.FLOW_FAILED, now)
 
 
 def late_caller_over(call: Call, now: float) -> Effects:
     """The caller has not come back while it rang."""
     if call.state is CallState.ENDED or not call.caller.detached or call.caller.confirmed:
         return []
-    return call.end("flow_lost", "server", now, sip_reason(487, "The caller's connection is gone"))
+    return ending.end(call, "flow_lost", "server", now, sip_reason(487, "The caller's connection is gone"))
 
 
 def silence_due(call: Call, leg: Leg) -> Effects:
@@ -88,4 +89,4 @@ def grace_over(call: Call, leg: Leg, now: float) -> Effects:
     if not leg.detached or call.state is CallState.ENDED:
         return []
     by = "caller" if leg is call.caller else "callee"
-    return call.end("flow_lost", by, now, sip_reason(480, "peer-connection-lost"))
+    return ending.end(call, "flow_lost", by, now, sip_reason(480, "peer-connection-lost"))

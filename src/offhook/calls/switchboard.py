@@ -1,13 +1,14 @@
 """The second door of the core: SIP events, media events, facts, timers and commands in; effects out.
 
-Lives here: which call an event belongs to. Never here: what a call does about it (call.py and its neighbours).
+Lives here: which call an event belongs to. Never here: what a call does about it (fork.py, answering.py, ending.py and their
+neighbours).
 """
 
 from collections import OrderedDict
 
-from offhook.calls import renegotiation, survival
+from offhook.calls import answering, bridge, ending, fork, renegotiation, survival
 from offhook.calls.admission import Admission
-from offhook.calls.call import Call, CallConfig, CallState, Effects, RingTimer, new_call
+from offhook.calls.call import Call, CallConfig, CallState, Effects, Index, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
 from offhook.calls.effects import CloseMedia, LookUp, Sip, WriteCallLog
@@ -37,6 +38,7 @@ from offhook.calls.events import (
 )
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.ports import LegLocal
 from offhook.calls.routing import destination_of, devices_to_ring
 from offhook.sip.commands import Respond, RespondInvite
 from offhook.sip.credentials import Authenticator
@@ -59,6 +61,7 @@ from offhook.sip.events import (
 )
 from offhook.sip.fields import sip_reason
 from offhook.sip.ids import Ids
+from offhook.sip.location import Account
 from offhook.sip.message import Headers
 
 _ENGINE_LOST = sip_reason(503, "The media engine is gone")
@@ -74,8 +77,7 @@ class Switchboard:
         self._ids = ids
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
         self._calls: dict[str, Call] = {}
-        self._usages: dict[UsageId, Call] = {}
-        self._media: dict[int, Call] = {}
+        self._index = Index()
         self._ended: OrderedDict[str, Call] = OrderedDict()
 
     # ---- views
@@ -98,10 +100,10 @@ class Switchboard:
         match command:
             case HangUpCall():
                 found = self._calls.get(command.call_ref)
-                return self._after(found.end(command.code, "api", now), now) if found is not None else []
+                return self._after(ending.end(found, command.code, "api", now), now) if found is not None else []
             case HangUpEndpoint():
                 theirs = [call for call in self.calls() if call.involves(command.username)]
-                ended = [effect for call in theirs for effect in call.end(command.code, "api", now)]
+                ended = [effect for call in theirs for effect in ending.end(call, command.code, "api", now)]
                 return self._after(ended, now)
 
     def handle(self, event: CallEvent, now: float) -> Effects:
@@ -126,8 +128,10 @@ class Switchboard:
                 return self._after(lost, now)
             case RequestReceived():
                 return [Sip(Respond(event.transaction, 405))]
-            case RequestAnswered() | RequestSettled() | Located() | Connected() | MediaLegOpened():
+            case RequestAnswered() | RequestSettled() | Located() | Connected():
                 return []
+            case MediaLegOpened():
+                return self._leg_opened(event)
             case MediaLegUpdated():
                 return self._leg_updated(event)
             case (
@@ -148,9 +152,9 @@ class Switchboard:
         username = self._admission.claimed(request, flow, now)
         if username is None:
             return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
-        call = new_call(self._ids, self._config, event.usage, request, flow, destination_of(request.uri), now)
+        destination = destination_of(request.uri)
+        call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index)
         self._calls[call.ref] = call
-        self._usages[event.usage] = call
         target = None if call.destination.built_in else call.destination.user
         return [LookUp(call.ref, username, target)]
 
@@ -168,9 +172,9 @@ class Switchboard:
             return [Sip(RespondInvite(call.caller.usage, 407, challenge or self._challenge(call, now)))]
         busy = sum(1 for one in self.calls() if one.involves(event.caller.username))
         call.caller.account = event.caller
-        wrong = self._admission.refuse(call.request, event.caller, busy, now) or call.read_offer()
+        wrong = self._admission.refuse(call.request, event.caller, busy, now) or bridge.read_offer(call.caller)
         if wrong is not None:
-            return call.refuse(wrong, now)
+            return ending.refuse(call, wrong, now)
         return self._route(call, event, now)
 
     def _challenge(self, call: Call, now: float) -> Headers:
@@ -178,22 +182,34 @@ class Switchboard:
 
     def _route(self, call: Call, event: FactsFound, now: float) -> Effects:
         if call.destination.built_in:
-            return call.open_built_in()
-        callee, dialled = event.callee, call.destination.user
-        if callee is None:
-            return call.refuse(refusal("destination_unknown", f"Nobody here is called {dialled}"), now)
-        if not callee.enabled:
-            return call.refuse(refusal("not_registered", f"{callee.username} is switched off"), now)
-        if sum(1 for one in self.calls() if one is not call and one.involves(callee.username)) >= callee.max_calls:
-            text = f"{callee.username} has as many calls as it may"
-            return call.refuse(refusal("endpoint_at_call_limit", text), now)
+            bridge.prepare_incoming(call.caller)
+            return self._open(call, [])
+        callee, wrong = event.callee, self._unreachable(call, event.callee)
+        if callee is None or wrong is not None:
+            return ending.refuse(call, wrong or refusal("destination_unknown"), now)
         devices = devices_to_ring(event.bindings, call.caller.flow, self._config.fork_targets)
         if not devices:
-            return call.refuse(refusal("not_registered", f"{callee.username} is not registered"), now)
-        effects = call.open_branches(callee, devices)
-        for leg in call.branches.values():
-            self._usages[leg.usage] = call
-        return effects
+            return ending.refuse(call, refusal("not_registered", f"{callee.username} is not registered"), now)
+        call.callee = callee
+        said, ring = fork.invitation_of(call, callee.username), fork.ring_time(call, callee)
+        rings = fork.Fork(self._ids.ref(), call.caller, answering.CallerWaits(), said, ring)
+        # Before the branches, because they offer the caller's codecs first.
+        bridge.prepare_incoming(call.caller)
+        return self._open(call, fork.start(call, rings, callee, devices))
+
+    def _unreachable(self, call: Call, callee: Account | None) -> Outcome | None:
+        """Why an endpoint cannot be called at all."""
+        if callee is None:
+            return refusal("destination_unknown", f"Nobody here is called {call.destination.user}")
+        if not callee.enabled:
+            return refusal("not_registered", f"{callee.username} is switched off")
+        if sum(1 for one in self.calls() if one is not call and one.involves(callee.username)) >= callee.max_calls:
+            return refusal("endpoint_at_call_limit", f"{callee.username} has as many calls as it may")
+        return None
+
+    def _open(self, call: Call, branches: list[Leg]) -> Effects:
+        """The caller's leg and one for each device, in one round trip to the engine."""
+        return [*bridge.open_legs(call, [call.caller, *branches]), call.happened("call.created")]
 
     # ---- SIP events of a call
 
@@ -203,36 +219,38 @@ class Switchboard:
         | InviteRejected | RequestInDialog,
         now: float,
     ) -> Effects:  # fmt: skip
-        call = self._usages.get(event.usage)
+        call = self._index.usages.get(event.usage)
         leg = call.by_usage(event.usage) if call is not None else None
         if call is None or leg is None:
             return self._stray(event)
         match event:
             case InviteProgressed():
-                return call.progressed(leg, event.response)
+                return fork.progressed(call, leg, event.response, now)
             case InviteAccepted():
-                return call.accepted(leg, event.response, now)
+                return fork.accepted(call, leg, event.response, now)
             case InviteRejected():
-                return call.rejected(leg, event.response, event.failure, now)
+                return fork.rejected(call, leg, event.response, event.failure, now)
             case InviteCanceled():
-                return call.canceled(event.reason, now)
+                return ending.canceled(call, leg, event.reason, now)
             case AckReceived():
-                return call.acknowledged(leg, event.request, now)
+                return answering.acknowledged(call, leg, event.request, now)
             case HungUp():
-                return call.hung_up(leg, event.reason, now)
+                return ending.hung_up(call, leg, event.reason, now)
             case RequestInDialog():
                 return [*survival.attached(call, leg), *renegotiation.answer(call, leg, event, now)]
             case AckMissing():
-                return call.end("ack_missing", "server", now, sip_reason(408, "The answer was never acknowledged"))
+                return ending.end(
+                    call, "ack_missing", "server", now, sip_reason(408, "The answer was never acknowledged")
+                )
             case DialogLost():
-                return call.end("dialog_lost", "server", now, sip_reason(481, "The other side lost the call"))
+                return ending.end(call, "dialog_lost", "server", now, sip_reason(481, "The other side lost the call"))
 
     def _stray(self, event: CallEvent) -> Effects:
         """An event of a usage that has ended here: a request still wants an answer."""
         return [Sip(Respond(event.transaction, 481))] if isinstance(event, RequestInDialog) else []
 
     def _flow_lost(self, usage: UsageId, now: float) -> Effects:
-        call = self._usages.get(usage)
+        call = self._index.usages.get(usage)
         leg = call.by_usage(usage) if call is not None else None
         return survival.flow_lost(call, leg, now) if call is not None and leg is not None else []
 
@@ -245,30 +263,55 @@ class Switchboard:
         if call.state is CallState.ENDED:
             # It ended while the engine opened, and has been logged then.
             return [CloseMedia(event.media_call)]
-        self._media[event.media_call] = call
-        return call.media_opened(event.media_call, event.legs)
+        call.media_calls.append(event.media_call)
+        self._index.media[event.media_call] = call
+        stale = [effect for ref, local in event.legs.items() for effect in self._take_leg(call, ref, local)]
+        if call.destination.built_in:
+            return answering.answer_built_in(call)
+        call.state = CallState.RINGING
+        return [*stale, *fork.opened(call)]
+
+    def _leg_opened(self, event: MediaLegOpened) -> Effects:
+        call = self._calls.get(event.call_ref)
+        if call is None:
+            # It ended meanwhile, and its media with it.
+            return []
+        return [*self._take_leg(call, event.leg_ref, event.local), *fork.opened(call)]
+
+    def _take_leg(self, call: Call, ref: str, local: LegLocal) -> Effects:
+        """A leg has its media; one that ended while the engine opened it is closed again."""
+        leg = call.by_ref(ref)
+        if leg is None:
+            return []
+        leg.media = local
+        return ending.close_leg(leg) if leg in call.former else []
 
     def _media_refused(self, event: MediaRefused, now: float) -> Effects:
         call = self._calls.get(event.call_ref)
         if call is None:
             return []
         code = "media_engine_lost" if event.code == "engine_lost" else "media_ports_exhausted"
-        return call.refuse(refusal(code, event.text), now)
+        outcome = refusal(code, event.text)
+        if not call.media_calls:
+            return ending.refuse(call, outcome, now)
+        waiting = [one for one in call.forks if not one.rung]
+        return [effect for one in waiting for effect in fork.give_up(call, one, outcome, "", code, now)]
 
     def _media_closed(self, event: MediaClosed) -> Effects:
-        call = self._media.pop(event.media_call, None)
+        call = self._index.media.pop(event.media_call, None)
         if call is None:
             return []
+        call.media_calls.remove(event.media_call)
         for facts in event.facts:
             leg = call.by_media(facts.leg)
             if leg is not None:
                 leg.facts, leg.quality = facts, facts.quality
-        return [WriteCallLog(call.record())]
+        return [] if call.media_calls else [WriteCallLog(call.record())]
 
     def _engine_lost(self, now: float) -> Effects:
         """Its legs are gone: every call that had one ends, with the reason said (taking them back comes later)."""
-        effects = [effect for call in list(self._calls.values()) if call.media_call is not None
-                   for effect in call.end("media_engine_lost", "server", now, _ENGINE_LOST)]  # fmt: skip
+        effects = [effect for call in list(self._calls.values()) if call.media_calls
+                   for effect in ending.end(call, "media_engine_lost", "server", now, _ENGINE_LOST)]  # fmt: skip
         return self._after(effects, now)
 
     def _leg_updated(self, event: MediaLegUpdated) -> Effects:
@@ -309,7 +352,7 @@ class Switchboard:
                 leg.close_finding(_toward(event.direction), now)
                 return [call.happened("call.finding_cleared", leg, direction=event.direction)]
             case LegMediaFailed():
-                return call.end("media_engine_lost", "server", now, _ENGINE_LOST)
+                return ending.end(call, "media_engine_lost", "server", now, _ENGINE_LOST)
         return []
 
     def _silence(self, call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
@@ -323,18 +366,19 @@ class Switchboard:
 
     def _timer(self, event: TimerFired, now: float) -> Effects:
         key = event.key
-        if not isinstance(key, RingTimer | survival.LateCaller | survival.DetachedSilence | survival.FlowGrace):
+        if not isinstance(key, fork.RingTimer | survival.LateCaller | survival.DetachedSilence | survival.FlowGrace):
             return []
         call = self._calls.get(key.call_ref)
         if call is None:
             return []
         match key:
-            case RingTimer():
-                return call.ring_time_over(now)
+            case fork.RingTimer():
+                return [effect for one in list(call.forks) if one.ref == key.fork_ref
+                        for effect in fork.ring_time_over(call, one, now)]  # fmt: skip
             case survival.LateCaller():
                 return survival.late_caller_over(call, now)
             case survival.DetachedSilence() | survival.FlowGrace():
-                leg = next((one for one in call.legs if one.ref == key.leg_ref), None)
+                leg = call.by_ref(key.leg_ref)
                 if leg is None:
                     return []
                 if isinstance(key, survival.FlowGrace):
@@ -352,8 +396,8 @@ class Switchboard:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.ref, None)
-        for usage in [usage for usage, one in self._usages.items() if one is call]:
-            del self._usages[usage]
+        for leg in call.live:
+            self._index.usages.pop(leg.usage, None)
 
 
 def _toward(direction: str) -> str:

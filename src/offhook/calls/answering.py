@@ -1,0 +1,106 @@
+"""What an incoming leg hears: ringing, early media, our 200; and built-in destinations, which answer by themselves.
+
+Lives here: the UAS side of a call's INVITE. Never here: the devices that ring for it (fork.py).
+"""
+
+from typing import TYPE_CHECKING
+
+from offhook.calls import bridge, ending
+from offhook.calls.call import SDP, Call, CallState, Effects, session_timer
+from offhook.calls.description import speech_of
+from offhook.calls.effects import BridgeMedia, CallEffect, PlayMedia, Sip
+from offhook.calls.leg import Leg, LegState
+from offhook.calls.outcome import Outcome
+from offhook.calls.routing import source_of
+from offhook.sdp.description import SdpError
+from offhook.sdp.parse import parse as parse_sdp
+from offhook.sip.commands import RespondInvite
+from offhook.sip.fields import sip_reason
+from offhook.sip.message import Headers, Request, Response
+
+if TYPE_CHECKING:
+    from offhook.calls.fork import Fork
+
+
+class CallerWaits:
+    """The usual waiter of a fork (fork.Waiter): the caller's INVITE gets what the fork comes to."""
+
+    def ringing(self, call: Call, fork: "Fork", leg: Leg, response: Response, now: float) -> Effects:
+        """18x of a branch: told to the caller once, with early media if it brings any (CALL-6)."""
+        caller = fork.party
+        if response.body and not caller.body and caller.offered is not None:
+            early = self._early(caller, leg, response)
+            if early:
+                return early
+        if fork.ringing_told or response.status not in (180, 183):
+            return []
+        fork.ringing_told = True
+        caller.state = LegState.RINGING
+        return [Sip(RespondInvite(caller.usage, 180)), call.happened("call.ringing", leg)]
+
+    def _early(self, caller: Leg, leg: Leg, response: Response) -> Effects:
+        completed = bridge.complete_branch(leg, response)
+        if completed is None or caller.media is None or leg.media is None:
+            return []
+        leg.state = caller.state = LegState.EARLY
+        body, answer = bridge.answer_incoming(caller, speech_of(leg.chosen))
+        heard = bridge.join(caller, leg)
+        return [*completed, *answer, *heard, Sip(RespondInvite(caller.usage, 183, Headers([SDP]), body))]
+
+    def answered(self, call: Call, fork: "Fork", leg: Leg, now: float) -> Effects:
+        """Both halves and the bridge stand before the caller hears of it, so that no first word is lost."""
+        call.answered_at = now
+        accept = accept_incoming(call, fork.party, speech_of(leg.chosen))
+        return [*accept[:-1], *bridge.join(fork.party, leg), accept[-1]]
+
+    def failed(self, call: Call, fork: "Fork", outcome: Outcome, now: float) -> Effects:
+        """The best of the failures is the caller's final response (CALL-15)."""
+        return ending.refuse(call, outcome, now)
+
+
+def answer_built_in(call: Call) -> Effects:
+    """Echo, tone, music."""
+    caller = call.caller
+    assert caller.media is not None
+    source = source_of(call.destination)
+    feed: CallEffect = BridgeMedia(caller.media.leg, caller.media.leg) if source is None else PlayMedia(
+        caller.media.leg, source
+    )  # fmt: skip
+    return [*accept_incoming(call, caller, ()), feed]
+
+
+def accept_incoming(call: Call, leg: Leg, first: tuple[str, ...]) -> Effects:
+    """200 with our answer (or our offer, if the INVITE made none), last of the effects. `first` are the peer's codecs."""
+    leg.state, call.state = LegState.ANSWERED, CallState.TALKING
+    body = leg.body
+    effects: Effects = []
+    if leg.offered is None:
+        body, leg.offering = leg.describe_offer(), True
+    elif not body:
+        body, effects = bridge.answer_incoming(leg, first)
+    return [*effects, Sip(RespondInvite(leg.usage, 200, Headers([SDP, *_timer_fields(leg)]), body))]
+
+
+def _timer_fields(leg: Leg) -> list[tuple[str, str]]:
+    """Session-Expires of our 2xx (RFC 4028 section 9): the caller's interval, and the refresher he asked for or us."""
+    assert leg.request is not None
+    asked = leg.request.headers.get("Session-Expires")
+    supported = " ".join(leg.request.headers.all("Supported"))
+    return session_timer(asked, "timer" in supported)
+
+
+def acknowledged(call: Call, leg: Leg, request: Request, now: float) -> Effects:
+    """The ACK to a 2xx of ours; if that made the offer, its body is the answer (4.1 rows 2 and 10)."""
+    if call.answered_at is None:
+        call.answered_at = now
+    if not leg.offering:
+        return []
+    leg.offering = False
+    try:
+        taken = bridge.take_answer(leg, parse_sdp(request.body))
+    except SdpError:
+        taken = None
+    if taken is None or leg.audio is None:
+        return ending.end(call, "bad_answer", "server", now, sip_reason(488, "The ACK carries no usable answer"))
+    leg.state = LegState.ANSWERED if leg.audio.direction in ("sendrecv", "recvonly") else LegState.HELD
+    return taken

@@ -1,0 +1,113 @@
+"""The media of a call's legs: what is offered to each, what is answered, which leg hears which.
+
+Lives here: from session descriptions to the engine's commands. Never here: whom to ring (fork.py), who hears of it
+(answering.py), requests in the dialog (renegotiation.py).
+"""
+
+from dataclasses import replace
+
+from offhook.calls.call import Call, Effects
+from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
+from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, UpdateMedia
+from offhook.calls.leg import Leg
+from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.ports import LegOffer
+from offhook.sdp.description import SdpError, Session
+from offhook.sdp.offer_answer import answer_direction, select
+from offhook.sdp.parse import parse as parse_sdp
+from offhook.sip.message import Response
+
+
+def read_offer(leg: Leg) -> Outcome | None:
+    """Takes the description of an incoming leg's INVITE, if it has one; an outcome refuses it."""
+    assert leg.request is not None
+    if not leg.request.body:
+        return None
+    try:
+        offered = parse_sdp(leg.request.body)
+    except SdpError as error:
+        return refusal("sdp_invalid", f"The session description breaks its rules: {error}")
+    audio = offered.audio
+    if audio is None or not speech_of(select(audio.formats, SPEECH)):
+        said = ", ".join(one.name for one in audio.formats) if audio else "no audio line"
+        return refusal("codec_mismatch", f"Offered: {said}; understood here: {', '.join(SPEECH)}")
+    if audio.secure and not audio.webrtc:
+        return refusal("codec_mismatch", "SRTP without ICE is not served yet; switch it off on the device")
+    leg.offered = leg.remote = offered
+    return None
+
+
+def prepare_incoming(leg: Leg) -> None:
+    """Our half of a leg whose INVITE came in: for its offer, or an offer of ours."""
+    audio = leg.audio
+    names = wanted(leg.account.codecs if leg.account else SPEECH)
+    if audio is not None:
+        # The caller's own order counts (4.1 row 1).
+        allowed = tuple(name for name in speech_of(audio.formats) if name in names)
+        leg.formats = select(audio.formats, tuple(dict.fromkeys(allowed)) or SPEECH)
+        leg.offer = offer_for_offer(leg.flow, audio, speech_of(leg.formats))
+    else:
+        prepare_outgoing(leg, names)
+
+
+def prepare_outgoing(leg: Leg, names: tuple[str, ...]) -> None:
+    """Our half of a leg to which we make the offer; `names` are its speech codecs in order."""
+    webrtc = leg.flow.transport.websocket
+    leg.formats = our_formats(webrtc, names)
+    leg.offer = offer_for_peer(leg.flow, leg.formats, webrtc)
+
+
+def open_legs(call: Call, legs: list[Leg]) -> Effects:
+    """Asks the engine for legs, in the call that it has or in a new one. `MediaOpened` or `MediaLegOpened` follow."""
+    offers = tuple((leg.ref, leg.offer) for leg in legs if leg.offer is not None)
+    if not call.media_calls:
+        return [OpenMedia(call.ref, offers)]
+    return [AddMediaLeg(call.ref, call.media_calls[0], ref, offer) for ref, offer in offers]
+
+
+def answer_incoming(leg: Leg, first: tuple[str, ...]) -> tuple[bytes, Effects]:
+    """Our answer: one speech codec, the peer's if the caller offered it, and the events that fit its clock."""
+    assert leg.offered is not None
+    assert leg.offered.audio is not None
+    assert leg.media is not None
+    offered = speech_of(leg.formats)
+    codec = next((name for name in first if name in offered), offered[0])
+    chosen = select(leg.offered.audio.formats, (codec,))
+    direction = answer_direction(leg.offered.audio.direction, "both")
+    body = leg.describe_answer(leg.offered, chosen, direction)
+    return body, [CompleteMedia(leg.media.leg, remote_of(leg.offered.audio, chosen))]
+
+
+def complete_branch(leg: Leg, response: Response) -> Effects | None:
+    """Takes the branch's answer; None if it is missing or useless. A 200 after early media re-targets the leg."""
+    try:
+        answer = parse_sdp(response.body) if response.body else leg.remote
+    except SdpError:
+        return None
+    return take_answer(leg, answer)
+
+
+def take_answer(leg: Leg, answer: Session | None) -> Effects | None:
+    """Completes a leg with the answer to our offer; None if no speech codec is left in it."""
+    audio = answer.audio if answer is not None else None
+    if audio is None or leg.media is None or leg.offer is None:
+        return None
+    chosen = select(audio.formats, speech_of(audio.formats))
+    if not speech_of(chosen):
+        return None
+    leg.remote, leg.chosen = answer, chosen
+    effects: Effects = []
+    if audio.setup == "passive" and not leg.offer.dtls_active:
+        leg.offer = active(leg.offer)
+        effects.append(UpdateMedia(leg.media.leg, leg.offer))
+    return [*effects, CompleteMedia(leg.media.leg, remote_of(audio, chosen))]
+
+
+def join(a: Leg, b: Leg) -> Effects:
+    """Both hear each other; nothing happens while one of them has no media yet."""
+    return [BridgeMedia(a.media.leg, b.media.leg)] if a.media is not None and b.media is not None else []
+
+
+def active(offer: LegOffer) -> LegOffer:
+    """The same half of a leg, as DTLS client."""
+    return replace(offer, dtls_active=True)

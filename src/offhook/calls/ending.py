@@ -1,0 +1,72 @@
+"""How calls end: refused, given up, hung up, or ended from outside; every leg that is left hears of it."""
+
+from offhook.calls.call import NORMAL, Call, CallState, Effects
+from offhook.calls.catalogue import CATALOGUE
+from offhook.calls.effects import CloseMedia, CloseMediaLeg, Sip, WriteCallLog
+from offhook.calls.fork import cancel
+from offhook.calls.leg import Leg, LegState
+from offhook.calls.outcome import Outcome
+from offhook.sip.commands import HangUp, RespondInvite
+from offhook.sip.fields import sip_reason
+
+
+def refuse(call: Call, outcome: Outcome, now: float) -> Effects:
+    """The final refusal to the caller."""
+    call.refused_text = outcome.text
+    respond = Sip(RespondInvite(call.caller.usage, outcome.status, outcome.headers(call.config.domain)))
+    call.retire(call.caller, outcome.row.code)
+    return [respond, *end(call, outcome.row.code, "callee", now)]
+
+
+def canceled(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
+    """The caller gave up; the SIP layer has answered him."""
+    call.retire(leg, "caller_canceled")
+    return end(call, "caller_canceled", "caller", now, reason or sip_reason(487, "The caller gave up"))
+
+
+def hung_up(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
+    """A BYE came; the other side gets one with the same Reason."""
+    left = leg in call.leaving
+    call.retire(leg, "hangup")
+    if left:
+        return close_leg(leg)
+    return end(call, "hangup", leg.role, now, reason or NORMAL)
+
+
+def close_leg(leg: Leg) -> Effects:
+    """The engine forgets a leg of a call that goes on."""
+    return [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
+
+
+def dismiss(call: Call, leg: Leg, code: str, reason: str) -> Effects:
+    """One leg is ended by us, whatever it has got to: BYE, or a final response to its INVITE."""
+    confirmed = leg.confirmed
+    call.retire(leg, code)
+    if confirmed or leg.request is None:
+        return [Sip(HangUp(leg.usage, reason))]
+    row = CATALOGUE[code]
+    outcome = Outcome(row.sip or 480, row, row.cause)
+    return [Sip(RespondInvite(leg.usage, outcome.status, outcome.headers(call.config.domain)))]
+
+
+def end(call: Call, code: str, by: str, now: float, reason: str = NORMAL) -> Effects:
+    """Ends every leg that is left, however far it is."""
+    if call.state is CallState.ENDED:
+        return []
+    call.state = CallState.ENDED
+    effects: Effects = []
+    for leg in [*call.parties, *call.leaving]:
+        effects += dismiss(call, leg, code, reason)
+    for fork in list(call.forks):
+        effects += cancel(call, fork, reason, code)
+    return [*effects, *_over(call, code, by, now)]
+
+
+def _over(call: Call, code: str, by: str, now: float) -> Effects:
+    call.state, call.end_code, call.ended_by, call.ended_at = CallState.ENDED, code, by, now
+    for leg in call.legs:
+        leg.state = LegState.ENDED
+    ended = call.happened("call.ended", None, code=code, by=by)
+    if call.media_calls:
+        return [ended, *(CloseMedia(number) for number in call.media_calls)]
+    return [ended, WriteCallLog(call.record())]
