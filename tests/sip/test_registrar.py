@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+from offhook.sip.commands import Unbind
 from offhook.sip.config import RegistrarLimits, SipConfig
 from offhook.sip.encode import encode
+from offhook.sip.events import BindingsChanged, DeviceReturned
 from offhook.sip.fields import parse_name_addr, split_list
 from offhook.sip.flow import Flow, Transport
+from offhook.sip.location import Change, Changed
 from offhook.sip.message import Request, Response
 from offhook.sip.uri import parse_uri
 from tests.support.link import Link
@@ -269,6 +272,56 @@ def test_reg_16_failed_send_removes_the_binding_it_used(link: Link) -> None:
     invite = Request("INVITE", parse_uri("sip:bob@127.0.0.2:5070"), phone.request(None).headers)
     phone.node.apply(phone.node.node.send_failed(phone.flow.id, invite, link.now))
     assert phone.bindings == ()
+
+
+def test_reg_16_the_device_that_came_back_is_told_after_its_200_and_then_what_changed(link: Link) -> None:
+    phone = Registering(link, Transport.WSS)
+    phone.register(f"<sip:one@x.invalid>;{INSTANCE}")
+    returned, changed = phone.node.events
+    assert isinstance(returned, DeviceReturned)
+    assert isinstance(changed, BindingsChanged)
+    (binding,) = phone.bindings
+    assert (returned.aor, returned.username, returned.binding) == (AOR, "bob", binding)
+    assert changed == BindingsChanged(AOR, (binding,), (Changed(binding, Change.REGISTERED),))
+    # A refresh from a new page load and connection is the same binding, now elsewhere.
+    phone.node.events.clear()
+    other = phone.open(make_flow("other", Transport.WSS))
+    phone.register(f"<sip:two@y.invalid>;{INSTANCE}", other, call_id="reg-2")
+    returned, changed = phone.node.events
+    assert isinstance(returned, DeviceReturned)
+    assert isinstance(changed, BindingsChanged)
+    assert (returned.binding.flow, returned.binding.id) == (other, binding.id)
+    assert [one.change for one in changed.changed] == [Change.REFRESHED]
+
+
+def test_reg_16_every_end_of_a_binding_has_its_reason(link: Link) -> None:
+    phone = Registering(link, Transport.WSS)
+
+    def ended() -> list[Change]:
+        found = [event for event in phone.node.events if isinstance(event, BindingsChanged)][-1]
+        phone.node.events.clear()
+        return [one.change for one in found.changed if not one.change.active]
+
+    phone.register("<sip:one@x.invalid>")
+    phone.register("<sip:one@x.invalid>;expires=0")
+    assert ended() == [Change.UNREGISTERED]
+    phone.register("<sip:one@x.invalid>;expires=60")
+    link.run(61)
+    assert ended() == [Change.EXPIRED]
+    phone.register("<sip:one@x.invalid>, <sip:two@x.invalid>")
+    phone.node.perform(Unbind(AOR, phone.bindings[0].id))
+    assert ended() == [Change.KICKED]
+    assert phone.contacts == ["sip:two@x.invalid"]
+    phone.close(phone.flow)
+    assert ended() == [Change.FLOW_LOST]
+
+
+def test_reg_16_an_unbound_address_is_empty(link: Link) -> None:
+    phone = Registering(link, Transport.WSS)
+    phone.register("<sip:one@x.invalid>, <sip:two@x.invalid>")
+    phone.node.perform(Unbind(AOR))
+    assert phone.bindings == ()
+    assert phone.node.node.timers == 0
 
 
 def test_auth_9_trusted_flow_is_not_challenged_again(link: Link) -> None:

@@ -6,7 +6,7 @@ neighbours).
 
 from collections import OrderedDict
 
-from offhook.calls import answering, bridge, ending, fork, renegotiation, survival
+from offhook.calls import answering, bridge, ending, fork, registrations, renegotiation, survival
 from offhook.calls.admission import Admission
 from offhook.calls.call import Call, CallConfig, CallState, Effects, Index, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
@@ -45,6 +45,8 @@ from offhook.sip.credentials import Authenticator
 from offhook.sip.events import (
     AckMissing,
     AckReceived,
+    BindingsChanged,
+    DeviceReturned,
     DialogLost,
     FlowLost,
     HungUp,
@@ -128,7 +130,9 @@ class Switchboard:
                 return self._after(lost, now)
             case RequestReceived():
                 return [Sip(Respond(event.transaction, 405))]
-            case RequestAnswered() | RequestSettled() | Located() | Connected():
+            case BindingsChanged():
+                return registrations.changed(event)
+            case RequestAnswered() | RequestSettled() | DeviceReturned() | Located() | Connected():
                 return []
             case MediaLegOpened():
                 return self._leg_opened(event)

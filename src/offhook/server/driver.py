@@ -20,7 +20,7 @@ from offhook.server.observe import log
 from offhook.server.ports import Directory, Journal, Wires
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
-from offhook.sip.commands import SipCommand
+from offhook.sip.commands import SipCommand, Unbind
 from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
@@ -148,7 +148,7 @@ class Driver:
 
     def unbind(self, aor: str) -> None:
         """Drops all bindings of an address of record."""
-        self._directory.replace_bindings(aor, (), self._now())
+        self._command_sip(Unbind(aor))
 
     # ---- the loop of feeding and performing
 

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from offhook.sip.events import UsageId
-from offhook.sip.flow import FlowId
+from offhook.sip.flow import FlowId, Reachability
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers
 from offhook.sip.uri import Uri
@@ -110,4 +110,32 @@ class SendRequest:
     contact_user: str = ""
 
 
-SipCommand = SendInvite | RespondInvite | UseCredentials | CancelInvite | HangUp | SendInDialog | SendRequest | Respond
+@dataclass(frozen=True, slots=True)
+class MarkFlow:
+    """What call control or a transport found out about the device behind a flow. Forgotten with the flow; `REACHABLE` and
+    the next message from there take it back. Decides whose bindings make room first (REG-11)."""
+
+    flow: FlowId
+    reachability: Reachability
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """Take away one binding of an address of record by its id, or all of them. `BindingsChanged` follows."""
+
+    aor: str
+    binding: str = ""
+
+
+SipCommand = (
+    SendInvite
+    | RespondInvite
+    | UseCredentials
+    | CancelInvite
+    | HangUp
+    | SendInDialog
+    | SendRequest
+    | Respond
+    | MarkFlow
+    | Unbind
+)

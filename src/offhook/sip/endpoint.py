@@ -11,12 +11,14 @@ from offhook.sip.client_request import ClientRequest
 from offhook.sip.commands import (
     CancelInvite,
     HangUp,
+    MarkFlow,
     Respond,
     RespondInvite,
     SendInDialog,
     SendInvite,
     SendRequest,
     SipCommand,
+    Unbind,
     UseCredentials,
 )
 from offhook.sip.config import SipConfig
@@ -26,7 +28,7 @@ from offhook.sip.effects import Deliver, Note, SipEffect
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import Failure, FlowLost, InviteRejected, RequestSettled
-from offhook.sip.flow import Flow, FlowId
+from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.ids import Ids
 from offhook.sip.invite_usage import InviteUsage, UsageClock
 from offhook.sip.location import Account, Binding
@@ -79,6 +81,7 @@ class SipEndpoint:
         """One message from the parser."""
         if flow.transport.reliable:
             self._flows.setdefault(flow.id, flow)
+        self._registrar.heard(flow.id)
         try:
             fields = envelope(message)
         except PeerError as error:
@@ -156,6 +159,10 @@ class SipEndpoint:
             case _:
                 return []
 
+    def reachability(self, flow: FlowId) -> Reachability:
+        """What is known of the device behind a live flow."""
+        return self._registrar.reachability(flow)
+
     # commands
 
     def perform(self, command: SipCommand, now: float) -> list[SipEffect]:
@@ -170,6 +177,11 @@ class SipEndpoint:
                 return self._respond(transaction, status, headers, body)
             case SendRequest():
                 return self._outside(command)
+            case MarkFlow(flow, reachability):
+                self._registrar.mark(flow, reachability)
+                return []
+            case Unbind():
+                return self._registrar.unbind(command)
             case _:
                 usage = self._core.usages.get(command.usage)
                 if usage is None or usage.over:

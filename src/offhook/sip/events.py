@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NewType
 
 from offhook.sip.flow import Flow, FlowId
+from offhook.sip.location import Binding, Changed
 from offhook.sip.message import Request, Response
 
 UsageId = NewType("UsageId", str)
@@ -151,6 +152,28 @@ class FlowLost:
     usages: tuple[UsageId, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceReturned:
+    """A device has registered or refreshed, its 200 has been sent (REG-16). Its detached legs and subscriptions belong on
+    `binding.flow` now (LIVE-5): they are known by `binding.instance`, or without one by contact user and host."""
+
+    aor: str
+    username: str
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class BindingsChanged:
+    """The bindings of an address of record after a change, and what happened to which (REG-16, RFC 3680).
+
+    Follows every REGISTER that wrote, every loss of a flow, expiry and command. What merely stands is in `bindings` only.
+    """
+
+    aor: str
+    bindings: tuple[Binding, ...]
+    changed: tuple[Changed, ...]
+
+
 SipEvent = (
     InviteReceived
     | InviteCanceled
@@ -166,4 +189,6 @@ SipEvent = (
     | RequestSettled
     | DialogLost
     | FlowLost
+    | DeviceReturned
+    | BindingsChanged
 )

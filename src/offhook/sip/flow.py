@@ -31,6 +31,16 @@ class Transport(StrEnum):
         return self in (Transport.WS, Transport.WSS)
 
 
+class Reachability(StrEnum):
+    """What is known of the device at the other end of a live flow, by the names of the API."""
+
+    REACHABLE = "reachable"
+    SUSPECT = "suspect"
+    """A ping is unanswered (WS-9)."""
+    ASLEEP = "asleep"
+    """The socket answers, the page did not answer an INVITE (WS-10)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Where a message came from and where an answer goes.

@@ -1,6 +1,7 @@
 """Records of the location service (RFC 3261 section 10): accounts and bindings."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from offhook.sip.flow import Flow
 from offhook.sip.uri import Uri
@@ -58,7 +59,12 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Address of record -> contact, with the flow it came in on. `expires_at` is on the monotonic clock of the core."""
+    """Address of record -> contact, with the flow it came in on. Times are on the monotonic clock of the core.
+
+    `id` stays the same as long as the binding is refreshed. `path` are the Path values that lead to the contact, in the
+    order of a Route (RFC 3327); empty for a device that is reached by its flow alone. `user_agent` and `params` (feature
+    tags of RFC 3840, `pn-*` of RFC 8599) are as the device gave them.
+    """
 
     aor: str
     contact: Uri
@@ -72,3 +78,53 @@ class Binding:
     user_agent: str = ""
     params: dict[str, str | None] = field(default_factory=dict)
     registered_at: float = 0.0
+    refreshed_at: float = 0.0
+    id: str = ""
+    path: tuple[str, ...] = ()
+
+
+class Change(StrEnum):
+    """What happened to a binding, by the names of the events API."""
+
+    REGISTERED = "registered"
+    REFRESHED = "refreshed"
+    RESTORED = "restored"
+    """Taken up again after a restart of ours."""
+    UNREGISTERED = "unregistered"
+    EXPIRED = "expired"
+    FLOW_LOST = "flow_lost"
+    REPLACED = "replaced"
+    EVICTED = "evicted"
+    """Over the limit of contacts, it made room."""
+    KICKED = "kicked"
+    """Taken away by a command."""
+    GONE = "gone"
+    """Its device answered 410 or 430."""
+    SILENT = "silent"
+    """Its device left two OPTIONS unanswered."""
+
+    @property
+    def active(self) -> bool:
+        """True while the binding stands."""
+        return self in (Change.REGISTERED, Change.REFRESHED, Change.RESTORED)
+
+    @property
+    def reg_event(self) -> str:
+        """The `event` of a reginfo contact (RFC 3680 section 5.3.3)."""
+        match self:
+            case Change.REGISTERED | Change.REFRESHED | Change.UNREGISTERED | Change.EXPIRED:
+                return self.value
+            case Change.RESTORED:
+                return "created"
+            case Change.REPLACED:
+                return "unregistered"
+            case _:
+                return "deactivated"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One binding of an address of record, as it is now or as it was when it ended, and what happened to it."""
+
+    binding: Binding
+    change: Change

@@ -8,15 +8,17 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from offhook.sip.commands import Unbind
 from offhook.sip.core import Core
-from offhook.sip.effects import CloseFlow, FindRegistration, Note, Send, StartTimer, StopTimer, UpdateBindings
+from offhook.sip.effects import CloseFlow, Deliver, FindRegistration, Note, Send, StartTimer, StopTimer, UpdateBindings
 from offhook.sip.encode import encode
 from offhook.sip.envelope import Envelope
 from offhook.sip.errors import PeerError
+from offhook.sip.events import BindingsChanged, DeviceReturned
 from offhook.sip.fields import NameAddr, parse_name_addr, quote, split_list
-from offhook.sip.flow import Flow, FlowId, Transport
+from offhook.sip.flow import Flow, FlowId, Reachability, Transport
 from offhook.sip.grammar import TOKEN
-from offhook.sip.location import Account, Binding
+from offhook.sip.location import Account, Binding, Change, Changed
 from offhook.sip.message import Headers, Request
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.rate import Rates
@@ -39,10 +41,23 @@ class Registration:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sweep:
-    """Token of a look-up: bindings that ran out, or whose flow is gone, are to be taken away."""
+    """Token of a look-up: bindings that ran out are to be taken away, and with them those that `change` befell: every one
+    on a `flow`, one by its id in `binding`, or all."""
 
     aor: str
-    flow: FlowId | None
+    change: Change = Change.EXPIRED
+    flow: FlowId | None = None
+    binding: str = ""
+
+    def ends(self, binding: Binding, now: float) -> Change | None:
+        """Why the binding is over; None if it stands."""
+        if binding.expires_at <= now:
+            return Change.EXPIRED
+        if self.change is Change.EXPIRED:
+            return None
+        if self.flow is not None and binding.flow.id != self.flow:
+            return None
+        return self.change if self.binding in ("", binding.id) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,7 @@ class Registrar:
         self._per_source = Rates(limits.rate_per_source, limits.burst_per_source, limits.sources)
         self._registered: dict[FlowId, set[str]] = {}
         self._clocks: set[TimerKey] = set()
+        self._marks: dict[FlowId, Reachability] = {}
 
     @property
     def running_timers(self) -> int:
@@ -161,8 +177,22 @@ class Registrar:
             return self._refuse(token.key, refused)
         except PeerError as error:
             return self._unreadable(token.key, error)
-        changed = self._reg_12_write(token.aor, bindings, after, now) if wishes or stale else []
-        return [*changed, *self._reg_15_answer(token, wishes, after, now)]
+        answer = self._reg_15_answer(token, wishes, after, now)
+        if not wishes and not stale:
+            return answer
+        asked = {binding.id for binding in after if any(same_key(binding, wish.binding) for wish in wishes)}
+        changed = _changes(bindings, after, asked, now)
+        written = self._reg_12_write(token.aor, bindings, after, now)
+        return [*written, *answer, *self._reg_16_tell(token.aor, account, after, changed)]
+
+    def _reg_16_tell(
+        self, aor: str, account: Account | None, after: tuple[Binding, ...], changed: tuple[Changed, ...]
+    ) -> list[Effect]:
+        """The devices that came back, so that call control can give them their legs, then what changed."""
+        back = [one.binding for one in changed if one.change.active]
+        username = account.username if account is not None else ""
+        returned = [Deliver(DeviceReturned(aor, username, binding)) for binding in back]
+        return [*returned, Deliver(BindingsChanged(aor, after, changed))]
 
     def _refuse(self, key: Hashable, refused: Refused) -> list[Effect]:
         return self._core.answer(key, refused.status, Headers(refused.fields))
@@ -252,6 +282,8 @@ class Registrar:
             user_agent=headers.get("User-Agent") or "",
             params={name: text for name, text in value.params.items() if name != "expires"},
             registered_at=now,
+            refreshed_at=now,
+            id=self._core.ids.ref(),
         )
         return _Wish(binding, seconds)
 
@@ -284,8 +316,10 @@ class Registrar:
             if old is not None:
                 after.remove(old)
             if wish.seconds:
-                since = wish.binding.registered_at if old is None else old.registered_at
-                after.append(replace(wish.binding, registered_at=since))
+                kept = (
+                    wish.binding if old is None else replace(wish.binding, registered_at=old.registered_at, id=old.id)
+                )
+                after.append(kept)
         return tuple(after)
 
     def _reg_11_limit(self, after: tuple[Binding, ...]) -> tuple[Binding, ...]:
@@ -360,19 +394,44 @@ class Registrar:
         if key not in self._clocks or not isinstance(key.owner, BindingClock):
             return []
         self._clocks.discard(key)
-        return [FindRegistration(Sweep(key.owner.aor, None), None, key.owner.aor)]
+        return [FindRegistration(Sweep(key.owner.aor), None, key.owner.aor)]
 
     def flow_lost(self, flow: FlowId) -> list[Effect]:
         """REG-12, REG-16: what was registered through a flow that failed goes with it."""
+        self._marks.pop(flow, None)
         aors = self._registered.pop(flow, set())
-        return [FindRegistration(Sweep(aor, flow), None, aor) for aor in sorted(aors)]
+        return [FindRegistration(Sweep(aor, Change.FLOW_LOST, flow), None, aor) for aor in sorted(aors)]
+
+    def unbind(self, command: Unbind) -> list[Effect]:
+        """An operator takes bindings away."""
+        return [FindRegistration(Sweep(command.aor, Change.KICKED, binding=command.binding), None, command.aor)]
 
     def swept(self, token: Sweep, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
         """The bindings of an address in which something ended."""
-        after = tuple(old for old in bindings if old.expires_at > now and old.flow.id != token.flow)
-        if after == bindings:
+        ended = tuple(Changed(old, change) for old in bindings if (change := token.ends(old, now)) is not None)
+        after = tuple(old for old in bindings if token.ends(old, now) is None)
+        if not ended:
             return self._clock(token.aor, after, now)
-        return self._reg_12_write(token.aor, bindings, after, now)
+        written = self._reg_12_write(token.aor, bindings, after, now)
+        return [*written, Deliver(BindingsChanged(token.aor, after, ended))]
+
+    # what is known of live flows
+
+    def mark(self, flow: FlowId, reachability: Reachability) -> None:
+        """REG-11 wants to know whose device answers."""
+        if reachability is Reachability.REACHABLE:
+            self._marks.pop(flow, None)
+        elif flow in self._flows:
+            self._marks[flow] = reachability
+
+    def heard(self, flow: FlowId) -> None:
+        """A message came: the device is awake."""
+        if self._marks:
+            self._marks.pop(flow, None)
+
+    def reachability(self, flow: FlowId) -> Reachability:
+        """What is known of the device behind a live flow."""
+        return self._marks.get(flow, Reachability.REACHABLE)
 
 
 def same_key(a: Binding, b: Binding) -> bool:
@@ -382,6 +441,21 @@ def same_key(a: Binding, b: Binding) -> bool:
     if a.flow.transport.websocket and b.flow.transport.websocket:
         return (a.contact.user, a.contact.host) == (b.contact.user, b.contact.host)
     return equivalent(a.contact, b.contact)
+
+
+def _changes(
+    before: tuple[Binding, ...], after: tuple[Binding, ...], asked: set[str], now: float
+) -> tuple[Changed, ...]:
+    """What a REGISTER did; `asked` are the ids of the bindings it named and that stand now."""
+    known = {old.id for old in before}
+    changes = [
+        Changed(new, Change.REFRESHED if new.id in known else Change.REGISTERED) for new in after if new.id in asked
+    ]
+    left = {binding.id for binding in after}
+    for old in before:
+        if old.id not in left:
+            changes.append(Changed(old, Change.EXPIRED if old.expires_at <= now else Change.UNREGISTERED))
+    return tuple(changes)
 
 
 def option_tags(headers: Headers, name: str) -> list[str]:
