@@ -119,10 +119,6 @@ class Switchboard:
                 return self._after(self._media_opened(event), now)
             case MediaRefused():
                 return self._after(self._media_refused(event, now), now)
-            case MediaClosed():
-                return self._media_closed(event)
-            case EngineLost():
-                return self._engine_lost(now)
             case TimerFired():
                 return self._after(self._timer(event, now), now)
             case FlowLost():
@@ -134,10 +130,8 @@ class Switchboard:
                 return registrations.changed(event)
             case RequestAnswered() | RequestSettled() | DeviceReturned() | Located() | Connected():
                 return []
-            case MediaLegOpened():
-                return self._leg_opened(event)
-            case MediaLegUpdated():
-                return self._leg_updated(event)
+            case EngineLost() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
+                return self._of_engine(event, now)
             case (
                 AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
                 | InviteProgressed() | InviteRejected() | RequestInDialog()
@@ -145,6 +139,17 @@ class Switchboard:
                 return self._after(self._in_usage(event, now), now)
             case _:
                 return self._after(self._media_event(event, now), now)
+
+    def _of_engine(self, event: EngineLost | MediaClosed | MediaLegOpened | MediaLegUpdated, now: float) -> Effects:
+        match event:
+            case EngineLost():
+                return self._engine_lost(now)
+            case MediaClosed():
+                return self._media_closed(event)
+            case MediaLegOpened():
+                return self._leg_opened(event)
+            case MediaLegUpdated():
+                return self._leg_updated(event)
 
     # ---- a new call
 
