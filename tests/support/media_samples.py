@@ -10,6 +10,7 @@ import msgspec
 
 from offhook.calls.ports import (
     Codec,
+    Crypto,
     Direction,
     KeyKind,
     Latch,
@@ -38,7 +39,9 @@ PHONE = LegOffer(
     True,
     Direction.SENDONLY,
     30,
+    suites=("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"),
 )
+KEY = Crypto("AES_CM_128_HMAC_SHA1_80", "00112233445566778899aabbccddeeff" + "0123456789abcdef0123456789ab")
 REMOTE = LegRemote(
     (OPUS,),
     "192.0.2.9",
@@ -50,9 +53,10 @@ REMOTE = LegRemote(
     Direction.RECVONLY,
     20,
     7,
+    (KEY,),
 )
 LOCAL = LegLocal(
-    0x0100_0001_0000_0002, (("192.0.2.1", 40_000),), 0, "01000001", "a-password", "CC:DD", 4_000_000_000, "cname"
+    0x0100_0001_0000_0002, (("192.0.2.1", 40_000),), 0, "01000001", "a-password", "CC:DD", 4_000_000_000, "cname", (KEY,)
 )
 QUALITY = Quality(2710, 2708, 3, 9, 2, 0, 0.4, 34.25, 48.5, 0.0, 4.1, 60, 180, 3.9, 1, 2)
 FACTS = LegFacts(

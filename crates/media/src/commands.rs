@@ -17,6 +17,7 @@ use crate::io::{Now, Output, ReplyToken};
 use crate::latch::Latch;
 use crate::leg::{Keys, Leg, Path, PortPath, WebRtcPath};
 use crate::receive::Receiver;
+use crate::sdes::Described;
 use crate::send::Sender;
 use crate::{facts, reports};
 
@@ -192,12 +193,21 @@ impl Engine {
         Ok(local)
     }
 
-    fn keys_for(&self, offer: &LegOffer) -> Result<Keys, Refusal> {
-        if offer.keys == KeyKind::Plain {
-            if offer.path == PathKind::WebRtc {
+    fn keys_for(&mut self, offer: &LegOffer) -> Result<Keys, Refusal> {
+        match offer.keys {
+            KeyKind::Plain | KeyKind::Sdes if offer.path == PathKind::WebRtc => {
                 return Err(bad_description("a WebRTC leg needs DTLS"));
             }
-            return Ok(Keys::default());
+            KeyKind::Plain => return Ok(Keys::default()),
+            KeyKind::Sdes => {
+                let random = &mut self.random;
+                let described = Described::draw(&offer.suites, &mut |out| random.fill(out))?;
+                return Ok(Keys {
+                    described: Some(Box::new(described)),
+                    ..Keys::default()
+                });
+            }
+            KeyKind::Dtls => {}
         }
         let config = self
             .dtls
@@ -270,7 +280,9 @@ impl Engine {
         let (ufrag, password) = credentials
             .map(|known| (known.ufrag, known.password))
             .unwrap_or_default();
-        let fingerprint = if leg.secured() {
+        let crypto = leg.keys.described.as_ref();
+        let crypto = crypto.map(|keys| keys.ours()).unwrap_or_default();
+        let fingerprint = if leg.keys.handshake.is_some() {
             self.identity.fingerprint().to_owned()
         } else {
             String::new()
@@ -284,6 +296,7 @@ impl Engine {
             fingerprint,
             ssrc: leg.tx.ssrc,
             cname: leg.cname.clone(),
+            crypto,
         }
     }
 

@@ -241,10 +241,7 @@ impl Engine {
             leg.rx.loops += 1;
             return;
         }
-        let Some(latched) = admit(leg, source, &header, now) else {
-            return;
-        };
-        let Some(len) = open(leg, bytes, now) else {
+        let Some((latched, len)) = believe(leg, source, &header, bytes, now) else {
             return;
         };
         let Some(opened) = bytes.get(..len) else {
@@ -337,15 +334,34 @@ fn is_own_address(leg: &Leg, source: SocketAddr) -> bool {
     }
 }
 
+/// Judges and opens the packet: whether its source is believed from this one on, and its length then.
+///
+/// A plain packet is judged by its source first. With keys of the descriptions the packet opens first: only one that
+/// authenticates may move the latch (a phone behind NAT sends from another address than it announces).
+fn believe(
+    leg: &mut Leg,
+    source: SocketAddr,
+    header: &Header,
+    bytes: &mut [u8],
+    now: Now,
+) -> Option<(bool, usize)> {
+    if leg.keys.described.is_some() {
+        let len = open(leg, bytes, now)?;
+        return Some((admit(leg, source, header, now)?, len));
+    }
+    let latched = admit(leg, source, header, now)?;
+    Some((latched, open(leg, bytes, now)?))
+}
+
 /// Whether the source may be heard; `Some(true)`: it is believed from this packet on.
 fn admit(leg: &mut Leg, source: SocketAddr, header: &Header, now: Now) -> Option<bool> {
     let known = leg.rx.meaning(header.payload_type) != Meaning::Unknown;
-    let secured = leg.secured();
+    let shakes_hands = leg.keys.handshake.is_some();
     // Authenticated STUN entered the address; there is nothing to latch.
     let Path::Port(port) = &mut leg.path else {
         return Some(false);
     };
-    if secured {
+    if shakes_hands {
         return (port.latch.destination() == Some(source)).then_some(false);
     }
     let claim = Claim {

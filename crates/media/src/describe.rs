@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use offhook_rtp::srtp::SrtpIn;
+
 use crate::address::{Named, named};
 use crate::commands::{Refusal, bad_description, unknown_leg};
 use crate::description::{LegLocal, LegOffer, LegRemote};
@@ -90,11 +92,42 @@ impl Engine {
             });
         }
         self.flush_ice(id, now);
+        self.take_described(id, &remote, port_moved);
         self.expect_certificate(id, &remote, now);
         match selected {
             Some(pair) => self.path_selected(id, pair, now),
             None => self.start_handshake(id, now),
         }
+    }
+
+    /// SDES: both keys are known now; `check_remote` has found them usable. A new key from the same address goes on with
+    /// the rollover counters of its streams, one from a new address starts them anew (MEDIA.md trap 4).
+    fn take_described(&mut self, id: LegId, remote: &LegRemote, moved: bool) {
+        let Some(keys) = self.legs.get_mut(id).map(|leg| &mut leg.keys) else {
+            return;
+        };
+        let (Some(described), Some(theirs)) = (&mut keys.described, remote.crypto.first()) else {
+            return;
+        };
+        let Ok(Some(fresh)) = described.take(theirs) else {
+            return;
+        };
+        let kept = keys
+            .inbound
+            .as_mut()
+            .filter(|old| !moved && old.suite() == fresh.suite);
+        let rekeyed = kept.is_some_and(|old| old.rekey(&fresh.inbound).is_ok());
+        if !rekeyed {
+            keys.inbound = SrtpIn::new(&fresh.inbound).ok().map(Box::new);
+        }
+        if let Some(outbound) = fresh.outbound {
+            keys.outbound = Some(Box::new(outbound));
+        }
+        keys.suite = fresh.suite.name();
+        self.out.event(Event::KeysReady {
+            leg: id.0,
+            suite: fresh.suite.name().to_owned(),
+        });
     }
 
     fn expect_certificate(&mut self, id: LegId, remote: &LegRemote, now: Now) {
@@ -125,6 +158,10 @@ impl Engine {
             return Err(bad_description(
                 "path and keys of a leg do not change, and it needs a codec",
             ));
+        }
+        if let Some(described) = &mut leg.keys.described {
+            let random = &mut self.random;
+            described.ask(&offer.suites, &mut |out| random.fill(out))?;
         }
         let before = (leg.may_send(), leg.may_receive());
         leg.rx.renegotiate(&offer.audio, offer.audio_level_id);
@@ -157,8 +194,12 @@ fn check_remote(leg: &Leg, remote: &LegRemote) -> Result<Named, Refusal> {
     if !speech {
         return Err(bad_description("the peer accepts no speech codec we know"));
     }
-    if leg.secured() && remote.fingerprints.is_empty() {
+    if leg.keys.handshake.is_some() && remote.fingerprints.is_empty() {
         return Err(bad_description("a secured peer must give a fingerprint"));
+    }
+    if let Some(described) = &leg.keys.described {
+        let theirs = remote.crypto.first();
+        described.check(theirs.ok_or_else(|| bad_description("an SDES peer must give a key"))?)?;
     }
     match &leg.path {
         Path::WebRtc(_) if remote.ufrag.is_empty() || remote.password.is_empty() => {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 /// How packets reach the leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum PathKind {
 pub enum KeyKind {
     /// DTLS-SRTP (RFC 5764).
     Dtls,
+    /// Keys in the descriptions (RFC 4568).
+    Sdes,
     /// No keys: plain RTP.
     Plain,
 }
@@ -141,6 +144,30 @@ pub struct LegOffer {
     /// The media line's identification tag.
     #[serde(default)]
     pub mid: String,
+    /// SRTP suites to draw keys for, by their names in SDP; SDES legs only.
+    #[serde(default)]
+    pub suites: Vec<String>,
+}
+
+/// One key of SDES (RFC 4568): a suite by its name in SDP, and master key and salt in lower-case hex.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crypto {
+    /// The suite's name in SDP.
+    pub suite: String,
+    /// Master key, then master salt, lower-case hex.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Crypto {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<crypto {}, key redacted>", self.suite)
+    }
+}
+
+impl Drop for Crypto {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
 }
 
 /// What the engine chose for a leg.
@@ -162,6 +189,9 @@ pub struct LegLocal {
     pub ssrc: u32,
     /// CNAME of what we send.
     pub cname: String,
+    /// Our keys, one for each suite asked for, in that order; SDES legs only.
+    #[serde(default)]
+    pub crypto: Vec<Crypto>,
 }
 
 impl std::fmt::Debug for LegLocal {
@@ -202,6 +232,9 @@ pub struct LegRemote {
     /// Its signalled SSRC; 0: none.
     #[serde(default)]
     pub ssrc: u32,
+    /// Its key of the suite in use; SDES legs only, one element.
+    #[serde(default)]
+    pub crypto: Vec<Crypto>,
 }
 
 impl std::fmt::Debug for LegRemote {

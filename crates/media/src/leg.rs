@@ -13,6 +13,7 @@ use crate::io::{PortPair, SocketId};
 use crate::latch::Latch;
 use crate::quality::QualityClock;
 use crate::receive::Receiver;
+use crate::sdes::Described;
 use crate::send::{Sender, Source};
 use crate::timers::Deadlines;
 use crate::verdict::Supervision;
@@ -39,10 +40,11 @@ pub(crate) enum Path {
     WebRtc(Box<WebRtcPath>),
 }
 
-/// Keys of both directions, and the handshake they come from.
+/// Keys of both directions, and the handshake or the descriptions they come from.
 #[derive(Default)]
 pub(crate) struct Keys {
     pub(crate) handshake: Option<Box<Handshake>>,
+    pub(crate) described: Option<Box<Described>>,
     pub(crate) inbound: Option<Box<SrtpIn>>,
     pub(crate) outbound: Option<Box<SrtpOut>>,
     pub(crate) suite: &'static str,
@@ -181,7 +183,9 @@ impl Leg {
     /// none, plain, waiting, handshake, ready, failed.
     pub(crate) fn keys_state(&self) -> &'static str {
         match (&self.keys.handshake, self.keys.outbound.is_some()) {
-            (None, _) => "plain",
+            (None, true) => "ready",
+            (None, false) if self.secured() => "waiting",
+            (None, false) => "plain",
             (Some(_), true) => "ready",
             (Some(handshake), false) => match handshake.phase() {
                 Phase::Waiting => "waiting",

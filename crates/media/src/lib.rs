@@ -38,6 +38,7 @@ mod quality;
 mod receive;
 mod reports;
 mod route;
+mod sdes;
 mod send;
 mod tick;
 mod timers;

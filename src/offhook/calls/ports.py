@@ -16,9 +16,10 @@ class PathKind(StrEnum):
 
 
 class KeyKind(StrEnum):
-    """Where the leg's keys come from. SDES comes with encryption on SIP legs."""
+    """Where the leg's keys come from: a handshake (RFC 5764), the descriptions (RFC 4568), or there are none."""
 
     DTLS = "dtls"
+    SDES = "sdes"
     PLAIN = "plain"
 
 
@@ -50,11 +51,23 @@ class Codec:
 
 
 @dataclass(frozen=True, slots=True)
+class Crypto:
+    """One key of SDES: `suite` by its name in SDP, `key` the master key and salt in lower-case hex. Never shown."""
+
+    suite: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"<crypto {self.suite}, key redacted>"
+
+
+@dataclass(frozen=True, slots=True)
 class LegOffer:
     """Our half: what the leg is and what it accepts. `audio` holds every payload type we receive, events included.
 
     `address` is the local IP address of a port leg's socket (a concrete address, or "0.0.0.0"); empty for WebRTC.
     `dtls_active` makes us the DTLS client. `audio_level_id`, `mid_id` are RFC 8285 ids of what we negotiated (0: none).
+    `suites` are the SRTP suites an SDES leg draws keys for, by their names in SDP.
     """
 
     path: PathKind
@@ -69,12 +82,14 @@ class LegOffer:
     audio_level_id: int = 0
     mid_id: int = 0
     mid: str = ""
+    suites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LegLocal:
     """What the engine chose. `candidates` are (address, port) to announce: all host addresses for WebRTC, the RTP address
-    for a port leg, whose RTCP port is `rtcp_port` (0 when multiplexed). `fingerprint` is sha-256 in upper-case hex pairs."""
+    for a port leg, whose RTCP port is `rtcp_port` (0 when multiplexed). `fingerprint` is sha-256 in upper-case hex pairs.
+    `crypto` holds our key for each suite asked for."""
 
     leg: int
     candidates: tuple[tuple[str, int], ...]
@@ -84,6 +99,7 @@ class LegLocal:
     fingerprint: str
     ssrc: int
     cname: str
+    crypto: tuple[Crypto, ...] = ()
 
     def __repr__(self) -> str:
         return f"<leg {self.leg:#x} at {self.candidates}>"
@@ -94,7 +110,8 @@ class LegRemote:
     """The peer's half. `audio` are the payload types it accepts, the first speech codec is what we send.
 
     `address`, `port`, `rtcp_port` come from its SDP (port legs; port 0 = none given). `fingerprints` are
-    (algorithm lower case, upper-case hex pairs). `direction` is what the peer declared for its own side.
+    (algorithm lower case, upper-case hex pairs). `direction` is what the peer declared for its own side. `crypto` is its key
+    of the suite in use (SDES legs: exactly one).
     """
 
     audio: tuple[Codec, ...]
@@ -107,6 +124,7 @@ class LegRemote:
     direction: Direction = Direction.SENDRECV
     ptime: int = 20
     ssrc: int = 0
+    crypto: tuple[Crypto, ...] = ()
 
     def __repr__(self) -> str:
         return f"<remote {[c.name for c in self.audio]} {self.address}:{self.port} {self.direction}>"

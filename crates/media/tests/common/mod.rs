@@ -419,6 +419,7 @@ pub fn port_offer(audio: Vec<Codec>) -> LegOffer {
         audio_level_id: 0,
         mid_id: 0,
         mid: String::new(),
+        suites: Vec::new(),
     }
 }
 
