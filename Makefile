@@ -9,7 +9,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-python test-rust test-web test-interop test-browsers check format bench docs clean
+.PHONY: help setup run test test-python test-rust test-web test-interop test-browsers check format bench bench-signalling docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the h
 
 bench: setup $(VENV)/.dev $(VENV)/.peers  ## the relay beside rtpengine and the bare relay; prints a table
 	$(BIN)/python -m bench.relay --most
+
+bench-signalling: setup $(VENV)/.dev $(VENV)/.peers  ## registrations, connections and calls beside Kamailio and rtpengine
+	$(BIN)/python -m bench.signalling
 
 docs: setup  ## reference pages from the code
 	$(BIN)/python -m offhook.server.reference docs/reference

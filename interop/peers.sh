@@ -3,11 +3,12 @@
 # otherwise names what is missing. With CI=true a missing one is a failure.
 set -u
 declare -A package=(
-  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon
+  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
+  [sipp]=sip-tester
 )
 missing=()
 for program in "${!package[@]}"; do
-  command -v "$program" >/dev/null || missing+=("${package[$program]}")
+  command -v "$program" >/dev/null || missing+=(${package[$program]})
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

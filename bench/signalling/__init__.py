@@ -1,0 +1,1 @@
+"""Signalling beside Kamailio and rtpengine: what registrations, connections and calls cost. `python -m bench.signalling`."""
