@@ -1,6 +1,7 @@
 """Alice calls Bob: two SIP endpoints on one link, with the commands a call control would give."""
 
 from offhook.sip.commands import RespondInvite, SendInvite
+from offhook.sip.config import SipConfig
 from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.flow import Transport
 from offhook.sip.message import Headers, Request
@@ -15,10 +16,10 @@ WITH_SDP = Headers([("Content-Type", "application/sdp")])
 class Pair:
     """`alice` invites with the usage `call`; `bob` answers the usage he was told of."""
 
-    def __init__(self, link: Link, transport: Transport = Transport.UDP) -> None:
+    def __init__(self, link: Link, transport: Transport = Transport.UDP, config: SipConfig | None = None) -> None:
         self.link = link
         self.alice: Station = link.station("alice", make_endpoint("alice", 1))
-        self.bob: Station = link.station("bob", make_endpoint("bob", 2))
+        self.bob: Station = link.station("bob", make_endpoint("bob", 2, config))
         self.there, self.back = link.connect(self.alice, self.bob, transport)
         self.call = UsageId("call")
 

@@ -55,10 +55,13 @@ from offhook.sip.events import (
     InviteProgressed,
     InviteReceived,
     InviteRejected,
+    NotifyDue,
     RequestAnswered,
     RequestInDialog,
     RequestReceived,
     RequestSettled,
+    SubscribeReceived,
+    SubscriptionEnded,
     UsageId,
 )
 from offhook.sip.fields import sip_reason
@@ -124,11 +127,14 @@ class Switchboard:
             case FlowLost():
                 lost = [effect for usage in event.usages for effect in self._flow_lost(usage, now)]
                 return self._after(lost, now)
-            case RequestReceived():
+            case RequestReceived() | SubscribeReceived():
                 return [Sip(Respond(event.transaction, 405))]
             case BindingsChanged():
                 return registrations.changed(event)
-            case RequestAnswered() | RequestSettled() | DeviceReturned() | Located() | Connected():
+            case (
+                NotifyDue() | SubscriptionEnded() | RequestAnswered() | RequestSettled() | DeviceReturned()
+                | Located() | Connected()
+            ):  # fmt: skip
                 return []
             case EngineLost() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
                 return self._of_engine(event, now)

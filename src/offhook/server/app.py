@@ -24,7 +24,7 @@ from offhook.server.driver import Driver
 from offhook.server.ids import SystemIds
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
-from offhook.sip.config import RegistrarLimits, SipConfig
+from offhook.sip.config import RegistrarLimits, SipConfig, SubscriptionLimits
 from offhook.sip.credentials import Authenticator, AuthSettings
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
@@ -262,6 +262,7 @@ class App:
             epoch=time.time() - asyncio.get_running_loop().time(),
             timers=SipTimers(t1=self.settings.sip.t1),
             transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow),
+            subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),
             registrar=RegistrarLimits(
                 expires_min=limits.expires_min,
                 expires_max=limits.expires_max,

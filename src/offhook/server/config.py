@@ -111,6 +111,8 @@ class Limits(_Group):
     """Shortest registration in seconds."""
     expires_max: int = 3600
     """Longest registration in seconds."""
+    subscriptions_per_endpoint: int = 250
+    """Subscriptions (busy lamps, presence, message waiting) of one endpoint: side-cars have 160 keys."""
     contacts_per_aor: int = 50
     """Devices of one endpoint at a time."""
     body_bytes: int = 1_048_576

@@ -7,7 +7,7 @@ written by the endpoint; `headers` here are additions (Reason, Warning, Alert-In
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from offhook.sip.events import UsageId
+from offhook.sip.events import SubscriptionId, UsageId
 from offhook.sip.flow import FlowId, Reachability
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers
@@ -127,6 +127,43 @@ class Unbind:
     binding: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptSubscription:
+    """Accept a `SubscribeReceived`, or a REFER (`RequestInDialog`, `RequestReceived`), under an id that call control draws.
+
+    SUBSCRIBE gets 200 and the expiry it was told with. REFER gets 202; in a call's dialog its subscription lives in that
+    dialog (RFC 5057), outside of any it makes one. Give `Notify` at once. `peer` is the endpoint's user name."""
+
+    subscription: SubscriptionId
+    transaction: Hashable
+    peer: str
+    headers: Headers = Headers()
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell the subscriber the state: `state` is active, pending or terminated, `reason` why it ended (RFC 6665 4.1.3).
+
+    One NOTIFY is on its way at a time, then only the latest follows. After `terminated` the subscription is gone for call
+    control; no event follows."""
+
+    subscription: SubscriptionId
+    body: bytes = b""
+    content_type: str = ""
+    state: str = "active"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveSubscription:
+    """The subscriber is reached by this flow now (LIVE-5). One that paused says its state there once (EVT-4)."""
+
+    subscription: SubscriptionId
+    flow: FlowId
+
+
+SubscriptionCommand = AcceptSubscription | Notify | MoveSubscription
+
 SipCommand = (
     SendInvite
     | RespondInvite
@@ -138,4 +175,5 @@ SipCommand = (
     | Respond
     | MarkFlow
     | Unbind
+    | SubscriptionCommand
 )

@@ -34,6 +34,21 @@ class RegistrarLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionLimits:
+    """Numbers of subscriptions (EVT-3). Seconds and counts."""
+
+    per_endpoint: int = 250
+    """`SUBSCRIPTIONS_PER_ENDPOINT`: busy lamp side-cars have 160 keys."""
+    expires_min: int = 600
+    """Shorter ones cost more NOTIFYs than they save."""
+    expires_max: int = 3600
+    expires_default: int = 3600
+    """Used when SUBSCRIBE names no time."""
+    refer_expires: int = 300
+    """The implied subscription of a REFER: a transfer rings and is settled within."""
+
+
+@dataclass(frozen=True, slots=True)
 class SipConfig:
     """Read by the endpoint only. `allow` and `supported` hold what works, and nothing else (CALL-26)."""
 
@@ -55,8 +70,16 @@ class SipConfig:
     epoch: float | None = None
     """Unix time at which the core's monotonic clock showed 0, for Date; without it no Date is written."""
     timers: Timers = field(default_factory=Timers)
+    events: tuple[str, ...] = ()
+    """Event packages served to SUBSCRIBE (EVT-3)."""
     transactions: TransactionLimits = field(default_factory=TransactionLimits)
+    subscriptions: SubscriptionLimits = field(default_factory=SubscriptionLimits)
     registrar: RegistrarLimits = field(default_factory=RegistrarLimits)
+
+    @property
+    def allow_events(self) -> tuple[str, ...]:
+        """Allow-Events (CALL-26): what SUBSCRIBE may ask, and `refer` where REFER is served."""
+        return (*self.events, "refer") if "REFER" in self.allow else self.events
 
     def is_ours(self, uri: Uri) -> bool:
         """True when the URI's host is our domain or one of its aliases."""

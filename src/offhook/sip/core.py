@@ -18,6 +18,7 @@ from offhook.sip.ids import Ids
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.response import NO_FIELDS, response_to
+from offhook.sip.subscriptions import Subscriptions
 from offhook.sip.transaction.key import COOKIE, ClientKey
 from offhook.sip.transaction.machine import Effect, Owner
 from offhook.sip.transaction.table import TransactionTable
@@ -25,6 +26,7 @@ from offhook.sip.uri import Uri
 
 if TYPE_CHECKING:
     from offhook.sip.invite_usage import InviteUsage
+    from offhook.sip.subscription import Subscription
 
 REMEMBERED_AUTHS = 10_000
 """Registrations of ours whose last challenge is remembered; the longest unused is forgotten first."""
@@ -48,14 +50,15 @@ class Outline:
 
 
 class Core:
-    """Shared by usages, registrar and endpoint; owned by the endpoint."""
+    """Shared by usages, subscriptions, registrar and endpoint; owned by the endpoint."""
 
     def __init__(self, config: SipConfig, ids: Ids) -> None:
         self.config = config
         self.ids = ids
         self.table = TransactionTable(config.timers, config.transactions)
         self.usages: dict[UsageId, InviteUsage] = {}
-        self.dialogs: dict[DialogKey, InviteUsage] = {}
+        self.dialogs: dict[DialogKey, InviteUsage | Subscription] = {}
+        self.subscriptions = Subscriptions()
         self._by_flow: dict[FlowId, dict[UsageId, InviteUsage]] = {}
         self._auths: OrderedDict[str, ClientAuth] = OrderedDict()
 
@@ -138,8 +141,10 @@ class Core:
         return response_to(request, status, Headers((("Server", self.config.server), *headers)), body, tag)
 
     def abilities(self) -> list[tuple[str, str]]:
-        """Allow and Supported (CALL-26)."""
+        """Allow, Supported and Allow-Events (CALL-26)."""
         fields = [("Allow", ", ".join(self.config.allow))]
+        if self.config.allow_events:
+            fields.append(("Allow-Events", ", ".join(self.config.allow_events)))
         if self.config.supported:
             fields.append(("Supported", ", ".join(self.config.supported)))
         return fields

@@ -1,6 +1,7 @@
 """One dialog: RFC 3261 section 12. Its identity, route set, remote target and sequence numbers.
 
-Lives here: the state and how a request inside is built. Never here: what keeps the dialog alive (invite_usage.py).
+Lives here: the state and how a request inside is built. Never here: what keeps the dialog alive (invite_usage.py,
+subscription.py).
 """
 
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Dialog:
 
 
 def dialog_of_request(request: Request, envelope: Envelope, local_tag: str, contact_user: str, flow: Flow) -> Dialog:
-    """12.1.1: the dialog that an INVITE from a peer begins."""
+    """12.1.1: the dialog that an INVITE, SUBSCRIBE or REFER from a peer begins."""
     headers = request.headers
     return Dialog(
         key=DialogKey(envelope.call_id, local_tag, envelope.from_tag),
@@ -124,4 +125,4 @@ def routes_of(message: Message) -> tuple[str, ...]:
     return tuple(route for line in message.headers.all("Record-Route") for route in split_list(line))
 
 
-_WITH_CONTACT = frozenset({"INVITE", "UPDATE"})
+_WITH_CONTACT = frozenset({"INVITE", "UPDATE", "NOTIFY", "SUBSCRIBE", "REFER"})

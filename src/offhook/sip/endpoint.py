@@ -7,11 +7,15 @@ Lives here: which room a message, timer or command belongs to. Never here: what 
 
 from collections.abc import Hashable
 
+from offhook.sip import subscription
 from offhook.sip.client_request import ClientRequest
 from offhook.sip.commands import (
+    AcceptSubscription,
     CancelInvite,
     HangUp,
     MarkFlow,
+    MoveSubscription,
+    Notify,
     Respond,
     RespondInvite,
     SendInDialog,
@@ -27,7 +31,7 @@ from offhook.sip.credentials import Authenticator
 from offhook.sip.effects import Deliver, Note, SipEffect
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
-from offhook.sip.events import Failure, FlowLost, InviteRejected, RequestSettled
+from offhook.sip.events import Failure, FlowLost, InviteRejected, RequestSettled, SubscriptionEnd, SubscriptionEnded
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.ids import Ids
 from offhook.sip.invite_usage import InviteUsage, UsageClock
@@ -37,6 +41,7 @@ from offhook.sip.outgoing_invite import OutgoingInvite
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.registrar import BindingClock, Registrar, Registration, Sweep
 from offhook.sip.server_core import InDialog, ServerCore
+from offhook.sip.subscription import SubscriptionClock
 from offhook.sip.timers import TimerKey
 from offhook.sip.transaction.key import client_key, server_key
 from offhook.sip.transaction.machine import AckPassed, Effect, RequestFailed, ResponsePassed, Terminated
@@ -70,10 +75,16 @@ class SipEndpoint:
         return len(self._core.dialogs)
 
     @property
+    def subscriptions(self) -> int:
+        """Subscriptions of peers, those that only wait for the answer to their last NOTIFY included."""
+        return len(self._core.subscriptions)
+
+    @property
     def timers(self) -> int:
         """Timers set and not stopped."""
         of_usages = sum(usage.running_timers for usage in self._core.usages.values())
-        return self._core.table.running_timers + of_usages + self._registrar.running_timers
+        of_subscriptions = self._core.subscriptions.running_timers
+        return self._core.table.running_timers + of_usages + of_subscriptions + self._registrar.running_timers
 
     # messages
 
@@ -117,6 +128,9 @@ class SipEndpoint:
         if isinstance(key.owner, UsageClock):
             usage = self._core.usages.get(key.owner.usage)
             return [] if usage is None else self._settle(usage.timer_fired(key))
+        if isinstance(key.owner, SubscriptionClock):
+            one = self._core.subscriptions.get(key.owner.subscription)
+            return [] if one is None else self._settle(one.timer_fired(key, now))
         if isinstance(key.owner, BindingClock):
             return self._settle(self._registrar.timer_fired(key))
         return self._settle(self._core.table.timer_fired(key))
@@ -140,10 +154,10 @@ class SipEndpoint:
         lost = self._flows.pop(flow, None)
         self._doorkeeper.flow_lost(flow)
         effects: list[Effect] = [*self._registrar.flow_lost(flow), *self._core.table.flow_lost(flow)]
-        settled = self._settle(effects)
+        settled = [*self._settle(effects), *self._settle(self._core.subscriptions.flow_lost(flow))]
         if lost is None:
             return settled
-        return [*settled, Deliver(FlowLost(flow, self._core.on_flow(flow)))]
+        return [*settled, Deliver(FlowLost(flow, self._core.on_flow(flow), self._core.subscriptions.on_flow(flow)))]
 
     def registration_found(
         self, token: Hashable, account: Account | None, bindings: tuple[Binding, ...], now: float
@@ -167,9 +181,9 @@ class SipEndpoint:
 
     def perform(self, command: SipCommand, now: float) -> list[SipEffect]:
         """A command of call control. One for a usage that has ended meanwhile does nothing."""
-        return self._settle(self._perform(command))
+        return self._settle(self._perform(command, now))
 
-    def _perform(self, command: SipCommand) -> list[Effect]:
+    def _perform(self, command: SipCommand, now: float) -> list[Effect]:
         match command:
             case SendInvite():
                 return self._invite(command)
@@ -182,6 +196,10 @@ class SipEndpoint:
                 return []
             case Unbind():
                 return self._registrar.unbind(command)
+            case AcceptSubscription():
+                return self._accept_subscription(command, now)
+            case Notify() | MoveSubscription():
+                return self._to_subscription(command, now)
             case _:
                 usage = self._core.usages.get(command.usage)
                 if usage is None or usage.over:
@@ -215,6 +233,31 @@ class SipEndpoint:
         if flow is None:
             return [Deliver(RequestSettled(command.token, None, Failure.FLOW_FAILED))]
         return ClientRequest(self._core, command, flow).start()
+
+    def _accept_subscription(self, command: AcceptSubscription, now: float) -> list[Effect]:
+        server = self._core.table.server(command.transaction)
+        gone: list[Effect] = [Deliver(SubscriptionEnded(command.subscription, SubscriptionEnd.GONE))]
+        if server is None:
+            return gone
+        fields = envelope(server.request)
+        host = self._core.dialogs.get(fields.dialog)
+        if fields.to_tag and (not isinstance(host, InviteUsage) or host.over):
+            # The call ended meanwhile, and its requests have been answered.
+            return gone
+        of_call = host if isinstance(host, InviteUsage) else None
+        return subscription.accept(self._core, command, server.request, server.flow, of_call, now)
+
+    def _to_subscription(self, command: Notify | MoveSubscription, now: float) -> list[Effect]:
+        one = self._core.subscriptions.get(command.subscription)
+        if one is None or one.over:
+            return [Note("subscription-gone", {"subscription": command.subscription})]
+        if isinstance(command, Notify):
+            return one.notify(command, now)
+        flow = self._flows.get(command.flow)
+        if flow is None:
+            return [Note("flow-gone", {"flow": command.flow})]
+        one.move(flow)
+        return one.resumed(now)
 
     def _respond(self, transaction: Hashable, status: int, headers: Headers, body: bytes) -> list[Effect]:
         server = self._core.table.server(transaction)

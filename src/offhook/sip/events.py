@@ -15,6 +15,9 @@ from offhook.sip.message import Request, Response
 
 UsageId = NewType("UsageId", str)
 
+SubscriptionId = NewType("SubscriptionId", str)
+"""One subscription of a peer; call control draws it (`AcceptSubscription`)."""
+
 
 class Failure(StrEnum):
     """Why an outgoing INVITE ended without a final response from the peer."""
@@ -146,10 +149,52 @@ class DialogLost:
 @dataclass(frozen=True, slots=True)
 class FlowLost:
     """A stream or WebSocket flow is gone. Its bindings are removed; `usages`, ringing or confirmed, stand as they were:
-    call control ends them by its own clocks (LIVE-1, LIVE-12)."""
+    call control ends them by its own clocks (LIVE-1, LIVE-12). `subscriptions` pause until moved, or run out (EVT-4)."""
 
     flow: FlowId
     usages: tuple[UsageId, ...]
+    subscriptions: tuple[SubscriptionId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeReceived:
+    """A SUBSCRIBE outside any dialog for a package we serve. `expires` is what it would get, 0 for a single question.
+
+    Answer it by `AcceptSubscription`, or refuse it by `Respond`. Refreshes are answered by the endpoint."""
+
+    transaction: Hashable
+    request: Request
+    flow: Flow
+    package: str
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyDue:
+    """A subscription was refreshed or has come to a new flow: give `Notify` with its full state now (RFC 6665 4.2.1.4).
+
+    The implied subscription of a REFER needs none: it repeats what it said last."""
+
+    subscription: SubscriptionId
+
+
+class SubscriptionEnd(StrEnum):
+    """Why a subscription ended without a `Notify` that said so."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    EXPIRED = "expired"
+    GONE = "gone"
+    """481, another destroying answer or none to our NOTIFY; or the request to accept was gone already."""
+    REFUSED = "refused"
+    """Over limits.subscriptions_per_endpoint: the request got 403."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEnded:
+    """A subscription is gone. If it ran out or was taken back, a last NOTIFY repeats the state."""
+
+    subscription: SubscriptionId
+    end: SubscriptionEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,4 +236,7 @@ SipEvent = (
     | FlowLost
     | DeviceReturned
     | BindingsChanged
+    | SubscribeReceived
+    | NotifyDue
+    | SubscriptionEnded
 )

@@ -66,7 +66,7 @@ class InviteUsage:
     """One usage. Call control knows it by `id` until `over`; after that it only cleans up.
 
     `peer` is the user name of the endpoint behind it, None while unknown; it decides who may speak in the dialog from
-    another flow (AUTH-13).
+    another flow (AUTH-13). `subscriptions` counts those that REFERs have implied: they keep the dialog after BYE (RFC 5057).
     """
 
     def __init__(self, core: Core, usage: UsageId, flow: Flow, peer: str | None) -> None:
@@ -84,6 +84,7 @@ class InviteUsage:
         self._bye_waits: str | None = None
         self._byes = 0
         self._registered: set[DialogKey] = set()
+        self.subscriptions = 0
 
     # what the endpoint asks
 
@@ -356,8 +357,15 @@ class InviteUsage:
         waits = [self._start(sent.cseq, Timer.AWAIT_FINAL, wait) for sent in pending]
         return [*self._refuse_pending(), *waits, *self._bury()]
 
+    def subscription_ended(self) -> list[Effect]:
+        """See subscription.Host."""
+        self.subscriptions -= 1
+        return self._bury()
+
     def _bury(self) -> list[Effect]:
-        unsettled = self._unacknowledged or self._byes or self._bye_waits is not None or self._ours
+        unsettled = (
+            self._unacknowledged or self._byes or self._bye_waits is not None or self._ours or self.subscriptions
+        )
         if not self.over or unsettled:
             return []
         self.phase = Phase.MORGUE

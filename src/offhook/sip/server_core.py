@@ -10,7 +10,7 @@ from offhook.sip.dialog import contact_uri
 from offhook.sip.effects import Deliver, FindRegistration, Note, Send, SipEffect
 from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
-from offhook.sip.events import RequestReceived
+from offhook.sip.events import RequestReceived, SubscribeReceived
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.incoming_invite import IncomingInvite
 from offhook.sip.invite_usage import InviteUsage
@@ -19,6 +19,8 @@ from offhook.sip.message import Headers, Request
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.registrar import Registrar, option_tags
 from offhook.sip.stamp import stamped
+from offhook.sip.subscription import Subscription
+from offhook.sip.subscriptions import read_event, read_expires
 from offhook.sip.transaction.key import AnyServerKey, merge_key, server_key
 from offhook.sip.transaction.machine import Effect
 
@@ -110,17 +112,22 @@ class ServerCore:
         if refusal is not None:
             return [*opened, *self._core.answer(key, refusal[0], refusal[1])]
         if usage.flow.id == flow.id:
-            return [*opened, *self._served(usage, key, request, fields)]
+            return [*opened, *self._served(usage, key, request, fields, now)]
         return [*opened, *self._from_elsewhere(usage, key, request, fields, flow, now)]
 
     def _from_elsewhere(
-        self, usage: InviteUsage, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float
+        self,
+        usage: InviteUsage | Subscription,
+        key: AnyServerKey,
+        request: Request,
+        fields: Envelope,
+        flow: Flow,
+        now: float,
     ) -> list[Effect]:
         """AUTH-13: another flow has to be trusted as the same endpoint, or the request must prove that it is."""
         trusted = self._doorkeeper.trusted(flow, now)
         if trusted is not None and trusted == usage.peer:
-            usage.move(flow)
-            return self._served(usage, key, request, fields)
+            return self._moved(usage, key, request, fields, flow, now)
         username = self._doorkeeper.username(request)
         if username is None:
             return self._core.answer(key, 407, self._doorkeeper.challenge(request, flow, now))
@@ -137,13 +144,37 @@ class ServerCore:
             return self._core.answer(token.key, 481)
         if account is None or account.username != usage.peer:
             return self._core.answer(token.key, 403)
-        usage.move(token.flow)
-        return self._served(usage, token.key, token.request, token.envelope)
+        return self._moved(usage, token.key, token.request, token.envelope, token.flow, now)
 
-    def _served(self, usage: InviteUsage, key: AnyServerKey, request: Request, fields: Envelope) -> list[Effect]:
+    def _moved(
+        self,
+        usage: InviteUsage | Subscription,
+        key: AnyServerKey,
+        request: Request,
+        fields: Envelope,
+        flow: Flow,
+        now: float,
+    ) -> list[Effect]:
+        usage.move(flow)
+        return [
+            *self._served(usage, key, request, fields, now),
+            *self._core.subscriptions.resumed(flow.id, now),
+        ]
+
+    def _served(
+        self, usage: InviteUsage | Subscription, key: AnyServerKey, request: Request, fields: Envelope, now: float
+    ) -> list[Effect]:
         if request.method == "OPTIONS" and not usage.over:
             return self._options(key)
-        return usage.receive(key, request, fields)
+        if isinstance(usage, Subscription):
+            return usage.receive(key, request, fields, now)
+        if request.method != "SUBSCRIBE":
+            return usage.receive(key, request, fields)
+        implied = self._core.subscriptions.implied(fields.dialog, request.headers)
+        if implied is None:
+            # RFC 5057 section 5: a dialog is used again for nothing but the subscription of a REFER.
+            return self._core.answer(key, 403)
+        return implied.receive(key, request, fields, now)
 
     # outside a dialog
 
@@ -158,6 +189,8 @@ class ServerCore:
             return self._refuse(key, request, fields, flow, 481)
         if request.method == "INVITE":
             return self._invite(key, request, fields, flow, now)
+        if request.method == "SUBSCRIBE":
+            return self._subscribe(key, request, fields, flow)
         if request.method != "OPTIONS":
             opened = self._open(key, request, fields, flow)
             return [*opened, Deliver(RequestReceived(key, request, flow))]
@@ -179,6 +212,25 @@ class ServerCore:
         peer = self._doorkeeper.username(request) or self._known(flow, now)
         usage = IncomingInvite(self._core, key, request, fields, flow, peer)
         return [*self._open(key, request, fields, flow, usage), *usage.start()]
+
+    def _subscribe(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow) -> list[Effect]:
+        """RFC 6665 section 4.2.1.1: what can be said before it is known who asks."""
+        config = self._core.config
+        event = read_event(request.headers)
+        if event is None or event.package not in config.events:
+            return self._refuse(key, request, fields, flow, 489, ("Allow-Events", ", ".join(config.allow_events)))
+        if contact_uri(request) is None:
+            warning = self._core.warning("bad-contact", "SUBSCRIBE needs a Contact that can be read")
+            return self._refuse(key, request, fields, flow, 400, warning)
+        try:
+            seconds = read_expires(request.headers, config.subscriptions)
+        except PeerError as error:
+            return self._refuse(key, request, fields, flow, 400, self._core.warning(error.slug, str(error)))
+        if seconds is None:
+            shortest = ("Min-Expires", str(config.subscriptions.expires_min))
+            return self._refuse(key, request, fields, flow, 423, shortest)
+        opened = self._open(key, request, fields, flow)
+        return [*opened, Deliver(SubscribeReceived(key, request, flow, event.package, seconds))]
 
     def _options(self, key: AnyServerKey) -> list[Effect]:
         """11.2: what we can do."""
@@ -228,7 +280,7 @@ class ServerCore:
         request: Request,
         fields: Envelope,
         flow: Flow,
-        usage: InviteUsage | None = None,
+        usage: InviteUsage | Subscription | None = None,
     ) -> list[Effect]:
         return self._core.table.open_server(key, request, flow, merge_key(fields), usage)
 
