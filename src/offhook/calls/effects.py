@@ -43,6 +43,15 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True)
+class RateHop:
+    """Remember how an address did: one that failed is tried last for a while, by every call (TRK-6). A connection that
+    could not be made is remembered without asking."""
+
+    hop: Hop
+    worked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OpenMedia:
     """Open a media call with these legs. `MediaOpened` or `MediaRefused` follows."""
 
@@ -185,4 +194,6 @@ MediaEffect = (
     | CloseMedia
 )
 
-CallEffect = Sip | LookUp | Locate | Connect | MediaEffect | StartTimer | StopTimer | WriteCallLog | Publish | Note
+CallEffect = (
+    Sip | LookUp | Locate | Connect | RateHop | MediaEffect | StartTimer | StopTimer | WriteCallLog | Publish | Note
+)

@@ -23,12 +23,13 @@ from offhook.server.config import Settings
 from offhook.server.driver import Driver
 from offhook.server.ids import SystemIds
 from offhook.server.observe import log
+from offhook.server.peers import outward_peers
 from offhook.server.platform import ServerPlatform
 from offhook.sip.config import RegistrarLimits, SipConfig, SubscriptionLimits
 from offhook.sip.credentials import Authenticator, AuthSettings
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
-from offhook.sip.flow import Flow, FlowId
+from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.grammar import Limits as ParserLimits
 from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
@@ -334,6 +335,27 @@ class App:
             await self._bind("https", front.listen(host, settings.http.https_port), "http.https_port", 0)
             tls = StreamListener(self.flows, self.driver, streams, context)
             await self._bind("sips", tls.listen(host, settings.sip.tls_port), "sip.tls_port", settings.sip.tls_port)
+        self._find_ways_out(streams)
+
+    def _find_ways_out(self, streams: StreamSettings) -> None:
+        datagram = self.sockets.datagram
+        assert datagram is not None
+
+        def advertised(transport: Transport, local: str) -> str:
+            # The port we listen on: a peer that calls back must not meet the connection's own.
+            listener = "sips" if transport is Transport.TLS and "sips" in self.listeners else "sip"
+            return host_port(local, int(self.listeners[listener].rpartition(":")[2]))
+
+        def flow(address: str, port: int) -> Flow | None:
+            return datagram.flow((address, port)) if datagram.reaches(address) else None
+
+        try:
+            peers = outward_peers(
+                self.settings, SystemIds(), self.flows, self.driver, flow, advertised, datagram.families, streams
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise StartError(f"sip.tls_authorities {self.settings.sip.tls_authorities}: {error}") from error
+        self.driver.use_peers(peers)
 
     async def _listen_for_phones(self, host: str, streams: StreamSettings) -> None:
         """UDP and TCP share a number; with port 0 UDP finds one and TCP takes the same."""

@@ -7,10 +7,11 @@ that names where it stands.
 
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
 class SettingError(Exception):
@@ -57,8 +58,29 @@ class Sip(_Group):
     """How long a callee rings before the caller hears that nobody answers."""
     password_min_length: int = Field(8, ge=1, le=128)
     """Shortest password an endpoint may have."""
+    dns_servers: tuple[str, ...] = ()
+    """DNS servers to ask instead of the machine's own, `address` or `address:port`."""
+    tls_authorities: Path | None = None
+    """PEM file with the authorities that certificates of trunks are verified against; those of the system unless given."""
+    tls_wildcards: bool = False
+    """Let `*.example.com` in a trunk's certificate count for sip.example.com; RFC 5922 says it must not."""
     t1: float = Field(0.5, gt=0, le=4)
     """RFC 3261 timer T1 in seconds; change it in tests only."""
+
+
+class Outbound(_Group):
+    """Which addresses the server may send to by itself."""
+
+    networks: tuple[str, ...] = ()
+    """Private networks (`10.0.0.0/8`) that foreign SIP URIs, webhooks and documents may lead to. What a trunk or a setting
+    names is always open; multicast, broadcast and reserved addresses never are."""
+
+    @field_validator("networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for one in networks:
+            ip_network(one)
+        return networks
 
 
 class Media(_Group):
@@ -119,6 +141,10 @@ class Limits(_Group):
     """Octets of a REST request's body."""
     login_failures_per_minute: int = 20
     """Wrong API tokens per source and minute."""
+    dns_lookup: float = Field(2.0, gt=0, le=10)
+    """Seconds one name may take to be looked up; a caller waits for it."""
+    connect: float = Field(3.5, gt=0, le=30)
+    """Seconds a connection to a trunk may take, TLS included: a try has four."""
     stream_idle: float = 180.0
     """Seconds without a message or keepalive after which a TCP or TLS connection without calls is closed."""
     ws_stall: float = 10.0
@@ -143,6 +169,7 @@ class Settings(_Group):
     """Directory for the database, the engine's control socket and first-run.json; made with mode 0700."""
     http: Http = Http()
     sip: Sip = Sip()
+    outbound: Outbound = Outbound()
     media: Media = Media()
     limits: Limits = Limits()
     log: Log = Log()

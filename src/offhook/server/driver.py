@@ -17,7 +17,7 @@ from offhook.media import messages as media
 from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
 from offhook.server.observe import log
-from offhook.server.ports import Directory, Journal, Wires
+from offhook.server.ports import Directory, Journal, Peers, Wires
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
 from offhook.sip.commands import SipCommand, Unbind
@@ -77,6 +77,10 @@ class Driver:
     def use_engine(self, engine: MediaEngine) -> None:
         """The media engine that commands go to from now on."""
         self._engine = engine
+
+    def use_peers(self, peers: Peers) -> None:
+        """Who looks names up and connects."""
+        self._peers = peers
 
     @property
     def idle(self) -> bool:
@@ -234,9 +238,11 @@ class Driver:
                 case calls_effects.LookUp():
                     self._look_up(effect)
                 case calls_effects.Locate():
-                    self.tell(calls_events.Located(effect.token, (), f"{effect.target}: names are not looked up yet"))
+                    self._spawn(self._locate(effect))
                 case calls_effects.Connect():
-                    self.tell(calls_events.Connected(effect.token, None, "trunk_unreachable", "no way out yet"))
+                    self._connect(effect)
+                case calls_effects.RateHop():
+                    self._peers.rate(effect)
                 case calls_effects.Note():
                     log.info(effect.slug, **effect.details)
                 case calls_effects.Publish():
@@ -251,6 +257,23 @@ class Driver:
         callee = self._directory.account(effect.target_user) if effect.target_user else None
         bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
         self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings))
+
+    # ---- next hops
+
+    async def _locate(self, effect: calls_effects.Locate) -> None:
+        self.tell(await self._peers.locate(effect))
+
+    def _connect(self, effect: calls_effects.Connect) -> None:
+        connected = self._peers.at_once(effect)
+        if connected is None:
+            self._spawn(self._connect_anew(effect))
+            return
+        if connected.flow is not None and not connected.flow.transport.reliable:
+            self.flow_opened(connected.flow)
+        self.tell(connected)
+
+    async def _connect_anew(self, effect: calls_effects.Connect) -> None:
+        self.tell(await self._peers.connect(effect))
 
     # ---- media: each command's frame is written when its task starts, so their order on the wire is the order here
 

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from offhook.calls.effects import CallRecord
+from offhook.calls.effects import CallRecord, Connect, Locate, RateHop
+from offhook.calls.events import Connected, Located
 from offhook.sip.flow import FlowId
 from offhook.sip.location import Account, Binding
 
@@ -27,3 +28,23 @@ class Journal(Protocol):
     """The call log."""
 
     def write(self, record: CallRecord) -> None: ...
+
+
+class Peers(Protocol):
+    """Names to addresses and addresses to flows."""
+
+    async def locate(self, effect: Locate) -> Located:
+        """Within two seconds; a failure is a sentence in the event."""
+        ...
+
+    def at_once(self, effect: Connect) -> Connected | None:
+        """The flow that is there already, or why there will be none; None when a connection has to be made."""
+        ...
+
+    async def connect(self, effect: Connect) -> Connected:
+        """By a new connection, within four seconds."""
+        ...
+
+    def rate(self, effect: RateHop) -> None:
+        """Remembers how an address did."""
+        ...

@@ -14,7 +14,9 @@ class Target:
     """A next hop by name: `host` is a domain or an IP address (IPv6 without brackets), `port` None when none was given.
 
     `transport` None leaves the choice to NAPTR (RFC 3263 section 4.1); `secure` is set by sips and by settings that demand
-    TLS. `certificate_name` is the SIP domain that a TLS peer must prove (RFC 5922), whatever DNS returned (TRK-6).
+    TLS. `certificate_name` is the SIP domain that a TLS peer must prove (RFC 5922), whatever DNS returned (TRK-6); empty
+    means `host`. `foreign` is a host that no setting of ours names, such as that of a foreign SIP URI: it is held to the
+    strict form of the outbound-address policy, and TLS is tried first where DNS offers it (TRK-13).
     """
 
     host: str
@@ -22,6 +24,7 @@ class Target:
     transport: Transport | None = None
     secure: bool = False
     certificate_name: str = ""
+    foreign: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -36,6 +39,7 @@ class Hop:
     address: str
     port: int
     certificate_name: str = ""
+    foreign: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address

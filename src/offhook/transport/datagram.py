@@ -28,6 +28,14 @@ class DatagramPath(asyncio.DatagramProtocol):
         self._bound = cast(tuple[str, int], transport.get_extra_info("sockname")[:2])
         return self._bound
 
+    def families(self) -> tuple[int, ...]:
+        """The IP versions the socket sends with."""
+        return (6,) if ":" in self._bound[0] else (4,)
+
+    def reaches(self, address: str) -> bool:
+        """True for an address of the socket's IP version."""
+        return (6 if ":" in address else 4) in self.families()
+
     def flow(self, remote: tuple[str, int]) -> Flow:
         """The flow to a peer; the same peer always gets an equal one."""
         local = (self._local(remote[0]), self._bound[1])

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -26,10 +27,19 @@ class StreamSettings:
 
 
 class SipStream(asyncio.Protocol):
-    """One accepted connection."""
+    """One connection, accepted or ours. `advertised(local)` is what Via and Contact say for our end of it; without it that
+    is the socket's own address, which is where we listen when the connection was accepted."""
 
-    def __init__(self, flows: FlowTable, receiver: Receiver, settings: StreamSettings, transport: Transport) -> None:
+    def __init__(
+        self,
+        flows: FlowTable,
+        receiver: Receiver,
+        settings: StreamSettings,
+        transport: Transport,
+        advertised: Callable[[str], str] | None = None,
+    ) -> None:
         self._flows, self._receiver, self._settings, self._kind = flows, receiver, settings, transport
+        self._advertised = advertised
         self._framer = StreamFramer(settings.limits)
         self._loop = asyncio.get_running_loop()
         self._reason = "peer closed the connection"
@@ -45,7 +55,7 @@ class SipStream(asyncio.Protocol):
             transport=self._kind,
             remote=(host, port),
             local=local,
-            advertised=host_port(*local),
+            advertised=host_port(*local) if self._advertised is None else self._advertised(local[0]),
             secure=self._kind is Transport.TLS,
             loopback=is_loopback(host),
         )

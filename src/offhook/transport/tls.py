@@ -15,11 +15,22 @@ SLICE = 16_384
 
 
 class Tls(asyncio.Protocol, asyncio.Transport):
-    """One server-side TLS connection. `factory` makes the application's protocol once the handshake is done."""
+    """One TLS connection. `factory` makes the application's protocol once the handshake is done.
 
-    def __init__(self, context: ssl.SSLContext, factory: Callable[[], asyncio.Protocol], handshake: float) -> None:
+    `server_name` None is our side of an accepted connection; else we are the client (tls_client.py), and it is sent as SNI.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        factory: Callable[[], asyncio.Protocol],
+        handshake: float,
+        server_name: str | None = None,
+    ) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls: ssl.SSLObject | None = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls: ssl.SSLObject | None = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
+        )
         self._factory = factory
         self._handshake = handshake
         self._app: asyncio.Protocol | None = None
@@ -75,8 +86,12 @@ class Tls(asyncio.Protocol, asyncio.Transport):
         assert self._tls is not None
         self._tls.do_handshake()
         self._stop_timer()
+        self._established()
         self._app = self._factory()
         self._app.connection_made(self)
+
+    def _established(self) -> None:
+        """What is to be checked before anything is said to the peer. Raises ssl.SSLError to end the connection."""
 
     def _read(self) -> None:
         while self._tls is not None and self._app is not None:

@@ -1,0 +1,86 @@
+"""Ways to peers as the driver sees them (server.ports.Peers): the resolver and the ways out, put together from settings."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from offhook.calls.effects import Connect, Locate, RateHop
+from offhook.calls.events import Connected, Located
+from offhook.server.config import Settings
+from offhook.server.observe import log
+from offhook.sip.address_policy import AddressPolicy
+from offhook.sip.flow import Flow, Transport
+from offhook.sip.ids import Ids
+from offhook.transport.flow import FlowTable, Receiver
+from offhook.transport.outbound import Outbound, OutboundSettings, Unreachable
+from offhook.transport.records import LookUpFailed, Records, RecordSettings
+from offhook.transport.resolver import Resolver, ResolverSettings
+from offhook.transport.stream import StreamSettings
+from offhook.transport.tls_client import client_context
+
+
+def address_policy(settings: Settings) -> AddressPolicy:
+    """The one outbound-address policy of this server."""
+    return AddressPolicy(tuple(ip_network(one) for one in settings.outbound.networks))
+
+
+class OutwardPeers:
+    """Made once the listeners stand."""
+
+    def __init__(self, resolver: Resolver, outbound: Outbound) -> None:
+        self._resolver, self._outbound = resolver, outbound
+        self._clock = asyncio.get_running_loop().time
+
+    async def locate(self, effect: Locate) -> Located:
+        try:
+            return Located(effect.token, await self._resolver.locate(effect.target))
+        except LookUpFailed as error:
+            log.info("name leads nowhere", target=str(effect.target), text=str(error))
+            return Located(effect.token, (), str(error))
+
+    def at_once(self, effect: Connect) -> Connected | None:
+        try:
+            flow = self._outbound.ready(effect.hop)
+        except Unreachable as error:
+            return self._refused(effect, error)
+        return None if flow is None else Connected(effect.token, flow)
+
+    async def connect(self, effect: Connect) -> Connected:
+        try:
+            flow = await self._outbound.connect(effect.hop)
+        except Unreachable as error:
+            self._resolver.aside.failed(effect.hop, self._clock())
+            return self._refused(effect, error)
+        self._resolver.aside.worked(effect.hop)
+        return Connected(effect.token, flow)
+
+    def rate(self, effect: RateHop) -> None:
+        if effect.worked:
+            self._resolver.aside.worked(effect.hop)
+        else:
+            self._resolver.aside.failed(effect.hop, self._clock())
+
+    def _refused(self, effect: Connect, error: Unreachable) -> Connected:
+        log.info("no way to a peer", hop=str(effect.hop), code=error.code, text=str(error))
+        return Connected(effect.token, None, error.code, str(error))
+
+
+def outward_peers(
+    settings: Settings,
+    ids: Ids,
+    flows: FlowTable,
+    receiver: Receiver,
+    datagram: Callable[[str, int], Flow | None],
+    advertised: Callable[[Transport, str], str],
+    families: Callable[[], tuple[int, ...]],
+    stream: StreamSettings,
+) -> OutwardPeers:
+    """Raises OSError and ssl.SSLError when the authorities or our certificate cannot be read."""
+    policy, clock = address_policy(settings), asyncio.get_running_loop().time
+    limits, sip = settings.limits, settings.sip
+    records = Records(RecordSettings(servers=sip.dns_servers, lookup=limits.dns_lookup), clock)
+    resolver = Resolver(records, policy, ids.uniform, clock, families, ResolverSettings(lookup=limits.dns_lookup))
+    context: ssl.SSLContext = client_context(sip.tls_authorities, settings.http.certificate, settings.http.key)
+    ways = OutboundSettings(connect=limits.connect, wildcards=sip.tls_wildcards, stream=stream)
+    return OutwardPeers(resolver, Outbound(flows, receiver, policy, datagram, advertised, context, ways))
