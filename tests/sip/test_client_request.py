@@ -84,7 +84,7 @@ def test_the_final_response_settles_it_once(link: Link, status: int) -> None:
     assert asking.node.events == [], "a provisional response settles nothing"
     response = asking.answer(request, status)
     asking.answer(request, status)
-    assert asking.node.events == [RequestSettled("token", response)]
+    assert asking.node.events == [RequestSettled("token", response, None, 1)]
     asking.assert_nothing_left()
 
 
@@ -94,7 +94,7 @@ def test_no_response_settles_it_after_timer_f(link: Link) -> None:
     link.run(31)
     assert asking.node.events == []
     link.run(2)
-    assert asking.node.events == [RequestSettled("token", None, Failure.NO_RESPONSE)]
+    assert asking.node.events == [RequestSettled("token", None, Failure.NO_RESPONSE, 1)]
     asking.assert_nothing_left()
 
 
@@ -102,7 +102,7 @@ def test_a_flow_that_breaks_settles_it_at_once(link: Link) -> None:
     asking = Asking(link)
     asking.ask()
     link.disconnect(asking.flow.id)
-    assert asking.node.events[0] == RequestSettled("token", None, Failure.FLOW_FAILED)
+    assert asking.node.events[0] == RequestSettled("token", None, Failure.FLOW_FAILED, 1)
     asking.assert_nothing_left()
 
 
