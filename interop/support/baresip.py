@@ -36,6 +36,8 @@ module                  ausine.so
 module                  aubridge.so
 module                  sndfile.so
 module                  uuid.so
+module                  srtp.so
+module                  dtls_srtp.so
 module_tmp              account.so
 module_app              menu.so
 module_app              ctrl_tcp.so
@@ -65,11 +67,12 @@ class Baresip:
         transport: str = "udp",
         codec: str = "PCMU/8000/1",
         tone: int = 700,
+        encryption: str = "",
     ) -> None:
         self.home = home / f"baresip-{username}"
         self.username, self.domain = username, domain
         self._password, self._server, self._transport = password, server, transport
-        self._codec, self._tone = codec, tone
+        self._codec, self._tone, self._encryption = codec, tone, encryption
         self.sip_port, self._control = free_port(), free_port()
         self._events: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
@@ -120,7 +123,9 @@ class Baresip:
         account = (
             f"<sip:{self.username}@{self.domain};transport={self._transport}>;auth_pass={self._password}"
             f';outbound="sip:{self._server};lr;transport={self._transport}";regint=600'
-            f";audio_codecs={self._codec};dtmfmode=rtpevent;answermode=manual;sipnat=none\n"
+            f";audio_codecs={self._codec};dtmfmode=rtpevent;answermode=manual;sipnat=none"
+            + (f";mediaenc={self._encryption}" if self._encryption else "")
+            + "\n"
         )
         (self.home / "accounts").write_text(account)
 

@@ -11,6 +11,7 @@ from offhook.sip.message import Headers, Request, Response
 from tests.support.messages import make_flow, make_request
 from tests.support.nodes import DOMAIN, authorized, make_account, make_authenticator
 
+CLEAR = make_flow()
 ALICE = make_account("alice")
 TLS = make_flow("tls", Transport.TLS)
 
@@ -65,7 +66,7 @@ def test_a_wrong_password_and_nobody_hear_the_same() -> None:
     ],
 )
 def test_from(from_: str, allowed: bool) -> None:
-    refused = admission().refuse(invite(from_), ALICE, 0, 0)
+    refused = admission().refuse(invite(from_), CLEAR, ALICE, 0, 0)
     assert (refused is None) is allowed
     if refused is not None:
         assert (refused.row.code, refused.status) == ("from_not_yours", 403)
@@ -73,21 +74,27 @@ def test_from(from_: str, allowed: bool) -> None:
 
 def test_limits_of_the_account() -> None:
     door = admission()
-    off = door.refuse(invite(), replace(ALICE, enabled=False), 0, 0)
+    clear = door.refuse(invite(), CLEAR, replace(ALICE, encryption="required"), 0, 0)
+    assert clear is not None
+    assert (clear.status, clear.row.code) == (403, "tls_required")
+    assert (
+        door.refuse(invite(), make_flow(transport=Transport.WSS), replace(ALICE, encryption="required"), 0, 0) is None
+    )
+    off = door.refuse(invite(), CLEAR, replace(ALICE, enabled=False), 0, 0)
     assert off is not None
     assert off.row.code == "endpoint_disabled"
-    full = door.refuse(invite(), replace(ALICE, max_calls=2), 2, 0)
+    full = door.refuse(invite(), CLEAR, replace(ALICE, max_calls=2), 2, 0)
     assert full is not None
     assert (full.row.code, full.status) == ("endpoint_at_call_limit", 486)
-    assert door.refuse(invite(), replace(ALICE, max_calls=2), 1, 0) is None
+    assert door.refuse(invite(), CLEAR, replace(ALICE, max_calls=2), 1, 0) is None
 
 
 def test_calls_a_second_by_account() -> None:
     door, carol = admission(call_rate=2), make_account("carol")
-    codes = [door.refuse(invite(), ALICE, 0, 0) for _ in range(6)]
+    codes = [door.refuse(invite(), CLEAR, ALICE, 0, 0) for _ in range(6)]
     assert [one.row.code if one else "" for one in codes] == [""] * 4 + ["calls_per_second_exceeded"] * 2
     # 1. others have a rate of their own
-    assert door.refuse(invite("<sip:carol@example.com>"), carol, 0, 0) is None
+    assert door.refuse(invite("<sip:carol@example.com>"), CLEAR, carol, 0, 0) is None
     # 2. half a second brings one more
-    assert door.refuse(invite(), ALICE, 0, 0.5) is None
-    assert door.refuse(invite(), ALICE, 0, 0.5) is not None
+    assert door.refuse(invite(), CLEAR, ALICE, 0, 0.5) is None
+    assert door.refuse(invite(), CLEAR, ALICE, 0, 0.5) is not None

@@ -3,6 +3,7 @@
 import pytest
 
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
+from offhook.calls.encryption import KeyChoice, Security, for_answer
 from offhook.calls.ports import Direction, KeyKind, PathKind
 from offhook.sdp.description import Media
 from offhook.sdp.parse import parse
@@ -14,6 +15,12 @@ from tests.support.messages import make_flow
 def audio(name: str) -> Media:
     found = parse(offer_of(name)).audio
     assert found is not None
+    return found
+
+
+def choice_of(media: Media) -> KeyChoice:
+    found = for_answer(media, Security())
+    assert isinstance(found, KeyChoice)
     return found
 
 
@@ -45,7 +52,7 @@ def test_our_formats_fit_into_six_payload_types_that_differ(webrtc: bool) -> Non
 
 
 def test_a_browsers_offer() -> None:
-    found = offer_for_offer(make_flow(transport=Transport.WSS), audio("chromium"), SPEECH)
+    found = offer_for_offer(make_flow(transport=Transport.WSS), audio("chromium"), SPEECH, choice_of(audio("chromium")))
     assert (found.path, found.keys, found.address) == (PathKind.WEBRTC, KeyKind.DTLS, "")
     # It offers actpass: we are passive, which is what browsers connect to fastest.
     assert (found.dtls_active, found.mid, found.audio_level_id, found.mid_id) == (False, "0", 1, 4)
@@ -57,7 +64,7 @@ def test_a_browsers_offer() -> None:
 
 
 def test_a_phones_offer() -> None:
-    found = offer_for_offer(make_flow(), audio("baresip"), SPEECH)
+    found = offer_for_offer(make_flow(), audio("baresip"), SPEECH, choice_of(audio("baresip")))
     assert (found.path, found.keys, found.address, found.rtcp_mux) == (PathKind.PORT, KeyKind.PLAIN, "127.0.0.1", False)
     remote = remote_of(audio("baresip"), ())
     assert (remote.address, remote.port, remote.rtcp_port) == ("192.0.2.55", 10024, 10025)
@@ -66,7 +73,7 @@ def test_a_phones_offer() -> None:
 
 
 def test_our_own_offer() -> None:
-    browser = offer_for_peer(make_flow(transport=Transport.WSS), our_formats(True, SPEECH), True)
-    phone = offer_for_peer(make_flow(), our_formats(False, SPEECH), False)
+    browser = offer_for_peer(make_flow(transport=Transport.WSS), our_formats(True, SPEECH), True, Security())
+    phone = offer_for_peer(make_flow(), our_formats(False, SPEECH), False, Security())
     assert (browser.path, browser.rtcp_mux, browser.mid) == (PathKind.WEBRTC, True, "0")
     assert (phone.path, phone.rtcp_mux, phone.mid, phone.address) == (PathKind.PORT, False, "", "127.0.0.1")

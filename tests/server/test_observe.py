@@ -11,6 +11,7 @@ from offhook.server.observe import clean
         'Authorization: Digest username="a", response="s3cret"',
         'proxy-authorization: Digest x="s3cret"',
         "a=ice-pwd:s3cret",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:s3cret|2^20",
         "password=s3cret&x=1",
         "?access_token=s3cret",
         'nonce="s3cret"',

@@ -16,10 +16,10 @@ from offhook.calls import effects as do
 from offhook.calls import events as did
 from offhook.calls.call import Call
 from offhook.calls.commands import CallCommand
-from offhook.calls.ports import LegLocal, LegOffer, PathKind
+from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
 from offhook.calls.switchboard import CallConfig, Switchboard
+from offhook.sdp.crypto import SUITES
 from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInDialog, SendInvite, SipCommand
-from offhook.sip.config import SipConfig
 from offhook.sip.effects import Deliver, Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.events import InviteReceived, UsageId
@@ -31,9 +31,6 @@ from tests.support.ids import SeededIds
 from tests.support.link import Link, Station
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN, make_account, make_endpoint
-
-TOMBSTONE = 150.0
-"""Seconds; below the time that a test waits before it looks for what is left."""
 
 WITH_SDP = Headers([("Content-Type", "application/sdp")])
 
@@ -54,8 +51,9 @@ class MediaPort:
         self.open[leg] = offer
         webrtc = offer.path is PathKind.WEBRTC
         port = 40_000 if webrtc else 41_000 + 2 * len(self.open)
+        crypto = tuple(Crypto(suite, f"{leg % 256:02x}" * SUITES[suite]) for suite in offer.suites)
         return LegLocal(
-            leg, (("192.0.2.1", port),), 0 if webrtc else port + 1, "ufrag", "password", "AA:BB", 7, "cname"
+            leg, (("192.0.2.1", port),), 0 if webrtc else port + 1, "ufrag", "password", "AA:BB", 7, "cname", crypto
         )
 
     def of(self, kind: type) -> list[do.MediaEffect]:
@@ -68,7 +66,7 @@ class HouseNode:
 
     def __init__(self, link: Link, config: CallConfig) -> None:
         self._link = link
-        self.endpoint = make_endpoint("offhook", 9, SipConfig(DOMAIN, tombstone=TOMBSTONE))
+        self.endpoint = make_endpoint("offhook", 9)
         self.authenticator = self.endpoint._doorkeeper._authenticator
         self.switchboard = Switchboard(config, SeededIds(3), self.authenticator)
         self.media = MediaPort()

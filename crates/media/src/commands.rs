@@ -193,7 +193,7 @@ impl Engine {
         Ok(local)
     }
 
-    fn keys_for(&mut self, offer: &LegOffer) -> Result<Keys, Refusal> {
+    pub(crate) fn keys_for(&mut self, offer: &LegOffer) -> Result<Keys, Refusal> {
         match offer.keys {
             KeyKind::Plain | KeyKind::Sdes if offer.path == PathKind::WebRtc => {
                 return Err(bad_description("a WebRTC leg needs DTLS"));

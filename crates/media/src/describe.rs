@@ -6,7 +6,7 @@ use offhook_rtp::srtp::SrtpIn;
 
 use crate::address::{Named, named};
 use crate::commands::{Refusal, bad_description, unknown_leg};
-use crate::description::{LegLocal, LegOffer, LegRemote};
+use crate::description::{KeyKind, LegLocal, LegOffer, LegRemote};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::ids::LegId;
@@ -152,12 +152,20 @@ impl Engine {
         now: Now,
     ) -> Result<LegLocal, Refusal> {
         let credentials = self.credentials(id);
+        let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
+        let other_keys = offer.keys != leg.offer.keys;
+        let shakes_hands = [offer.keys, leg.offer.keys].contains(&KeyKind::Dtls);
+        if offer.path != leg.offer.path || other_keys && shakes_hands || offer.audio.is_empty() {
+            return Err(bad_description(
+                "path and handshake of a leg do not change, and it needs a codec",
+            ));
+        }
+        // A phone may begin or cease to encrypt in mid-call (RFC 8643, or a re-INVITE with another profile).
+        let fresh = other_keys.then(|| self.keys_for(&offer)).transpose()?;
         let webrtc = &self.webrtc;
         let leg = self.legs.get_mut(id).ok_or_else(|| unknown_leg(id.0))?;
-        if (offer.path, offer.keys) != (leg.offer.path, leg.offer.keys) || offer.audio.is_empty() {
-            return Err(bad_description(
-                "path and keys of a leg do not change, and it needs a codec",
-            ));
+        if let Some(keys) = fresh {
+            leg.keys = keys;
         }
         if let Some(described) = &mut leg.keys.described {
             let random = &mut self.random;

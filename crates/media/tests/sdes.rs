@@ -295,3 +295,36 @@ fn keys_are_not_shown() {
     };
     assert!(!format!("{line:?}").contains("c0ffee"));
 }
+
+#[test]
+fn a_phone_may_cease_to_encrypt_and_begin_again() {
+    let mut world = World::new();
+    let (plain, mut secure, _) = secure_call(&mut world, Suite::AesCm128HmacSha1_80);
+    let leg = secure.phone.leg;
+    let clear = port_offer(pcmu());
+    world.command(|n| Command::Update {
+        n,
+        leg,
+        offer: clear,
+        restart_ice: false,
+    });
+    world.complete(leg, port_remote(pcmu(), secure.phone.address));
+    secure.phone.speak(&mut world);
+    assert_eq!(world.rtp_to(plain.address).len(), 1, "heard in the clear");
+    let offer = sdes_offer(&[secure.suite]);
+    world.command(|n| Command::Update {
+        n,
+        leg,
+        offer,
+        restart_ice: false,
+    });
+    world.complete(leg, secure.remote(&key(secure.suite, 7)));
+    secure.phone.speak(&mut world);
+    assert_eq!(
+        world.rtp_to(plain.address).len(),
+        1,
+        "no longer heard in the clear"
+    );
+    secure.speak(&mut world);
+    assert_eq!(world.rtp_to(plain.address).len(), 2, "heard sealed");
+}

@@ -51,12 +51,14 @@ class Admission:
         self._authenticator.trust(flow, verdict.account, now)
         return None
 
-    def refuse(self, request: Request, account: Account, calls: int, now: float) -> Outcome | None:
+    def refuse(self, request: Request, flow: Flow, account: Account, calls: int, now: float) -> Outcome | None:
         """A proven caller's call against the rules; None lets it through. `calls` are those the endpoint has now."""
         if not account.enabled:
             return refusal("endpoint_disabled", f"{account.username} is switched off")
         if not self._own_from(request, account):
             return refusal("from_not_yours", f"From must be sip:{account.username} or anonymous")
+        if account.encryption == "required" and not (flow.secure or flow.loopback):
+            return refusal("tls_required", f"{account.username} may call over TLS or WSS only")
         if calls >= account.max_calls:
             return refusal("endpoint_at_call_limit", f"{account.username} has {calls} calls, as many as it may")
         if not self._within_rate(account.id, now):

@@ -9,9 +9,10 @@ from dataclasses import replace
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
 from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, UpdateMedia
+from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
-from offhook.calls.ports import LegOffer
+from offhook.calls.ports import KeyKind, LegOffer
 from offhook.sdp.description import SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
@@ -31,8 +32,9 @@ def read_offer(leg: Leg) -> Outcome | None:
     if audio is None or not speech_of(select(audio.formats, SPEECH)):
         said = ", ".join(one.name for one in audio.formats) if audio else "no audio line"
         return refusal("codec_mismatch", f"Offered: {said}; understood here: {', '.join(SPEECH)}")
-    if audio.secure and not audio.webrtc:
-        return refusal("codec_mismatch", "SRTP without ICE is not served yet; switch it off on the device")
+    choice = for_answer(audio, leg.policy)
+    if isinstance(choice, Outcome):
+        return choice
     leg.offered = leg.remote = offered
     return None
 
@@ -45,7 +47,9 @@ def prepare_incoming(leg: Leg) -> None:
         # The caller's own order counts (4.1 row 1).
         allowed = tuple(name for name in speech_of(audio.formats) if name in names)
         leg.formats = select(audio.formats, tuple(dict.fromkeys(allowed)) or SPEECH)
-        leg.offer = offer_for_offer(leg.flow, audio, speech_of(leg.formats))
+        choice = for_answer(audio, leg.policy)
+        assert isinstance(choice, KeyChoice)
+        leg.offer = offer_for_offer(leg.flow, audio, speech_of(leg.formats), choice)
     else:
         prepare_outgoing(leg, names)
 
@@ -54,7 +58,7 @@ def prepare_outgoing(leg: Leg, names: tuple[str, ...]) -> None:
     """Our half of a leg to which we make the offer; `names` are its speech codecs in order."""
     webrtc = leg.flow.transport.websocket
     leg.formats = our_formats(webrtc, names)
-    leg.offer = offer_for_peer(leg.flow, leg.formats, webrtc)
+    leg.offer = offer_for_peer(leg.flow, leg.formats, webrtc, leg.policy)
 
 
 def open_legs(call: Call, legs: list[Leg]) -> Effects:
@@ -75,7 +79,9 @@ def answer_incoming(leg: Leg, first: tuple[str, ...]) -> tuple[bytes, Effects]:
     chosen = select(leg.offered.audio.formats, (codec,))
     direction = answer_direction(leg.offered.audio.direction, "both")
     body = leg.describe_answer(leg.offered, chosen, direction)
-    return body, [CompleteMedia(leg.media.leg, remote_of(leg.offered.audio, chosen))]
+    return body, [
+        CompleteMedia(leg.media.leg, remote_of(leg.offered.audio, chosen, leg.offer.suites if leg.offer else ()))
+    ]
 
 
 def complete_branch(leg: Leg, response: Response) -> Effects | None:
@@ -95,12 +101,18 @@ def take_answer(leg: Leg, answer: Session | None) -> Effects | None:
     chosen = select(audio.formats, speech_of(audio.formats))
     if not speech_of(chosen):
         return None
-    leg.remote, leg.chosen = answer, chosen
     effects: Effects = []
+    if leg.offer.keys is KeyKind.SDES and not any(line.suite in leg.offer.suites for line in audio.crypto):
+        if leg.policy.encryption == "required":
+            return None
+        # RFC 8643: the peer answered in the clear, as an offer of RTP/AVP leaves it free to.
+        leg.offer = replace(leg.offer, keys=KeyKind.PLAIN, suites=())
+        effects.append(UpdateMedia(leg.media.leg, leg.offer))
+    leg.remote, leg.chosen = answer, chosen
     if audio.setup == "passive" and not leg.offer.dtls_active:
         leg.offer = active(leg.offer)
         effects.append(UpdateMedia(leg.media.leg, leg.offer))
-    return [*effects, CompleteMedia(leg.media.leg, remote_of(audio, chosen))]
+    return [*effects, CompleteMedia(leg.media.leg, remote_of(audio, chosen, leg.offer.suites))]
 
 
 def join(a: Leg, b: Leg) -> Effects:

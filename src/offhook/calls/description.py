@@ -3,7 +3,9 @@
 Lives here: conversions, and which codecs we offer. Never here: when an offer or answer is made (call.py, renegotiation.py).
 """
 
-from offhook.calls.ports import Codec, Direction, KeyKind, LegLocal, LegOffer, LegRemote, PathKind
+from offhook.calls.encryption import KeyChoice, Security, for_offer
+from offhook.calls.ports import Codec, Crypto, Direction, LegLocal, LegOffer, LegRemote, PathKind
+from offhook.sdp.crypto import CryptoLine
 from offhook.sdp.description import Format, Media
 from offhook.sdp.offer_answer import EVENT, LocalAudio, select
 from offhook.sip.flow import Flow
@@ -47,11 +49,13 @@ def speech_of(formats: tuple[Format, ...]) -> tuple[str, ...]:
     return tuple(one.name for one in formats if one.name != EVENT)
 
 
-def offer_for_peer(flow: Flow, formats: tuple[Format, ...], webrtc: bool) -> LegOffer:
+def offer_for_peer(flow: Flow, formats: tuple[Format, ...], webrtc: bool, security: Security) -> LegOffer:
     """Our half of a leg that we offer."""
+    choice = for_offer(flow, webrtc, security)
     return LegOffer(
         path=PathKind.WEBRTC if webrtc else PathKind.PORT,
-        keys=KeyKind.DTLS if webrtc else KeyKind.PLAIN,
+        keys=choice.keys,
+        suites=choice.suites,
         audio=codecs(formats),
         address="" if webrtc else flow.local[0],
         rtcp_mux=webrtc,
@@ -61,16 +65,17 @@ def offer_for_peer(flow: Flow, formats: tuple[Format, ...], webrtc: bool) -> Leg
     )
 
 
-def offer_for_offer(flow: Flow, media: Media, names: tuple[str, ...]) -> LegOffer:
+def offer_for_offer(flow: Flow, media: Media, names: tuple[str, ...], choice: KeyChoice) -> LegOffer:
     """Our half of a leg that the peer offers: everything of its offer that we could take."""
     return LegOffer(
         path=PathKind.WEBRTC if media.webrtc else PathKind.PORT,
-        keys=KeyKind.DTLS if media.webrtc else KeyKind.PLAIN,
+        keys=choice.keys,
+        suites=choice.suites,
         audio=codecs(select(media.formats, names)),
         address="" if media.webrtc else flow.local[0],
         rtcp_mux=media.rtcp_mux,
-        # MEDIA.md trap 2: passive towards browsers; active only towards a peer that insists on being passive.
-        dtls_active=media.setup == "passive",
+        # MEDIA.md trap 2: passive towards browsers unless they insist; active towards SIP peers that leave the choice.
+        dtls_active=media.setup == "passive" or (media.handshake and not media.webrtc and media.setup == "actpass"),
         ptime=media.ptime,
         audio_level_id=media.audio_level_id,
         mid_id=media.mid_id,
@@ -83,8 +88,9 @@ def codecs(formats: tuple[Format, ...]) -> tuple[Codec, ...]:
     return tuple(Codec(one.name, one.payload_type, one.clock, one.channels, one.fmtp) for one in formats)
 
 
-def remote_of(media: Media, formats: tuple[Format, ...]) -> LegRemote:
-    """The peer's half; `formats` are the payload types to send, the first speech codec is the one sent."""
+def remote_of(media: Media, formats: tuple[Format, ...], suites: tuple[str, ...] = ()) -> LegRemote:
+    """The peer's half; `formats` are the payload types to send, the first speech codec is the one sent. `suites` are those
+    our half has keys for: the peer's first key among them counts."""
     return LegRemote(
         audio=codecs(formats),
         address="" if media.webrtc or media.address == "0.0.0.0" else media.address,
@@ -96,13 +102,14 @@ def remote_of(media: Media, formats: tuple[Format, ...]) -> LegRemote:
         direction=Direction(media.direction),
         ptime=media.ptime,
         ssrc=media.ssrc,
+        crypto=tuple(Crypto(line.suite, line.key) for line in media.crypto if line.suite in suites)[:1],
     )
 
 
 def local_audio(
-    local: LegLocal, offer: LegOffer, formats: tuple[Format, ...], direction: str, setup: str
+    local: LegLocal, offer: LegOffer, formats: tuple[Format, ...], direction: str, setup: str, profile: str
 ) -> LocalAudio:
-    """Our audio line for the leg that the engine opened."""
+    """Our audio line for the leg that the engine opened; `profile` is that of an offer to a phone."""
     return LocalAudio(
         formats=formats,
         candidates=local.candidates,
@@ -118,4 +125,6 @@ def local_audio(
         ptime=20,
         audio_level_id=offer.audio_level_id,
         mid_id=offer.mid_id,
+        crypto=tuple(CryptoLine(tag, one.suite, one.key) for tag, one in enumerate(local.crypto, 1)),
+        profile=profile,
     )

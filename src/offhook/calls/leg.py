@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from offhook.calls.description import local_audio
-from offhook.calls.ports import Direction, LegFacts, LegLocal, LegOffer, Quality
+from offhook.calls.encryption import KeyChoice, Security, of_endpoint, profile
+from offhook.calls.ports import Direction, KeyKind, LegFacts, LegLocal, LegOffer, Quality
 from offhook.sdp.description import Format, Media, Session
 from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_offer
 from offhook.sip.events import UsageId
@@ -51,6 +52,7 @@ class Leg:
     flow: Flow
     origin_id: int
     account: Account | None = None
+    security: Security | None = None
     user_agent: str = ""
     request: Request | None = None
     offered: Session | None = None
@@ -87,6 +89,13 @@ class Leg:
         return self.offer is not None and self.offer.path.value == "webrtc"
 
     @property
+    def policy(self) -> Security:
+        """What its endpoint, or the trunk that set `security`, wants of encryption."""
+        if self.security is not None:
+            return self.security
+        return of_endpoint(self.account.encryption, self.account.ciphers) if self.account is not None else Security()
+
+    @property
     def confirmed(self) -> bool:
         """True once it was answered, until it ends."""
         return self.state in (LegState.ANSWERED, LegState.HELD)
@@ -104,7 +113,7 @@ class Leg:
         """Our answer with these payload types; kept. `direction` is ours."""
         self.chosen, self.direction = formats, direction
         setup = ""
-        if self.webrtc and self.offer is not None:
+        if self.offer is not None and self.offer.keys is KeyKind.DTLS:
             setup = "active" if self.offer.dtls_active else "passive"
         return self._keep(write_answer(offer, self._local(setup), self._origin()))
 
@@ -119,7 +128,8 @@ class Leg:
     def _local(self, setup: str) -> LocalAudio:
         assert self.media is not None
         assert self.offer is not None
-        return local_audio(self.media, self.offer, self.chosen or self.formats, self.direction, setup)
+        written = profile(KeyChoice(self.offer.keys, self.offer.suites), self.policy)
+        return local_audio(self.media, self.offer, self.chosen or self.formats, self.direction, setup, written)
 
     def ours(self) -> Direction:
         """Our direction as the engine knows it."""

@@ -9,8 +9,9 @@ from offhook.calls.call import SDP, Call, Effects, session_timer
 from offhook.calls.description import offer_for_offer, remote_of, speech_of
 from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
 from offhook.calls.effects import CompleteMedia, SendDigits, Sip, UpdateMedia
+from offhook.calls.encryption import for_answer
 from offhook.calls.leg import Leg, LegState
-from offhook.calls.outcome import refusal
+from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import Direction
 from offhook.sdp.description import Media, SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
@@ -80,17 +81,21 @@ def _take(
     if not speech_of(chosen):
         said = ", ".join(one.name for one in audio.formats)
         return _refuse(call, event, "codec_mismatch", f"Offered: {said}; agreed so far: {', '.join(current)}")
+    choice = for_answer(audio, leg.policy)
+    if isinstance(choice, Outcome):
+        return [Sip(Respond(event.transaction, choice.status, choice.headers(call.config.domain)))]
     restart = leg.webrtc and leg.audio is not None and audio.ufrag != leg.audio.ufrag
     direction = answer_direction(audio.direction, "both")
-    wish = offer_for_offer(leg.flow, audio, speech_of(select(audio.formats, names)))
+    wish = offer_for_offer(leg.flow, audio, speech_of(select(audio.formats, names)), choice)
+    redrawn = (wish.keys, wish.suites) != (leg.offer.keys, leg.offer.suites)
     # The DTLS role is sticky as long as the certificate is (MEDIA.md trap 3).
     leg.offer = replace(wish, dtls_active=leg.offer.dtls_active, direction=Direction(direction))
     leg.remote, leg.version = offer, leg.version + 1
     leg.state = LegState.ANSWERED if direction in ("sendrecv", "sendonly") else LegState.HELD
     update = UpdateMedia(leg.media.leg, leg.offer, restart)
-    complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen))
-    if restart:
-        # Fresh credentials of ours must be in the answer: it waits for the engine (renegotiated).
+    complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen, wish.suites))
+    if restart or redrawn:
+        # Fresh credentials or keys of ours must be in the answer: it waits for the engine (renegotiated).
         leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP, *timer]))
         return [update, complete]
     body = leg.describe_answer(offer, chosen, direction)

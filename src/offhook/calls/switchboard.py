@@ -63,7 +63,6 @@ from offhook.sip.events import (
     SubscribeReceived,
     SubscriptionEnded,
     UsageId,
-    UsageMoved,
 )
 from offhook.sip.fields import sip_reason
 from offhook.sip.ids import Ids
@@ -133,8 +132,7 @@ class Switchboard:
             case BindingsChanged():
                 return registrations.changed(event)
             case (
-                NotifyDue() | SubscriptionEnded() | RequestAnswered() | RequestSettled() | UsageMoved()
-                | DeviceReturned()
+                NotifyDue() | SubscriptionEnded() | RequestAnswered() | RequestSettled() | DeviceReturned()
                 | Located() | Connected()
             ):  # fmt: skip
                 return []
@@ -189,7 +187,9 @@ class Switchboard:
             return [Sip(RespondInvite(call.caller.usage, 407, challenge or self._challenge(call, now)))]
         busy = sum(1 for one in self.calls() if one.involves(event.caller.username))
         call.caller.account = event.caller
-        wrong = self._admission.refuse(call.request, event.caller, busy, now) or bridge.read_offer(call.caller)
+        wrong = self._admission.refuse(call.request, call.caller.flow, event.caller, busy, now) or bridge.read_offer(
+            call.caller
+        )
         if wrong is not None:
             return ending.refuse(call, wrong, now)
         return self._route(call, event, now)

@@ -5,6 +5,8 @@ Lives here: shapes. Never here: text (parse.py, encode.py) or what to answer (of
 
 from dataclasses import dataclass, field
 
+from offhook.sdp.crypto import CryptoLine
+
 MAX_LINES = 1_000
 """`MAX_SDP_LINES`: browser video offers have some 250."""
 MAX_MEDIA = 16
@@ -52,11 +54,17 @@ class Media:
     ptime: int = 20
     extensions: dict[str, int] = field(default_factory=dict)
     ssrc: int = 0
+    crypto: tuple[CryptoLine, ...] = ()
 
     @property
     def webrtc(self) -> bool:
         """True for a line that wants ICE and DTLS-SRTP."""
         return bool(self.ufrag and self.fingerprints) and "TLS" in self.protocol
+
+    @property
+    def handshake(self) -> bool:
+        """True for a line that wants DTLS-SRTP, with ICE or without it (RFC 5763)."""
+        return bool(self.fingerprints) and "TLS" in self.protocol
 
     @property
     def secure(self) -> bool:

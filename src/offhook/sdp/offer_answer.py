@@ -3,8 +3,9 @@
 A browser's line is written whole (ICE-lite, DTLS-SRTP, BUNDLE); a phone's as short as can be (CALL-21).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from offhook.sdp.crypto import CryptoLine
 from offhook.sdp.description import AUDIO_LEVEL, MID, Format, Media, Session
 from offhook.sdp.encode import Line, encode
 
@@ -32,7 +33,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class LocalAudio:
-    """Our audio line. `candidates` are (address, port), the first is the default; `setup` is a=setup, "" without DTLS."""
+    """Our audio line. `candidates` are (address, port), the first is the default; `setup` is a=setup, "" without DTLS.
+
+    `crypto` are our keys; in an answer one, whose tag becomes that of the offered line. `profile` is written in an offer.
+    """
 
     formats: tuple[Format, ...]
     candidates: tuple[tuple[str, int], ...]
@@ -48,6 +52,8 @@ class LocalAudio:
     ptime: int = 20
     audio_level_id: int = 0
     mid_id: int = 0
+    crypto: tuple[CryptoLine, ...] = ()
+    profile: str = "RTP/AVP"
 
 
 def answer_direction(offered: str, wish: str) -> str:
@@ -88,12 +94,19 @@ def write_offer(webrtc: bool, local: LocalAudio, origin: Origin) -> bytes:
 def write_answer(offer: Session, local: LocalAudio, origin: Origin) -> bytes:
     """An answer to `offer`: its first active audio line is taken, every other one keeps its place with port 0."""
     taken = offer.audio
+    local = replace(local, crypto=_tagged(local.crypto, taken)) if taken is not None and local.crypto else local
     lines: list[Line] = []
     for media in offer.media:
         lines.append(_line(media.webrtc, local, media.protocol) if media is taken else _rejected(media))
     webrtc = taken is not None and taken.webrtc
     bundle = (local.mid,) if taken is not None and taken.mid in offer.bundle else ()
     return encode(origin.id, origin.version, origin.address, lines, webrtc, bundle)
+
+
+def _tagged(ours: tuple[CryptoLine, ...], offered: Media) -> tuple[CryptoLine, ...]:
+    """RFC 4568 section 5.1.2: the answer repeats the tag of the line it takes."""
+    tags = {line.suite: line.tag for line in reversed(offered.crypto)}
+    return tuple(replace(line, tag=tags.get(line.suite, line.tag)) for line in ours)
 
 
 def _rejected(media: Media) -> Line:
@@ -116,8 +129,11 @@ def _line(webrtc: bool, local: LocalAudio, protocol: str) -> Line:
         attributes += _webrtc_tail(local)
     elif local.rtcp_port and local.rtcp_port != port + 1:
         attributes.append(f"rtcp:{local.rtcp_port}")
+    attributes += [line.write() for line in local.crypto]
+    if local.setup and not webrtc:
+        attributes += [f"fingerprint:sha-256 {local.fingerprint}", f"setup:{local.setup}"]
     numbers = tuple(str(one.payload_type) for one in local.formats)
-    default = "UDP/TLS/RTP/SAVPF" if webrtc else "RTP/AVP"
+    default = "UDP/TLS/RTP/SAVPF" if webrtc else local.profile
     return Line("audio", port, protocol or default, numbers, tuple(attributes))
 
 

@@ -3,6 +3,8 @@
 import ipaddress
 from dataclasses import replace
 
+from offhook.sdp.crypto import CryptoLine
+from offhook.sdp.crypto import read as read_crypto
 from offhook.sdp.description import MAX_CANDIDATES, MAX_LINES, MAX_MEDIA, Format, Media, SdpError, Session
 
 STATIC = {
@@ -115,6 +117,7 @@ def _number(text: str, most: int) -> int | None:
 def _common(lines: Section, media: Media) -> Media:
     """c= and the attributes that may stand at both levels; the media level wins."""
     fingerprints: list[tuple[str, str]] = []
+    crypto: list[CryptoLine | None] = []
     for kind, value in lines:
         if kind == "c":
             media = _connection(value, media)
@@ -123,8 +126,13 @@ def _common(lines: Section, media: Media) -> Media:
             if name == "fingerprint":
                 algorithm, _, digest = rest.partition(" ")
                 fingerprints.append((algorithm.lower(), digest.strip().upper()))
+            elif name == "crypto":
+                crypto.append(read_crypto(rest))
             else:
                 media = _attribute(name, rest.strip(), media)
+    lines_of_keys = tuple(line for line in crypto if line is not None)
+    if lines_of_keys:
+        media = replace(media, crypto=lines_of_keys)
     return replace(media, fingerprints=tuple(fingerprints)) if fingerprints else media
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from offhook.calls.call import Call, CallState
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.leg import Finding, Leg, LegState
-from offhook.calls.ports import LegFacts
+from offhook.calls.ports import KeyKind, LegFacts
 
 
 def _iso(moment: float | None, now: float) -> str | None:
@@ -81,6 +81,9 @@ def _leg(leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
     }
 
 
+_KEYS = {KeyKind.DTLS: "dtls-srtp", KeyKind.SDES: "sdes-srtp"}
+
+
 def _media(leg: Leg, facts: LegFacts | None) -> dict[str, Any]:
     codec = facts.codec_in or facts.codec_out if facts else (leg.chosen[0].name if leg.chosen else None)
     suite = (facts.suite if facts else "") or leg.suite
@@ -88,7 +91,7 @@ def _media(leg: Leg, facts: LegFacts | None) -> dict[str, Any]:
         "codec": codec or None,
         "codec_out": facts.codec_out if facts else None,
         "direction": leg.direction,
-        "encryption": f"dtls-srtp {suite}" if suite else None,
+        "encryption": f"{_KEYS.get(leg.offer.keys, '')} {suite}" if suite and leg.offer is not None else None,
         "transcoded": facts.transcoded if facts else False,
         "path": {
             "local": facts.local if facts else leg.path[0],

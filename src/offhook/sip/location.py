@@ -46,6 +46,7 @@ class Account:
     ring_seconds: int = 60
     codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA")
     encryption: str = "default"
+    ciphers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

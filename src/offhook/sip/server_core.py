@@ -155,9 +155,8 @@ class ServerCore:
         flow: Flow,
         now: float,
     ) -> list[Effect]:
-        moved = usage.move(flow)
+        usage.move(flow)
         return [
-            *moved,
             *self._served(usage, key, request, fields, now),
             *self._core.subscriptions.resumed(flow.id, now),
         ]

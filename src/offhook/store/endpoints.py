@@ -59,6 +59,7 @@ class Endpoint:
             ring_seconds=self.offhook.get("ring_seconds", DEFAULT_RING_SECONDS),
             codecs=self.codecs or DEFAULT_CODECS,
             encryption=self.encryption,
+            ciphers=self.ciphers,
         )
 
 
