@@ -20,6 +20,7 @@ from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.sdp.crypto import SUITES
 from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInDialog, SendInvite, SipCommand
+from offhook.sip.config import SipConfig
 from offhook.sip.effects import Deliver, Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.events import InviteReceived, UsageId
@@ -31,6 +32,9 @@ from tests.support.ids import SeededIds
 from tests.support.link import Link, Station
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN, make_account, make_endpoint
+
+TOMBSTONE = 150.0
+"""Seconds; below the time that a test waits before it looks for what is left."""
 
 WITH_SDP = Headers([("Content-Type", "application/sdp")])
 
@@ -66,7 +70,7 @@ class HouseNode:
 
     def __init__(self, link: Link, config: CallConfig) -> None:
         self._link = link
-        self.endpoint = make_endpoint("offhook", 9)
+        self.endpoint = make_endpoint("offhook", 9, SipConfig(DOMAIN, tombstone=TOMBSTONE))
         self.authenticator = self.endpoint._doorkeeper._authenticator
         self.switchboard = Switchboard(config, SeededIds(3), self.authenticator)
         self.media = MediaPort()

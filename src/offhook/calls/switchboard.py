@@ -63,6 +63,7 @@ from offhook.sip.events import (
     SubscribeReceived,
     SubscriptionEnded,
     UsageId,
+    UsageMoved,
 )
 from offhook.sip.fields import sip_reason
 from offhook.sip.ids import Ids
@@ -132,7 +133,8 @@ class Switchboard:
             case BindingsChanged():
                 return registrations.changed(event)
             case (
-                NotifyDue() | SubscriptionEnded() | RequestAnswered() | RequestSettled() | DeviceReturned()
+                NotifyDue() | SubscriptionEnded() | RequestAnswered() | RequestSettled() | UsageMoved()
+                | DeviceReturned()
                 | Located() | Connected()
             ):  # fmt: skip
                 return []

@@ -80,6 +80,24 @@ class SendInDialog:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveUsage:
+    """The peer of this usage is on another flow now (LIVE-5). `UsageMoved` follows. A BYE that waits is sent at once and so
+    is every other wish, but for the one about media; a usage that has ended here gets its BYE too (LIVE-14)."""
+
+    usage: UsageId
+    flow: FlowId
+
+
+@dataclass(frozen=True, slots=True)
+class SettleUsage:
+    """The peer has had the time to speak first on its new flow (LIVE-9): send the wish about media; without one and with
+    `probe` an UPDATE without body, which refreshes the session and finds out whether the peer still knows the call."""
+
+    usage: UsageId
+    probe: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Respond:
     """Answer a `RequestInDialog` or `RequestReceived`."""
 
@@ -172,8 +190,10 @@ SipCommand = (
     | HangUp
     | SendInDialog
     | SendRequest
-    | Respond
     | MarkFlow
     | Unbind
     | SubscriptionCommand
+    | MoveUsage
+    | SettleUsage
+    | Respond
 )

@@ -67,6 +67,10 @@ class SipConfig:
     """Bodies an INVITE may carry."""
     flow_timer: int = 120
     """Flow-Timer in seconds (RFC 5626 section 4.4), in answers to outbound registrations."""
+    leg_queue: int = 16
+    """`LEG_QUEUE`: wishes kept for a dialog whose flow is gone; a page that is away for a minute misses a dozen digits."""
+    tombstone: float = 600.0
+    """`TOMBSTONE`: seconds a dialog that ended while its flow was gone is remembered, so that its device gets the BYE."""
     epoch: float | None = None
     """Unix time at which the core's monotonic clock showed 0, for Date; without it no Date is written."""
     timers: Timers = field(default_factory=Timers)

@@ -89,6 +89,10 @@ class Core:
             self._auths.popitem(last=False)
         return auth
 
+    def speaking_on(self, flow: FlowId) -> tuple["InviteUsage", ...]:
+        """Every usage whose messages go down this flow, those too that have ended for call control."""
+        return tuple(self._by_flow.get(flow, {}).values())
+
     def contact(self, flow: Flow, user: str) -> str:
         """A Contact value that leads back to us. The user part is opaque, so that a leg tells nothing (CALL-19)."""
         transport = "" if flow.transport is Transport.UDP else f";transport={_CONTACT_TRANSPORT[flow.transport]}"

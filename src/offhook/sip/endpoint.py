@@ -15,12 +15,14 @@ from offhook.sip.commands import (
     HangUp,
     MarkFlow,
     MoveSubscription,
+    MoveUsage,
     Notify,
     Respond,
     RespondInvite,
     SendInDialog,
     SendInvite,
     SendRequest,
+    SettleUsage,
     SipCommand,
     Unbind,
     UseCredentials,
@@ -31,7 +33,15 @@ from offhook.sip.credentials import Authenticator
 from offhook.sip.effects import Deliver, Note, SipEffect
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
-from offhook.sip.events import Failure, FlowLost, InviteRejected, RequestSettled, SubscriptionEnd, SubscriptionEnded
+from offhook.sip.events import (
+    Failure,
+    FlowLost,
+    InviteRejected,
+    RequestSettled,
+    SubscriptionEnd,
+    SubscriptionEnded,
+    UsageId,
+)
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.ids import Ids
 from offhook.sip.invite_usage import InviteUsage, UsageClock
@@ -149,15 +159,21 @@ class SipEndpoint:
         self._flows[flow.id] = flow
         return []
 
-    def flow_lost(self, flow: FlowId, now: float) -> list[SipEffect]:
-        """A stream or WebSocket is gone: its bindings go in this event, our requests on it fail, its dialogs stand."""
+    def flow_lost(self, flow: FlowId, now: float, left: bool = False) -> list[SipEffect]:
+        """A stream or WebSocket is gone: its bindings go in this event, our requests on it fail, its dialogs stand.
+
+        `left` tells that the page said so itself (WS-13).
+        """
         lost = self._flows.pop(flow, None)
         self._doorkeeper.flow_lost(flow)
-        effects: list[Effect] = [*self._registrar.flow_lost(flow), *self._core.table.flow_lost(flow)]
+        # The usages know it before their requests fail, so that these turn back into wishes (LIVE-7).
+        effects = [effect for usage in self._core.speaking_on(flow) for effect in usage.lose_flow()]
+        effects += [*self._registrar.flow_lost(flow), *self._core.table.flow_lost(flow)]
         settled = [*self._settle(effects), *self._settle(self._core.subscriptions.flow_lost(flow))]
         if lost is None:
             return settled
-        return [*settled, Deliver(FlowLost(flow, self._core.on_flow(flow), self._core.subscriptions.on_flow(flow)))]
+        paused = self._core.subscriptions.on_flow(flow)
+        return [*settled, Deliver(FlowLost(flow, self._core.on_flow(flow), paused, left))]
 
     def registration_found(
         self, token: Hashable, account: Account | None, bindings: tuple[Binding, ...], now: float
@@ -200,6 +216,8 @@ class SipEndpoint:
                 return self._accept_subscription(command, now)
             case Notify() | MoveSubscription():
                 return self._to_subscription(command, now)
+            case MoveUsage(name, flow):
+                return self._move(name, flow)
             case _:
                 usage = self._core.usages.get(command.usage)
                 if usage is None or usage.over:
@@ -207,7 +225,9 @@ class SipEndpoint:
                 return self._to_usage(usage, command)
 
     def _to_usage(
-        self, usage: InviteUsage, command: RespondInvite | UseCredentials | CancelInvite | HangUp | SendInDialog
+        self,
+        usage: InviteUsage,
+        command: RespondInvite | UseCredentials | CancelInvite | HangUp | SendInDialog | SettleUsage,
     ) -> list[Effect]:
         match command:
             case RespondInvite(_, status, headers, body):
@@ -220,6 +240,14 @@ class SipEndpoint:
                 return usage.hang_up(reason)
             case SendInDialog(_, method, headers, body):
                 return usage.send(method, headers, body)
+            case SettleUsage(_, probe):
+                return usage.settle(probe)
+
+    def _move(self, name: UsageId, to: FlowId) -> list[Effect]:
+        usage, flow = self._core.usages.get(name), self._flows.get(to)
+        if usage is None or flow is None:
+            return [Note("not-moved", {"usage": name, "flow": to})]
+        return usage.move(flow)
 
     def _invite(self, command: SendInvite) -> list[Effect]:
         flow = self._flows.get(command.flow)

@@ -147,13 +147,24 @@ class DialogLost:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageMoved:
+    """The usage is on another flow: by `MoveUsage`, or because its peer spoke inside the dialog from there (LIVE-6). Comes
+    before the event of that request."""
+
+    usage: UsageId
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
 class FlowLost:
     """A stream or WebSocket flow is gone. Its bindings are removed; `usages`, ringing or confirmed, stand as they were:
-    call control ends them by its own clocks (LIVE-1, LIVE-12). `subscriptions` pause until moved, or run out (EVT-4)."""
+    call control ends them by its own clocks (LIVE-1, LIVE-12). `subscriptions` pause until moved, or run out (EVT-4).
+    `left`: the page said that it leaves (LIVE-3)."""
 
     flow: FlowId
     usages: tuple[UsageId, ...]
     subscriptions: tuple[SubscriptionId, ...] = ()
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +244,7 @@ SipEvent = (
     | RequestAnswered
     | RequestSettled
     | DialogLost
+    | UsageMoved
     | FlowLost
     | DeviceReturned
     | BindingsChanged

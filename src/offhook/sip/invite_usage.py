@@ -22,14 +22,16 @@ from offhook.sip.events import (
     RequestAnswered,
     RequestInDialog,
     UsageId,
+    UsageMoved,
 )
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.response import NO_FIELDS, phrase
 from offhook.sip.timers import Timer, TimerKey
 from offhook.sip.transaction.key import ClientKey
 from offhook.sip.transaction.machine import Effect
+from offhook.sip.wishes import Wish, Wishes
 
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
@@ -67,6 +69,7 @@ class InviteUsage:
 
     `peer` is the user name of the endpoint behind it, None while unknown; it decides who may speak in the dialog from
     another flow (AUTH-13). `subscriptions` counts those that REFERs have implied: they keep the dialog after BYE (RFC 5057).
+    `detached`: its flow is gone, what we would send are `wishes` until it has another (LIVE-7).
     """
 
     def __init__(self, core: Core, usage: UsageId, flow: Flow, peer: str | None) -> None:
@@ -85,6 +88,9 @@ class InviteUsage:
         self._byes = 0
         self._registered: set[DialogKey] = set()
         self.subscriptions = 0
+        self.detached = False
+        self.wishes = Wishes(core.config.leg_queue)
+        self._acks_sent: dict[ClientKey, Request] = {}
 
     # what the endpoint asks
 
@@ -97,13 +103,75 @@ class InviteUsage:
         """See machine.ServerUser."""
         return "" if self.dialog is None else self.dialog.key.local_tag
 
-    def move(self, flow: Flow) -> None:
-        """The peer spoke inside the dialog from another flow of the same endpoint: everything goes there now (AUTH-13)."""
+    def move(self, flow: Flow) -> list[Effect]:
+        """The peer is on another flow of the same endpoint: everything goes there now (AUTH-13, LIVE-5, LIVE-6)."""
         self.core.detach(self)
         self.flow = flow
         self.core.attach(self)
         if self.dialog is not None:
             self.dialog.flow = flow
+        for key in self._theirs:
+            self.core.table.move(key, flow)
+        moved: list[Effect] = [] if self.over else [Deliver(UsageMoved(self.id, flow))]
+        return [*moved, *self._attached()]
+
+    # without a flow
+
+    def lose_flow(self) -> list[Effect]:
+        """LIVE-1, LIVE-8: nothing ends, and the wait for an ACK stops. One that is over waits to say its BYE (LIVE-14)."""
+        if self.detached or not self.flow.transport.reliable:
+            return []
+        self.detached = True
+        stops = [self._stop(cseq, timer) for cseq in self._unacknowledged for timer in _ACK_TIMERS]
+        return [*(effect for effects in stops for effect in effects), *self._entomb()]
+
+    def _entomb(self) -> list[Effect]:
+        if not (self.over and self.detached):
+            return []
+        return [self._start(0, Timer.TOMBSTONE, self.core.config.tombstone)]
+
+    def _attached(self) -> list[Effect]:
+        """LIVE-8: the same 2xx and ACK again, for the first may be lost; LIVE-7: wishes become requests."""
+        if not self.detached:
+            return []
+        self.detached = False
+        effects = self._stop(0, Timer.TOMBSTONE)
+        timers = self.core.config.timers
+        for cseq, waiting in self._unacknowledged.items():
+            waiting.interval = timers.t1
+            repeat = self._start(cseq, Timer.REPEAT_2XX, timers.t1)
+            effects += [
+                Send(self.flow.id, waiting.response),
+                repeat,
+                self._start(cseq, Timer.AWAIT_ACK, timers.give_up),
+            ]
+        alive = [ack for key, ack in self._acks_sent.items() if self.core.table.client(key) is not None]
+        effects += [Send(self.flow.id, ack) for ack in alive]
+        bye = self.wishes.take_bye()
+        if bye is not None:
+            return [*effects, *self._bye(bye)]
+        for wish in self.wishes.take():
+            effects += self.send(wish.method, wish.headers, wish.body)
+        return effects
+
+    def settle(self, probe: bool) -> list[Effect]:
+        """LIVE-9: the peer has had its time to speak first: the wish about media is sent, or without one an UPDATE that says
+        nothing, if `probe`."""
+        if self.detached or self.over:
+            return []
+        wish = self.wishes.take_media() or (Wish("UPDATE") if probe else None)
+        return [] if wish is None else self.send(wish.method, wish.headers, wish.body)
+
+    def _keep(self, wish: Wish) -> list[Effect]:
+        if self.wishes.add(wish):
+            return []
+        note = Note("leg-queue-full", {"usage": self.id, "method": wish.method})
+        return [note, self._answered(wish.method, None)]
+
+    def sent_ack(self, key: ClientKey, ack: Request) -> None:
+        """Remembers an ACK as long as its 2xx may come again."""
+        self._acks_sent = {one: old for one, old in self._acks_sent.items() if self.core.table.client(one) is not None}
+        self._acks_sent[key] = ack
 
     def use_credentials(self, credentials: ClientCredentials) -> list[Effect]:
         """What to prove ourselves with when the peer asks for it inside the dialog (TRK-3)."""
@@ -224,6 +292,8 @@ class InviteUsage:
         timers = self.core.config.timers
         cseq = int((request.headers.get("CSeq") or "0").split(None, 1)[0])
         self._unacknowledged[cseq] = Unacknowledged(response, timers.t1, bool(body) and not request.body)
+        if self.detached:
+            return self.core.table.respond(key, response)
         return [
             *self.core.table.respond(key, response),
             self._start(cseq, Timer.REPEAT_2XX, timers.t1),
@@ -253,6 +323,8 @@ class InviteUsage:
                 return self._ack_missing(key.owner.cseq)
             case Timer.AWAIT_FINAL:
                 return self._abandon(key.owner.cseq)
+            case Timer.TOMBSTONE:
+                return self._forget()
             case _:
                 return []
 
@@ -271,6 +343,13 @@ class InviteUsage:
         effects += self._bye(f'SIP;cause=408;text="No ACK came to the 200 with Contact {contact}"')
         return [*effects, Deliver(AckMissing(self.id)), *self.end()]
 
+    def _forget(self) -> list[Effect]:
+        # LIVE-14: the device never came for its BYE.
+        self._unacknowledged.clear()
+        self._bye_waits = None
+        self.wishes.clear()
+        return self._bury()
+
     def _abandon(self, cseq: int) -> list[Effect]:
         keys = [key for key, sent in self._ours.items() if sent is not None and sent.cseq == cseq]
         effects: list[Effect] = []
@@ -285,6 +364,8 @@ class InviteUsage:
         """INFO, UPDATE or re-INVITE of call control."""
         if self.dialog is None:
             return [Note("no-dialog", {"usage": self.id, "method": method}), self._answered(method, None)]
+        if self.detached:
+            return self._keep(Wish(method, headers, body))
         if method == "INVITE" and (self._our_offer_pending() or self._their_invite_pending()):
             # 14.1: no INVITE while another is under way in either direction; the peer would only say so itself.
             return [self._answered(method, Response(491, phrase(491)))]
@@ -296,6 +377,7 @@ class InviteUsage:
         """Sends a request inside the dialog, the first time or, after a challenge, with credentials."""
         if sent.key is not None:
             self._ours.pop(sent.key, None)
+        sent.flow = sent.dialog.flow.id
         sent.key, sent.cseq, effects = sent.dialog.send(self.core, sent.method, sent, sent.headers, sent.body)
         self._ours[sent.key] = sent
         return effects
@@ -310,6 +392,14 @@ class InviteUsage:
         if self.over:
             # CALL-13: the answer to a re-INVITE that our BYE or theirs overtook is swallowed.
             return [*self._stop(sent.cseq, Timer.AWAIT_FINAL), *self._bury()]
+        if failure is not None and sent.flow != self.flow.id:
+            # The peer has moved meanwhile: it is asked where it is now.
+            return self.send(sent.method, sent.headers, sent.body)
+        if failure is Failure.FLOW_FAILED and self.flow.transport.reliable:
+            # LIVE-7: a request that dies with its flow turns back into its wish.
+            lost = self.lose_flow()
+            self.wishes.put_back(Wish(sent.method, sent.headers, sent.body))
+            return lost
         effects: list[Effect] = [self._answered(sent.method, response)]
         gone = response is not None and response.status in (408, 481)
         if not gone and failure is not Failure.NO_RESPONSE:
@@ -334,6 +424,9 @@ class InviteUsage:
 
     def _bye(self, reason: str | None) -> list[Effect]:
         assert self.dialog is not None
+        if self.detached:
+            self.wishes.hang_up(reason)
+            return []
         self._byes += 1
         return SentBye(self, self.core, self.dialog, reason).start()
 
@@ -341,6 +434,15 @@ class InviteUsage:
         """Our BYE has its answer, or will have none: the dialog can be forgotten."""
         self._byes -= 1
         return self._bury()
+
+    def bye_failed(self, reason: str | None, failure: Failure) -> list[Effect]:
+        """Our BYE died with its flow: it is said when the peer has another one, the one it is on already, or never."""
+        if failure is not Failure.FLOW_FAILED or not self.flow.transport.reliable:
+            return self.bye_settled()
+        self._byes -= 1
+        lost = self.lose_flow()
+        self.wishes.hang_up(reason)
+        return lost
 
     # the end
 
@@ -355,7 +457,9 @@ class InviteUsage:
         wait = self.core.config.timers.give_up
         pending = [sent for sent in self._ours.values() if sent is not None and sent.method == "INVITE"]
         waits = [self._start(sent.cseq, Timer.AWAIT_FINAL, wait) for sent in pending]
-        return [*self._refuse_pending(), *waits, *self._bury()]
+        if self.wishes.bye is None:
+            self.wishes.clear()
+        return [*self._refuse_pending(), *waits, *self._entomb(), *self._bury()]
 
     def subscription_ended(self) -> list[Effect]:
         """See subscription.Host."""
@@ -364,7 +468,12 @@ class InviteUsage:
 
     def _bury(self) -> list[Effect]:
         unsettled = (
-            self._unacknowledged or self._byes or self._bye_waits is not None or self._ours or self.subscriptions
+            self._unacknowledged
+            or self._byes
+            or self._bye_waits is not None
+            or self._ours
+            or self.subscriptions
+            or len(self.wishes)
         )
         if not self.over or unsettled:
             return []
@@ -416,6 +525,7 @@ class SentInDialog:
     body: bytes
     attempt: Attempt
     key: ClientKey | None = None
+    flow: FlowId = FlowId("")
     cseq: int = 0
     ack: Request | None = None
 
@@ -435,6 +545,8 @@ class SentInDialog:
             client = None if self.key is None else self.usage.core.table.client(self.key)
             self.ack = self.dialog.ack(self.usage.core, self.cseq, None if client is None else client.request)
             effects.append(Send(self.dialog.flow.id, self.ack))
+            if self.key is not None:
+                self.usage.sent_ack(self.key, self.ack)
         return [*effects, *self.usage.settled(self, response, None)]
 
     def failed(self, failure: Failure) -> list[Effect]:
@@ -467,7 +579,10 @@ class SentBye:
 
     def failed(self, failure: Failure) -> list[Effect]:
         """See machine.Owner."""
-        return [] if self.usage is None else self.usage.bye_settled()
+        return [] if self.usage is None else self.usage.bye_failed(self.reason, failure)
+
+
+_ACK_TIMERS = (Timer.REPEAT_2XX, Timer.AWAIT_ACK)
 
 
 def reason_field(reason: str | None) -> Headers:

@@ -81,11 +81,11 @@ class OutgoingInvite(InviteUsage):
             return self.dialog
         return self._early[envelope.from_tag]
 
-    def move(self, flow: Flow) -> None:
+    def move(self, flow: Flow) -> list[Effect]:
         """See InviteUsage."""
-        super().move(flow)
         for dialog in self._early.values():
             dialog.flow = flow
+        return super().move(flow)
 
     # responses to the INVITE
 
@@ -145,6 +145,7 @@ class OutgoingInvite(InviteUsage):
         dialog = self._dialog(response, fields)
         ack = dialog.ack(self.core, self.cseq, self.request)
         self._acks[fields.to_tag] = ack
+        self.sent_ack(self.key, ack)
         effects: list[Effect] = [Send(self.flow.id, ack)]
         if self.dialog is not None or self.over:
             # CALL-4: a further fork answered too.

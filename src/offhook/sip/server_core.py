@@ -155,8 +155,9 @@ class ServerCore:
         flow: Flow,
         now: float,
     ) -> list[Effect]:
-        usage.move(flow)
+        moved = usage.move(flow)
         return [
+            *moved,
             *self._served(usage, key, request, fields, now),
             *self._core.subscriptions.resumed(flow.id, now),
         ]

@@ -200,9 +200,10 @@ class Subscription:
         self.paused = True
         return self._bury()
 
-    def move(self, flow: Flow) -> None:
+    def move(self, flow: Flow) -> list[Effect]:
         """AUTH-13: the peer spoke inside the dialog from another flow of the same endpoint."""
         self.core.subscriptions.moved(self, flow)
+        return []
 
     def resumed(self, now: float) -> list[Effect]:
         """It has a flow again: one full state (EVT-4)."""

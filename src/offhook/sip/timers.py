@@ -32,6 +32,9 @@ class Timer(StrEnum):
     AWAIT_FINAL = "await-final"
     """The final response to a cancelled INVITE is given up (RFC 3261 section 9.1)."""
 
+    TOMBSTONE = "tombstone"
+    """A device that is gone has not come for its BYE (`TOMBSTONE`)."""
+
     EXPIRES = "expires"
     """The first binding of an address of record runs out."""
 

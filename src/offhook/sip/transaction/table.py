@@ -126,6 +126,15 @@ class TransactionTable:
             return []
         return self._absorb(machine.handle(TimerFired(key.timer)))
 
+    def move(self, key: Hashable, flow: Flow) -> None:
+        """Answers of ours to a request that waits for one go down another flow from now on."""
+        machine = self.server(key)
+        if machine is None:
+            return
+        self._leave(machine)
+        machine.flow = flow
+        self._by_flow.setdefault(flow.id, set()).add(key)
+
     def send_failed(self, key: ClientKey) -> list[Effect]:
         """A request of ours could not be written."""
         return self._handle(key, SendFailed())
@@ -164,10 +173,13 @@ class TransactionTable:
         machine = self._machines.pop(key, None)
         if machine is None:
             return
-        on_flow = self._by_flow[machine.flow.id]
-        on_flow.discard(key)
-        if not on_flow:
-            del self._by_flow[machine.flow.id]
+        self._leave(machine)
         merge = self._merge_of.pop(key, None)
         if merge is not None:
             del self._merged[merge]
+
+    def _leave(self, machine: Client | Server) -> None:
+        on_flow = self._by_flow[machine.flow.id]
+        on_flow.discard(machine.key)
+        if not on_flow:
+            del self._by_flow[machine.flow.id]
