@@ -46,6 +46,8 @@ from offhook.transport.front import Front, FrontSettings
 from offhook.transport.stream import StreamListener, StreamSettings
 from offhook.transport.websocket import WebSocketSettings
 
+_WRITE_LEG = insert(call_log).prefix_with("OR REPLACE")
+
 RUNNING = "running.json"
 SWEEP = 30.0
 """Seconds between sweeps of expired bindings that no timer of the core has taken away."""
@@ -112,7 +114,7 @@ class StoreJournal:
                 "ended_at": moment(wall.timestamp() - (now - record.ended_at), UTC),
                 "record": facts,
             }
-            self.writer.put(insert(call_log).prefix_with("OR REPLACE"), values)
+            self.writer.put(_WRITE_LEG, values)
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.flow import Flow, Transport
@@ -36,7 +37,7 @@ class Bindings:
         else:
             self._by_aor.pop(aor, None)
         if any(_lasting(one) for one in (*before, *group)):
-            self._write(aor, group, now)
+            self._write(before, group, now)
 
     def expire(self, now: float) -> list[Binding]:
         """Drops what is over and returns it; call it now and then."""
@@ -48,26 +49,16 @@ class Bindings:
                 self.replace(aor, tuple(one for one in group if one.expires_at > now), now)
         return gone
 
-    def _write(self, aor: str, group: tuple[Binding, ...], now: float) -> None:
-        self._writer.put(delete(bindings).where(bindings.c.aor == aor))
+    def _write(self, before: tuple[Binding, ...], group: tuple[Binding, ...], now: float) -> None:
+        """Only what changed: a refresh is one row, however many devices the address has."""
+        kept = {str(one.contact) for one in group if _lasting(one)}
+        for one in before:
+            if _lasting(one) and str(one.contact) not in kept:
+                self._writer.put(_DELETE, {"of_aor": one.aor, "of_contact": str(one.contact)})
         wall = datetime.now(UTC)
         for one in group:
-            if not _lasting(one):
-                continue
-            values = {
-                "aor": aor,
-                "contact": str(one.contact),
-                "instance": one.instance or "",
-                "reg_id": one.reg_id or 0,
-                "source": f"{one.flow.remote[0]} {one.flow.remote[1]}",
-                "local": f"{one.flow.local[0]} {one.flow.local[1]}",
-                "call_id": one.call_id,
-                "cseq": one.cseq,
-                "q": one.q,
-                "user_agent": one.user_agent,
-                "expires_at": wall + timedelta(seconds=one.expires_at - now),
-            }
-            self._writer.put(insert(bindings).prefix_with("OR REPLACE"), values)
+            if _lasting(one) and not any(one is old for old in before):
+                self._writer.put(_INSERT, _row(one, wall + timedelta(seconds=one.expires_at - now)))
 
     async def load(self, flow_of: Callable[[tuple[str, int]], Flow], now: float) -> int:
         """Takes up the bindings of UDP phones from before a restart; returns how many."""
@@ -96,6 +87,26 @@ class Bindings:
             self._by_aor[row.aor] = (*self._by_aor.get(row.aor, ()), binding)
             count += 1
         return count
+
+
+_INSERT = insert(bindings).prefix_with("OR REPLACE")
+_DELETE = delete(bindings).where(bindings.c.aor == bindparam("of_aor"), bindings.c.contact == bindparam("of_contact"))
+
+
+def _row(one: Binding, expires_at: datetime) -> dict[str, Any]:
+    return {
+        "aor": one.aor,
+        "contact": str(one.contact),
+        "instance": one.instance or "",
+        "reg_id": one.reg_id or 0,
+        "source": f"{one.flow.remote[0]} {one.flow.remote[1]}",
+        "local": f"{one.flow.local[0]} {one.flow.local[1]}",
+        "call_id": one.call_id,
+        "cseq": one.cseq,
+        "q": one.q,
+        "user_agent": one.user_agent,
+        "expires_at": expires_at,
+    }
 
 
 def _lasting(binding: Binding) -> bool:
