@@ -45,6 +45,13 @@ async def test_endpoints(server: Offhook) -> None:
     assert [line.split()[0] for line in said.splitlines()] == ["NAME", "alice", "bob", "carol"]
     code, said = await offhook(server.data, "endpoint", "show", "carol")
     assert "sip:carol@offhook.test" in said
+    code, said = await offhook(server.data, "endpoint", "set", "carol", "--forward-busy", "bob", "--do-not-disturb")
+    assert (code, said.strip()) == (0, "changed carol")
+    code, said = await offhook(server.data, "endpoint", "show", "carol")
+    assert "'busy': 'bob'" in said
+    code, said = await offhook(server.data, "endpoint", "set", "carol", "--ring", "loudly")
+    assert code == 1
+    assert "offhook.ring must be one of: parallel, serial, q" in said
     code, said = await offhook(server.data, "endpoint", "remove", "carol")
     assert (code, said.strip()) == (0, "removed carol")
     code, said = await offhook(server.data, "endpoint", "show", "carol")

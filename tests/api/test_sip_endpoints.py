@@ -228,3 +228,29 @@ async def test_plain_errors_have_their_shape(client: httpx.AsyncClient) -> None:
     assert (ready.status_code, ready.json()["checks"]) == (503, {"store": True, "media": False})
     missing = await client.get("/api/offhook/calls/none")
     assert (missing.status_code, missing.json()["code"]) == (404, "call_not_found")
+
+
+async def test_forwarding_and_the_options_of_sip_are_checked_kept_and_shown(
+    client: httpx.AsyncClient, house: House
+) -> None:
+    body = {"username": "dora", "password": GOOD, "offhook": {"forward": {"busy": "bob"}, "sip": {"may_page": True}}}
+    row = (await client.post(PATH, json=body)).json()
+    # 1. every key is shown, given or not
+    assert row["offhook"]["forward"] == {"always": None, "busy": "bob", "no_answer": None, "unreachable": None}
+    # 2. a change keeps the keys that it does not name
+    change = {"offhook": {"forward": {"no_answer": "sip:carol@offhook.test"}, "ring": "serial"}}
+    row = (await client.patch(f"{PATH}/{row['id']}", json=change)).json()
+    assert row["offhook"]["forward"]["busy"] == "bob"
+    account = next(one for one in house.endpoints if one.username == "dora").account("offhook.test")
+    # 3. what call control reads is the same
+    assert (account.forward.busy, account.forward.no_answer, account.ring) == (
+        "bob",
+        "sip:carol@offhook.test",
+        "serial",
+    )
+    assert account.rights == {"page"}
+    # 4. every fault is named
+    wrong = {"offhook": {"forward": {"busy": 7, "moon": "x"}, "sip": "x", "ring": "loud"}}
+    answer = await client.patch(f"{PATH}/{row['id']}", json=wrong)
+    named = {one["attribute"] for one in answer.json()["errors"]}
+    assert named == {"offhook.forward.busy", "offhook.forward.moon", "offhook.sip", "offhook.ring"}

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from offhook.api.endpoint_options import DEFAULTS, RINGS, nested_faults
 from offhook.api.errors import Fault
 
 CODECS = ("OPUS", "G722", "PCMU", "PCMA", "VP8", "H264")
@@ -56,7 +57,7 @@ HANDLER_FIELDS = (
     "call_dialogflow_agent_id",
     "call_ai_agent_id",
 )
-OFFHOOK_FIELDS = ("extension", "max_calls", "ring_seconds", "do_not_disturb", "enabled")
+OFFHOOK_FIELDS = ("extension", "max_calls", "ring_seconds", "ring", "do_not_disturb", "enabled", "forward", "sip")
 READ_ONLY = ("aor", "registered", "reachable")
 KNOWN = frozenset(
     {"username", "password", "caller_id", "send_as", "codecs", "ciphers", "encryption", "call_handler", "offhook"}
@@ -184,6 +185,12 @@ def _offhook(value: Any) -> tuple[Values, list[Fault]]:
             low, high = ranges[name]
             if not isinstance(given, int) or isinstance(given, bool) or not low <= given <= high:
                 faults.append(Fault(field, "invalid_parameter", f"{field} must be between {low} and {high}"))
+        elif name in DEFAULTS:
+            faults += nested_faults(name, given)
+        elif name == "ring":
+            if given not in RINGS:
+                message = f"{field} must be one of: {', '.join(RINGS)}"
+                faults.append(Fault(field, "invalid_parameter_value", message))
         elif name in ("do_not_disturb", "enabled"):
             if not isinstance(given, bool):
                 faults.append(Fault(field, "invalid_parameter", f"{field} must be true or false"))

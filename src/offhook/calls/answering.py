@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from offhook.calls import bridge, ending
 from offhook.calls.call import SDP, Call, CallState, Effects, session_timer
 from offhook.calls.description import speech_of
-from offhook.calls.effects import BridgeMedia, CallEffect, PlayMedia, Sip
+from offhook.calls.effects import Sip
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome
-from offhook.calls.routing import source_of
 from offhook.sdp.description import SdpError
 from offhook.sdp.parse import parse as parse_sdp
 from offhook.sip.commands import RespondInvite
@@ -57,16 +56,19 @@ class CallerWaits:
         """The best of the failures is the caller's final response (CALL-15)."""
         return ending.refuse(call, outcome, now)
 
+    def connected(self, call: Call, fork: "Fork", now: float) -> Effects:
+        """Echo, tone, music: they answer by themselves."""
+        call.answered_at = now
+        assert fork.destination is not None
+        return [*accept_incoming(call, fork.party, ()), *bridge.feed(fork.party, fork.destination)]
 
-def answer_built_in(call: Call) -> Effects:
-    """Echo, tone, music."""
-    caller = call.caller
-    assert caller.media is not None
-    source = source_of(call.destination)
-    feed: CallEffect = BridgeMedia(caller.media.leg, caller.media.leg) if source is None else PlayMedia(
-        caller.media.leg, source
-    )  # fmt: skip
-    return [*accept_incoming(call, caller, ()), feed]
+    def forwarded(self, call: Call, fork: "Fork") -> Effects:
+        """CALL-16: 181, once for each forwarding."""
+        return [Sip(RespondInvite(fork.party.usage, 181))]
+
+    def abandoned(self, call: Call, fork: "Fork") -> Effects:
+        """The caller's leg is ended like every other."""
+        return []
 
 
 def accept_incoming(call: Call, leg: Leg, first: tuple[str, ...]) -> Effects:

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
-from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, UpdateMedia
+from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, UpdateMedia
 from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
-from offhook.calls.ports import KeyKind, LegOffer
+from offhook.calls.ports import KeyKind, LegOffer, SourceKind
+from offhook.calls.routing import Destination, source_of
 from offhook.sdp.description import SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
@@ -64,9 +65,22 @@ def prepare_outgoing(leg: Leg, names: tuple[str, ...]) -> None:
 def open_legs(call: Call, legs: list[Leg]) -> Effects:
     """Asks the engine for legs, in the call that it has or in a new one. `MediaOpened` or `MediaLegOpened` follow."""
     offers = tuple((leg.ref, leg.offer) for leg in legs if leg.offer is not None)
-    if not call.media_calls:
-        return [OpenMedia(call.ref, offers)]
-    return [AddMediaLeg(call.ref, call.media_calls[0], ref, offer) for ref, offer in offers]
+    if call.media_calls:
+        return [AddMediaLeg(call.ref, call.media_calls[0], ref, offer) for ref, offer in offers]
+    if call.opening:
+        call.unopened += legs
+        return []
+    call.opening = True
+    return [OpenMedia(call.ref, offers)]
+
+
+def opened(call: Call, media_call: int) -> Effects:
+    """The engine's call is there; legs that were wanted meanwhile follow."""
+    call.opening, waiting = False, call.unopened
+    call.unopened = []
+    call.media_calls.append(media_call)
+    call.index.media[media_call] = call
+    return open_legs(call, waiting)
 
 
 def answer_incoming(leg: Leg, first: tuple[str, ...]) -> tuple[bytes, Effects]:
@@ -118,6 +132,18 @@ def take_answer(leg: Leg, answer: Session | None) -> Effects | None:
 def join(a: Leg, b: Leg) -> Effects:
     """Both hear each other; nothing happens while one of them has no media yet."""
     return [BridgeMedia(a.media.leg, b.media.leg)] if a.media is not None and b.media is not None else []
+
+
+def feed(leg: Leg, destination: Destination) -> Effects:
+    """What a built-in destination lets a leg hear."""
+    assert leg.media is not None
+    source = source_of(destination)
+    return [BridgeMedia(leg.media.leg, leg.media.leg) if source is None else PlayMedia(leg.media.leg, source)]
+
+
+def play(leg: Leg, source: SourceKind) -> Effects:
+    """The leg hears music or a tone of ours from now on."""
+    return [PlayMedia(leg.media.leg, source)] if leg.media is not None else []
 
 
 def active(offer: LegOffer) -> LegOffer:

@@ -50,6 +50,8 @@ class CallConfig:
     call_rate: float = 10.0
     fork_targets: int = 50
     ended_kept: int = 1000
+    forward_hops: int = 5
+    pass_headers: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -58,13 +60,18 @@ class Index:
 
     usages: dict[UsageId, "Call"] = field(default_factory=dict)
     media: dict[int, "Call"] = field(default_factory=dict)
+    calls: dict[str, "Call"] = field(default_factory=dict)
+
+    def busy(self, username: str, but: "Call") -> int:
+        """In how many other calls an endpoint is."""
+        return sum(1 for call in self.calls.values() if call is not but and call.involves(username))
 
 
 @dataclass(slots=True, eq=False)
 class Call:
     """`caller` placed it; `parties` are those who talk or wait, the caller first; `leaving` have been replaced or have
     transferred the call and still have a dialog; `former` are done. `media_calls` are the engine's numbers of what the legs
-    were opened in: one, and one more for each call whose leg came here by a transfer."""
+    were opened in: one, and one more for each call whose leg came here by a transfer; `unopened` legs wait for the first."""
 
     ref: str
     caller: Leg
@@ -80,6 +87,8 @@ class Call:
     leaving: list[Leg] = field(default_factory=list)
     former: list[Leg] = field(default_factory=list)
     media_calls: list[int] = field(default_factory=list)
+    opening: bool = False
+    unopened: list[Leg] = field(default_factory=list)
     answered_at: float | None = None
     ended_at: float | None = None
     end_code: str | None = None

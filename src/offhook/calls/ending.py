@@ -55,6 +55,8 @@ def end(call: Call, code: str, by: str, now: float, reason: str = NORMAL) -> Eff
         return []
     call.state = CallState.ENDED
     effects: Effects = []
+    for fork in list(call.forks):
+        effects += fork.waiter.abandoned(call, fork)
     for leg in [*call.parties, *call.leaving]:
         effects += dismiss(call, leg, code, reason)
     for fork in list(call.forks):

@@ -8,17 +8,24 @@ INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (r
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from offhook.calls import bridge
+from offhook.calls import bridge, passing
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.description import speech_of, wanted
 from offhook.calls.effects import CloseMediaLeg, Sip, StartTimer, StopTimer
+from offhook.calls.history import History, history_info
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome, best, of_branch, refusal, stops_all
+from offhook.calls.preferences import MAX_BREADTH, breadth, shares
+from offhook.calls.routing import Destination
 from offhook.sip.commands import CancelInvite, HangUp, SendInvite
+from offhook.sip.errors import PeerError
 from offhook.sip.events import Failure, UsageId
-from offhook.sip.fields import parse_name_addr, q850_reason, quote, sip_reason
+from offhook.sip.fields import parse_contacts, q850_reason, sip_reason
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Response
+
+REDIRECTS = 3
+"""Contacts of a 3xx that are tried: devices name one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,18 @@ class Waiter(Protocol):
         """Every branch has ended; this is the best of their failures."""
         ...
 
+    def connected(self, call: Call, fork: "Fork", now: float) -> Effects:
+        """A built-in destination takes the party (`fork.destination`)."""
+        ...
+
+    def forwarded(self, call: Call, fork: "Fork") -> Effects:
+        """The name called leads on to another."""
+        ...
+
+    def abandoned(self, call: Call, fork: "Fork") -> Effects:
+        """The call ends while the fork rings."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
@@ -55,15 +74,34 @@ class Invitation:
     passed: tuple[tuple[str, str], ...] = ()
 
 
+NOBODY = Invitation("", "", 70)
+"""Before the name called is known."""
+
+
 @dataclass(slots=True, eq=False)
 class Fork:
-    """`party` waits for an answer, `waiter` tells it. `branches` ring, by leg_ref; `bindings` are where they do."""
+    """`party` waits for an answer, `waiter` tells it. `branches` ring, by leg_ref; `bindings` are where they do.
+
+    `destination` is what was dialled last, `callee` whom it named, `rights` the endpoint whose rights count for it: the
+    dialling one or the last that forwarded. `visited` are the endpoints sought so far, `history` those left behind, `stages`
+    the devices that ring after the present ones, `redirects` what 3xx of devices named, `extra` fields for the devices.
+    `transferor` is the leg whose REFER made it ring, None if a call did.
+    """
 
     ref: str
     party: Leg
     waiter: Waiter
-    invitation: Invitation
-    ring_seconds: float
+    rights: Account | None = None
+    invitation: Invitation = NOBODY
+    ring_seconds: float = 60.0
+    destination: Destination | None = None
+    callee: Account | None = None
+    transferor: Leg | None = None
+    visited: list[str] = field(default_factory=list)
+    history: History = ()
+    stages: list[tuple[Binding, ...]] = field(default_factory=list)
+    redirects: list[str] = field(default_factory=list)
+    extra: tuple[tuple[str, str], ...] = ()
     branches: dict[str, Leg] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
     failures: list[Outcome] = field(default_factory=list)
@@ -74,27 +112,19 @@ class Fork:
 # ---- set-up
 
 
-def invitation_of(call: Call, to_name: str) -> Invitation:
-    """What the caller's INVITE makes of the INVITEs to devices."""
-    hops = int(call.request.headers.get("Max-Forwards") or "70")
-    return Invitation(_from(call), to_name, hops - 1, _passed(call))
-
-
-def _from(call: Call) -> str:
-    """Display name and address of the caller, as the callee sees them (CALL-20); nothing else of A's From crosses."""
-    given = parse_name_addr(call.request.headers.get("From") or "")
-    if given.uri.host == "anonymous.invalid" or given.uri.unescaped_user.casefold() == "anonymous":
-        return '"Anonymous" <sip:anonymous@anonymous.invalid>'
-    account = call.caller.account
-    assert account is not None
-    name = account.caller_id or given.display
-    return f"{quote(name) + ' ' if name else ''}<sip:{account.username}@{call.config.domain}>"
-
-
-def _passed(call: Call) -> tuple[tuple[str, str], ...]:
-    """Fields that cross inside a space (CALL-20)."""
-    names = ("Subject", "Priority", "User-to-User")
-    return tuple((name, value) for name, value in call.request.headers if name in names or name.startswith("X-"))
+def invitation_of(call: Call, fork: Fork) -> Invitation:
+    """What the INVITEs to the devices of the fork's callee say: who waits, and what of his own INVITE crosses (CALL-20)."""
+    assert fork.callee is not None
+    party, domain, name = fork.party, call.config.domain, fork.callee.username
+    passed: tuple[tuple[str, str], ...] = ()
+    hops = 70
+    if party.request is not None:
+        text = (party.request.headers.get("Max-Forwards") or "").strip()
+        hops = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 70
+        may = party.account.rights if party.account is not None else frozenset[str]()
+        passed = passing.crossing(party.request, may, call.config.pass_headers)
+    way = history_info(fork.history, f"sip:{name}@{domain}")
+    return Invitation(passing.identity(party, domain), name, hops - 1, (*passed, *fork.extra, *way))
 
 
 def start(call: Call, fork: Fork, callee: Account, bindings: tuple[Binding, ...]) -> list[Leg]:
@@ -123,19 +153,30 @@ def ring_time(call: Call, callee: Account) -> float:
     return min(callee.ring_seconds, call.config.ring_seconds)
 
 
-def opened(call: Call) -> Effects:
-    """The engine has opened legs: a fork all of whose branches are there rings."""
+def opened(call: Call, now: float) -> Effects:
+    """The engine has opened legs: a fork all of whose branches are there rings, and a built-in destination answers."""
     effects: Effects = []
-    for fork in call.forks:
-        if fork.rung or any(leg.media is None for leg in fork.branches.values()):
-            continue
-        fork.rung = True
-        effects += [Sip(_invite(call, fork, leg)) for leg in fork.branches.values()]
-        effects.append(StartTimer(RingTimer(call.ref, fork.ref), fork.ring_seconds))
+    for fork in list(call.forks):
+        if fork.destination is not None and fork.destination.built_in and fork.party.media is not None:
+            call.forks.remove(fork)
+            effects += fork.waiter.connected(call, fork, now)
+        elif fork.branches and not fork.rung and all(leg.media is not None for leg in fork.branches.values()):
+            effects += _ring(call, fork)
     return effects
 
 
-def _invite(call: Call, fork: Fork, leg: Leg) -> SendInvite:
+def _ring(call: Call, fork: Fork) -> Effects:
+    fork.rung = True
+    branches = list(fork.branches.values())
+    total = breadth(fork.party.request.headers) if fork.party.request is not None else MAX_BREADTH
+    invites: Effects = [
+        Sip(_invite(call, fork, leg, share))
+        for leg, share in zip(branches, shares(total, len(branches)), strict=True)
+    ]  # fmt: skip
+    return [*invites, StartTimer(RingTimer(call.ref, fork.ref), fork.ring_seconds)]
+
+
+def _invite(call: Call, fork: Fork, leg: Leg, share: int) -> SendInvite:
     said = fork.invitation
     return SendInvite(
         usage=leg.usage,
@@ -144,7 +185,7 @@ def _invite(call: Call, fork: Fork, leg: Leg) -> SendInvite:
         from_=said.from_,
         to=f"<sip:{said.to_name}@{call.config.domain}>",
         max_forwards=said.max_forwards,
-        headers=Headers([SDP, *said.passed]),
+        headers=Headers([SDP, ("Max-Breadth", str(share)), *said.passed]),
         body=leg.describe_offer(),
     )
 
@@ -185,6 +226,8 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
     fork = call.fork_of(leg)
     if fork is None:
         return []
+    if response is not None and 300 <= response.status < 400:
+        fork.redirects += redirections(response)
     call.retire(leg, "callee_refused")
     effects: Effects = [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
     fork.failures.append(of_branch(fork.invitation.to_name, response, failure))
@@ -220,3 +263,12 @@ def cancel(call: Call, fork: Fork, reason: str, code: str) -> Effects:
     if fork in call.forks:
         call.forks.remove(fork)
     return [*effects, StopTimer(RingTimer(call.ref, fork.ref))]
+
+
+def redirections(response: Response) -> list[str]:
+    """Where a 3xx sends the call, best first; Contacts that cannot be read are left out."""
+    try:
+        contacts = parse_contacts(response.headers.all("Contact")) or []
+    except PeerError:
+        return []
+    return [str(one.uri) for one in contacts[:REDIRECTS]]

@@ -1,10 +1,8 @@
-"""Where does a call go: names, built-in destinations, the devices of an endpoint."""
+"""Where does a call go: names and built-in destinations. The devices of an endpoint are chosen by preferences.py."""
 
 from dataclasses import dataclass
 
 from offhook.calls.ports import SourceKind
-from offhook.sip.flow import Flow
-from offhook.sip.location import Binding
 from offhook.sip.uri import Uri
 
 BUILT_INS: dict[str, SourceKind | None] = {"echo": None, "tone": SourceKind.TONE, "music": SourceKind.MUSIC}
@@ -28,9 +26,3 @@ def destination_of(uri: Uri) -> Destination:
 def source_of(destination: Destination) -> SourceKind | None:
     """What a built-in plays; None for echo."""
     return BUILT_INS[destination.user.casefold()]
-
-
-def devices_to_ring(bindings: tuple[Binding, ...], caller: Flow, limit: int) -> tuple[Binding, ...]:
-    """Every device at once, best q first; the device that calls is not rung when somebody calls himself."""
-    others = [one for one in bindings if one.flow.id != caller.id]
-    return tuple(sorted(others, key=lambda one: -one.q)[:limit])

@@ -6,7 +6,18 @@ neighbours).
 
 from collections import OrderedDict
 
-from offhook.calls import answering, bridge, ending, fork, registrations, renegotiation, survival
+from offhook.calls import (
+    answering,
+    bridge,
+    ending,
+    fork,
+    history,
+    passing,
+    registrations,
+    renegotiation,
+    seeking,
+    survival,
+)
 from offhook.calls.admission import Admission
 from offhook.calls.call import Call, CallConfig, CallState, Effects, Index, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
@@ -39,7 +50,7 @@ from offhook.calls.events import (
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
-from offhook.calls.routing import destination_of, devices_to_ring
+from offhook.calls.routing import destination_of
 from offhook.sip.commands import Respond, RespondInvite
 from offhook.sip.credentials import Authenticator
 from offhook.sip.events import (
@@ -67,7 +78,6 @@ from offhook.sip.events import (
 )
 from offhook.sip.fields import sip_reason
 from offhook.sip.ids import Ids
-from offhook.sip.location import Account
 from offhook.sip.message import Headers
 
 _ENGINE_LOST = sip_reason(503, "The media engine is gone")
@@ -82,8 +92,8 @@ class Switchboard:
         self._config = config
         self._ids = ids
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
-        self._calls: dict[str, Call] = {}
         self._index = Index()
+        self._calls = self._index.calls
         self._ended: OrderedDict[str, Call] = OrderedDict()
 
     # ---- views
@@ -120,7 +130,7 @@ class Switchboard:
             case FactsFound():
                 return self._after(self._facts(event, now), now)
             case MediaOpened():
-                return self._after(self._media_opened(event), now)
+                return self._after(self._media_opened(event, now), now)
             case MediaRefused():
                 return self._after(self._media_refused(event, now), now)
             case TimerFired():
@@ -155,7 +165,7 @@ class Switchboard:
             case MediaClosed():
                 return self._media_closed(event)
             case MediaLegOpened():
-                return self._leg_opened(event)
+                return self._after(self._leg_opened(event, now), now)
             case MediaLegUpdated():
                 return self._leg_updated(event)
 
@@ -179,56 +189,44 @@ class Switchboard:
         return [Sip(RespondInvite(usage, outcome.status, outcome.headers(self._config.domain)))]
 
     def _facts(self, event: FactsFound, now: float) -> Effects:
-        call = self._calls.get(event.token)
-        if call is None or call.state is not CallState.ROUTING:
+        ref, _, of_fork = event.token.partition("/")
+        call = self._calls.get(ref)
+        if call is None:
+            return []
+        if of_fork:
+            sought = next((one for one in call.forks if one.ref == of_fork), None)
+            return seeking.found(call, sought, event.callee, event.bindings, now) if sought is not None else []
+        if call.state is not CallState.ROUTING or call.caller.account is not None:
             return []
         challenge = self._admission.prove(call.request, call.caller.flow, event.caller, now)
         if challenge is not None or event.caller is None:
             # Not yet a call: nothing is kept of a stranger's INVITE.
             self._forget(call)
             return [Sip(RespondInvite(call.caller.usage, 407, challenge or self._challenge(call, now)))]
-        busy = sum(1 for one in self.calls() if one.involves(event.caller.username))
+        busy = self._index.busy(event.caller.username, call)
         call.caller.account = event.caller
-        wrong = self._admission.refuse(call.request, call.caller.flow, event.caller, busy, now) or bridge.read_offer(
-            call.caller
-        )
+        caller = call.caller
+        wrong = self._admission.refuse(call.request, caller.flow, event.caller, busy, now) or self._unreadable(call)
         if wrong is not None:
             return ending.refuse(call, wrong, now)
-        return self._route(call, event, now)
+        return [call.happened("call.created"), *self._begin(call, event, now)]
 
     def _challenge(self, call: Call, now: float) -> Headers:
         return self._admission.challenge(call.caller.flow, now)
 
-    def _route(self, call: Call, event: FactsFound, now: float) -> Effects:
+    def _unreadable(self, call: Call) -> Outcome | None:
+        """What the INVITE asks for that cannot be had."""
+        return passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
+
+    def _begin(self, call: Call, event: FactsFound, now: float) -> Effects:
+        """The caller waits for whom he dialled."""
+        waiter = seeking.Seeker(answering.CallerWaits())
+        one = fork.Fork(self._ids.ref(), call.caller, waiter, call.caller.account, destination=call.destination)
+        one.history = history.read(call.request.headers)
+        call.forks.append(one)
         if call.destination.built_in:
-            bridge.prepare_incoming(call.caller)
-            return self._open(call, [])
-        callee, wrong = event.callee, self._unreachable(call, event.callee)
-        if callee is None or wrong is not None:
-            return ending.refuse(call, wrong or refusal("destination_unknown"), now)
-        devices = devices_to_ring(event.bindings, call.caller.flow, self._config.fork_targets)
-        if not devices:
-            return ending.refuse(call, refusal("not_registered", f"{callee.username} is not registered"), now)
-        call.callee = callee
-        said, ring = fork.invitation_of(call, callee.username), fork.ring_time(call, callee)
-        rings = fork.Fork(self._ids.ref(), call.caller, answering.CallerWaits(), said, ring)
-        # Before the branches, because they offer the caller's codecs first.
-        bridge.prepare_incoming(call.caller)
-        return self._open(call, fork.start(call, rings, callee, devices))
-
-    def _unreachable(self, call: Call, callee: Account | None) -> Outcome | None:
-        """Why an endpoint cannot be called at all."""
-        if callee is None:
-            return refusal("destination_unknown", f"Nobody here is called {call.destination.user}")
-        if not callee.enabled:
-            return refusal("not_registered", f"{callee.username} is switched off")
-        if sum(1 for one in self.calls() if one is not call and one.involves(callee.username)) >= callee.max_calls:
-            return refusal("endpoint_at_call_limit", f"{callee.username} has as many calls as it may")
-        return None
-
-    def _open(self, call: Call, branches: list[Leg]) -> Effects:
-        """The caller's leg and one for each device, in one round trip to the engine."""
-        return [*bridge.open_legs(call, [call.caller, *branches]), call.happened("call.created")]
+            return seeking.to_built_in(call, one, now)
+        return seeking.found(call, one, event.callee, event.bindings, now)
 
     # ---- SIP events of a call
 
@@ -275,27 +273,24 @@ class Switchboard:
 
     # ---- media
 
-    def _media_opened(self, event: MediaOpened) -> Effects:
+    def _media_opened(self, event: MediaOpened, now: float) -> Effects:
         call = self._calls.get(event.call_ref) or self._ended.get(event.call_ref)
         if call is None:
             return []
         if call.state is CallState.ENDED:
             # It ended while the engine opened, and has been logged then.
             return [CloseMedia(event.media_call)]
-        call.media_calls.append(event.media_call)
-        self._index.media[event.media_call] = call
+        more = bridge.opened(call, event.media_call)
         stale = [effect for ref, local in event.legs.items() for effect in self._take_leg(call, ref, local)]
-        if call.destination.built_in:
-            return answering.answer_built_in(call)
         call.state = CallState.RINGING
-        return [*stale, *fork.opened(call)]
+        return [*more, *stale, *fork.opened(call, now)]
 
-    def _leg_opened(self, event: MediaLegOpened) -> Effects:
+    def _leg_opened(self, event: MediaLegOpened, now: float) -> Effects:
         call = self._calls.get(event.call_ref)
         if call is None:
             # It ended meanwhile, and its media with it.
             return []
-        return [*self._take_leg(call, event.leg_ref, event.local), *fork.opened(call)]
+        return [*self._take_leg(call, event.leg_ref, event.local), *fork.opened(call, now)]
 
     def _take_leg(self, call: Call, ref: str, local: LegLocal) -> Effects:
         """A leg has its media; one that ended while the engine opened it is closed again."""

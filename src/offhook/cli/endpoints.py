@@ -59,6 +59,44 @@ def show(context: typer.Context, username: str) -> None:
         typer.echo(f"{name:<12} {value if value is not None else '-'}")
 
 
+@app.command("set")
+def set_(
+    context: typer.Context,
+    username: str,
+    forward_always: Annotated[str | None, typer.Option(help="Forward every call to this name, number or URI.")] = None,
+    forward_busy: Annotated[str | None, typer.Option(help="Forward while it is busy or takes no calls.")] = None,
+    forward_no_answer: Annotated[str | None, typer.Option(help="Forward when nobody answers.")] = None,
+    forward_unreachable: Annotated[str | None, typer.Option(help="Forward while no device is reached.")] = None,
+    do_not_disturb: Annotated[bool | None, typer.Option(help="Whether it takes no calls.")] = None,
+    ring: Annotated[str | None, typer.Option(help="How its devices ring: parallel, serial or q.")] = None,
+    ring_seconds: Annotated[int | None, typer.Option(help="How long they ring, 5 to 600.")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Calls at a time, 1 to 100.")] = None,
+    pickup_group: Annotated[
+        str | None, typer.Option(help="Endpoints of one group may take each other's calls.")
+    ] = None,
+    may_page: Annotated[bool | None, typer.Option(help="Whether its calls may answer by themselves.")] = None,
+    may_alert: Annotated[bool | None, typer.Option(help="Whether it may choose how others ring.")] = None,
+) -> None:
+    """Change how an endpoint is called. An empty text takes a setting away."""
+    server = Server(settings_of(context))
+    row = _find(server, username)
+    forward = _given(
+        always=forward_always, busy=forward_busy, no_answer=forward_no_answer, unreachable=forward_unreachable
+    )
+    sip = _given(pickup_group=pickup_group, may_page=may_page, may_alert=may_alert)
+    plain = _given(do_not_disturb=do_not_disturb, ring=ring, ring_seconds=ring_seconds, max_calls=max_calls)
+    changes = {**plain, **({"forward": forward} if forward else {}), **({"sip": sip} if sip else {})}
+    if not changes:
+        fail("Nothing to change: see `offhook endpoint set --help` for what there is.")
+    server.request("PATCH", f"{PATH}/{row['id']}", json={"offhook": changes})
+    typer.echo(f"changed {row['username']}")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given; an empty text is null."""
+    return {name: None if value == "" else value for name, value in options.items() if value is not None}
+
+
 @app.command("remove")
 def remove(
     context: typer.Context,

@@ -286,6 +286,9 @@ class App:
             detached_silence=limits.detached_silence,
             late_caller=limits.late_caller,
             call_rate=limits.call_rate,
+            fork_targets=limits.fork_targets,
+            forward_hops=limits.forward_hops,
+            pass_headers=self.settings.sip.pass_headers,
         )
 
     async def _start_media(self) -> None:

@@ -56,6 +56,8 @@ class Sip(_Group):
     """Digest algorithms offered, in this order: MD5, SHA-256. JsSIP, SIP.js and baresip take MD5 alone."""
     ring_seconds: int = Field(60, ge=1, le=600)
     """How long a callee rings before the caller hears that nobody answers."""
+    pass_headers: tuple[str, ...] = ()
+    """Further fields of a caller's INVITE that reach the devices called, by name; X- fields and User-to-User always do."""
     password_min_length: int = Field(8, ge=1, le=128)
     """Shortest password an endpoint may have."""
     dns_servers: tuple[str, ...] = ()
@@ -125,6 +127,10 @@ class Limits(_Group):
     """REGISTER per second and source before proof of identity; bursts of three times that."""
     call_rate: float = 10.0
     """New calls per second and endpoint; bursts of twice that."""
+    forward_hops: int = Field(5, ge=0, le=20)
+    """Forwardings one call may go through: people lose track earlier."""
+    fork_targets: int = Field(50, ge=1, le=200)
+    """Devices that one call may ring."""
     fails_per_user_source: int = 10
     """Wrong passwords for one user from one source in ten minutes before answers stop being checked."""
     fails_per_source: int = 60

@@ -27,6 +27,16 @@ class Secret(str):
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Where an endpoint's calls go on to, each a name, a number or a URI, "" for nowhere (CALL-16)."""
+
+    always: str = ""
+    busy: str = ""
+    no_answer: str = ""
+    unreachable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An endpoint: the credentialed account behind an address of record.
 
@@ -47,6 +57,14 @@ class Account:
     codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA")
     encryption: str = "default"
     ciphers: tuple[str, ...] = ()
+    do_not_disturb: bool = False
+    forward: Forward = Forward()
+    ring: str = "parallel"
+    """How several devices ring: `parallel`, `serial` one by one, or `q` in groups of the same q-value, best first."""
+    pickup_group: str = ""
+    """Endpoints of one group may take each other's calls; "" is nobody's."""
+    rights: frozenset[str] = frozenset()
+    """`page`: its calls may answer by themselves; `alert`: it may choose how others ring."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy import Executable, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.sip.location import Account, Secret
+from offhook.sip.location import Account, Forward, Secret
 from offhook.store.identifiers import new_id
 from offhook.store.tables import endpoints
 
@@ -46,6 +46,7 @@ class Endpoint:
 
     def account(self, realm: str) -> Account:
         """What SIP needs to know of the endpoint."""
+        sip = self.offhook.get("sip", {})
         return Account(
             id=self.id,
             username=self.username,
@@ -60,6 +61,11 @@ class Endpoint:
             codecs=self.codecs or DEFAULT_CODECS,
             encryption=self.encryption,
             ciphers=self.ciphers,
+            do_not_disturb=self.offhook.get("do_not_disturb", False),
+            forward=Forward(**{name: to or "" for name, to in self.offhook.get("forward", {}).items()}),
+            ring=self.offhook.get("ring", "parallel"),
+            pickup_group=sip.get("pickup_group") or "",
+            rights=frozenset(name for name in ("page", "alert") if sip.get(f"may_{name}")),
         )
 
 

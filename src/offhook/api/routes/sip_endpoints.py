@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from offhook.api.auth import Calling
+from offhook.api.endpoint_options import merged, with_defaults
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import EndpointRow, Platform
@@ -36,8 +37,10 @@ def shown(row: EndpointRow, platform: Platform) -> dict[str, Any]:
             "extension": None,
             "max_calls": 10,
             "ring_seconds": 60,
+            "ring": "parallel",
             "do_not_disturb": False,
             **row.offhook,
+            **with_defaults(row.offhook),
             "enabled": row.enabled,
             "aor": f"sip:{row.username}@{platform.domain}",
             "registered": registered,
@@ -60,10 +63,10 @@ def _taken(faults: list[Fault]) -> Invalid:
 def _split_enabled(values: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """`offhook.enabled` is a column of its own; the other keys are kept together, given ones over old ones."""
     if "offhook" in values:
-        merged = {**before, **values["offhook"]}
-        if "enabled" in merged:
-            values["enabled"] = merged.pop("enabled")
-        values["offhook"] = merged
+        after = merged(before, values["offhook"])
+        if "enabled" in after:
+            values["enabled"] = after.pop("enabled")
+        values["offhook"] = after
     return values
 
 

@@ -1,0 +1,62 @@
+"""The nested options of an endpoint, `offhook.forward` and `offhook.sip` (API.md 2.2): defaults and checks."""
+
+from collections.abc import Callable
+from typing import Any
+
+from offhook.api.errors import Fault
+
+RINGS = ("parallel", "serial", "q")
+FORWARDS: dict[str, Any] = {"always": None, "busy": None, "no_answer": None, "unreachable": None}
+SIP: dict[str, Any] = {"may_page": False, "may_alert": False, "pickup_group": None}
+DEFAULTS: dict[str, dict[str, Any]] = {"forward": FORWARDS, "sip": SIP}
+"""Options that are objects of their own."""
+
+
+def _flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else "must be true or false"
+
+
+def _group(value: Any) -> str:
+    fine = value is None or (isinstance(value, str) and 1 <= len(value) <= 64 and value.isprintable())
+    return "" if fine else "must be a name of at most 64 printable characters, or null"
+
+
+def _target(value: Any) -> str:
+    fine = value is None or (isinstance(value, str) and 1 <= len(value) <= 250 and value.isprintable())
+    return "" if fine and " " not in (value or "") else "must be a name, a number or a SIP URI, or null"
+
+
+_CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
+    "forward": dict.fromkeys(FORWARDS, _target),
+    "sip": {"may_page": _flag, "may_alert": _flag, "pickup_group": _group},
+}
+
+
+def nested_faults(name: str, given: Any) -> list[Fault]:
+    """Every fault of one nested object."""
+    field = f"offhook.{name}"
+    if not isinstance(given, dict):
+        return [Fault(field, "invalid_parameter", f"{field} must be an object")]
+    faults: list[Fault] = []
+    for key, value in given.items():
+        check = _CHECKS[name].get(key)
+        if check is None:
+            message = f"{field}.{key} is not served yet; known: {', '.join(_CHECKS[name])}"
+            faults.append(Fault(f"{field}.{key}", "feature_not_available", message))
+        elif wrong := check(value):
+            faults.append(Fault(f"{field}.{key}", "invalid_parameter", f"{field}.{key} {wrong}"))
+    return faults
+
+
+def merged(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The options after a change: keys given over old ones, inside the nested objects too."""
+    after = {**before, **given}
+    for name in DEFAULTS:
+        if name in given:
+            after[name] = {**before.get(name, {}), **given[name]}
+    return after
+
+
+def with_defaults(stored: dict[str, Any]) -> dict[str, Any]:
+    """The nested objects as they are shown, every key present."""
+    return {name: {**default, **stored.get(name, {})} for name, default in DEFAULTS.items()}

@@ -1,0 +1,214 @@
+"""Whom a party reaches: a name becomes devices, a built-in destination, or the target that its endpoint forwards to.
+
+Lives here: forwarding (CALL-16), its loops (CALL-17), ringing one after the other (CALL-14). Never here: the branches
+themselves (fork.py), how a party is told (the waiters).
+"""
+
+from dataclasses import dataclass
+
+from offhook.calls import bridge, fork, history, preferences
+from offhook.calls.call import Call, CallState, Effects
+from offhook.calls.catalogue import CATALOGUE
+from offhook.calls.effects import LookUp
+from offhook.calls.fork import Fork, Waiter
+from offhook.calls.leg import Leg
+from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.routing import destination_of
+from offhook.sip.errors import PeerError
+from offhook.sip.location import Account, Binding
+from offhook.sip.message import Headers, Response
+from offhook.sip.uri import Uri, parse_uri
+
+BUSY = frozenset({"callee_busy", "endpoint_at_call_limit", "do_not_disturb"})
+NO_ANSWER = frozenset({"callee_no_answer"})
+UNREACHABLE = frozenset({"not_registered", "flow_lost", "device_silent"})
+"""Failures that an endpoint's forwardings are for, by their codes."""
+
+SHORTEST_STAGE = 5.0
+"""Seconds that each of several devices rings at least when they ring one after the other: a person needs three."""
+
+
+@dataclass(slots=True, eq=False)
+class Seeker:
+    """Waiter of every fork that a name was dialled for: a failure may lead on. `inner` hears the end of it."""
+
+    inner: Waiter
+
+    def ringing(self, call: Call, fork_: Fork, leg: Leg, response: Response, now: float) -> Effects:
+        """See Waiter."""
+        return self.inner.ringing(call, fork_, leg, response, now)
+
+    def answered(self, call: Call, fork_: Fork, leg: Leg, now: float) -> Effects:
+        """See Waiter."""
+        return self.inner.answered(call, fork_, leg, now)
+
+    def connected(self, call: Call, fork_: Fork, now: float) -> Effects:
+        """See Waiter."""
+        return self.inner.connected(call, fork_, now)
+
+    def forwarded(self, call: Call, fork_: Fork) -> Effects:
+        """See Waiter."""
+        return self.inner.forwarded(call, fork_)
+
+    def abandoned(self, call: Call, fork_: Fork) -> Effects:
+        """See Waiter."""
+        return self.inner.abandoned(call, fork_)
+
+    def failed(self, call: Call, fork_: Fork, outcome: Outcome, now: float) -> Effects:
+        """The next stage, the next redirection, the endpoint's forwarding, or the failure."""
+        return _go_on(call, fork_, outcome, now)
+
+
+def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
+    """Looks for whom a URI of ours names; `found` goes on with the answer."""
+    one.destination = destination_of(dialled)
+    if one not in call.forks:
+        call.forks.append(one)
+    if one.destination.built_in:
+        return to_built_in(call, one, now)
+    return [LookUp(f"{call.ref}/{one.ref}", None, one.destination.user)]
+
+
+def found(call: Call, one: Fork, callee: Account | None, bindings: tuple[Binding, ...], now: float) -> Effects:
+    """The account and devices of the name are known."""
+    if callee is None:
+        return _fail(call, one, _unknown(one), now)
+    if callee.username.casefold() in one.visited:
+        text = f"The call has come back to {callee.username}: {' → '.join((*one.visited, callee.username))}"
+        return _fail(call, one, Outcome(482, CATALOGUE["loop_detected"], text), now)
+    one.visited.append(callee.username.casefold())
+    one.callee = callee
+    if one.party is call.caller and call.callee is None:
+        call.callee = callee
+    one.invitation = fork.invitation_of(call, one)
+    if callee.forward.always:
+        return _forward(call, one, callee.forward.always, history.ALWAYS, now)
+    headers = one.party.request.headers if one.party.request is not None else Headers()
+    devices = preferences.devices(bindings, one.party.flow, headers, call.config.fork_targets)
+    wrong = _unreachable(call, callee, bindings, devices, headers)
+    if wrong is not None:
+        return _fail(call, one, wrong, now)
+    one.stages = _stages(callee, devices)
+    one.ring_seconds = max(fork.ring_time(call, callee) / len(one.stages), SHORTEST_STAGE)
+    return _ring(call, one)
+
+
+def _unknown(one: Fork) -> Outcome:
+    name = one.destination.user if one.destination is not None else ""
+    if one.callee is not None:
+        return refusal("forward_refused", f"{one.callee.username} forwards to {name}, and nobody here is called so")
+    return refusal("destination_unknown", f"Nobody here is called {name}")
+
+
+def _unreachable(
+    call: Call, callee: Account, bindings: tuple[Binding, ...], devices: tuple[Binding, ...], headers: Headers
+) -> Outcome | None:
+    """Why an endpoint's devices cannot ring now."""
+    if not callee.enabled:
+        return refusal("not_registered", f"{callee.username} is switched off")
+    if callee.do_not_disturb:
+        return refusal("do_not_disturb", f"{callee.username} takes no calls now")
+    if call.index.busy(callee.username, call) >= callee.max_calls:
+        return refusal("endpoint_at_call_limit", f"{callee.username} has as many calls as it may")
+    if devices:
+        return None
+    if bindings and preferences.breadth(headers) == 0:
+        return Outcome(440, CATALOGUE["loop_detected"], "Max-Breadth is used up")
+    others = ", or none that the caller wants" if bindings else ""
+    return refusal("not_registered", f"{callee.username} is not registered{others}")
+
+
+def _stages(callee: Account, devices: tuple[Binding, ...]) -> list[tuple[Binding, ...]]:
+    """Groups of devices that ring one after the other (CALL-14)."""
+    match callee.ring:
+        case "serial":
+            return [(one,) for one in devices]
+        case "q":
+            return [tuple(one for one in devices if one.q == q) for q in dict.fromkeys(one.q for one in devices)]
+        case _:
+            return [devices]
+
+
+def _ring(call: Call, one: Fork) -> Effects:
+    assert one.callee is not None
+    devices = one.stages.pop(0)
+    one.rung = False
+    before = [] if one.party.offer is not None or one.party.request is None else [one.party]
+    for leg in before:
+        # Before the branches, because they offer the caller's codecs first.
+        bridge.prepare_incoming(leg)
+    return bridge.open_legs(call, [*before, *fork.start(call, one, one.callee, devices)])
+
+
+def to_built_in(call: Call, one: Fork, now: float) -> Effects:
+    """No device rings; the party is connected once it has media."""
+    if one.party.offer is None:
+        bridge.prepare_incoming(one.party)
+        return bridge.open_legs(call, [one.party])
+    return fork.opened(call, now)
+
+
+# ---- on to somebody else
+
+
+def _fail(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
+    """Nobody can ring; whoever waits hears of it unless it leads on."""
+    if one in call.forks:
+        call.forks.remove(one)
+    return _go_on(call, one, outcome, now)
+
+
+def _go_on(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
+    if call.state is CallState.ENDED:
+        return []
+    waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
+    if outcome.heard >= 600 and outcome.row.code == "callee_declined":
+        return waiter.failed(call, one, outcome, now)
+    if one.redirects:
+        return _forward(call, one, one.redirects.pop(0), history.DEFLECTED, now)
+    if one.stages:
+        return _ring(call, one)
+    forward = one.callee.forward if one.callee is not None else None
+    code = outcome.row.code
+    if forward is not None and code in BUSY and forward.busy:
+        return _forward(call, one, forward.busy, history.BUSY, now)
+    if forward is not None and code in NO_ANSWER and forward.no_answer:
+        return _forward(call, one, forward.no_answer, history.NO_ANSWER, now)
+    if forward is not None and code in UNREACHABLE and forward.unreachable:
+        return _forward(call, one, forward.unreachable, history.UNREACHABLE, now)
+    return waiter.failed(call, one, outcome, now)
+
+
+def _forward(call: Call, one: Fork, target: str, cause: int, now: float) -> Effects:
+    """CALL-16: the forwarding endpoint's rights count from here on."""
+    assert one.callee is not None
+    forwarder = one.callee
+    waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
+    uri = _target(call, target)
+    if len(one.history) >= call.config.forward_hops:
+        text = f"More than {call.config.forward_hops} forwardings, the limit forward_hops"
+        return _give_up(call, one, refusal("forward_refused", text), now)
+    if uri is None:
+        text = f"{forwarder.username} forwards to {target}, which is not reached from here"
+        return _give_up(call, one, refusal("forward_refused", text), now)
+    one.history = (*one.history, history.Entry(f"sip:{forwarder.username}@{call.config.domain}", cause))
+    one.rights, one.stages, one.failures = forwarder, [], []
+    return [*waiter.forwarded(call, one), *seek(call, one, uri, now)]
+
+
+def _give_up(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
+    waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
+    if one in call.forks:
+        call.forks.remove(one)
+    return waiter.failed(call, one, outcome, now)
+
+
+def _target(call: Call, text: str) -> Uri | None:
+    """A target of a setting or of a Contact: a name of ours or a URI with a host of ours. None for anything else."""
+    try:
+        uri = parse_uri(text if ":" in text else f"sip:{text}@{call.config.domain}")
+    except PeerError:
+        return None
+    if uri.scheme == "tel":
+        return uri
+    return uri if uri.scheme in ("sip", "sips") and uri.host in call.config.hosts else None
