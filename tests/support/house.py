@@ -200,6 +200,14 @@ class HouseNode:
                 number = next(self.media.numbers)
                 self.media.calls[number] = [local.leg for local in legs.values()]
                 return did.MediaOpened(call_ref, number, legs)
+            case do.AddMediaLeg(call_ref) if self.media.refuse:
+                return did.MediaRefused(call_ref, self.media.refuse, "refused by the test")
+            case do.AddMediaLeg(call_ref, number, leg_ref, offer):
+                if number not in self.media.calls:
+                    return did.MediaRefused(call_ref, "unknown_call", "there is no such call")
+                local = self.media.local(offer)
+                self.media.calls[number].append(local.leg)
+                return did.MediaLegOpened(call_ref, leg_ref, local)
             case do.UpdateMedia(leg, offer):
                 local = replace(self.media.local(offer), leg=leg)
                 self.media.open = {one: kept for one, kept in self.media.open.items() if one in self._legs()}
