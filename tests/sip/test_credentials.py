@@ -215,7 +215,7 @@ def test_no_answer_tells_whether_a_user_exists(client: Client) -> None:
     wrong = answers(Client(password="guess"))
     assert wrong == answers(Client(account=None))
     assert wrong == answers(Client(account=None, username="nobody"))
-    assert wrong == answers(Client(account=replace(BOB, enabled=False)))
+    assert wrong == answers(Client(account=replace(BOB, enabled=False), password="guess"))
     assert wrong == answers(Client(account=make_account("alice")))
 
 

@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 
-from offhook.sip.commands import Unbind
+from offhook.sip.commands import MarkFlow, SendInvite, Unbind
 from offhook.sip.config import RegistrarLimits, SipConfig
+from offhook.sip.effects import Send
 from offhook.sip.encode import encode
-from offhook.sip.events import BindingsChanged, DeviceReturned
+from offhook.sip.events import BindingsChanged, DeviceReturned, UsageId
 from offhook.sip.fields import parse_name_addr, split_list
-from offhook.sip.flow import Flow, Transport
+from offhook.sip.flow import Flow, Reachability, Transport
 from offhook.sip.location import Change, Changed
-from offhook.sip.message import Request, Response
+from offhook.sip.message import Headers, Request, Response
 from offhook.sip.uri import parse_uri
 from tests.support.link import Link
-from tests.support.messages import make_flow
+from tests.support.messages import make_flow, make_response
 from tests.support.nodes import DOMAIN, authorized
 from tests.support.registering import AOR, Registering
 
@@ -55,6 +56,7 @@ def test_reg_2_unknown_option_is_420(link: Link) -> None:
     phone = Registering(link)
     answer = phone.register(PHONE, Require="outbound, teleport")
     assert (answer.status, answer.headers.get("Unsupported")) == (420, "teleport")
+    assert phone.register(PHONE, Require="path, outbound, gruu, timer, Replaces").status == 200
 
 
 def test_reg_3_over_the_source_budget(link: Link) -> None:
@@ -69,8 +71,32 @@ def test_reg_3_over_the_source_budget(link: Link) -> None:
     answer = phone.send(phone.request(PHONE), tcp)
     assert (answer.status, answer.headers.get("Retry-After")) == (503, "1")
     effects = phone.node.node.receive(phone.request(PHONE), ws, link.now)
-    assert [(effect.code, effect.slug) for effect in effects if hasattr(effect, "code")] == [(1013, "register-rate")]
+    assert [(effect.code, effect.slug) for effect in effects if hasattr(effect, "code")] == [
+        (1013, "register-too-often")
+    ]
     link.run(1)
+    assert phone.send(phone.request(PHONE)).status == 401
+
+
+def test_reg_3_a_storm_is_spread_over_half_a_minute(link: Link) -> None:
+    phone = Registering(link, Transport.TCP, SipConfig(DOMAIN, registrar=RegistrarLimits(storm=2.0)))
+    assert [phone.send(phone.request(PHONE)).status for _ in range(3)] == [401, 401, 503]
+    waits = {int(phone.send(phone.request(PHONE)).headers.get("Retry-After") or "0") for _ in range(20)}
+    assert min(waits) >= 5
+    assert max(waits) <= 30
+    assert len(waits) > 5
+    link.run(1)
+    assert phone.send(phone.request(PHONE)).status == 401
+
+
+def test_reg_4_a_switched_off_endpoint_is_told_only_after_its_proof(link: Link) -> None:
+    phone = Registering(link, Transport.WSS)
+    phone.node.accounts["bob"] = replace(phone.node.accounts["bob"], enabled=False)
+    assert phone.register(PHONE, password="wrong").status == 401
+    answer = phone.register(PHONE)
+    assert answer.status == 403
+    assert "endpoint-disabled" in (answer.headers.get("Warning") or "")
+    # It is not believed from then on.
     assert phone.send(phone.request(PHONE)).status == 401
 
 
@@ -215,6 +241,42 @@ def test_reg_11_limit_evicts_dead_flows_first_and_then_refuses(link: Link) -> No
     assert phone.contacts == ["sip:bob@127.0.0.2:2", "sip:bob@127.0.0.2:3"]
 
 
+def test_reg_11_limit_evicts_suspect_flows_then_sleeping_pages_without_calls(link: Link) -> None:
+    phone = Registering(link, Transport.WSS, SipConfig(DOMAIN, registrar=RegistrarLimits(contacts_per_aor=3)))
+    flows = [phone.open(make_flow(name, Transport.WSS)) for name in ("busy", "asleep", "suspect", "new", "newer")]
+    for flow in flows[:3]:
+        phone.register(f"<sip:{flow.id}@x.invalid>", flow, call_id=f"reg-{flow.id}")
+    busy, asleep, suspect, new, newer = flows
+    for flow in (busy, asleep):
+        phone.node.perform(MarkFlow(flow.id, Reachability.ASLEEP))
+    phone.node.perform(MarkFlow(suspect.id, Reachability.SUSPECT))
+    # A call of the busy page stands, whatever its silence.
+    to_busy = parse_uri("sip:busy@x.invalid")
+    invite = SendInvite(UsageId("call"), busy.id, to_busy, "<sip:alice@example.com>", "<sip:bob@example.com>")
+    effects = phone.node.node.perform(invite, link.now)
+    assert any(isinstance(effect, Send) for effect in effects)
+    phone.node.events.clear()
+    assert phone.register("<sip:new@x.invalid>", new, call_id="reg-new").status == 200
+    assert phone.contacts == ["sip:busy@x.invalid", "sip:asleep@x.invalid", "sip:new@x.invalid"]
+    (told,) = [event for event in phone.node.events if isinstance(event, BindingsChanged)]
+    assert [(str(one.binding.contact), one.change) for one in told.changed] == [
+        ("sip:new@x.invalid", Change.REGISTERED),
+        ("sip:suspect@x.invalid", Change.EVICTED),
+    ]
+    assert phone.register("<sip:newer@x.invalid>", newer, call_id="reg-newer").status == 200
+    assert phone.contacts == ["sip:busy@x.invalid", "sip:new@x.invalid", "sip:newer@x.invalid"]
+    assert phone.register("<sip:late@x.invalid>", call_id="reg-late").status == 403
+
+
+def test_reg_11_a_page_that_speaks_is_awake(link: Link) -> None:
+    phone = Registering(link, Transport.WSS)
+    phone.register("<sip:one@x.invalid>")
+    phone.node.perform(MarkFlow(phone.flow.id, Reachability.ASLEEP))
+    assert phone.node.node.reachability(phone.flow.id) is Reachability.ASLEEP  # type: ignore[attr-defined]
+    phone.register("<sip:one@x.invalid>")
+    assert phone.node.node.reachability(phone.flow.id) is Reachability.REACHABLE  # type: ignore[attr-defined]
+
+
 def test_reg_12_binding_dies_with_its_flow_in_the_same_event(link: Link) -> None:
     phone = Registering(link, Transport.WSS)
     other = phone.open(make_flow("other", Transport.WSS))
@@ -234,6 +296,91 @@ def test_reg_12_refresh_on_a_new_flow_survives_the_old_one(link: Link) -> None:
     phone.register(f"<sip:one@x.invalid>;{INSTANCE}", other, call_id="reg-2")
     phone.close(phone.flow)
     assert phone.contacts == ["sip:one@x.invalid"]
+
+
+def gruus(answer: Response) -> tuple[str, str]:
+    params = parse_name_addr(split_list(answer.headers.get("Contact") or "")[0]).params
+    return params.get("pub-gruu") or "", params.get("temp-gruu") or ""
+
+
+def test_reg_13_gruus_for_a_client_that_asks_and_has_an_instance(link: Link) -> None:
+    phone = Registering(link, Transport.WSS)
+    assert gruus(phone.register(f"<sip:one@x.invalid>;{INSTANCE}")) == ("", "")
+    assert gruus(phone.register("<sip:two@x.invalid>", Supported="gruu")) == ("", "")
+    first = gruus(phone.register(f"<sip:one@x.invalid>;{INSTANCE}", Supported="gruu, path"))
+    second = gruus(phone.register(f"<sip:one@x.invalid>;{INSTANCE}", Supported="GRUU"))
+    assert first[0] == second[0] == f"sip:bob@{DOMAIN};gr=urn:uuid:00000000-0000-1000-8000-000A95A0E128"
+    assert first[1] != second[1]
+    for temporary in (first[1], second[1]):
+        uri = parse_uri(temporary)
+        assert (uri.host, uri.params) == (DOMAIN, {"gr": None})
+        assert "bob" not in temporary
+
+
+def test_reg_13_a_gruu_of_ours_is_no_contact(link: Link) -> None:
+    phone = Registering(link, Transport.WSS)
+    public, _ = gruus(phone.register(f"<sip:one@x.invalid>;{INSTANCE}", Supported="gruu"))
+    assert phone.register(f"<{public}>").status == 403
+    assert phone.contacts == ["sip:one@x.invalid"]
+
+
+PROXY = "<sip:edge.example.net;lr;ob>"
+TRUSTING = SipConfig(DOMAIN, trusted_proxies=("127.0.0.2/32",))
+
+
+def test_reg_14_path_of_a_trusted_proxy_is_kept_and_echoed(link: Link) -> None:
+    phone = Registering(link, config=TRUSTING)
+    paths = f"<sip:inner.example.net;lr>, {PROXY}"
+    answer = phone.register(f"{PHONE};{INSTANCE};reg-id=1", Path=paths, Supported="path, outbound")
+    assert answer.status == 200
+    assert answer.headers.all("Path") == ("<sip:inner.example.net;lr>", PROXY)
+    (binding,) = phone.bindings
+    assert binding.path == ("<sip:inner.example.net;lr>", PROXY)
+    assert binding.reg_id == 1
+
+
+def test_reg_14_unreadable_path_is_400(link: Link) -> None:
+    phone = Registering(link, config=TRUSTING)
+    assert phone.register(PHONE, Path="<tel:+1234>").status == 400
+    assert phone.register(PHONE, Path="<sip:edge.example.net").status == 400
+    assert phone.bindings == ()
+
+
+def behind_a_proxy(request: Request) -> Request:
+    second = ("Via", "SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKinner")
+    at = next(number for number, (name, _) in enumerate(request.headers) if name == "Via")
+    fields = list(request.headers)
+    return replace(request, headers=Headers([*fields[: at + 1], second, *fields[at + 1 :]]))
+
+
+def test_reg_14_a_first_hop_without_flows_is_bound_without_outbound_instead_of_439(link: Link) -> None:
+    contact = f"{PHONE};{INSTANCE};reg-id=1"
+    for path, reg_id in (("<sip:edge.example.net;lr>", None), (PROXY, 1)):
+        phone = Registering(link, config=TRUSTING)
+        request = phone.request(contact, Supported="path, outbound", Path=path)
+        answer = phone.send(behind_a_proxy(authorized(request, phone.send(request), "bob")))
+        assert answer.status == 200
+        assert phone.bindings[0].reg_id == reg_id
+        assert (answer.headers.get("Require") == "outbound") is (reg_id is not None)
+
+
+def test_reg_14_outbound_strict_says_439(link: Link) -> None:
+    phone = Registering(link, config=replace(TRUSTING, outbound_strict=True))
+    request = phone.request(f"{PHONE};{INSTANCE};reg-id=1", Supported="path, outbound")
+    answer = phone.send(behind_a_proxy(authorized(request, phone.send(request), "bob")))
+    assert (answer.status, answer.reason) == (439, "First Hop Lacks Outbound Support")
+    assert phone.bindings == ()
+
+
+def test_reg_15_feature_tags_and_push_parameters_are_kept_and_echoed(link: Link) -> None:
+    phone = Registering(link, Transport.TLS)
+    uri = "<sip:bob@127.0.0.2:5070;pn-provider=apns;pn-prid=x>"
+    answer = phone.register(f'{uri};audio;video;languages="en,fr"')
+    line = answer.headers.get("Contact") or ""
+    assert line.startswith(uri)
+    assert ';audio;video;languages="en,fr"' in line
+    assert phone.bindings[0].params == {"audio": None, "video": None, "languages": "en,fr"}
+    assert answer.headers.get("Supported") == "path, gruu, outbound"
 
 
 def test_reg_15_answer_names_own_binding_first_in_one_field(link: Link) -> None:
@@ -272,6 +419,27 @@ def test_reg_16_failed_send_removes_the_binding_it_used(link: Link) -> None:
     invite = Request("INVITE", parse_uri("sip:bob@127.0.0.2:5070"), phone.request(None).headers)
     phone.node.apply(phone.node.node.send_failed(phone.flow.id, invite, link.now))
     assert phone.bindings == ()
+
+
+def test_reg_16_a_device_that_says_it_is_gone_is_unbound(link: Link) -> None:
+    for status in (410, 430):
+        phone = Registering(link, Transport.WSS)
+        phone.register("<sip:one@x.invalid>, <sip:two@x.invalid>")
+
+        def call_ends_with(final: int, phone: Registering = phone) -> None:
+            to_one = parse_uri("sip:one@x.invalid")
+            command = SendInvite(UsageId("call"), phone.flow.id, to_one, "<sip:a@b>", "<sip:bob@b>")
+            (invite,) = [one.message for one in phone.node.node.perform(command, link.now) if isinstance(one, Send)]
+            assert isinstance(invite, Request)
+            effects = phone.node.node.receive(make_response(invite, final, "t"), phone.flow, link.now)
+            phone.node.apply([effect for effect in effects if not isinstance(effect, Send)])
+
+        call_ends_with(480)
+        assert len(phone.bindings) == 2
+        call_ends_with(status)
+        assert phone.contacts == ["sip:two@x.invalid"]
+        told = [event for event in phone.node.events if isinstance(event, BindingsChanged)][-1]
+        assert [one.change for one in told.changed] == [Change.GONE]
 
 
 def test_reg_16_the_device_that_came_back_is_told_after_its_200_and_then_what_changed(link: Link) -> None:
@@ -328,8 +496,11 @@ def test_auth_9_trusted_flow_is_not_challenged_again(link: Link) -> None:
     phone = Registering(link, Transport.WSS)
     phone.register("<sip:one@x.invalid>")
     assert phone.send(phone.request("<sip:one@x.invalid>")).status == 200
-    # Another address from the same flow: known who it is, so refused at once.
-    assert phone.send(phone.request("<sip:one@x.invalid>", user="alice")).status == 403
+    # Another account of the same phone comes by the same flow: it is asked, and then both are trusted.
+    other = phone.request("<sip:two@x.invalid>", user="alice")
+    assert phone.send(authorized(other, phone.send(other), "alice")).status == 200
+    assert phone.send(phone.request("<sip:two@x.invalid>", user="alice", call_id="reg-2")).status == 200
+    assert phone.send(phone.request("<sip:one@x.invalid>")).status == 200
     # Credentials changed: not trusted any more.
     phone.node.accounts["bob"] = replace(phone.node.accounts["bob"], credential_version=2)
     assert phone.send(phone.request("<sip:one@x.invalid>")).status == 401

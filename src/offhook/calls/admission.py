@@ -35,7 +35,7 @@ class Admission:
 
     def claimed(self, request: Request, flow: Flow, now: float) -> str | None:
         """The user name that the flow has proved or the credentials name; None: challenge at once."""
-        return self._authenticator.trusted(flow.id, now) or self._authenticator.username(request, proxy=True)
+        return self._authenticator.speaker(request, flow, now, proxy=True)
 
     def challenge(self, flow: Flow, now: float) -> Headers:
         """The fields of a first 407."""
@@ -43,12 +43,13 @@ class Admission:
 
     def prove(self, request: Request, flow: Flow, account: Account | None, now: float) -> Headers | None:
         """None when the request comes from the account; else the fields of the 407."""
-        if self._authenticator.still_trusts(flow.id, account, now):
+        asked_always = account is not None and account.challenge_every_invite and request.method == "INVITE"
+        if not asked_always and self._authenticator.still_trusts(flow.id, account, now):
             return None
         verdict = self._authenticator.verify(request, flow, account, now, proxy=True)
         if isinstance(verdict, Challenged):
             return verdict.headers
-        self._authenticator.trust(flow, verdict.account, now)
+        self._authenticator.trust(flow, verdict.account, now, verdict.ends)
         return None
 
     def refuse(self, request: Request, flow: Flow, account: Account, calls: int, now: float) -> Outcome | None:

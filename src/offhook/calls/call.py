@@ -15,6 +15,7 @@ from offhook.calls.routing import Destination
 from offhook.sip.events import UsageId
 from offhook.sip.fields import q850_reason
 from offhook.sip.flow import Flow
+from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account
 from offhook.sip.message import Request
@@ -51,6 +52,8 @@ class CallConfig:
     fork_targets: int = 50
     ended_kept: int = 1000
     forward_hops: int = 5
+    gruus: Gruus | None = None
+    """Reads the GRUUs of our domain; the switchboard puts its own here."""
     pass_headers: tuple[str, ...] = ()
 
 

@@ -177,16 +177,17 @@ def _ring(call: Call, fork: Fork) -> Effects:
 
 
 def _invite(call: Call, fork: Fork, leg: Leg, share: int) -> SendInvite:
-    said = fork.invitation
+    said, binding = fork.invitation, fork.bindings[leg.ref]
     return SendInvite(
         usage=leg.usage,
         flow=leg.flow.id,
-        request_uri=fork.bindings[leg.ref].contact,
+        request_uri=binding.contact,
         from_=said.from_,
         to=f"<sip:{said.to_name}@{call.config.domain}>",
         max_forwards=said.max_forwards,
         headers=Headers([SDP, ("Max-Breadth", str(share)), *said.passed]),
         body=leg.describe_offer(),
+        routes=binding.path,
     )
 
 

@@ -18,7 +18,7 @@ Preference = dict[str, str | None]
 
 def devices(bindings: tuple[Binding, ...], caller: Flow | None, headers: Headers, limit: int) -> tuple[Binding, ...]:
     """Devices to ring, the most suitable first; the device that calls is not rung when somebody calls himself."""
-    others = [one for one in bindings if caller is None or one.flow.id != caller.id]
+    others = [one for one in _one_flow_each(bindings) if caller is None or one.flow.id != caller.id]
     accepted, rejected = _preferences(headers, "Accept-Contact"), _preferences(headers, "Reject-Contact")
     suitable = [one for one in others if not any(_all_match(one, wish, strict=True) for wish in rejected)]
     for wish in accepted:
@@ -28,6 +28,17 @@ def devices(bindings: tuple[Binding, ...], caller: Flow | None, headers: Headers
     if "no-fork" in disposition(headers):
         limit = 1
     return tuple(ranked[: min(limit, breadth(headers))])
+
+
+def _one_flow_each(bindings: tuple[Binding, ...]) -> list[Binding]:
+    """Of the flows that one instance keeps beside each other the one heard last: it must ring once (RFC 5626 section 6)."""
+    newest: dict[str | None, Binding] = {}
+    for one in bindings:
+        if one.reg_id is not None and (
+            one.instance not in newest or newest[one.instance].refreshed_at < one.refreshed_at
+        ):
+            newest[one.instance] = one
+    return [one for one in bindings if one.reg_id is None or newest[one.instance] is one]
 
 
 def breadth(headers: Headers) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from offhook.calls.ports import SourceKind
+from offhook.sip.gruu import Gruu, Gruus
 from offhook.sip.uri import Uri
 
 BUILT_INS: dict[str, SourceKind | None] = {"echo": None, "tone": SourceKind.TONE, "music": SourceKind.MUSIC}
@@ -11,14 +12,19 @@ BUILT_INS: dict[str, SourceKind | None] = {"echo": None, "tone": SourceKind.TONE
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The user part that was dialled, and the built-in it names, if it does."""
+    """The name that was dialled, and the built-in it names, if it does. With a GRUU the name is its endpoint's, and only the
+    bindings of one device are meant."""
 
     user: str
     built_in: bool
+    gruu: Gruu | None = None
 
 
-def destination_of(uri: Uri) -> Destination:
+def destination_of(uri: Uri, gruus: Gruus | None = None) -> Destination:
     """A Request-URI of a host of ours; names are compared without regard to case (API.md 1.8)."""
+    gruu = gruus.read(uri) if gruus is not None else None
+    if gruu is not None:
+        return Destination(gruu.user, False, gruu)
     user = uri.unescaped_user.strip()
     return Destination(user, user.casefold() in BUILT_INS)
 

@@ -61,7 +61,7 @@ class Seeker:
 
 def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
     """Looks for whom a URI of ours names; `found` goes on with the answer."""
-    one.destination = destination_of(dialled)
+    one.destination = destination_of(dialled, call.config.gruus)
     if one not in call.forks:
         call.forks.append(one)
     if one.destination.built_in:
@@ -84,6 +84,9 @@ def found(call: Call, one: Fork, callee: Account | None, bindings: tuple[Binding
     if callee.forward.always:
         return _forward(call, one, callee.forward.always, history.ALWAYS, now)
     headers = one.party.request.headers if one.party.request is not None else Headers()
+    if one.destination is not None and one.destination.gruu is not None:
+        # RFC 5627 section 6.1: that device and no other.
+        bindings = tuple(binding for binding in bindings if one.destination.gruu.means(binding))
     devices = preferences.devices(bindings, one.party.flow, headers, call.config.fork_targets)
     wrong = _unreachable(call, callee, bindings, devices, headers)
     if wrong is not None:

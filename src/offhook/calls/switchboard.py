@@ -5,6 +5,7 @@ neighbours).
 """
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from offhook.calls import (
     answering,
@@ -77,6 +78,7 @@ from offhook.sip.events import (
     UsageMoved,
 )
 from offhook.sip.fields import sip_reason
+from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
 from offhook.sip.message import Headers
 
@@ -89,7 +91,7 @@ class Switchboard:
     """All calls of the node. `now` is the core's monotonic clock in seconds."""
 
     def __init__(self, config: CallConfig, ids: Ids, authenticator: Authenticator) -> None:
-        self._config = config
+        self._config = replace(config, gruus=Gruus(authenticator.key("gruu"), config.domain))
         self._ids = ids
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
         self._index = Index()
@@ -179,7 +181,7 @@ class Switchboard:
         username = self._admission.claimed(request, flow, now)
         if username is None:
             return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
-        destination = destination_of(request.uri)
+        destination = destination_of(request.uri, self._config.gruus)
         call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index)
         self._calls[call.ref] = call
         target = None if call.destination.built_in else call.destination.user

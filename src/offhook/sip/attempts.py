@@ -50,21 +50,28 @@ class Attempts:
         pair, alone = self._parties.get((source, user)), self._parties.get((source, ""))
         return any(party is not None and party.locked_until > now for party in (pair, alone))
 
-    def failed(self, source: str, user: str, now: float) -> None:
-        """One wrong answer."""
-        self._count((source, user), self._per_pair, now)
-        self._count((source, ""), self._per_source, now)
+    def failed(self, source: str, user: str, now: float) -> str:
+        """One wrong answer. `source` or `pair` when that was the last straw for it, else nothing."""
+        pair = self._count((source, user), self._per_pair, now)
+        return "source" if self.struck(source, now) else "pair" if pair else ""
+
+    def struck(self, party: str, now: float) -> bool:
+        """One wrong answer of, or for, one party alone; True when that was the last straw."""
+        last = self._count((party, ""), self._per_source, now)
         while len(self._parties) > self._limit:
             del self._parties[next(iter(self._parties))]
+        return last
 
     def succeeded(self, source: str, user: str) -> None:
         """A right answer: what came before were typing errors."""
         self._parties.pop((source, user), None)
 
-    def _count(self, key: tuple[str, str], limit: int, now: float) -> None:
+    def _count(self, key: tuple[str, str], limit: int, now: float) -> bool:
         party = self._parties.pop(key, None) or _Party(deque(maxlen=limit))
         self._parties[key] = party
         party.times.append(now)
         if party.times and len(party.times) == limit and party.times[0] > now - WINDOW:
             party.locked_until = now + WINDOW
             party.times.clear()
+            return True
+        return False

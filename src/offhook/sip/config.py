@@ -1,6 +1,8 @@
 """What the SIP layer is told once: who we are, what we serve, and the limits table of registrations and transactions."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 from offhook.sip.timers import Timers
 from offhook.sip.transaction.table import TransactionLimits
@@ -27,6 +29,8 @@ class RegistrarLimits:
     """`REGISTER_RATE` per second and source before proof of identity; offices share one address."""
     burst_per_source: float = 60.0
     """How many may come at once."""
+    storm: float = 2_000.0
+    """`REGISTER_STORM` per second and node: after a restart all come at once."""
     sources: int = 10_000
     """Sources and addresses of record whose rate is remembered; the longest unheard is forgotten first."""
     datagram: int = 1300
@@ -61,8 +65,14 @@ class SipConfig:
     allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REGISTER")
     supported: tuple[str, ...] = ()
     """Option tags served in calls, for Supported and against Require."""
-    registrar_supported: tuple[str, ...] = ("outbound",)
+    registrar_supported: tuple[str, ...] = ("path", "gruu", "outbound")
     """Option tags served in registrations."""
+    registrar_required: tuple[str, ...] = ("path", "gruu", "outbound", "timer", "replaces")
+    """Option tags that a REGISTER may require (REG-2): some clients list there what they want in calls."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose proxies may set Path (REG-14)."""
+    outbound_strict: bool = False
+    """439 as RFC 5626 section 6 has it, where the first proxy keeps no flows; without it they are bound all the same."""
     accept: tuple[str, ...] = ("application/sdp",)
     """Bodies an INVITE may carry."""
     flow_timer: int = 120
@@ -89,3 +99,15 @@ class SipConfig:
         """True when the URI's host is our domain or one of its aliases."""
         host = uri.host.lower()
         return host == self.domain.lower() or host in self.aliases
+
+    def is_trusted_proxy(self, address: str) -> bool:
+        """True for a peer whose Path is believed."""
+        return any(_lies_in(address, network) for network in self.trusted_proxies)
+
+
+@lru_cache(maxsize=4096)
+def _lies_in(address: str, network: str) -> bool:
+    try:
+        return ip_address(address) in ip_network(network)
+    except ValueError:
+        return False

@@ -8,6 +8,7 @@ Lives here: which room a message, timer or command belongs to. Never here: what 
 from collections.abc import Hashable
 
 from offhook.sip import subscription
+from offhook.sip.carried import BindingClock, Sweep
 from offhook.sip.client_request import ClientRequest
 from offhook.sip.commands import (
     AcceptSubscription,
@@ -49,12 +50,15 @@ from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.outgoing_invite import OutgoingInvite
 from offhook.sip.proof import Doorkeeper
-from offhook.sip.registrar import BindingClock, Registrar, Registration, Sweep
+from offhook.sip.registrar import Registrar, Registration
 from offhook.sip.server_core import InDialog, ServerCore
 from offhook.sip.subscription import SubscriptionClock
 from offhook.sip.timers import TimerKey
 from offhook.sip.transaction.key import client_key, server_key
-from offhook.sip.transaction.machine import AckPassed, Effect, RequestFailed, ResponsePassed, Terminated
+from offhook.sip.transaction.machine import AckPassed, Effect, Owner, RequestFailed, ResponsePassed, Terminated
+
+GONE = frozenset({410, 430})
+"""The device is not at its contact any more; the flow to it is lost (RFC 5626 section 11.2)."""
 
 
 class SipEndpoint:
@@ -109,7 +113,7 @@ class SipEndpoint:
             return self.receive_malformed(error, flow, now)
         if isinstance(message, Response):
             return self._settle(self._response(message, fields))
-        return self._settle(self._request(message, fields, flow, now))
+        return [*self._doorkeeper.take_notes(), *self._settle(self._request(message, fields, flow, now))]
 
     def receive_malformed(self, error: PeerError, flow: Flow, now: float) -> list[SipEffect]:
         """What the parser refused: answered without state when enough of it could be read, else nothing."""
@@ -192,6 +196,10 @@ class SipEndpoint:
     def reachability(self, flow: FlowId) -> Reachability:
         """What is known of the device behind a live flow."""
         return self._registrar.reachability(flow)
+
+    def restored(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[SipEffect]:
+        """Bindings of an address of record that outlived a restart of ours; their flows are known by `flow_opened`."""
+        return self._settle(self._registrar.restore(aor, bindings, now))
 
     # commands
 
@@ -297,6 +305,16 @@ class SipEndpoint:
             return self._core.answer(transaction, status, headers, body)
         return usage.respond(transaction, status, headers, body)
 
+    def _gone(self, owner: Owner) -> list[Effect]:
+        """REG-16: nobody is where the request went, so nobody is registered there."""
+        match owner:
+            case OutgoingInvite():
+                return self._registrar.gone(owner.flow.id, owner.request.uri)
+            case ClientRequest():
+                return self._registrar.gone(owner.flow.id, owner.command.request_uri)
+            case _:
+                return []
+
     # what the transactions say to their users
 
     def _settle(self, effects: list[Effect]) -> list[SipEffect]:
@@ -306,6 +324,8 @@ class SipEndpoint:
             match effect:
                 case ResponsePassed(_, owner, response):
                     settled += self._settle(owner.answered(response))
+                    if response.status in GONE:
+                        settled += self._settle(self._gone(owner))
                 case RequestFailed(_, owner, failure):
                     settled += self._settle(owner.failed(failure))
                 case AckPassed(_, request):

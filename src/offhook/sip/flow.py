@@ -56,6 +56,8 @@ class Flow:
     advertised: str
     secure: bool
     loopback: bool
+    origin: str = ""
+    """The page's origin where the upgrade of a WebSocket named one."""
 
     def __repr__(self) -> str:
         return f"<flow {self.id} {self.transport} {self.remote[0]}:{self.remote[1]}>"

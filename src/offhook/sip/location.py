@@ -65,6 +65,8 @@ class Account:
     """Endpoints of one group may take each other's calls; "" is nobody's."""
     rights: frozenset[str] = frozenset()
     """`page`: its calls may answer by themselves; `alert`: it may choose how others ring."""
+    challenge_every_invite: bool = False
+    """AUTH-9: asked for its password at every INVITE, for clients that count on a 407."""
 
 
 @dataclass(frozen=True, slots=True)

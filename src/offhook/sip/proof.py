@@ -4,7 +4,8 @@ Lives here: what of `credentials.Authenticator` the SIP layer itself needs. INVI
 authenticator, so that a flow proven by either is trusted by both (AUTH-9).
 """
 
-from offhook.sip.credentials import Authenticator, Challenged
+from offhook.sip.credentials import Authenticator, Challenged, Verdict
+from offhook.sip.effects import Note
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
@@ -16,31 +17,73 @@ class Doorkeeper:
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
 
-    def username(self, request: Request) -> str | None:
-        """The digest user name of the request's credentials, None without any for our realm."""
-        return self._authenticator.username(request, proxy=_proxy(request))
+    def key(self, purpose: str) -> bytes:
+        """A key of its own for each purpose."""
+        return self._authenticator.key(purpose)
+
+    def username(self, request: Request, flow: Flow) -> str | None:
+        """The endpoint that the request's credentials name, None without any for our realm."""
+        return self._authenticator.claimed(request, flow, proxy=_proxy(request))
 
     def trusted(self, flow: Flow, now: float) -> str | None:
-        """The user name for which the flow is trusted."""
+        """The user name that the flow proved last."""
         return self._authenticator.trusted(flow.id, now)
+
+    def trusts(self, flow: Flow, username: str, now: float) -> bool:
+        """True when the flow has proved that endpoint."""
+        return self._authenticator.trusts(flow.id, username, now)
+
+    def speaker(self, request: Request, flow: Flow, now: float) -> str | None:
+        """Who a request outside a dialog is from, as far as can be told before a look-up."""
+        return self._authenticator.speaker(request, flow, now, proxy=_proxy(request))
+
+    def registering(self, request: Request, flow: Flow, now: float) -> str | None:
+        """Whom a REGISTER is to be proved for: its credentials' endpoint, or the one of its To that the flow has proved.
+
+        Another account of the same phone comes down the same connection and must be challenged, not refused."""
+        claimed = self.username(request, flow)
+        if claimed is not None:
+            return claimed
+        named = self._authenticator.named(request, "To")
+        return named if named is not None and self._authenticator.trusts(flow.id, named, now) else None
 
     def challenge(self, request: Request, flow: Flow, now: float) -> Headers:
         """The challenge fields for a first 401 or 407."""
         return self._authenticator.challenge(flow, now, proxy=_proxy(request))
 
-    def prove(self, request: Request, account: Account | None, flow: Flow, now: float) -> Headers | None:
-        """None when the request comes from the account, which makes its flow trusted; else the challenge to answer with."""
-        if self._authenticator.still_trusts(flow.id, account, now):
-            return None
-        verdict = self._authenticator.verify(request, flow, account, now, proxy=_proxy(request))
-        if isinstance(verdict, Challenged):
-            return verdict.headers
-        self._authenticator.trust(flow, verdict.account, now)
-        return None
+    def judge(
+        self, request: Request, account: Account | None, flow: Flow, now: float, in_dialog: bool = False
+    ) -> Verdict:
+        """Verified when the request comes from the account, which makes its flow trusted."""
+        known = self._authenticator.proven(flow.id, account, now)
+        if known is not None and (known.ends is None or self.username(request, flow) is None):
+            return known
+        verdict = self._authenticator.verify(request, flow, account, now, _proxy(request), in_dialog)
+        if known is not None and isinstance(verdict, Challenged):
+            # What was proved before stands; only a later end could have been gained.
+            return known
+        if not isinstance(verdict, Challenged):
+            self._authenticator.trust(flow, verdict.account, now, verdict.ends)
+        return verdict
+
+    def prove(
+        self, request: Request, account: Account | None, flow: Flow, now: float, in_dialog: bool = False
+    ) -> Headers | None:
+        """None when the request comes from the account; else the challenge to answer with."""
+        verdict = self.judge(request, account, flow, now, in_dialog)
+        return verdict.headers if isinstance(verdict, Challenged) else None
 
     def flow_lost(self, flow: FlowId) -> None:
         """Forgets the trust in a flow that is gone."""
         self._authenticator.forget_flow(flow)
+
+    def take_notes(self) -> list[Note]:
+        """What an operator should know of logins since the last time."""
+        if not self._authenticator.notes:
+            return []
+        notes = list(self._authenticator.notes)
+        self._authenticator.notes.clear()
+        return notes
 
 
 def _proxy(request: Request) -> bool:

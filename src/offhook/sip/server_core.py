@@ -5,6 +5,7 @@ Lives here: which of our rooms serves a request, and the refusals that need none
 
 from dataclasses import dataclass
 
+from offhook.sip.contacts import option_tags
 from offhook.sip.core import Core
 from offhook.sip.dialog import contact_uri
 from offhook.sip.effects import Deliver, FindRegistration, Note, Send, SipEffect
@@ -17,7 +18,7 @@ from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.proof import Doorkeeper
-from offhook.sip.registrar import Registrar, option_tags
+from offhook.sip.registrar import Registrar
 from offhook.sip.stamp import stamped
 from offhook.sip.subscription import Subscription
 from offhook.sip.subscriptions import read_event, read_expires
@@ -125,10 +126,9 @@ class ServerCore:
         now: float,
     ) -> list[Effect]:
         """AUTH-13: another flow has to be trusted as the same endpoint, or the request must prove that it is."""
-        trusted = self._doorkeeper.trusted(flow, now)
-        if trusted is not None and trusted == usage.peer:
+        if usage.peer is not None and self._doorkeeper.trusts(flow, usage.peer, now):
             return self._moved(usage, key, request, fields, flow, now)
-        username = self._doorkeeper.username(request)
+        username = self._doorkeeper.username(request, flow)
         if username is None:
             return self._core.answer(key, 407, self._doorkeeper.challenge(request, flow, now))
         token = InDialog(key, request, fields, flow, fields.dialog)
@@ -137,7 +137,7 @@ class ServerCore:
     def proven(self, token: InDialog, account: Account | None, now: float) -> list[Effect]:
         """The account for an in-dialog request from elsewhere has come."""
         usage = self._core.dialogs.get(token.dialog)
-        challenge = self._doorkeeper.prove(token.request, account, token.flow, now)
+        challenge = self._doorkeeper.prove(token.request, account, token.flow, now, in_dialog=True)
         if challenge is not None:
             return self._core.answer(token.key, 407, challenge)
         if usage is None:
@@ -210,7 +210,7 @@ class ServerCore:
         refusal = self._unreadable(request)
         if refusal is not None:
             return self._refuse(key, request, fields, flow, *refusal)
-        peer = self._doorkeeper.username(request) or self._known(flow, now)
+        peer = self._doorkeeper.speaker(request, flow, now) or self._registrar.peer(flow.id)
         usage = IncomingInvite(self._core, key, request, fields, flow, peer)
         return [*self._open(key, request, fields, flow, usage), *usage.start()]
 

@@ -1,0 +1,131 @@
+"""Which flows carry which addresses of record, when the first binding of one runs out, and what is known of a flow's device.
+
+Lives here: the registrar's memory, as small as it can be; the bindings themselves are with whoever performs
+`UpdateBindings`. Never here: what a REGISTER asks for.
+"""
+
+from dataclasses import dataclass
+
+from offhook.sip.effects import StartTimer, StopTimer
+from offhook.sip.flow import Flow, FlowId, Reachability
+from offhook.sip.location import Binding, Change
+from offhook.sip.timers import Timer, TimerKey
+from offhook.sip.transaction.machine import Effect
+from offhook.sip.uri import Uri
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sweep:
+    """Token of a look-up: bindings that ran out are to be taken away, and with them those that `change` befell: every one
+    on a `flow` (and of a `contact` there), one by its id in `binding`, or all."""
+
+    aor: str
+    change: Change = Change.EXPIRED
+    flow: FlowId | None = None
+    binding: str = ""
+    contact: Uri | None = None
+
+    def ends(self, binding: Binding, now: float) -> Change | None:
+        """Why the binding is over; None if it stands."""
+        if binding.expires_at <= now:
+            return Change.EXPIRED
+        if self.change is Change.EXPIRED:
+            return None
+        if self.flow is not None and binding.flow.id != self.flow:
+            return None
+        if self.contact is not None and binding.contact != self.contact:
+            return None
+        return self.change if self.binding in ("", binding.id) else None
+
+
+@dataclass(frozen=True, slots=True)
+class BindingClock:
+    """Owner of the timer at which the first binding of an address of record runs out."""
+
+    aor: str
+
+
+class Carried:
+    """Owned by the registrar. `flows` are the live ones, shared with the endpoint; a UDP flow lives while it carries."""
+
+    def __init__(self, flows: dict[FlowId, Flow]) -> None:
+        self._flows = flows
+        self._aors: dict[FlowId, set[str]] = {}
+        self._clocks: set[TimerKey] = set()
+        self._marks: dict[FlowId, Reachability] = {}
+
+    @property
+    def running_timers(self) -> int:
+        """Clocks that are set."""
+        return len(self._clocks)
+
+    def aors(self, flow: FlowId) -> list[str]:
+        """The addresses of record with a binding on the flow, sorted."""
+        return sorted(self._aors.get(flow, ()))
+
+    def alive(self, flow: Flow) -> bool:
+        """False for a stream that is gone: a binding may outlive its flow in the store of another life of this node."""
+        return not flow.transport.reliable or flow.id in self._flows
+
+    # ---- after a write
+
+    def rewritten(self, aor: str, before: tuple[Binding, ...], after: tuple[Binding, ...], now: float) -> list[Effect]:
+        """An address of record has these bindings now: remembers their flows, so that they die with them; sets the clock."""
+        for binding in before:
+            self._leave(binding.flow, aor)
+        for binding in after:
+            self._aors.setdefault(binding.flow.id, set()).add(aor)
+            if not binding.flow.transport.reliable:
+                self._flows.setdefault(binding.flow.id, binding.flow)
+        return self.clock(aor, after, now)
+
+    def _leave(self, flow: Flow, aor: str) -> None:
+        aors = self._aors.get(flow.id)
+        if aors is None:
+            return
+        aors.discard(aor)
+        if not aors:
+            del self._aors[flow.id]
+            if not flow.transport.reliable:
+                self._flows.pop(flow.id, None)
+                self._marks.pop(flow.id, None)
+
+    def clock(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
+        """The timer for the first binding to run out."""
+        key = TimerKey(BindingClock(aor), Timer.EXPIRES)
+        if bindings:
+            self._clocks.add(key)
+            return [StartTimer(key, max(0.0, min(binding.expires_at for binding in bindings) - now))]
+        if key in self._clocks:
+            self._clocks.discard(key)
+            return [StopTimer(key)]
+        return []
+
+    def fired(self, key: TimerKey) -> bool:
+        """True when the clock was set; it no longer is."""
+        known = key in self._clocks
+        self._clocks.discard(key)
+        return known
+
+    def lost(self, flow: FlowId) -> list[str]:
+        """The flow is gone: the addresses of record that it carried."""
+        self._marks.pop(flow, None)
+        return sorted(self._aors.pop(flow, ()))
+
+    # ---- what is known of the devices
+
+    def mark(self, flow: FlowId, reachability: Reachability) -> None:
+        """Something was found out about a live flow's device."""
+        if reachability is Reachability.REACHABLE:
+            self._marks.pop(flow, None)
+        elif flow in self._flows:
+            self._marks[flow] = reachability
+
+    def heard(self, flow: FlowId) -> None:
+        """A message came: the device is awake."""
+        if self._marks:
+            self._marks.pop(flow, None)
+
+    def reachability(self, flow: FlowId) -> Reachability:
+        """What is known of the device behind a live flow."""
+        return self._marks.get(flow, Reachability.REACHABLE)

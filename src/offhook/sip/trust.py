@@ -1,0 +1,66 @@
+"""Flows that have proved whose they are (AUTH-9). UDP never is trusted: its source address can be forged."""
+
+from dataclasses import dataclass
+
+from offhook.sip.flow import Flow, FlowId
+from offhook.sip.location import Account
+
+
+@dataclass(slots=True)
+class Trust:
+    """One proof. `until` is on the core's clock; `ends` is when the credential itself ends, None if it does not."""
+
+    account_id: str
+    username: str
+    version: int
+    until: float
+    ends: float | None
+
+
+class TrustedFlows:
+    """A flow may prove several endpoints, one after the other: a phone with two accounts has one connection."""
+
+    def __init__(self, seconds: float, most: int, per_flow: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._per_flow = per_flow
+        self._flows: dict[FlowId, dict[str, Trust]] = {}
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def trust(self, flow: Flow, account: Account, now: float, ends: float | None) -> None:
+        """After a proof: a secure or loopback connection is believed from now on, until its credential ends."""
+        if not flow.transport.reliable or not (flow.secure or flow.loopback):
+            return
+        until = now + self._seconds if ends is None else min(now + self._seconds, ends)
+        proofs = self._flows.pop(flow.id, {})
+        proofs.pop(account.username, None)
+        proofs[account.username] = Trust(account.id, account.username, account.credential_version, until, ends)
+        if len(proofs) > self._per_flow:
+            del proofs[next(iter(proofs))]
+        self._flows[flow.id] = proofs
+        if len(self._flows) > self._most:
+            del self._flows[next(iter(self._flows))]
+
+    def of(self, flow: FlowId, username: str, now: float) -> Trust | None:
+        """The proof of that endpoint, None without a live one."""
+        found = self._flows.get(flow, {}).get(username)
+        return found if found is not None and found.until > now else None
+
+    def latest(self, flow: FlowId, now: float) -> str | None:
+        """The user name proved last, None without a live one."""
+        for found in reversed(self._flows.get(flow, {}).values()):
+            if found.until > now:
+                return found.username
+        return None
+
+    def forget_flow(self, flow: FlowId) -> None:
+        """The flow is gone."""
+        self._flows.pop(flow, None)
+
+    def forget_account(self, username: str) -> None:
+        """Its credentials changed or are gone: its flows must prove themselves again."""
+        for flow in [flow for flow, proofs in self._flows.items() if proofs.pop(username, None) is not None]:
+            if not self._flows[flow]:
+                del self._flows[flow]
