@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from offhook.calls.effects import CallEffect, CallRecord, Happened, Publish
+from offhook.calls.index import Index
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.routing import Destination
 from offhook.sip.events import UsageId
@@ -55,19 +56,6 @@ class CallConfig:
     gruus: Gruus | None = None
     """Reads the GRUUs of our domain; the switchboard puts its own here."""
     pass_headers: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Index:
-    """Which call an event belongs to. Calls keep it true, the switchboard reads it."""
-
-    usages: dict[UsageId, "Call"] = field(default_factory=dict)
-    media: dict[int, "Call"] = field(default_factory=dict)
-    calls: dict[str, "Call"] = field(default_factory=dict)
-
-    def busy(self, username: str, but: "Call") -> int:
-        """In how many other calls an endpoint is."""
-        return sum(1 for call in self.calls.values() if call is not but and call.involves(username))
 
 
 @dataclass(slots=True, eq=False)
@@ -166,8 +154,8 @@ class Call:
     # ---- changes of the sets
 
     def know(self, leg: Leg) -> None:
-        """Events of this leg's usage belong here from now on."""
-        self.index.usages[leg.usage] = self
+        """Events of this leg's usage and media belong here from now on."""
+        self.index.know(self, leg)
 
     def retire(self, leg: Leg, code: str) -> None:
         """The leg is done."""

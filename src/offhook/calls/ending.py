@@ -66,6 +66,7 @@ def end(call: Call, code: str, by: str, now: float, reason: str = NORMAL) -> Eff
 
 def _over(call: Call, code: str, by: str, now: float) -> Effects:
     call.state, call.end_code, call.ended_by, call.ended_at = CallState.ENDED, code, by, now
+    call.index.ended.append(call)
     for leg in call.legs:
         leg.state = LegState.ENDED
     ended = call.happened("call.ended", None, code=code, by=by)

@@ -111,7 +111,7 @@ def _unreachable(
         return refusal("not_registered", f"{callee.username} is switched off")
     if callee.do_not_disturb:
         return refusal("do_not_disturb", f"{callee.username} takes no calls now")
-    if call.index.busy(callee.username, call) >= callee.max_calls:
+    if call.index.busy(callee.username, call, callee.max_calls) >= callee.max_calls:
         return refusal("endpoint_at_call_limit", f"{callee.username} has as many calls as it may")
     if devices:
         return None

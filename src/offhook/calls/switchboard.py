@@ -20,7 +20,7 @@ from offhook.calls import (
     survival,
 )
 from offhook.calls.admission import Admission
-from offhook.calls.call import Call, CallConfig, CallState, Effects, Index, new_call
+from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
 from offhook.calls.effects import CloseMedia, LookUp, Sip, WriteCallLog
@@ -48,6 +48,7 @@ from offhook.calls.events import (
     SilenceFound,
     TimerFired,
 )
+from offhook.calls.index import Index
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
@@ -106,10 +107,11 @@ class Switchboard:
 
     def call(self, ref: str) -> Call | None:
         """By the ref of any of its legs, live or among the last that ended."""
-        for call in (*self._calls.values(), *reversed(self._ended.values())):
-            if call.ref == ref or any(leg.ref == ref for leg in call.legs):
-                return call
-        return None
+        known = self._calls.get(ref) or self._ended.get(ref)
+        if known is not None:
+            return known
+        every = (*self._calls.values(), *reversed(self._ended.values()))
+        return next((call for call in every if call.by_ref(ref) is not None), None)
 
     # ---- the door
 
@@ -120,7 +122,7 @@ class Switchboard:
                 found = self._calls.get(command.call_ref)
                 return self._after(ending.end(found, command.code, "api", now), now) if found is not None else []
             case HangUpEndpoint():
-                theirs = [call for call in self.calls() if call.involves(command.username)]
+                theirs = self._index.of_endpoint(command.username)
                 ended = [effect for call in theirs for effect in ending.end(call, command.code, "api", now)]
                 return self._after(ended, now)
 
@@ -205,8 +207,9 @@ class Switchboard:
             # Not yet a call: nothing is kept of a stranger's INVITE.
             self._forget(call)
             return [Sip(RespondInvite(call.caller.usage, 407, challenge or self._challenge(call, now)))]
-        busy = self._index.busy(event.caller.username, call)
+        busy = self._index.busy(event.caller.username, call, event.caller.max_calls)
         call.caller.account = event.caller
+        call.know(call.caller)
         caller = call.caller
         wrong = self._admission.refuse(call.request, caller.flow, event.caller, busy, now) or self._unreadable(call)
         if wrong is not None:
@@ -300,7 +303,10 @@ class Switchboard:
         if leg is None:
             return []
         leg.media = local
-        return ending.close_leg(leg) if leg in call.former else []
+        if leg in call.former:
+            return ending.close_leg(leg)
+        call.know(leg)
+        return []
 
     def _media_refused(self, event: MediaRefused, now: float) -> Effects:
         call = self._calls.get(event.call_ref)
@@ -331,19 +337,17 @@ class Switchboard:
         return self._after(effects, now)
 
     def _leg_updated(self, event: MediaLegUpdated) -> Effects:
-        for call in self._calls.values():
-            leg = call.by_media(event.leg)
-            if leg is not None:
-                leg.media = event.local
-                return renegotiation.renegotiated(leg)
-        return []
+        call = self._index.legs.get(event.leg)
+        leg = call.by_media(event.leg) if call is not None else None
+        if leg is None:
+            return []
+        leg.media = event.local
+        return renegotiation.renegotiated(leg)
 
     def _media_event(self, event: MediaEvent, now: float) -> Effects:
-        for call in self._calls.values():
-            leg = call.by_media(event.leg)
-            if leg is not None:
-                return self._leg_event(call, leg, event, now)
-        return []
+        call = self._index.legs.get(event.leg)
+        leg = call.by_media(event.leg) if call is not None else None
+        return self._leg_event(call, leg, event, now) if call is not None and leg is not None else []
 
     def _leg_event(self, call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
         match event:
@@ -403,7 +407,8 @@ class Switchboard:
 
     def _after(self, effects: Effects, now: float) -> Effects:
         """Moves calls that have ended out of the way."""
-        for call in [one for one in self._calls.values() if one.state is CallState.ENDED]:
+        ended, self._index.ended = self._index.ended, []
+        for call in ended:
             self._forget(call)
             self._ended[call.ref] = call
             while len(self._ended) > self._config.ended_kept:
@@ -412,8 +417,7 @@ class Switchboard:
 
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.ref, None)
-        for leg in call.live:
-            self._index.usages.pop(leg.usage, None)
+        self._index.forget(call)
 
 
 def _toward(direction: str) -> str:

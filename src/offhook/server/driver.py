@@ -123,7 +123,7 @@ class Driver:
         self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now())))
 
     def in_use(self, flow: Flow) -> bool:
-        return any(leg.flow.id == flow.id for call in self.switchboard.calls() for leg in call.legs)
+        return self.endpoint.carries(flow.id)
 
     # ---- what comes in from the engine
 

@@ -100,6 +100,10 @@ class SipEndpoint:
         of_subscriptions = self._core.subscriptions.running_timers
         return self._core.table.running_timers + of_usages + of_subscriptions + self._registrar.running_timers
 
+    def carries(self, flow: FlowId) -> bool:
+        """True while a call goes over the flow."""
+        return bool(self._core.on_flow(flow))
+
     # messages
 
     def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]:

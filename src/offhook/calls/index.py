@@ -1,0 +1,61 @@
+"""Which call an event, a leg or an endpoint belongs to: look-ups whose cost does not grow with the number of calls.
+
+Calls keep it true, the switchboard reads it. Never here: what a call does.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from offhook.sip.events import UsageId
+
+if TYPE_CHECKING:
+    from offhook.calls.call import Call
+    from offhook.calls.leg import Leg
+
+
+@dataclass(slots=True)
+class Index:
+    """`calls` are the live ones by ref; `usages` holds live legs only; `media` and `legs` are by the engine's numbers of a
+    call and of a leg; `ended` are the calls that ended in the event in hand."""
+
+    calls: dict[str, "Call"] = field(default_factory=dict)
+    usages: dict[UsageId, "Call"] = field(default_factory=dict)
+    media: dict[int, "Call"] = field(default_factory=dict)
+    legs: dict[int, "Call"] = field(default_factory=dict)
+    ended: list["Call"] = field(default_factory=list)
+    _endpoints: dict[str, dict[str, "Call"]] = field(default_factory=dict)
+
+    def know(self, call: "Call", leg: "Leg") -> None:
+        """The leg is of this call now, with its usage and what is known yet of its endpoint and its media."""
+        self.usages[leg.usage] = call
+        if leg.account is not None:
+            self._endpoints.setdefault(leg.account.username.casefold(), {})[call.ref] = call
+        if leg.media is not None:
+            self.legs[leg.media.leg] = call
+
+    def forget(self, call: "Call") -> None:
+        """The call is over."""
+        for leg in call.legs:
+            if self.usages.get(leg.usage) is call:
+                del self.usages[leg.usage]
+            if leg.media is not None and self.legs.get(leg.media.leg) is call:
+                del self.legs[leg.media.leg]
+            if leg.account is not None:
+                self._leave(call, leg.account.username.casefold())
+
+    def _leave(self, call: "Call", endpoint: str) -> None:
+        calls = self._endpoints.get(endpoint, {})
+        calls.pop(call.ref, None)
+        if not calls:
+            self._endpoints.pop(endpoint, None)
+
+    def of_endpoint(self, username: str) -> list["Call"]:
+        """The calls in which an endpoint takes part."""
+        calls = self._endpoints.get(username.casefold(), {})
+        return [call for call in calls.values() if call.involves(username)]
+
+    def busy(self, username: str, but: "Call", limit: int) -> int:
+        """In how many other calls an endpoint is. They are looked at one by one only where the limit may be reached: a leg
+        that went to another call leaves its trace until the call ends."""
+        about = len(self._endpoints.get(username.casefold(), ()))
+        return about if about < limit else sum(1 for call in self.of_endpoint(username) if call is not but)
