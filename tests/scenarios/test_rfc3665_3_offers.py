@@ -6,6 +6,7 @@ from offhook.calls import effects as do
 from offhook.calls.leg import LegState
 from offhook.calls.ports import Direction
 from offhook.sdp.parse import parse
+from offhook.sip.flow import Transport
 from offhook.sip.message import Response
 from tests.support.house import House, Phone
 from tests.support.link import Link
@@ -45,7 +46,7 @@ def late(house: House, answer: bytes) -> tuple[Phone, Phone]:
 
 def test_early_media(link: Link) -> None:
     house = House(link)
-    alice, bob = house.caller(), house.callee()
+    alice, bob = house.caller(transport=Transport.WSS), house.callee(transport=Transport.WSS)
     alice.dial("bob")
     bob.respond(183, SDP)
     # 1. the caller has our answer in a 183, and both legs are bridged before it leaves
@@ -68,7 +69,7 @@ def test_early_media(link: Link) -> None:
 
 def test_early_media_of_two_forks_is_one_answer(link: Link) -> None:
     house = House(link)
-    alice, desk, cell = house.caller(), house.callee(name="desk"), house.callee(name="cell")
+    alice, desk, cell = house.caller(transport=Transport.WSS), house.callee(name="desk"), house.callee(name="cell")
     alice.dial("bob")
     desk.respond(183, SDP)
     cell.respond(183, OTHER)

@@ -347,9 +347,9 @@ class House:
         for name in ("alice", "bob", "carol"):
             self.node.accounts[name] = make_account(name)
 
-    def caller(self, username: str = "alice", name: str = "") -> Phone:
+    def caller(self, username: str = "alice", name: str = "", transport: Transport = Transport.TLS) -> Phone:
         """A device over TLS whose flow has proved itself."""
-        phone = Phone(self, name or username, username, Transport.TLS, f"sip:{username}@127.0.0.1;transport=tls")
+        phone = Phone(self, name or username, username, transport, f"sip:{username}@127.0.0.1;transport=tls")
         phone.trust()
         return phone
 

@@ -6,11 +6,11 @@ Lives here: the UAS side of a call's INVITE. Never here: the devices that ring f
 from typing import TYPE_CHECKING
 
 from offhook.calls import bridge, ending
-from offhook.calls.call import SDP, Call, CallState, Effects, session_timer
+from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
 from offhook.calls.leg import Leg, LegState
-from offhook.calls.outcome import Outcome
+from offhook.calls.outcome import Outcome, refusal
 from offhook.sdp.description import SdpError
 from offhook.sdp.parse import parse as parse_sdp
 from offhook.sip.commands import RespondInvite
@@ -27,6 +27,7 @@ class CallerWaits:
     def ringing(self, call: Call, fork: "Fork", leg: Leg, response: Response, now: float) -> Effects:
         """18x of a branch: told to the caller once, with early media if it brings any (CALL-6)."""
         caller = fork.party
+        bridge.keep_early(leg, response)
         if response.body and not caller.body and caller.offered is not None:
             early = self._early(caller, leg, response)
             if early:
@@ -80,15 +81,7 @@ def accept_incoming(call: Call, leg: Leg, first: tuple[str, ...]) -> Effects:
         body, leg.offering = leg.describe_offer(), True
     elif not body:
         body, effects = bridge.answer_incoming(leg, first)
-    return [*effects, Sip(RespondInvite(leg.usage, 200, Headers([SDP, *_timer_fields(leg)]), body))]
-
-
-def _timer_fields(leg: Leg) -> list[tuple[str, str]]:
-    """Session-Expires of our 2xx (RFC 4028 section 9): the caller's interval, and the refresher he asked for or us."""
-    assert leg.request is not None
-    asked = leg.request.headers.get("Session-Expires")
-    supported = " ".join(leg.request.headers.all("Supported"))
-    return session_timer(asked, "timer" in supported)
+    return [*effects, Sip(RespondInvite(leg.usage, 200, Headers([SDP]), body))]
 
 
 def acknowledged(call: Call, leg: Leg, request: Request, now: float) -> Effects:
@@ -105,4 +98,18 @@ def acknowledged(call: Call, leg: Leg, request: Request, now: float) -> Effects:
     if taken is None or leg.audio is None:
         return ending.end(call, "bad_answer", "server", now, sip_reason(488, "The ACK carries no usable answer"))
     leg.state = LegState.ANSWERED if leg.audio.direction in ("sendrecv", "recvonly") else LegState.HELD
+    return taken
+
+
+def early_answer(call: Call, leg: Leg, request: Request, now: float) -> Effects:
+    """The PRACK to a reliable 1xx of ours; if that made the offer, its body is the answer (4.1 row 2)."""
+    if not leg.offering:
+        return []
+    leg.offering = False
+    try:
+        taken = bridge.take_answer(leg, parse_sdp(request.body))
+    except SdpError:
+        taken = None
+    if taken is None:
+        return ending.refuse(call, refusal("codec_mismatch", "The PRACK carries no usable answer"), now)
     return taken

@@ -17,6 +17,7 @@ from offhook.calls.routing import Destination, source_of
 from offhook.sdp.description import SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
+from offhook.sip.fields import parse_name_addr
 from offhook.sip.message import Response
 
 
@@ -99,12 +100,29 @@ def answer_incoming(leg: Leg, first: tuple[str, ...]) -> tuple[bytes, Effects]:
 
 
 def complete_branch(leg: Leg, response: Response) -> Effects | None:
-    """Takes the branch's answer; None if it is missing or useless. A 200 after early media re-targets the leg."""
+    """Takes the branch's answer; None if it is missing or useless. A 200 after early media re-targets the leg (4.1 row 6).
+
+    A 200 may leave out what a 1xx of the same early dialog has said.
+    """
+    keep_early(leg, response)
+    return take_answer(leg, leg.early.get(tag_of(response)))
+
+
+def keep_early(leg: Leg, response: Response) -> bool:
+    """Each early dialog keeps its own answer (4.1 row 5); True if the response brought one."""
+    if not response.body:
+        return False
     try:
-        answer = parse_sdp(response.body) if response.body else leg.remote
+        leg.early[tag_of(response)] = parse_sdp(response.body)
     except SdpError:
-        return None
-    return take_answer(leg, answer)
+        leg.early.pop(tag_of(response), None)
+        return False
+    return True
+
+
+def tag_of(response: Response) -> str:
+    """The remote tag of the dialog that a response to our INVITE belongs to."""
+    return parse_name_addr(response.headers.get("To") or "").tag
 
 
 def take_answer(leg: Leg, answer: Session | None) -> Effects | None:

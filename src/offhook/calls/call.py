@@ -232,18 +232,3 @@ def new_call(
     call = Call(ref, caller, destination, now, config, ids, index, parties=[caller])
     call.know(caller)
     return call
-
-
-def session_timer(asked: str | None, supported: bool) -> list[tuple[str, str]]:
-    """Session-Expires and Require of a 2xx: the interval asked, the refresher asked or us (RFC 4028 section 9).
-
-    JsSIP offers 90 s with itself as refresher and ends its call when nobody refreshes; what it proposed is kept as it is.
-    """
-    if asked is None or not supported:
-        return []
-    interval, _, params = asked.partition(";")
-    refresher = "uas" if "refresher=uas" in params.replace(" ", "") else "uac"
-    if not interval.strip().isdigit():
-        return []
-    fields = [("Session-Expires", f"{interval.strip()};refresher={refresher}")]
-    return [*fields, ("Require", "timer")] if refresher == "uac" else fields

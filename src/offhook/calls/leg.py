@@ -42,8 +42,9 @@ class Finding:
 class Leg:
     """`usage` is its INVITE usage; `media` what the engine opened for it, None before that.
 
-    `request` is the INVITE of a leg that came in, `offered` the description in it. `offering`: a 2xx of ours made the offer,
-    the ACK must bring the answer.
+    `request` is the INVITE of a leg that came in, `offered` the description in it. `offering`: a 2xx or
+    reliable 1xx of ours made the offer, the ACK or PRACK must bring the answer. `early` are the answers that 1xx brought to
+    our INVITE, by the remote tag of their early dialog (4.1 row 5).
     """
 
     ref: str
@@ -62,6 +63,7 @@ class Leg:
     formats: tuple[Format, ...] = ()
     chosen: tuple[Format, ...] = ()
     remote: Session | None = None
+    early: dict[str, Session] = field(default_factory=dict)
     version: int = 1
     body: bytes = b""
     direction: str = "sendrecv"

@@ -5,7 +5,7 @@ All of it is answered locally, at once; the other side hears it only as sound (4
 
 from dataclasses import replace
 
-from offhook.calls.call import SDP, Call, Effects, session_timer
+from offhook.calls.call import SDP, Call, Effects
 from offhook.calls.description import offer_for_offer, remote_of, speech_of
 from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
 from offhook.calls.effects import CompleteMedia, SendDigits, Sip, UpdateMedia
@@ -16,7 +16,7 @@ from offhook.calls.ports import Direction
 from offhook.sdp.description import Media, SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
-from offhook.sip.commands import Respond
+from offhook.sip.commands import Respond, SendInDialog
 from offhook.sip.events import RequestInDialog
 from offhook.sip.fields import warning
 from offhook.sip.message import Headers
@@ -37,13 +37,11 @@ def answer(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
 
 def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
     request = event.request
-    supported = "timer" in " ".join(request.headers.all("Supported"))
-    timer = session_timer(request.headers.get("Session-Expires"), supported)
     if not request.body:
         # An UPDATE without a body refreshes the session; a re-INVITE without one asks for our offer (row 10).
         if request.method == "UPDATE":
-            return [Sip(Respond(event.transaction, 200, Headers(timer)))]
-        return _offer(leg, event, timer)
+            return [Sip(Respond(event.transaction, 200))]
+        return _offer(leg, event)
     try:
         offer = parse_sdp(request.body)
     except SdpError as error:
@@ -53,11 +51,20 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
         return _refuse(call, event, "codec_mismatch", "No active audio line is left")
     if _same(leg.remote, offer):
         # Row 12: nothing changed, the answer is repeated byte for byte.
-        return [Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), leg.body))]
-    return _take(call, leg, event, offer, audio, timer)
+        return [Sip(Respond(event.transaction, 200, Headers([SDP]), leg.body))]
+    return _take(call, leg, event, offer, audio)
 
 
-def _offer(leg: Leg, event: RequestInDialog, timer: list[tuple[str, str]]) -> Effects:
+def refresh(leg: Leg) -> Effects:
+    """The session is due and the peer takes no UPDATE: a re-INVITE with the description as it stands (RFC 4028 7.4)."""
+    if leg.media is None or leg.detached:
+        return []
+    # RFC 8842 section 5.2: an offer leaves the DTLS role to the peer, whatever the last answer said.
+    body = leg.body.replace(b"a=setup:passive", b"a=setup:actpass").replace(b"a=setup:active", b"a=setup:actpass")
+    return [Sip(SendInDialog(leg.usage, "INVITE", Headers([SDP]), body))]
+
+
+def _offer(leg: Leg, event: RequestInDialog) -> Effects:
     """Row 10: what we want, not what we last answered; else a peer that resumes this way would stay on hold."""
     if leg.media is None or leg.offer is None:
         return [Sip(Respond(event.transaction, 500))]
@@ -66,13 +73,11 @@ def _offer(leg: Leg, event: RequestInDialog, timer: list[tuple[str, str]]) -> Ef
     if leg.describe_offer() != before:
         leg.version += 1
     leg.offer = replace(leg.offer, direction=Direction.SENDRECV)
-    answer = Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), leg.describe_offer()))
+    answer = Sip(Respond(event.transaction, 200, Headers([SDP]), leg.describe_offer()))
     return [UpdateMedia(leg.media.leg, leg.offer), answer]
 
 
-def _take(
-    call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: Media, timer: list[tuple[str, str]]
-) -> Effects:
+def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: Media) -> Effects:
     assert leg.media is not None
     assert leg.offer is not None
     current = speech_of(leg.chosen)
@@ -96,10 +101,10 @@ def _take(
     complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen, wish.suites))
     if restart or redrawn:
         # Fresh credentials or keys of ours must be in the answer: it waits for the engine (renegotiated).
-        leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP, *timer]))
+        leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP]))
         return [update, complete]
     body = leg.describe_answer(offer, chosen, direction)
-    return [update, complete, Sip(Respond(event.transaction, 200, Headers([SDP, *timer]), body))]
+    return [update, complete, Sip(Respond(event.transaction, 200, Headers([SDP]), body))]
 
 
 def renegotiated(leg: Leg) -> Effects:

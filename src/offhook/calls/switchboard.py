@@ -69,10 +69,14 @@ from offhook.sip.events import (
     InviteReceived,
     InviteRejected,
     NotifyDue,
+    PrackMissing,
+    ProvisionalAcknowledged,
     RequestAnswered,
     RequestInDialog,
     RequestReceived,
     RequestSettled,
+    SessionExpired,
+    SessionRefreshDue,
     SubscribeReceived,
     SubscriptionEnded,
     UsageId,
@@ -84,6 +88,13 @@ from offhook.sip.ids import Ids
 from offhook.sip.message import Headers
 
 _ENGINE_LOST = sip_reason(503, "The media engine is gone")
+_LOST = {
+    AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
+    DialogLost: ("dialog_lost", sip_reason(481, "The other side lost the call")),
+    PrackMissing: ("prack_missing", sip_reason(504, "A reliable answer was never acknowledged")),
+    SessionExpired: ("session_timer_expired", sip_reason(408, "The session was not refreshed")),
+}
+"""How a call ends when the SIP layer has given up one of its dialogs: code, and Reason for the other side."""
 
 __all__ = ["CallConfig", "Switchboard"]
 
@@ -156,7 +167,8 @@ class Switchboard:
                 return self._of_engine(event, now)
             case (
                 AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
-                | InviteProgressed() | InviteRejected() | RequestInDialog()
+                | InviteProgressed() | InviteRejected() | PrackMissing() | ProvisionalAcknowledged() | RequestInDialog()
+                | SessionExpired() | SessionRefreshDue()
             ):  # fmt: skip
                 return self._after(self._in_usage(event, now), now)
             case _:
@@ -238,7 +250,7 @@ class Switchboard:
     def _in_usage(
         self,
         event: AckReceived | AckMissing | DialogLost | HungUp | InviteAccepted | InviteCanceled | InviteProgressed
-        | InviteRejected | RequestInDialog,
+        | InviteRejected | PrackMissing | ProvisionalAcknowledged | RequestInDialog | SessionExpired | SessionRefreshDue,
         now: float,
     ) -> Effects:  # fmt: skip
         call = self._index.usages.get(event.usage)
@@ -260,12 +272,13 @@ class Switchboard:
                 return ending.hung_up(call, leg, event.reason, now)
             case RequestInDialog():
                 return [*survival.attached(call, leg), *renegotiation.answer(call, leg, event, now)]
-            case AckMissing():
-                return ending.end(
-                    call, "ack_missing", "server", now, sip_reason(408, "The answer was never acknowledged")
-                )
-            case DialogLost():
-                return ending.end(call, "dialog_lost", "server", now, sip_reason(481, "The other side lost the call"))
+            case ProvisionalAcknowledged():
+                return answering.early_answer(call, leg, event.request, now)
+            case SessionRefreshDue():
+                return renegotiation.refresh(leg)
+            case AckMissing() | DialogLost() | PrackMissing() | SessionExpired():
+                code, reason = _LOST[type(event)]
+                return ending.end(call, code, "server", now, reason)
 
     def _stray(self, event: CallEvent) -> Effects:
         """An event of a usage that has ended here: a request still wants an answer."""

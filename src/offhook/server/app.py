@@ -264,6 +264,8 @@ class App:
             realm=self.store.space.realm,
             epoch=time.time() - asyncio.get_running_loop().time(),
             timers=SipTimers(t1=self.settings.sip.t1),
+            session_expires=self.settings.sip.session_expires,
+            min_se=self.settings.sip.min_se,
             transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow),
             subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),
             registrar=RegistrarLimits(

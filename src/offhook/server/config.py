@@ -66,6 +66,10 @@ class Sip(_Group):
     """PEM file with the authorities that certificates of trunks are verified against; those of the system unless given."""
     tls_wildcards: bool = False
     """Let `*.example.com` in a trunk's certificate count for sip.example.com; RFC 5922 says it must not."""
+    session_expires: int = Field(1800, ge=90, le=86_400)
+    """Seconds of the session timer we propose (RFC 4028): a device that died in a call is noticed within this time."""
+    min_se: int = Field(90, ge=90, le=3600)
+    """Shortest session timer in seconds we accept from a device."""
     t1: float = Field(0.5, gt=0, le=4)
     """RFC 3261 timer T1 in seconds; change it in tests only."""
 

@@ -62,8 +62,8 @@ class SipConfig:
     """Digest realm; the domain unless given."""
     server: str = "Offhook"
     """Server and User-Agent, without a version."""
-    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REGISTER")
-    supported: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "OPTIONS", "REGISTER")
+    supported: tuple[str, ...] = ("timer", "100rel")
     """Option tags served in calls, for Supported and against Require."""
     registrar_supported: tuple[str, ...] = ("path", "gruu", "outbound")
     """Option tags served in registrations."""
@@ -73,6 +73,10 @@ class SipConfig:
     """Networks whose proxies may set Path (REG-14)."""
     outbound_strict: bool = False
     """439 as RFC 5626 section 6 has it, where the first proxy keeps no flows; without it they are bound all the same."""
+    session_expires: int = 1800
+    """Seconds of a session timer that we propose (RFC 4028): dead peers are noticed, and a refresh costs little."""
+    min_se: int = 90
+    """Shortest session timer in seconds that we accept: RFC 4028's own floor."""
     accept: tuple[str, ...] = ("application/sdp",)
     """Bodies an INVITE may carry."""
     flow_timer: int = 120

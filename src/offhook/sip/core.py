@@ -17,6 +17,7 @@ from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.ids import Ids
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
+from offhook.sip.reliable import OPTION as RELIABLE
 from offhook.sip.response import NO_FIELDS, response_to
 from offhook.sip.subscriptions import Subscriptions
 from offhook.sip.transaction.key import COOKIE, ClientKey
@@ -113,7 +114,7 @@ class Core:
         if outline.contact:
             fields.append(("Contact", outline.contact))
         if outline.method in ("INVITE", "UPDATE"):
-            fields += self.abilities()
+            fields += self.abilities(flow)
         fields.append(("User-Agent", self.config.server))
         fields += outline.headers
         return Request(outline.method, outline.uri, Headers(fields), outline.body)
@@ -144,14 +145,20 @@ class Core:
         tag = to_tag or self.ids.token()
         return response_to(request, status, Headers((("Server", self.config.server), *headers)), body, tag)
 
-    def abilities(self) -> list[tuple[str, str]]:
-        """Allow, Supported and Allow-Events (CALL-26)."""
+    def abilities(self, flow: Flow) -> list[tuple[str, str]]:
+        """Allow, Supported and Allow-Events (CALL-26). A WebSocket peer is not offered 100rel: no browser library has it."""
         fields = [("Allow", ", ".join(self.config.allow))]
         if self.config.allow_events:
             fields.append(("Allow-Events", ", ".join(self.config.allow_events)))
-        if self.config.supported:
-            fields.append(("Supported", ", ".join(self.config.supported)))
+        websocket = flow.transport.websocket
+        supported = [option for option in self.config.supported if option != RELIABLE or not websocket]
+        if supported:
+            fields.append(("Supported", ", ".join(supported)))
         return fields
+
+    def min_se(self) -> Headers:
+        """The fields of a 422 (RFC 4028 section 6)."""
+        return Headers([("Min-SE", str(self.config.min_se))])
 
     def warning(self, slug: str, text: str) -> tuple[str, str]:
         """Warning 399 with a slug of the error catalogue and a sentence for people."""

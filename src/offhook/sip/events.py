@@ -60,8 +60,38 @@ class AckMissing:
 
 
 @dataclass(frozen=True, slots=True)
+class ProvisionalAcknowledged:
+    """The PRACK to a reliable 1xx of ours; it has been answered. If that 1xx made the offer, the body is the answer."""
+
+    usage: UsageId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class PrackMissing:
+    """No PRACK for 64*T1 after a reliable 1xx of ours; 504 has been sent and the usage is gone (CALL-5)."""
+
+    usage: UsageId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRefreshDue:
+    """The session is to be refreshed and the peer takes no UPDATE: send a re-INVITE with the description as it stands."""
+
+    usage: UsageId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpired:
+    """Nobody refreshed the session in time (CALL-11); BYE has been sent and the usage is gone."""
+
+    usage: UsageId
+
+
+@dataclass(frozen=True, slots=True)
 class InviteProgressed:
-    """A 1xx above 100 to our INVITE. `tag` is the remote tag of the early dialog ("" if it carried none)."""
+    """A 1xx above 100 to our INVITE, in order and acknowledged if it was reliable (RFC 3262). `tag` is the remote tag of the
+    early dialog ("" if it carried none)."""
 
     usage: UsageId
     response: Response
@@ -70,7 +100,10 @@ class InviteProgressed:
 
 @dataclass(frozen=True, slots=True)
 class InviteAccepted:
-    """The first 2xx to our INVITE; ACK has been sent. Later forked 2xx are acknowledged and ended below (CALL-4)."""
+    """The first 2xx to our INVITE; ACK has been sent. Later forked 2xx are acknowledged and ended below (CALL-4).
+
+    It may leave out the answer that a reliable 1xx of the same early dialog has brought (RFC 3261 section 13.2.1).
+    """
 
     usage: UsageId
     response: Response
@@ -235,6 +268,10 @@ SipEvent = (
     | InviteCanceled
     | AckReceived
     | AckMissing
+    | ProvisionalAcknowledged
+    | PrackMissing
+    | SessionRefreshDue
+    | SessionExpired
     | InviteProgressed
     | InviteAccepted
     | InviteRejected

@@ -21,6 +21,7 @@ from offhook.sip.events import (
     HungUp,
     RequestAnswered,
     RequestInDialog,
+    SessionExpired,
     UsageId,
     UsageMoved,
 )
@@ -28,6 +29,8 @@ from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.response import NO_FIELDS, phrase
+from offhook.sip.session_keeper import SessionKeeper
+from offhook.sip.session_timer import Fields
 from offhook.sip.timers import Timer, TimerKey
 from offhook.sip.transaction.key import ClientKey
 from offhook.sip.transaction.machine import Effect
@@ -64,6 +67,14 @@ class Unacknowledged:
     offered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of the peer that waits for our final answer, and the dialog it came in."""
+
+    request: Request
+    dialog: Dialog
+
+
 class InviteUsage:
     """One usage. Call control knows it by `id` until `over`; after that it only cleans up.
 
@@ -82,7 +93,7 @@ class InviteUsage:
         self.dialog: Dialog | None = None
         self._clocks: set[TimerKey] = set()
         self._unacknowledged: dict[int, Unacknowledged] = {}
-        self._theirs: dict[Hashable, Request] = {}
+        self._theirs: dict[Hashable, Asked] = {}
         self._ours: dict[ClientKey, SentInDialog | None] = {}
         self._bye_waits: str | None = None
         self._byes = 0
@@ -91,6 +102,8 @@ class InviteUsage:
         self.detached = False
         self.wishes = Wishes(core.config.leg_queue)
         self._acks_sent: dict[ClientKey, Request] = {}
+        self._allow: frozenset[str] | None = None
+        self.session = SessionKeeper(self, self._start, self._stop)
 
     # what the endpoint asks
 
@@ -123,7 +136,7 @@ class InviteUsage:
             return []
         self.detached = True
         stops = [self._stop(cseq, timer) for cseq in self._unacknowledged for timer in _ACK_TIMERS]
-        return [*(effect for effects in stops for effect in effects), *self._entomb()]
+        return [*(effect for effects in stops for effect in effects), *self.session.pause(), *self._entomb()]
 
     def _entomb(self) -> list[Effect]:
         if not (self.over and self.detached):
@@ -152,7 +165,7 @@ class InviteUsage:
             return [*effects, *self._bye(bye)]
         for wish in self.wishes.take():
             effects += self.send(wish.method, wish.headers, wish.body)
-        return effects
+        return [*effects, *self.session.resume()]
 
     def settle(self, probe: bool) -> list[Effect]:
         """LIVE-9: the peer has had its time to speak first: the wish about media is sent, or without one an UPDATE that says
@@ -172,6 +185,30 @@ class InviteUsage:
         """Remembers an ACK as long as its 2xx may come again."""
         self._acks_sent = {one: old for one, old in self._acks_sent.items() if self.core.table.client(one) is not None}
         self._acks_sent[key] = ack
+
+    # what the peer is like
+
+    def takes(self, method: str) -> bool:
+        """True if the peer's Allow lists the method; one that never sent Allow takes none of the later ones."""
+        return self._allow is not None and method in self._allow
+
+    def heard(self, message: Request | Response) -> None:
+        """Remembers what the peer allows."""
+        lines = message.headers.all("Allow")
+        if lines:
+            self._allow = frozenset(method.strip().upper() for line in lines for method in line.split(","))
+
+    @property
+    def negotiating(self) -> bool:
+        """True while an INVITE or UPDATE of either side is unanswered, or a 2xx of ours unacknowledged."""
+        asked = any(one.request.method in ("INVITE", "UPDATE") for one in self._theirs.values())
+        ours = any(sent is None or sent.method in ("INVITE", "UPDATE") for sent in self._ours.values())
+        return asked or ours or bool(self._unacknowledged)
+
+    @property
+    def owns_call_id(self) -> bool:
+        """True for the side that sent the dialog's first INVITE (14.1)."""
+        return False
 
     def use_credentials(self, credentials: ClientCredentials) -> list[Effect]:
         """What to prove ourselves with when the peer asks for it inside the dialog (TRK-3)."""
@@ -201,6 +238,10 @@ class InviteUsage:
             # 12.2.2: out of order.
             return self.core.answer(key, 500)
         dialog.remote_cseq = envelope.cseq
+        self.heard(request)
+        if request.method in ("INVITE", "UPDATE") and self.session.timer.too_small(request):
+            # RFC 4028 section 9.
+            return self.core.answer(key, 422, self.core.min_se())
         match request.method:
             case "BYE":
                 return self._bye_received(key, request)
@@ -208,8 +249,10 @@ class InviteUsage:
                 return self._reinvite_received(key, request, dialog)
             case "UPDATE":
                 return self._update_received(key, request, dialog)
+            case "PRACK":
+                return self._prack_received(key, request, dialog)
             case _:
-                return self._deliver(key, request)
+                return self._deliver(key, request, dialog)
 
     def dialog_of(self, envelope: Envelope) -> Dialog:
         """The dialog that a request of the peer belongs to; an outgoing INVITE may have several early ones."""
@@ -217,24 +260,26 @@ class InviteUsage:
         return self.dialog
 
     def _reinvite_received(self, key: Hashable, request: Request, dialog: Dialog) -> list[Effect]:
-        if self._our_offer_pending() or any(waiting.offered for waiting in self._unacknowledged.values()):
+        if self._our_offer_pending(dialog) or any(waiting.offered for waiting in self._unacknowledged.values()):
             # 14.2: our own INVITE is not settled; RFC 5407 3.1.5: nor is a 2xx of ours whose answer the ACK must bring.
             return self.core.answer(key, 491)
         if self._their_invite_pending():
             # 14.2: a second INVITE before the final response to the first.
             return self.core.answer(key, 500, self._retry_after())
-        dialog.refresh_target(request)
-        return self._deliver(key, request)
+        return self._deliver(key, request, dialog)
 
     def _update_received(self, key: Hashable, request: Request, dialog: Dialog) -> list[Effect]:
-        if request.body and self._our_offer_pending():
+        if request.body and self._our_offer_pending(dialog):
             # RFC 3311 5.2: two offers cross.
             return self.core.answer(key, 491)
-        if request.body and (self._their_invite_pending() or self._their_update_pending()):
+        if request.body and self._their_offer_pending():
             # RFC 3311 5.2: an earlier offer of theirs is unanswered.
             return self.core.answer(key, 500, self._retry_after())
-        dialog.refresh_target(request)
-        return self._deliver(key, request)
+        return self._deliver(key, request, dialog)
+
+    def _prack_received(self, key: Hashable, request: Request, dialog: Dialog) -> list[Effect]:
+        # CALL-5: nothing of ours waits for it.
+        return self.core.answer(key, 481)
 
     def _bye_received(self, key: Hashable, request: Request) -> list[Effect]:
         effects = self.core.answer(key, 200)
@@ -243,8 +288,8 @@ class InviteUsage:
             effects += self.end()
         return effects
 
-    def _deliver(self, key: Hashable, request: Request) -> list[Effect]:
-        self._theirs[key] = request
+    def _deliver(self, key: Hashable, request: Request, dialog: Dialog) -> list[Effect]:
+        self._theirs[key] = Asked(request, dialog)
         return [Deliver(RequestInDialog(self.id, key, request))]
 
     def _refuse_pending(self) -> list[Effect]:
@@ -252,12 +297,17 @@ class InviteUsage:
         return [effect for key in pending for effect in self.core.answer(key, 487)]
 
     def _their_invite_pending(self) -> bool:
-        return any(request.method == "INVITE" for request in self._theirs.values())
+        return any(asked.request.method == "INVITE" for asked in self._theirs.values())
 
-    def _their_update_pending(self) -> bool:
-        return any(request.method == "UPDATE" and request.body for request in self._theirs.values())
+    def _their_offer_pending(self) -> bool:
+        """True while an offer of the peer, or an INVITE that may yet lead to one, has no answer."""
+        return any(
+            asked.request.method == "INVITE" or (asked.request.method in ("UPDATE", "PRACK") and asked.request.body)
+            for asked in self._theirs.values()
+        )
 
-    def _our_offer_pending(self) -> bool:
+    def _our_offer_pending(self, dialog: Dialog) -> bool:
+        """True while an offer of ours in this dialog has no answer."""
         return any(sent is None or sent.offers for sent in self._ours.values())
 
     def _retry_after(self) -> Headers:
@@ -266,17 +316,21 @@ class InviteUsage:
 
     def respond(self, key: Hashable, status: int, headers: Headers, body: bytes) -> list[Effect]:
         """Call control answers a `RequestInDialog`; a transaction that ended meanwhile is past answering."""
-        request = self._theirs.get(key)
-        if request is None or self.dialog is None:
+        asked = self._theirs.get(key)
+        if asked is None:
             return []
+        request, dialog = asked.request, asked.dialog
         if status >= 200:
             del self._theirs[key]
-        if request.method == "INVITE" and 200 <= status < 300:
-            fields = Headers([("Contact", self._contact()), *self.core.abilities(), *headers])
-            return self.accept(key, request, status, fields, body)
-        if request.method == "UPDATE" and 200 <= status < 300:
-            headers = Headers([("Contact", self._contact()), *headers])
-        return self.core.answer(key, status, headers, body)
+        if request.method not in ("INVITE", "UPDATE") or not 200 <= status < 300:
+            # RFC 6141 section 3.4: what is refused leaves the dialog as it was, the remote target too.
+            return self.core.answer(key, status, headers, body)
+        dialog.refresh_target(request)
+        terms, clocks = self.session.answer(request)
+        fields = Headers([("Contact", self._contact(dialog)), *self.core.abilities(self.flow), *terms, *headers])
+        if request.method == "INVITE":
+            return [*self.accept(key, request, status, fields, body), *clocks]
+        return [*self.core.answer(key, status, fields, body), *clocks]
 
     def cancelled(self, key: Hashable, reason: str | None) -> list[Effect]:
         """9.2: the peer takes a re-INVITE back that call control has not answered."""
@@ -305,10 +359,12 @@ class InviteUsage:
         if self._unacknowledged.pop(envelope.cseq, None) is None:
             return []
         effects = [*self._stop(envelope.cseq, Timer.REPEAT_2XX), *self._stop(envelope.cseq, Timer.AWAIT_ACK)]
-        if self.phase is Phase.MORATORIUM:
+        first = self.phase is Phase.MORATORIUM
+        if first:
             self.phase = Phase.ESTABLISHED
         if not self.over:
             effects.append(Deliver(AckReceived(self.id, request)))
+            effects += self.session.confirmed() if first else []
         return [*effects, *self._late_bye(), *self._bury()]
 
     def timer_fired(self, key: TimerKey) -> list[Effect]:
@@ -325,8 +381,17 @@ class InviteUsage:
                 return self._abandon(key.owner.cseq)
             case Timer.TOMBSTONE:
                 return self._forget()
+            case Timer.REFRESH:
+                return self.session.due()
+            case Timer.SESSION:
+                return self._session_expired()
             case _:
                 return []
+
+    def _session_expired(self) -> list[Effect]:
+        # RFC 4028 section 10.
+        effects = self._bye('SIP;cause=408;text="The session was not refreshed"')
+        return [*effects, Deliver(SessionExpired(self.id)), *self.end()]
 
     def _repeat(self, cseq: int) -> list[Effect]:
         waiting = self._unacknowledged[cseq]
@@ -362,23 +427,37 @@ class InviteUsage:
 
     def send(self, method: str, headers: Headers, body: bytes) -> list[Effect]:
         """INFO, UPDATE or re-INVITE of call control."""
-        if self.dialog is None:
+        dialog = self.dialog_to_speak_in()
+        if dialog is None:
             return [Note("no-dialog", {"usage": self.id, "method": method}), self._answered(method, None)]
         if self.detached:
             return self._keep(Wish(method, headers, body))
-        if method == "INVITE" and (self._our_offer_pending() or self._their_invite_pending()):
-            # 14.1: no INVITE while another is under way in either direction; the peer would only say so itself.
-            return [self._answered(method, Response(491, phrase(491)))]
         offers = method == "INVITE" or (method == "UPDATE" and bool(body))
-        owner = SentInDialog(self, self.dialog, method, offers, headers, body, Attempt(self.dialog.auth))
-        return self.send_again(owner)
+        if offers and (self._our_offer_pending(dialog) or self._their_offer_pending() or self._unacknowledged):
+            # 14.1, RFC 3311 5.1: no offer while another is under way; the peer would only say so itself.
+            return [self._answered(method, Response(491, phrase(491)))]
+        return self.send_again(SentInDialog(self, dialog, method, offers, headers, body))
+
+    def dialog_to_speak_in(self) -> Dialog | None:
+        """The dialog that requests of ours go to; None while there is none."""
+        return self.dialog
+
+    def refresh(self, terms: Fields) -> list[Effect]:
+        """UPDATE without a body, for the session timer alone: call control does not hear of it."""
+        if self.dialog is None:
+            return []
+        return self.send_again(SentInDialog(self, self.dialog, "UPDATE", False, terms=terms, told=False))
 
     def send_again(self, sent: "SentInDialog") -> list[Effect]:
-        """Sends a request inside the dialog, the first time or, after a challenge, with credentials."""
+        """Sends a request inside the dialog, the first time or once more: with credentials, or other session terms."""
         if sent.key is not None:
             self._ours.pop(sent.key, None)
         sent.flow = sent.dialog.flow.id
-        sent.key, sent.cseq, effects = sent.dialog.send(self.core, sent.method, sent, sent.headers, sent.body)
+        terms: Fields = []
+        if sent.method in ("INVITE", "UPDATE"):
+            terms = self.session.timer.ask() if sent.terms is None else sent.terms
+        headers = Headers([*terms, *sent.headers])
+        sent.key, sent.cseq, effects = sent.dialog.send(self.core, sent.method, sent, headers, sent.body)
         self._ours[sent.key] = sent
         return effects
 
@@ -394,13 +473,20 @@ class InviteUsage:
             return [*self._stop(sent.cseq, Timer.AWAIT_FINAL), *self._bury()]
         if failure is not None and sent.flow != self.flow.id:
             # The peer has moved meanwhile: it is asked where it is now.
-            return self.send(sent.method, sent.headers, sent.body)
+            return self.send(sent.method, sent.headers, sent.body) if sent.told else []
         if failure is Failure.FLOW_FAILED and self.flow.transport.reliable:
-            # LIVE-7: a request that dies with its flow turns back into its wish.
+            # LIVE-7: a request that dies with its flow turns back into its wish; a refresh is due again on the next flow.
             lost = self.lose_flow()
-            self.wishes.put_back(Wish(sent.method, sent.headers, sent.body))
+            if sent.told:
+                self.wishes.put_back(Wish(sent.method, sent.headers, sent.body))
             return lost
-        effects: list[Effect] = [self._answered(sent.method, response)]
+        if response is not None and response.status == 422 and self.session.timer.refused(response):
+            # RFC 4028 section 7.3: once more, with the interval the peer can bear.
+            sent.terms = None
+            return self.send_again(sent)
+        effects = self._timed(sent, response)
+        if sent.told:
+            effects.append(self._answered(sent.method, response))
         gone = response is not None and response.status in (408, 481)
         if not gone and failure is not Failure.NO_RESPONSE:
             return effects
@@ -408,6 +494,14 @@ class InviteUsage:
         if response is None or response.status == 408:
             effects += self._bye('SIP;cause=408;text="No response inside the dialog"')
         return [*effects, Deliver(DialogLost(self.id)), *self.end()]
+
+    def _timed(self, sent: "SentInDialog", response: Response | None) -> list[Effect]:
+        """What a final response means for the session timer."""
+        if response is None or sent.method not in ("INVITE", "UPDATE"):
+            return []
+        if response.status < 300:
+            return self.session.accepted(response)
+        return [] if sent.told else self.session.refused(response)
 
     def hang_up(self, reason: str | None) -> list[Effect]:
         """Ends the usage for call control. Before the ACK to our 2xx a BYE would be wrong, so it waits for it (15)."""
@@ -459,7 +553,7 @@ class InviteUsage:
         waits = [self._start(sent.cseq, Timer.AWAIT_FINAL, wait) for sent in pending]
         if self.wishes.bye is None:
             self.wishes.clear()
-        return [*self._refuse_pending(), *waits, *self._entomb(), *self._bury()]
+        return [*self._refuse_pending(), *self.session.pause(), *waits, *self._entomb(), *self._bury()]
 
     def subscription_ended(self) -> list[Effect]:
         """See subscription.Host."""
@@ -496,9 +590,8 @@ class InviteUsage:
         self.core.dialogs.pop(key, None)
         self._registered.discard(key)
 
-    def _contact(self) -> str:
-        assert self.dialog is not None
-        return self.core.contact(self.flow, self.dialog.contact_user)
+    def _contact(self, dialog: Dialog) -> str:
+        return self.core.contact(self.flow, dialog.contact_user)
 
     def _start(self, cseq: int, timer: Timer, seconds: float) -> StartTimer:
         key = TimerKey(UsageClock(self.id, cseq), timer)
@@ -515,24 +608,34 @@ class InviteUsage:
 
 @dataclass(slots=True)
 class SentInDialog:
-    """Transaction user of a request of ours inside the dialog. It acknowledges a re-INVITE's 2xx even after the end."""
+    """Transaction user of a request of ours inside the dialog. It acknowledges a re-INVITE's 2xx even after the end.
+
+    `terms` are the fields of the session timer, those that stand when None. `told`: call control asked for the request and
+    hears of the answer.
+    """
 
     usage: InviteUsage
     dialog: Dialog
     method: str
     offers: bool
-    headers: Headers
-    body: bytes
-    attempt: Attempt
+    headers: Headers = NO_FIELDS
+    body: bytes = b""
+    terms: Fields | None = None
+    told: bool = True
+    attempt: Attempt = field(init=False)
     key: ClientKey | None = None
     flow: FlowId = FlowId("")
     cseq: int = 0
     ack: Request | None = None
 
+    def __post_init__(self) -> None:
+        self.attempt = Attempt(self.dialog.auth)
+
     def answered(self, response: Response) -> list[Effect]:
         """See machine.Owner."""
         if response.status < 200:
             return []
+        self.usage.heard(response)
         accepted = response.status < 300
         if accepted and self.ack is not None:
             return [Send(self.dialog.flow.id, self.ack)]

@@ -1,6 +1,6 @@
 """Our INVITE: UAC side of RFC 3261 sections 9.1 and 13.2, with every fork of it (CALL-4)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from offhook.sip.client_auth import Attempt, ClientAuth, credentials_of
 from offhook.sip.commands import SendInvite
@@ -12,6 +12,7 @@ from offhook.sip.events import Failure, InviteAccepted, InviteProgressed, Invite
 from offhook.sip.flow import Flow
 from offhook.sip.invite_usage import ELSEWHERE, InviteUsage, Phase, SentBye, reason_field
 from offhook.sip.message import Headers, Request, Response
+from offhook.sip.reliable import Heard, rseq_of
 from offhook.sip.response import response_to
 from offhook.sip.timers import Timer
 from offhook.sip.transaction.key import ClientKey
@@ -31,8 +32,9 @@ class OutgoingInvite(InviteUsage):
         self._auth = None if command.credentials is None else ClientAuth(command.credentials, core.ids)
         self._attempt = Attempt(self._auth)
         self._first = self._outline(command)
-        self.request = core.request(self._first, flow, self.key.branch)
+        self.request = self._written([])
         self._early: dict[str, Dialog] = {}
+        self._heard: dict[str, Heard] = {}
         self._acks: dict[str, Request] = {}
         self._cancel_wanted = False
         self._cancel_sent = False
@@ -45,7 +47,7 @@ class OutgoingInvite(InviteUsage):
             f"{command.from_};tag={self.local_tag}",
             command.to,
             self.call_id,
-            1,
+            self.cseq,
             command.routes,
             contact=self.core.contact(self.flow, self.contact_user),
             max_forwards=command.max_forwards,
@@ -58,12 +60,17 @@ class OutgoingInvite(InviteUsage):
         self.core.attach(self)
         return self._open()
 
+    def _written(self, extra: list[tuple[str, str]]) -> Request:
+        headers = Headers([*self.session.timer.ask(), *self._first.headers, *extra])
+        outline = replace(self._first, cseq=self.cseq, headers=headers)
+        return self.core.request(outline, self.flow, self.key.branch)
+
     def _open(self) -> list[Effect]:
         self._ours[self.key] = None
         return self.core.table.open_client(self.key, self.request, self.flow, self)
 
     def _again(self) -> list[Effect]:
-        """22.2: the INVITE once more, with the next CSeq number and the same Call-ID and tag."""
+        """8.1.3.5: the INVITE once more, with the next CSeq number and the same Call-ID and tag, as the refusal asks."""
         self._ours.pop(self.key, None)
         for tag in list(self._early):
             self._drop_early(tag)
@@ -71,15 +78,34 @@ class OutgoingInvite(InviteUsage):
         self.cseq += 1
         self.key = ClientKey(self.core.branch(), "INVITE")
         asked = self._auth.fields("INVITE", self._first.uri, self._first.body) if self._auth is not None else []
-        outline = replace(self._first, cseq=self.cseq, headers=Headers([*self._first.headers, *asked]))
-        self.request = self.core.request(outline, self.flow, self.key.branch)
+        self.request = self._written(asked)
         return self._open()
+
+    @property
+    def owns_call_id(self) -> bool:
+        """See InviteUsage."""
+        return True
 
     def dialog_of(self, envelope: Envelope) -> Dialog:
         """See InviteUsage."""
         if self.dialog is not None and self.dialog.key.remote_tag == envelope.from_tag:
             return self.dialog
         return self._early[envelope.from_tag]
+
+    def dialog_to_speak_in(self) -> Dialog | None:
+        """See InviteUsage; before the answer, the first early dialog whose offer and answer are done (RFC 3311 5.1)."""
+        if self.dialog is not None:
+            return self.dialog
+        return next(
+            (self._early[tag] for tag, heard in self._heard.items() if heard.described and tag in self._early), None
+        )
+
+    def _our_offer_pending(self, dialog: Dialog) -> bool:
+        heard = self._heard.get(dialog.key.remote_tag)
+        if self.dialog is not None or heard is None or not heard.described:
+            return super()._our_offer_pending(dialog)
+        # RFC 3262 section 5: a reliable 1xx has brought the answer in this early dialog.
+        return any(sent is not None and sent.offers for sent in self._ours.values())
 
     def move(self, flow: Flow) -> list[Effect]:
         """See InviteUsage."""
@@ -107,17 +133,38 @@ class OutgoingInvite(InviteUsage):
         if self.over or self.phase not in (Phase.PREPARATIVE, Phase.EARLY):
             return []
         self.phase = Phase.EARLY
-        if self._cancel_wanted:
-            return self._send_cancel()
         if response.status == 100:
-            return []
+            return self._send_cancel() if self._cancel_wanted else []
+        self.heard(response)
         fields = envelope(response)
+        if fields.to_tag and response.status != 199:
+            self._early_dialog(response, fields)
+        rseq = rseq_of(response)
+        effects, fresh = ([], True) if rseq is None else self._acknowledge(rseq, response, fields.to_tag)
+        if self._cancel_wanted:
+            return [*effects, *self._send_cancel()]
+        if not fresh:
+            return effects
         if response.status == 199:
             # RFC 6228: this fork has ended; others may go on.
             self._drop_early(fields.to_tag)
-        elif fields.to_tag:
-            self._early_dialog(response, fields)
-        return [Deliver(InviteProgressed(self.id, response, fields.to_tag))]
+        return [*effects, Deliver(InviteProgressed(self.id, response, fields.to_tag))]
+
+    def _acknowledge(self, rseq: int, response: Response, tag: str) -> tuple[list[Effect], bool]:
+        """PRACK for a reliable 1xx (RFC 3262 section 4); True if call control is to hear of the response."""
+        dialog, heard = self._early.get(tag), self._heard.setdefault(tag, Heard())
+        order = heard.order(rseq)
+        if dialog is None or order < 0:
+            # One before it is missing: not acknowledged, so that the peer sends both again.
+            return [], False
+        if order == 0:
+            # CALL-5: the same PRACK for each copy, as an ACK is.
+            return ([Send(self.flow.id, heard.prack)] if heard.prack is not None else []), False
+        heard.rseq, heard.described = rseq, heard.described or bool(response.body)
+        effects = SentPrack(self.core, dialog, Headers([("RAck", f"{rseq} {self.cseq} INVITE")])).start()
+        sent = [effect.message for effect in effects if isinstance(effect, Send)]
+        heard.prack = next((message for message in sent if isinstance(message, Request)), None)
+        return effects, True
 
     def _early_dialog(self, response: Response, fields: Envelope) -> None:
         # 12.1.2: one per remote tag; 13.2.2.4 lets the 2xx correct route set and target.
@@ -142,6 +189,7 @@ class OutgoingInvite(InviteUsage):
         if known is not None:
             # 13.2.2.4: the same ACK for each copy of the 2xx.
             return [Send(self.flow.id, known)]
+        self.heard(response)
         dialog = self._dialog(response, fields)
         ack = dialog.ack(self.core, self.cseq, self.request)
         self._acks[fields.to_tag] = ack
@@ -153,6 +201,7 @@ class OutgoingInvite(InviteUsage):
         if self._cancel_wanted:
             return [*effects, *self._accepted_after_cancel(dialog)]
         self._confirm(dialog)
+        effects += self.session.accepted(response)
         return [*effects, Deliver(InviteAccepted(self.id, response))]
 
     def _confirm(self, dialog: Dialog) -> None:
@@ -179,6 +228,9 @@ class OutgoingInvite(InviteUsage):
         self._ours.pop(self.key, None)
         if self.over or self.dialog is not None:
             return []
+        if response is not None and not self._cancel_wanted and self.session.timer.refused(response):
+            # RFC 4028 section 7.3: once more, with the interval the peer can bear.
+            return self._again()
         return [Deliver(InviteRejected(self.id, response, failure)), *self.end()]
 
     # CANCEL
@@ -217,6 +269,31 @@ class OutgoingInvite(InviteUsage):
     def hang_up(self, reason: str | None) -> list[Effect]:
         """Before the answer there is no dialog to end, so the INVITE is cancelled."""
         return self.cancel(reason) if self.dialog is None else super().hang_up(reason)
+
+
+@dataclass(slots=True)
+class SentPrack:
+    """Transaction user of a PRACK: the 1xx it acknowledges is repeated when it was lost, so nothing waits for its answer."""
+
+    core: Core
+    dialog: Dialog
+    headers: Headers
+    attempt: Attempt = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.attempt = Attempt(self.dialog.auth)
+
+    def start(self) -> list[Effect]:
+        """Sends it."""
+        return self.dialog.send(self.core, "PRACK", self, self.headers)[2]
+
+    def answered(self, response: Response) -> list[Effect]:
+        """See machine.Owner."""
+        return self.start() if self.attempt.challenged(response) else []
+
+    def failed(self, failure: Failure) -> list[Effect]:
+        """See machine.Owner."""
+        return []
 
 
 @dataclass(slots=True)

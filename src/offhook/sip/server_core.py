@@ -19,6 +19,7 @@ from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.registrar import Registrar
+from offhook.sip.session_timer import SessionTimer
 from offhook.sip.stamp import stamped
 from offhook.sip.subscription import Subscription
 from offhook.sip.subscriptions import read_event, read_expires
@@ -166,7 +167,7 @@ class ServerCore:
         self, usage: InviteUsage | Subscription, key: AnyServerKey, request: Request, fields: Envelope, now: float
     ) -> list[Effect]:
         if request.method == "OPTIONS" and not usage.over:
-            return self._options(key)
+            return self._options(key, usage.flow)
         if isinstance(usage, Subscription):
             return usage.receive(key, request, fields, now)
         if request.method != "SUBSCRIBE":
@@ -201,7 +202,7 @@ class ServerCore:
                 return [Note("unknown-domain", {"host": request.uri.host, "flow": flow.id})]
             warning = self._core.warning("unknown-domain", f"{request.uri.host} is not served here")
             return self._refuse(key, request, fields, flow, 404, warning)
-        return [*self._open(key, request, fields, flow), *self._options(key)]
+        return [*self._open(key, request, fields, flow), *self._options(key, flow)]
 
     def _invite(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         if (request.headers.get("Max-Forwards") or "").strip() == "0":
@@ -210,6 +211,8 @@ class ServerCore:
         refusal = self._unreadable(request)
         if refusal is not None:
             return self._refuse(key, request, fields, flow, *refusal)
+        if SessionTimer(0, self._core.config.min_se, False).too_small(request):
+            return self._refuse(key, request, fields, flow, 422, *self._core.min_se())
         peer = self._doorkeeper.speaker(request, flow, now) or self._registrar.peer(flow.id)
         usage = IncomingInvite(self._core, key, request, fields, flow, peer)
         return [*self._open(key, request, fields, flow, usage), *usage.start()]
@@ -233,9 +236,9 @@ class ServerCore:
         opened = self._open(key, request, fields, flow)
         return [*opened, Deliver(SubscribeReceived(key, request, flow, event.package, seconds))]
 
-    def _options(self, key: AnyServerKey) -> list[Effect]:
+    def _options(self, key: AnyServerKey, flow: Flow) -> list[Effect]:
         """11.2: what we can do."""
-        fields = [*self._core.abilities(), ("Accept", ", ".join(self._core.config.accept))]
+        fields = [*self._core.abilities(flow), ("Accept", ", ".join(self._core.config.accept))]
         return self._core.answer(key, 200, Headers(fields))
 
     def _known(self, flow: Flow, now: float) -> str | None:
