@@ -3,7 +3,8 @@
 # otherwise names what is missing. With CI=true a missing one is a failure.
 set -u
 declare -A package=(
-  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
+  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon
+  [espeak-ng]=espeak-ng [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
   [sipp]=sip-tester
 )
 missing=()

@@ -40,6 +40,7 @@ PHONE = LegOffer(
     Direction.SENDONLY,
     30,
     suites=("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"),
+    detect_digits=True,
 )
 KEY = Crypto("AES_CM_128_HMAC_SHA1_80", "00112233445566778899aabbccddeeff" + "0123456789abcdef0123456789ab")
 REMOTE = LegRemote(

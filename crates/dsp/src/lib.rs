@@ -7,6 +7,7 @@ pub mod codec;
 pub mod conceal;
 mod decision;
 mod delay;
+pub mod dtmf;
 pub mod error;
 pub mod g711;
 pub mod g722;
@@ -21,6 +22,7 @@ pub mod stretch;
 pub mod tone;
 
 pub use codec::{Codec, Decoder, Encoder, EncoderOptions, MAX_FRAME_BYTES, MAX_SAMPLES};
+pub use dtmf::DtmfDetector;
 pub use error::CodecError;
 pub use jitter::{Counters, Decision, Pushed};
 pub use music::Music;

@@ -6,7 +6,7 @@ use offhook_rtp::srtp::SrtpIn;
 
 use crate::address::{Named, named};
 use crate::commands::{Refusal, bad_description, unknown_leg};
-use crate::description::{KeyKind, LegLocal, LegOffer, LegRemote};
+use crate::description::{Codec, KeyKind, LegLocal, LegOffer, LegRemote};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::ids::LegId;
@@ -40,6 +40,7 @@ impl Engine {
         let before = (leg.completed.is_some(), leg.may_send(), leg.may_receive());
         leg.tx.configure(&remote.audio, &mut |out| random.fill(out));
         leg.remote = Some(remote);
+        listen_for_digits(leg);
         leg.completed.get_or_insert(now.instant);
         if before != (true, leg.may_send(), leg.may_receive()) {
             leg.due_since = Some(now.instant);
@@ -180,6 +181,7 @@ impl Engine {
             path.ice.restart(credentials, webrtc, now.instant);
         }
         leg.offer = offer;
+        listen_for_digits(leg);
         if leg.completed.is_some() && before != (leg.may_send(), leg.may_receive()) {
             leg.due_since = Some(now.instant);
         }
@@ -187,6 +189,16 @@ impl Engine {
         let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
         Ok(self.local(leg))
     }
+}
+
+/// Digits are looked for in the audio only while the peer cannot send them as events (SIGNALLING.md DTMF-1).
+fn listen_for_digits(leg: &mut Leg) {
+    let event = |codec: &Codec| codec.name.eq_ignore_ascii_case("telephone-event");
+    let agreed =
+        |remote: &LegRemote| remote.audio.iter().any(event) && leg.offer.audio.iter().any(event);
+    let wanted =
+        leg.offer.detect_digits && leg.remote.as_ref().is_some_and(|remote| !agreed(remote));
+    leg.rx.detect(wanted);
 }
 
 fn is_port(leg: &Leg, address: SocketAddr) -> bool {

@@ -147,6 +147,9 @@ pub struct LegOffer {
     /// SRTP suites to draw keys for, by their names in SDP; SDES legs only.
     #[serde(default)]
     pub suites: Vec<String>,
+    /// Listen for digits in G.711 audio while the peer has agreed no telephone-event.
+    #[serde(default)]
+    pub detect_digits: bool,
 }
 
 /// One key of SDES (RFC 4568): a suite by its name in SDP, and master key and salt in lower-case hex.

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
-use offhook_dsp::{Codec, level};
-use offhook_rtp::event::{Changes, EventPayload, EventReceiver};
+use offhook_dsp::dtmf::{self, DtmfDetector};
+use offhook_dsp::{Codec, g711, level};
+use offhook_rtp::event::{Change, Changes, Digit, EventPayload, EventReceiver};
 use offhook_rtp::extension::{AudioLevel, Elements};
 use offhook_rtp::header::Header;
 use offhook_rtp::rtcp::ReportBlock;
@@ -19,6 +20,8 @@ const MAX_STREAMS: usize = 8;
 const COMFORT_NOISE: u8 = 13;
 /// A stream that was left is not taken up again while the present one was heard so recently: late packets.
 const LATE: Duration = Duration::from_secs(1);
+/// Samples of one packet that are searched for digits: 60 ms.
+const MAX_DETECTED: usize = 480;
 /// RFC 6464: level of digital silence.
 const SILENT_LEVEL: u8 = 127;
 
@@ -132,6 +135,8 @@ pub(crate) struct Receiver {
     pub(crate) unknown: Option<(u8, u64, Instant)>,
     pub(crate) ssrc_changes: u64,
     pub(crate) digits: u64,
+    /// Finds digits in the audio, where no telephone-event is agreed.
+    detector: Option<Box<DtmfDetector>>,
     /// Runs of losses and packets lost in them.
     loss_runs: u64,
     loss_packets: u64,
@@ -161,6 +166,7 @@ impl Receiver {
             unknown: None,
             ssrc_changes: 0,
             digits: 0,
+            detector: None,
             loss_runs: 0,
             loss_packets: 0,
             speech_since: None,
@@ -354,6 +360,43 @@ impl Receiver {
         stream
             .events
             .packet(incoming.timestamp, incoming.marker, payload, now)
+    }
+
+    /// Whether digits are looked for in the audio. Turned off, a press in hand is over without a word.
+    pub(crate) fn detect(&mut self, wanted: bool) {
+        if wanted != self.detector.is_some() {
+            self.detector = wanted.then(Box::default);
+        }
+    }
+
+    /// Presses in a packet of G.711; other codecs carry the two tones too badly, and their senders have telephone-event.
+    pub(crate) fn in_band(&mut self, codec: Codec, payload: &[u8]) -> Changes {
+        let mut changes = Changes::new();
+        let Some(detector) = self.detector.as_mut() else {
+            return changes;
+        };
+        let decode = match codec {
+            Codec::Pcmu => g711::ulaw_decode,
+            Codec::Pcma => g711::alaw_decode,
+            Codec::Opus | Codec::G722 => return changes,
+        };
+        let mut samples = [0i16; MAX_DETECTED];
+        let count = payload.len().min(MAX_DETECTED);
+        samples
+            .iter_mut()
+            .zip(payload)
+            .for_each(|(sample, byte)| *sample = decode(*byte));
+        detector.push(samples.get(..count).unwrap_or_default(), |heard| {
+            let change = match heard {
+                dtmf::Heard::Started(event) => Change::Started(event),
+                dtmf::Heard::Ended { event, duration_ms } => {
+                    Change::Ended(Digit { event, duration_ms })
+                }
+            };
+            // A packet of 60 ms holds one end and one beginning at most.
+            let _ = changes.try_push(change);
+        });
+        changes
     }
 
     /// Ends presses whose packets stopped.

@@ -22,6 +22,10 @@ use crate::transcode::{Decoding, Encoding};
 /// The X bit of the first header byte.
 const EXTENSION_BIT: u8 = 0x10;
 
+/// How a press was made, by the names of the digit event.
+pub(crate) const RFC_4733: &str = "rfc4733";
+const IN_BAND: &str = "inband";
+
 impl Engine {
     /// Gives an accepted packet to the leg that hears this one.
     pub(crate) fn route(&mut self, from: LegId, incoming: &Incoming, payload: &[u8], now: Now) {
@@ -34,7 +38,16 @@ impl Engine {
                 self.timers
                     .arm(&mut leg.deadlines, from, Kind::Event, deadline);
             }
-            self.presses(from, changes, now);
+            self.presses(from, changes, RFC_4733, now);
+        }
+        if let Meaning::Speech(codec) = incoming.meaning {
+            let changes = self
+                .legs
+                .get_mut(from)
+                .map(|leg| leg.rx.in_band(codec, payload));
+            if let Some(changes) = changes.filter(|changes| !changes.is_empty()) {
+                self.presses(from, changes, IN_BAND, now);
+            }
         }
         let Some(sink) = self.sink_of(from) else {
             return;
@@ -77,8 +90,19 @@ impl Engine {
     }
 
     /// Tells of presses, and passes them on as presses of our own.
-    pub(crate) fn presses(&mut self, from: LegId, changes: Changes, now: Now) {
-        let sink = self.sink_of(from);
+    ///
+    /// A press heard in the audio becomes one of ours only where the other side takes events; else it goes on as sound.
+    pub(crate) fn presses(
+        &mut self,
+        from: LegId,
+        changes: Changes,
+        method: &'static str,
+        now: Now,
+    ) {
+        let takes_events = |leg: &Leg| method != IN_BAND || leg.tx.event.is_some();
+        let sink = self
+            .sink_of(from)
+            .filter(|sink| self.legs.get(*sink).is_some_and(takes_events));
         for change in changes {
             if let Change::Ended(digit) = change {
                 if let (Some(leg), Some(name)) = (self.legs.get_mut(from), character(digit.event)) {
@@ -87,7 +111,7 @@ impl Engine {
                         leg: from.0,
                         digit: name.to_string(),
                         duration_ms: u64::from(digit.duration_ms),
-                        method: "rfc4733".to_owned(),
+                        method: method.to_owned(),
                     });
                 }
             }

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::{Leg, Path};
-use crate::route::{emit, prepare_encoding};
+use crate::route::{RFC_4733, emit, prepare_encoding};
 use crate::send::Source;
 use crate::timers::{Kind, claim};
 use crate::transcode::{MAX_TICK_SAMPLES, played_rate};
@@ -135,7 +135,7 @@ impl Engine {
             self.timers
                 .arm(&mut leg.deadlines, id, Kind::Event, deadline);
         }
-        self.presses(id, changes, now);
+        self.presses(id, changes, RFC_4733, now);
         self.drive_digits(id, now);
     }
 

@@ -67,7 +67,8 @@ class LegOffer:
 
     `address` is the local IP address of a port leg's socket (a concrete address, or "0.0.0.0"); empty for WebRTC.
     `dtls_active` makes us the DTLS client. `audio_level_id`, `mid_id` are RFC 8285 ids of what we negotiated (0: none).
-    `suites` are the SRTP suites an SDES leg draws keys for, by their names in SDP.
+    `suites` are the SRTP suites an SDES leg draws keys for, by their names in SDP. `detect_digits` looks for digits in the
+    audio (G.711) while the peer has agreed no telephone-event (DTMF-1).
     """
 
     path: PathKind
@@ -83,6 +84,7 @@ class LegOffer:
     mid_id: int = 0
     mid: str = ""
     suites: tuple[str, ...] = ()
+    detect_digits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -420,6 +420,7 @@ pub fn port_offer(audio: Vec<Codec>) -> LegOffer {
         mid_id: 0,
         mid: String::new(),
         suites: Vec::new(),
+        detect_digits: false,
     }
 }
 
