@@ -4,9 +4,10 @@ import pytest
 
 from offhook.sip.commands import HangUp, Respond, RespondInvite
 from offhook.sip.config import SipConfig
+from offhook.sip.effects import Send
 from offhook.sip.errors import MalformedMessage, PeerError
 from offhook.sip.events import HungUp, InviteReceived, RequestInDialog, RequestReceived
-from offhook.sip.flow import Flow, Transport
+from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.parse import parse_datagram
 from offhook.sip.transaction.table import TransactionLimits
@@ -210,3 +211,29 @@ def test_request_from_an_unknown_flow_is_challenged_and_served_after_proof(node:
     again = authorized(replaced(bye, "Via", "SIP/2.0/UDP x;branch=z9hG4bKd"), answer, "alice")
     assert ask(node, again, second).status == 200
     assert len(node.of(HungUp)) == 1
+
+
+# where answers go over UDP
+
+
+@pytest.mark.parametrize(
+    ("via", "force", "port"),
+    [
+        ("SIP/2.0/UDP 127.0.0.2:5099;branch=z9hG4bKa;rport", False, 40000),
+        ("SIP/2.0/UDP 127.0.0.2:5099;branch=z9hG4bKa", False, 5099),
+        ("SIP/2.0/UDP 127.0.0.2;branch=z9hG4bKa", False, 5060),
+        ("SIP/2.0/UDP 192.0.2.9:5099;branch=z9hG4bKa", False, 5099),
+        ("SIP/2.0/UDP 127.0.0.2:5099;branch=z9hG4bKa", True, 40000),
+    ],
+)
+def test_answers_go_to_the_port_of_via_unless_rport_is_asked_for(link: Link, via: str, force: bool, port: int) -> None:
+    """RFC 3261 18.2.2, RFC 3581: the host is always the one the request came from."""
+    node = make_endpoint(config=SipConfig(DOMAIN, aliases=frozenset({"example.com"}), force_rport=force))
+    flow = Flow(
+        FlowId("udp-5060-127.0.0.2:40000"), Transport.UDP, ("127.0.0.2", 40000), ("127.0.0.1", 5060), "x", False, False
+    )
+    request = replaced(make_request("OPTIONS"), "Via", via)
+    sent = [effect.flow for effect in node.receive(request, flow, 0.0) if isinstance(effect, Send)]
+    assert sent == [f"udp-5060-127.0.0.2:{port}"]
+    again = [effect.flow for effect in node.receive(request, flow, 0.1) if isinstance(effect, Send)]
+    assert again == sent, "a repeated request is answered there too"

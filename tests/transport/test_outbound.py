@@ -34,7 +34,7 @@ class Ways:
             self.ear,
             AddressPolicy(),
             lambda address, port: self.datagram.flow((address, port)) if ":" not in address else None,
-            lambda transport, local: f"{local}:{5061 if transport is Transport.TLS else 5060}",
+            lambda transport, local, _: f"{local}:{5061 if transport is Transport.TLS else 5060}",
             client_context(authorities, None, None),
             OutboundSettings(connect=connect, wildcards=wildcards),
         )

@@ -1,7 +1,6 @@
 """`offhook doctor`: what listens, which address browsers are told for media, what is wrong and how to mend it."""
 
 import os
-import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from offhook.cli.server import FIRST_RUN, RUNNING, read_json, settings_of
 from offhook.media.process import find_binary
 from offhook.server.addresses import host_addresses
 from offhook.server.config import Settings
+from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
 
 SOON = timedelta(days=14)
 """A certificate that ends within this time is reported."""
@@ -75,13 +75,13 @@ def _of_ports(settings: Settings) -> list[Check]:
     checks = [Check(True, f"no server runs in {settings.data}; looking whether one could")]
     host = settings.http.host
     wanted = (
-        ("http.port", settings.http.port, socket.SOCK_STREAM),
-        ("sip.port", settings.sip.port, socket.SOCK_STREAM),
-        ("sip.port", settings.sip.port, socket.SOCK_DGRAM),
-        ("media.port", settings.media.port, socket.SOCK_DGRAM),
+        ("http.port", settings.http.port, STREAM),
+        ("sip.port", settings.sip.port, STREAM),
+        ("sip.port", settings.sip.port, DATAGRAM),
+        ("media.port", settings.media.port, DATAGRAM),
     )
     for name, port, kind in wanted:
-        protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+        protocol = "TCP" if kind == STREAM else "UDP"
         free = _free("0.0.0.0" if name == "media.port" else host, port, kind)
         remedy = f"Stop the other program, or choose another {name}"
         checks.append(Check(free, f"{protocol} {port} ({name}) is {'free' if free else 'in use'}", remedy))
@@ -92,21 +92,19 @@ def _of_ports(settings: Settings) -> list[Check]:
     return checks
 
 
-def _free(host: str, port: int, kind: socket.SocketKind) -> bool:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        if kind == socket.SOCK_STREAM:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
+def _free(host: str, port: int, kind: int) -> bool:
+    try:
+        for one in bind_all([(address, kind) for address in addresses_of(host)], port):
+            one.close()
+    except OSError:
+        return False
     return True
 
 
 def _of_media(settings: Settings) -> list[Check]:
     usable = [one for one in host_addresses() if not one.startswith(("127.", "[::1", "[fe80", "169.254."))]
     told = [*settings.media.public_address, *usable]
-    loopback = settings.http.host in ("127.0.0.1", "localhost", "::1")
+    loopback = settings.http.loopback
     if told:
         text = f"browsers are told {', '.join(told)} for media"
         checks = [Check(True, text + (", and 127.0.0.1" if loopback and settings.media.offer_loopback else ""))]
@@ -123,7 +121,7 @@ def _of_media(settings: Settings) -> list[Check]:
 def _of_certificate(settings: Settings) -> list[Check]:
     certificate, key = settings.http.certificate, settings.http.key
     if certificate is None or key is None:
-        if settings.http.host in ("127.0.0.1", "localhost", "::1"):
+        if settings.http.loopback:
             return [Check(True, "no certificate; none is needed on this machine (localhost)")]
         remedy = (
             "Set http.certificate and http.key: browsers give no microphone to a plain http page on another machine"

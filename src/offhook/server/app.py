@@ -3,9 +3,8 @@
 import asyncio
 import json
 import os
-import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -21,15 +20,16 @@ from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.config import Settings
 from offhook.server.driver import Driver
+from offhook.server.errors import StartError
 from offhook.server.ids import SystemIds
+from offhook.server.listeners import Listeners
 from offhook.server.observe import log
-from offhook.server.peers import outward_peers
 from offhook.server.platform import ServerPlatform
 from offhook.sip.config import RegistrarLimits, SipConfig, SubscriptionLimits
 from offhook.sip.credentials import Authenticator, AuthSettings
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
-from offhook.sip.flow import Flow, FlowId, Transport
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.grammar import Limits as ParserLimits
 from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
@@ -40,21 +40,14 @@ from offhook.store.endpoints import Endpoints
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
 from offhook.store.tables import call_log
 from offhook.store.writer import Writer
-from offhook.transport.datagram import DatagramPath
-from offhook.transport.flow import FlowTable, host_port
-from offhook.transport.front import Front, FrontSettings
-from offhook.transport.stream import StreamListener, StreamSettings
-from offhook.transport.websocket import WebSocketSettings
+from offhook.transport.datagram import Datagrams
+from offhook.transport.flow import FlowTable
 
 _WRITE_LEG = insert(call_log).prefix_with("OR REPLACE")
 
 RUNNING = "running.json"
 SWEEP = 30.0
 """Seconds between sweeps of expired bindings that no timer of the core has taken away."""
-
-
-class StartError(Exception):
-    """The server cannot start; the text says what is in the way and how to mend it."""
 
 
 @dataclass
@@ -122,10 +115,10 @@ class Sockets:
     """Every way to a peer (server.ports.Wires)."""
 
     flows: FlowTable
-    datagram: DatagramPath | None = None
+    datagram: Datagrams | None = None
 
     def send(self, flow: FlowId, data: bytes) -> bool:
-        if flow.startswith("udp-"):
+        if flow.startswith("udp"):
             return self.datagram is not None and self.datagram.send(flow, data)
         path = self.flows.get(flow)
         return path is not None and path.send(data)
@@ -141,8 +134,6 @@ class App:
     """One server. `start`, then `stop`; `serve` in lifecycle.py does both around signals."""
 
     settings: Settings
-    listeners: dict[str, str] = field(default_factory=dict)
-    _servers: list[asyncio.Server] = field(default_factory=list)
     _sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -160,6 +151,7 @@ class App:
         directory, journal = StoreDirectory(self.store), StoreJournal(self.store.writer)
         limits = ParserLimits(max_message=settings.limits.max_message)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal, limits)
+        self._listening = Listeners(settings, self.flows, self.driver)
         await self._start_media()
         self.platform = ServerPlatform(self)
         await self._listen()
@@ -172,13 +164,10 @@ class App:
         (self.settings.data / RUNNING).unlink(missing_ok=True)
         if self._sweeping is not None:
             self._sweeping.cancel()
-        for server in self._servers:
-            server.close()
-        if hasattr(self, "sockets"):
+        if hasattr(self, "_listening"):
             for path in self.flows:
                 path.close(1012, "server-restarts")
-            if self.sockets.datagram is not None:
-                self.sockets.datagram.close()
+            self._listening.close()
         if hasattr(self, "media"):
             await self.media.stop()
         if hasattr(self, "store"):
@@ -263,6 +252,7 @@ class App:
             aliases=self._hosts,
             realm=self.store.space.realm,
             epoch=time.time() - asyncio.get_running_loop().time(),
+            force_rport=self.settings.sip.force_rport,
             timers=SipTimers(t1=self.settings.sip.t1),
             session_expires=self.settings.sip.session_expires,
             min_se=self.settings.sip.min_se,
@@ -300,7 +290,7 @@ class App:
             webrtc_port=settings.media.port,
             rtp_ports=settings.rtp_range,
             public_addresses=settings.media.public_address,
-            offer_loopback=settings.media.offer_loopback and settings.http.host in ("127.0.0.1", "localhost", "::1"),
+            offer_loopback=settings.media.offer_loopback and settings.http.loopback,
             shards=settings.media.shards,
             grace=settings.media.grace,
         )
@@ -317,8 +307,7 @@ class App:
             self._write_running()
 
     async def _listen(self) -> None:
-        settings, host = self.settings, self.settings.http.host
-        context = self._tls_context()
+        settings = self.settings
         page = Path(str(files("offhook") / "web"))
         api = create_api(
             self.platform,
@@ -331,94 +320,9 @@ class App:
             asyncio.get_running_loop().time,
             page,
         )
-        front = Front(api, self.flows, self.driver, self._front_settings(), context)
-        await self._bind("http", front.listen(host, settings.http.port), "http.port", settings.http.port)
-        streams = StreamSettings(
-            limits=ParserLimits(max_message=settings.limits.max_message), idle=settings.limits.stream_idle
-        )
-        self.sockets.datagram = DatagramPath(self.driver)
-        await self._listen_for_phones(host, streams)
-        if context is not None:
-            await self._bind("https", front.listen(host, settings.http.https_port), "http.https_port", 0)
-            tls = StreamListener(self.flows, self.driver, streams, context)
-            await self._bind("sips", tls.listen(host, settings.sip.tls_port), "sip.tls_port", settings.sip.tls_port)
-        self._find_ways_out(streams)
-
-    def _find_ways_out(self, streams: StreamSettings) -> None:
-        datagram = self.sockets.datagram
-        assert datagram is not None
-
-        def advertised(transport: Transport, local: str) -> str:
-            # The port we listen on: a peer that calls back must not meet the connection's own.
-            listener = "sips" if transport is Transport.TLS and "sips" in self.listeners else "sip"
-            return host_port(local, int(self.listeners[listener].rpartition(":")[2]))
-
-        def flow(address: str, port: int) -> Flow | None:
-            return datagram.flow((address, port)) if datagram.reaches(address) else None
-
-        try:
-            peers = outward_peers(
-                self.settings, SystemIds(), self.flows, self.driver, flow, advertised, datagram.families, streams
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise StartError(f"sip.tls_authorities {self.settings.sip.tls_authorities}: {error}") from error
-        self.driver.use_peers(peers)
-
-    async def _listen_for_phones(self, host: str, streams: StreamSettings) -> None:
-        """UDP and TCP share a number; with port 0 UDP finds one and TCP takes the same."""
-        assert self.sockets.datagram is not None
-        wanted = self.settings.sip.port
-        for _ in range(20):
-            try:
-                bound = await self.sockets.datagram.listen(host, wanted)
-            except OSError as error:
-                raise _in_use("sip.port", wanted, error) from error
-            tcp = StreamListener(self.flows, self.driver, streams)
-            try:
-                server = await tcp.listen(host, bound[1])
-            except OSError as error:
-                self.sockets.datagram.close()
-                if wanted:
-                    raise _in_use("sip.port", wanted, error) from error
-                continue
-            self._servers.append(server)
-            self.listeners["sip"] = host_port(host, bound[1])
-            return
-        raise StartError("no port is free for both UDP and TCP; set sip.port")
-
-    async def _bind(self, name: str, listening: Any, setting: str, port: int) -> None:
-        try:
-            server = await listening
-        except OSError as error:
-            raise _in_use(setting, port, error) from error
-        self._servers.append(server)
-        self.listeners[name] = host_port(*server.sockets[0].getsockname()[:2])
-
-    def _front_settings(self) -> FrontSettings:
-        http, limits = self.settings.http, self.settings.limits
-        return FrontSettings(
-            origins=frozenset(http.origins),
-            trusted_proxies=http.trusted_proxies,
-            websocket=WebSocketSettings(
-                max_message=limits.max_message,
-                stall=limits.ws_stall,
-                ping_after=(limits.ws_ping_after, limits.ws_ping_after * 1.25),
-                pong_within=limits.ws_pong_within,
-            ),
-        )
-
-    def _tls_context(self) -> ssl.SSLContext | None:
-        http = self.settings.http
-        if http.certificate is None or http.key is None:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        try:
-            context.load_cert_chain(http.certificate, http.key)
-        except (OSError, ssl.SSLError) as error:
-            raise StartError(f"http.certificate {http.certificate} and http.key {http.key}: {error}") from error
-        return context
+        self.sockets.datagram = self._listening.datagrams
+        await self._listening.open(api)
+        self.driver.use_peers(self._listening.ways_out(SystemIds()))
 
     # ---- bindings
 
@@ -473,8 +377,14 @@ class App:
         return facts
 
     def _page_host(self) -> str:
-        host = self.settings.http.host
-        return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else host
+        http = self.settings.http
+        first = http.host.partition(",")[0]
+        return "localhost" if http.loopback or first in ("0.0.0.0", "::") else first
+
+    @property
+    def listeners(self) -> dict[str, str]:
+        """What listens where."""
+        return self._listening.addresses
 
     @property
     def http_url(self) -> str:
@@ -490,10 +400,6 @@ class App:
         """The UDP flow to a peer."""
         assert self.sockets.datagram is not None
         return self.sockets.datagram.flow(remote)
-
-
-def _in_use(setting: str, port: int, error: OSError) -> StartError:
-    return StartError(f"cannot listen on {setting} {port}: {error.strerror}. Choose another, or 0 for any free port.")
 
 
 __all__ = ["FIRST_RUN", "App", "StartError"]

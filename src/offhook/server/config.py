@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -26,7 +26,8 @@ class Http(_Group):
     """The port for browsers and REST clients."""
 
     host: str = "127.0.0.1"
-    """Address all listeners bind. Loopback until you say otherwise, because a first start must not face the network."""
+    """Address all listeners bind, or several with commas; `::` is every address of both IP versions, `0.0.0.0` every one of
+    IPv4. Loopback until you say otherwise, because a first start must not face the network."""
     port: int = Field(8080, ge=0, le=65535)
     """HTTP and WS; 0 takes any free port."""
     https_port: int = Field(8443, ge=0, le=65535)
@@ -38,7 +39,12 @@ class Http(_Group):
     origins: tuple[str, ...] = ()
     """Further origins whose pages may open a SIP WebSocket; the server's own host always may."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
-    """Networks whose X-Forwarded-* fields are believed."""
+    """Networks whose Forwarded and X-Forwarded-* fields are believed."""
+
+    @property
+    def loopback(self) -> bool:
+        """True while nobody but this machine can connect."""
+        return all(one.strip() in ("127.0.0.1", "localhost", "::1") for one in self.host.split(","))
 
 
 class Sip(_Group):
@@ -60,10 +66,17 @@ class Sip(_Group):
     """Further fields of a caller's INVITE that reach the devices called, by name; X- fields and User-to-User always do."""
     password_min_length: int = Field(8, ge=1, le=128)
     """Shortest password an endpoint may have."""
+    force_rport: bool = False
+    """Answer phones over UDP to the port they sent from even where they do not ask for it: for old phones behind a NAT.
+    Without it the port of their Via counts, as RFC 3261 says."""
     dns_servers: tuple[str, ...] = ()
     """DNS servers to ask instead of the machine's own, `address` or `address:port`."""
     tls_authorities: Path | None = None
-    """PEM file with the authorities that certificates of trunks are verified against; those of the system unless given."""
+    """PEM file with the authorities that certificates of trunks and of phones are verified against; those of the system for
+    trunks unless given."""
+    tls_client_certificates: Literal["off", "optional", "required"] = "off"
+    """Whether SIP over TLS asks a client for its certificate. `optional` verifies one that is shown (a trunk may be known by
+    it), `required` refuses who shows none. Needs `tls_authorities`."""
     tls_wildcards: bool = False
     """Let `*.example.com` in a trunk's certificate count for sip.example.com; RFC 5922 says it must not."""
     session_expires: int = Field(1800, ge=90, le=86_400)
@@ -97,7 +110,8 @@ class Media(_Group):
     rtp_ports: str = Field("41000-44999", pattern=r"^\d{1,5}-\d{1,5}$")
     """Ports for SIP phones, `from-to`; a call's leg takes two."""
     public_address: tuple[str, ...] = ()
-    """Addresses to announce beside those of the host's interfaces: the outside of a 1:1 NAT."""
+    """Addresses to announce beside those of the host's interfaces: the outside of a 1:1 NAT. SIP names them too, in Via and
+    Contact towards public addresses."""
     offer_loopback: bool = True
     """Announce 127.0.0.1 to browsers too while `http.host` is loopback, so that a machine without network works."""
     shards: int = Field(0, ge=0, le=64)
@@ -242,6 +256,8 @@ def _validated(tree: dict[str, Any], origins: Mapping[Place, str]) -> Settings:
     low, high = settings.rtp_range
     if not 1024 <= low < high <= 65535:
         raise SettingError(f"media.rtp_ports: {settings.media.rtp_ports}: give two ports from 1024 to 65535, low-high")
+    if settings.sip.tls_client_certificates != "off" and settings.sip.tls_authorities is None:
+        raise SettingError("sip.tls_client_certificates: give sip.tls_authorities, who may issue them")
     if (settings.http.certificate is None) != (settings.http.key is None):
         raise SettingError("http.certificate and http.key belong together: give both or neither")
     return settings

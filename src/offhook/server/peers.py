@@ -72,7 +72,7 @@ def outward_peers(
     flows: FlowTable,
     receiver: Receiver,
     datagram: Callable[[str, int], Flow | None],
-    advertised: Callable[[Transport, str], str],
+    advertised: Callable[[Transport, str, str], str],
     families: Callable[[], tuple[int, ...]],
     stream: StreamSettings,
 ) -> OutwardPeers:

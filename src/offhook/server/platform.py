@@ -104,7 +104,7 @@ class ServerPlatform:
 
     def _warnings(self) -> list[str]:
         app, warnings = self._app, []
-        if app.settings.http.host not in ("127.0.0.1", "localhost", "::1") and "https" not in app.listeners:
+        if not app.settings.http.loopback and "https" not in app.listeners:
             warnings.append(
                 "no certificate: browsers on other machines give no microphone to a plain http page;"
                 " set http.certificate and http.key"

@@ -79,6 +79,8 @@ class SipConfig:
     """Shortest session timer in seconds that we accept: RFC 4028's own floor."""
     accept: tuple[str, ...] = ("application/sdp",)
     """Bodies an INVITE may carry."""
+    force_rport: bool = False
+    """Answer UDP requests to the port they came from even when they do not ask for it (RFC 3581)."""
     flow_timer: int = 120
     """Flow-Timer in seconds (RFC 5626 section 4.4), in answers to outbound registrations."""
     leg_queue: int = 16

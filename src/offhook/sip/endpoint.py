@@ -60,6 +60,9 @@ from offhook.sip.transaction.machine import AckPassed, Effect, Owner, RequestFai
 GONE = frozenset({410, 430})
 """The device is not at its contact any more; the flow to it is lost (RFC 5626 section 11.2)."""
 
+DEFAULT_PORT = 5060
+"""RFC 3261 section 18.2.2: of a Via without one."""
+
 
 class SipEndpoint:
     """One SIP node. `now` is the core's monotonic clock in seconds everywhere."""
@@ -117,6 +120,8 @@ class SipEndpoint:
             return self.receive_malformed(error, flow, now)
         if isinstance(message, Response):
             return self._settle(self._response(message, fields))
+        if not flow.transport.reliable and "rport" not in fields.via.params and not self._core.config.force_rport:
+            flow = _answered_by(flow, fields)
         return [*self._doorkeeper.take_notes(), *self._settle(self._request(message, fields, flow, now))]
 
     def receive_malformed(self, error: PeerError, flow: Flow, now: float) -> list[SipEffect]:
@@ -339,3 +344,10 @@ class SipEndpoint:
                 case _:
                     settled.append(effect)
         return settled
+
+
+def _answered_by(flow: Flow, fields: Envelope) -> Flow:
+    """RFC 3261 section 18.2.2: who does not ask for `rport` is reached at the address he came from and the port of his Via,
+    which some phones do not send from."""
+    port = fields.via.port or DEFAULT_PORT
+    return flow if port == flow.remote[1] else flow.to_port(port)

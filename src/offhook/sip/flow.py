@@ -4,7 +4,7 @@ Lives here: the description. Never here: sockets. A flow over UDP is the pair of
 id can be rebuilt from them; over a stream or WebSocket it is one connection and its id is never used again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -47,6 +47,7 @@ class Flow:
 
     `remote` is the peer's address as the socket saw it (or as a trusted proxy named it, WS-12); `local` is our concrete
     address on the route to that peer, never a wildcard; `advertised` is the host[:port] we put in Via and Contact.
+    `identities` are the SIP domains that a verified client certificate speaks for (RFC 5922), empty without one.
     """
 
     id: FlowId
@@ -58,6 +59,18 @@ class Flow:
     loopback: bool
     origin: str = ""
     """The page's origin where the upgrade of a WebSocket named one."""
+    identities: tuple[str, ...] = ()
+
+    def to_port(self, port: int) -> "Flow":
+        """The UDP flow from the same socket of ours to another port of the same peer; itself if its id spells no address."""
+        old, new = _host_port(*self.remote), _host_port(self.remote[0], port)
+        if not self.id.endswith(f"-{old}"):
+            return self
+        return replace(self, id=FlowId(self.id.removesuffix(old) + new), remote=(self.remote[0], port))
 
     def __repr__(self) -> str:
         return f"<flow {self.id} {self.transport} {self.remote[0]}:{self.remote[1]}>"
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -4,59 +4,67 @@ RFC 3261 section 18, RFC 3581: answers go back to the address the request came f
 """
 
 import asyncio
+import socket
 from typing import cast
 
 from offhook.sip.flow import Flow, FlowId, Transport
-from offhook.transport.flow import Receiver, host_port, is_loopback, local_address_towards
+from offhook.transport.flow import Advertiser, Receiver, host_port, is_loopback, local_address_towards
+from offhook.transport.sockets import DATAGRAM, bind_all
 
 ROUTES_KEPT = 10_000
 """Peers whose route is remembered: a look-up costs three system calls, an entry 200 bytes."""
 
 
-class DatagramPath(asyncio.DatagramProtocol):
-    """The UDP socket. `flow(address)` names the way to a peer; `send(flow, data)` takes it."""
+WILDCARDS = ("0.0.0.0", "::")
 
-    def __init__(self, receiver: Receiver) -> None:
+
+class DatagramPath(asyncio.DatagramProtocol):
+    """One UDP socket. `flow(address)` names the way to a peer; `send(flow, data)` takes it. `name` begins its flow ids."""
+
+    def __init__(self, receiver: Receiver, advertiser: Advertiser | None = None, name: str = "udp") -> None:
         self._receiver = receiver
-        self._routes: dict[str, str] = {}
+        self._advertiser = advertiser or Advertiser()
+        self._name = name
+        self._routes: dict[str, tuple[str, str]] = {}
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Binds and returns the address bound. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+        return await self.serve(bind_all([(host, DATAGRAM)], port)[0])
+
+    async def serve(self, bound: socket.socket) -> tuple[str, int]:
+        """Takes a bound socket over."""
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
         self._transport = transport
-        self._bound = cast(tuple[str, int], transport.get_extra_info("sockname")[:2])
-        return self._bound
+        self.bound = cast(tuple[str, int], transport.get_extra_info("sockname")[:2])
+        self._prefix = f"{self._name}-{self.bound[1]}-"
+        return self.bound
 
-    def families(self) -> tuple[int, ...]:
-        """The IP versions the socket sends with."""
-        return (6,) if ":" in self._bound[0] else (4,)
-
-    def reaches(self, address: str) -> bool:
-        """True for an address of the socket's IP version."""
-        return (6 if ":" in address else 4) in self.families()
+    @property
+    def family(self) -> int:
+        """The IP version the socket speaks."""
+        return 6 if ":" in self.bound[0] else 4
 
     def flow(self, remote: tuple[str, int]) -> Flow:
         """The flow to a peer; the same peer always gets an equal one."""
-        local = (self._local(remote[0]), self._bound[1])
+        local, advertised = self._towards(remote[0])
         return Flow(
-            id=FlowId(f"udp-{local[1]}-{host_port(*remote)}"),
+            id=FlowId(self._prefix + host_port(*remote)),
             transport=Transport.UDP,
             remote=remote,
-            local=local,
-            advertised=host_port(*local),
+            local=(local, self.bound[1]),
+            advertised=advertised,
             secure=False,
             loopback=is_loopback(remote[0]),
         )
 
-    def _local(self, remote: str) -> str:
-        if self._bound[0] not in ("0.0.0.0", "::"):
-            return self._bound[0]
+    def _towards(self, remote: str) -> tuple[str, str]:
+        """Our address on the route to a peer, and how we write it there."""
         known = self._routes.get(remote)
         if known is None:
             if len(self._routes) >= ROUTES_KEPT:
                 self._routes.clear()
-            known = self._routes[remote] = local_address_towards(remote)
+            local = self.bound[0] if self.bound[0] not in WILDCARDS else local_address_towards(remote)
+            known = self._routes[remote] = local, self._advertiser(local, self.bound[1], remote)
         return known
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -69,13 +77,53 @@ class DatagramPath(asyncio.DatagramProtocol):
 
     def send(self, flow: FlowId, data: bytes) -> bool:
         """Sends to the peer the flow id spells; False if the socket is closed or the flow is not this socket's."""
-        prefix = f"udp-{self._bound[1]}-"
-        if self._transport.is_closing() or not flow.startswith(prefix):
+        if not flow.startswith(self._prefix) or self._transport.is_closing():
             return False
-        host, _, port = flow.removeprefix(prefix).rpartition(":")
+        host, _, port = flow.removeprefix(self._prefix).rpartition(":")
         self._transport.sendto(data, (host.strip("[]"), int(port)))
         return True
 
     def close(self) -> None:
         """Closes the socket."""
         self._transport.close()
+
+
+class Datagrams:
+    """Every UDP socket: one for each address that we listen on."""
+
+    def __init__(self, receiver: Receiver, advertiser: Advertiser | None = None) -> None:
+        self._receiver, self._advertiser = receiver, advertiser
+        self.paths: list[DatagramPath] = []
+
+    async def serve(self, bound: socket.socket) -> None:
+        """Takes one more bound socket over."""
+        name = f"udp{len(self.paths) + 1 if self.paths else ''}"
+        path = DatagramPath(self._receiver, self._advertiser, name)
+        await path.serve(bound)
+        self.paths.append(path)
+
+    def families(self) -> tuple[int, ...]:
+        """The IP versions there is a socket for, in the order of RFC 6724."""
+        return tuple(sorted({path.family for path in self.paths}, reverse=True))
+
+    def flow_to(self, remote: tuple[str, int]) -> Flow | None:
+        """The flow to a peer, through the socket on the way to it; None without one of its IP version."""
+        family = 6 if ":" in remote[0] else 4
+        fitting = [path for path in self.paths if path.family == family]
+        if len(fitting) > 1:
+            local = local_address_towards(remote[0])
+            fitting.sort(key=lambda path: (path.bound[0] != local, path.bound[0] not in WILDCARDS))
+        return fitting[0].flow(remote) if fitting else None
+
+    def flow(self, remote: tuple[str, int]) -> Flow:
+        """As `flow_to`; a peer of an IP version that we no longer listen on gets a flow on which nothing can be sent."""
+        return self.flow_to(remote) or self.paths[0].flow(remote)
+
+    def send(self, flow: FlowId, data: bytes) -> bool:
+        """False if no socket has the flow."""
+        return any(path.send(flow, data) for path in self.paths)
+
+    def close(self) -> None:
+        """Closes every socket."""
+        for path in self.paths:
+            path.close()

@@ -3,6 +3,7 @@
 Lives here: the boundary between sockets and the driver. Never here: parsing of messages or decisions about them.
 """
 
+import ipaddress
 import socket
 from collections import Counter
 from typing import Protocol
@@ -85,6 +86,27 @@ class FlowTable:
         if not self._sources[source]:
             del self._sources[source]
         return True
+
+
+class Advertiser:
+    """What Via and Contact say for our end: the address that the peer reached or that leads to it; for a peer on the public
+    network the outside of a 1:1 NAT, if there is one."""
+
+    def __init__(self, public: tuple[str, ...] = ()) -> None:
+        self._public = {":" in one: one for one in reversed(public)}
+
+    def __call__(self, local: str, port: int, remote: str) -> str:
+        public = self._public.get(":" in remote)
+        if public is not None and not _is_global(local) and _is_global(remote):
+            local = public
+        return host_port(local, port)
+
+
+def _is_global(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_global
+    except ValueError:
+        return False
 
 
 def local_address_towards(remote: str) -> str:

@@ -7,6 +7,7 @@ below the next minor and tests/transport/test_front.py covers the hand-over.
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from offhook.sip.flow import Flow, Transport
 from offhook.transport.flow import FlowTable, Receiver, host_port, is_loopback
 from offhook.transport.frames import valid_key
+from offhook.transport.sockets import STREAM, bind_all
 from offhook.transport.tls import Tls
 from offhook.transport.websocket import SipWebSocket, WebSocketSettings
 
@@ -99,7 +101,11 @@ class Front:
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Binds; `port` 0 takes any free one. Raises OSError."""
-        return await asyncio.get_running_loop().create_server(lambda: FirstByte(self), host, port, backlog=2048)
+        return await self.serve(bind_all([(host, STREAM)], port)[0])
+
+    async def serve(self, bound: socket.socket) -> asyncio.Server:
+        """Takes a bound socket over."""
+        return await asyncio.get_running_loop().create_server(lambda: FirstByte(self), sock=bound, backlog=2048)
 
     def trusts(self, address: str) -> bool:
         """True for a peer whose Forwarded fields count."""

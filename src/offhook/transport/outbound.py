@@ -38,7 +38,7 @@ class OutboundSettings:
 
 class Outbound:
     """Made by the composition root, which says what we listen on: `datagram(address)` is the flow of the UDP socket that
-    reaches an address, None without such a socket; `advertised(transport, local)` is what our Via says."""
+    reaches an address, None without such a socket; `advertised(transport, local, remote)` is what our Via says."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Outbound:
         receiver: Receiver,
         policy: AddressPolicy,
         datagram: Callable[[str, int], Flow | None],
-        advertised: Callable[[Transport, str], str],
+        advertised: Callable[[Transport, str, str], str],
         context: ssl.SSLContext,
         settings: OutboundSettings,
     ) -> None:
@@ -144,5 +144,5 @@ class Outbound:
             self._receiver,
             self._settings.stream,
             kind,
-            lambda local: self._advertised(kind, local),
+            lambda local, _, remote: self._advertised(kind, local, remote),
         )

@@ -1,6 +1,7 @@
 """SIP over TCP and TLS: one connection is one flow (RFC 3261 section 18, RFC 5626)."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ from offhook.sip.errors import PeerError
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.framing import KeepAlive, StreamFramer
 from offhook.sip.grammar import Limits
-from offhook.transport.flow import FlowTable, Receiver, host_port, is_loopback
+from offhook.transport.flow import Advertiser, FlowTable, Receiver, is_loopback
+from offhook.transport.identity import identities
+from offhook.transport.sockets import STREAM, bind_all
 from offhook.transport.tls import Tls
+
+Advertised = Callable[[str, int, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,7 @@ class StreamSettings:
 
 
 class SipStream(asyncio.Protocol):
-    """One connection, accepted or ours. `advertised(local)` is what Via and Contact say for our end of it; without it that
-    is the socket's own address, which is where we listen when the connection was accepted."""
+    """One connection, accepted or ours. `advertised(address, port, remote)` is what Via and Contact say for our end."""
 
     def __init__(
         self,
@@ -36,7 +40,7 @@ class SipStream(asyncio.Protocol):
         receiver: Receiver,
         settings: StreamSettings,
         transport: Transport,
-        advertised: Callable[[str], str] | None = None,
+        advertised: Advertised,
     ) -> None:
         self._flows, self._receiver, self._settings, self._kind = flows, receiver, settings, transport
         self._advertised = advertised
@@ -55,9 +59,10 @@ class SipStream(asyncio.Protocol):
             transport=self._kind,
             remote=(host, port),
             local=local,
-            advertised=host_port(*local) if self._advertised is None else self._advertised(local[0]),
+            advertised=self._advertised(local[0], local[1], host),
             secure=self._kind is Transport.TLS,
             loopback=is_loopback(host),
+            identities=_identities(transport),
         )
         self._transport.set_write_buffer_limits(high=self._settings.queue_high)
         self._idle = self._loop.call_later(self._settings.idle, self._went_quiet)
@@ -125,22 +130,38 @@ class SipStream(asyncio.Protocol):
         self._transport.close()
 
 
+def _identities(transport: asyncio.BaseTransport) -> tuple[str, ...]:
+    secured = transport.get_extra_info("ssl_object")
+    certificate = secured.getpeercert() if secured is not None else None
+    return tuple(identities(certificate)) if certificate else ()
+
+
 class StreamListener:
     """Listens for phones over TCP, or over TLS with a context."""
 
     def __init__(
-        self, flows: FlowTable, receiver: Receiver, settings: StreamSettings, context: ssl.SSLContext | None = None
+        self,
+        flows: FlowTable,
+        receiver: Receiver,
+        settings: StreamSettings,
+        context: ssl.SSLContext | None = None,
+        advertised: Advertised | None = None,
     ) -> None:
         self._flows, self._receiver, self._settings, self._context = flows, receiver, settings, context
+        self._advertised = advertised or Advertiser()
 
     def _connection(self) -> asyncio.Protocol:
         if self._context is None:
-            return SipStream(self._flows, self._receiver, self._settings, Transport.TCP)
-        return Tls(self._context, self._tls_connection, self._settings.handshake)
+            return self._stream(Transport.TCP)
+        return Tls(self._context, lambda: self._stream(Transport.TLS), self._settings.handshake)
 
-    def _tls_connection(self) -> asyncio.Protocol:
-        return SipStream(self._flows, self._receiver, self._settings, Transport.TLS)
+    def _stream(self, transport: Transport) -> SipStream:
+        return SipStream(self._flows, self._receiver, self._settings, transport, self._advertised)
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Binds; raises OSError."""
-        return await asyncio.get_running_loop().create_server(self._connection, host, port, backlog=1024)
+        return await self.serve(bind_all([(host, STREAM)], port)[0])
+
+    async def serve(self, bound: socket.socket) -> asyncio.Server:
+        """Takes a bound socket over."""
+        return await asyncio.get_running_loop().create_server(self._connection, sock=bound, backlog=1024)

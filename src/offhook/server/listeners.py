@@ -1,0 +1,160 @@
+"""Everything that listens, put together from settings, and the ways out beside it."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from offhook.server.config import Settings
+from offhook.server.driver import Driver
+from offhook.server.errors import StartError
+from offhook.server.peers import OutwardPeers, outward_peers
+from offhook.sip.flow import Transport
+from offhook.sip.grammar import Limits as ParserLimits
+from offhook.sip.ids import Ids
+from offhook.transport.datagram import Datagrams
+from offhook.transport.flow import Advertiser, FlowTable, host_port
+from offhook.transport.front import Front, FrontSettings
+from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
+from offhook.transport.stream import StreamListener, StreamSettings
+from offhook.transport.websocket import WebSocketSettings
+
+
+class Listeners:
+    """`open`, then `close`. `addresses` says what listens where: `http`, `https`, `sip`, `sips`; a number follows the name
+    where there is more than one address (`sip.2`)."""
+
+    def __init__(self, settings: Settings, flows: FlowTable, driver: Driver) -> None:
+        self._settings, self._flows, self._driver = settings, flows, driver
+        self._advertise = Advertiser(settings.media.public_address)
+        self._servers: list[asyncio.Server] = []
+        self.datagrams = Datagrams(driver, self._advertise)
+        self.addresses: dict[str, str] = {}
+
+    async def open(self, application: Any) -> None:
+        """Binds everything. Raises StartError."""
+        settings = self._settings
+        try:
+            self._hosts = addresses_of(settings.http.host)
+        except OSError as error:
+            raise StartError(f"http.host {settings.http.host}: {error.strerror or error}") from error
+        context = server_context(settings, phones=False)
+        front = Front(application, self._flows, self._driver, front_settings(settings), context)
+        await self._streams("http", front.serve, "http.port", settings.http.port)
+        await self._phones()
+        if context is not None:
+            await self._streams("https", front.serve, "http.https_port", settings.http.https_port)
+            tls = StreamListener(
+                self._flows,
+                self._driver,
+                stream_settings(settings),
+                server_context(settings, phones=True),
+                self._advertise,
+            )
+            await self._streams("sips", tls.serve, "sip.tls_port", settings.sip.tls_port)
+
+    def close(self) -> None:
+        """No new connection and no datagram comes in after this."""
+        for server in self._servers:
+            server.close()
+        self.datagrams.close()
+
+    def ways_out(self, ids: Ids) -> OutwardPeers:
+        """Names and connections towards trunks and foreign URIs. Raises StartError."""
+
+        def advertised(transport: Transport, local: str, remote: str) -> str:
+            # The port we listen on: a peer that calls back must not meet the connection's own.
+            listener = "sips" if transport is Transport.TLS and "sips" in self.addresses else "sip"
+            return self._advertise(local, int(self.addresses[listener].rpartition(":")[2]), remote)
+
+        settings, datagrams = self._settings, self.datagrams
+        try:
+            return outward_peers(
+                settings,
+                ids,
+                self._flows,
+                self._driver,
+                lambda address, port: datagrams.flow_to((address, port)),
+                advertised,
+                datagrams.families,
+                stream_settings(settings),
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise StartError(f"sip.tls_authorities {settings.sip.tls_authorities}: {error}") from error
+
+    async def _phones(self) -> None:
+        """UDP and TCP share a number."""
+        sip = self._settings.sip
+        kinds = [(host, kind) for host in self._hosts for kind in (DATAGRAM, STREAM)]
+        bound = self._bound(kinds, "sip.port", sip.port)
+        tcp = StreamListener(self._flows, self._driver, stream_settings(self._settings), advertised=self._advertise)
+        for one in bound:
+            if one.type == DATAGRAM:
+                await self.datagrams.serve(one)
+            else:
+                self._servers.append(await tcp.serve(one))
+        self._note("sip", [one for one in bound if one.type == DATAGRAM])
+
+    async def _streams(self, name: str, serve: Any, setting: str, port: int) -> None:
+        bound = self._bound([(host, STREAM) for host in self._hosts], setting, port)
+        self._note(name, bound)
+        for one in bound:
+            self._servers.append(await serve(one))
+
+    def _bound(self, wanted: Sequence[tuple[str, int]], setting: str, port: int) -> list[socket.socket]:
+        try:
+            return bind_all(wanted, port)
+        except OSError as error:
+            text = f"cannot listen on {setting} {port}: {error.strerror}. Choose another, or 0 for any free port."
+            raise StartError(text) from error
+
+    def _note(self, name: str, bound: list[socket.socket]) -> None:
+        for number, one in enumerate(bound, 1):
+            self.addresses[name if number == 1 else f"{name}.{number}"] = host_port(*one.getsockname()[:2])
+
+
+def stream_settings(settings: Settings) -> StreamSettings:
+    """What TCP and TLS connections are held to."""
+    limits = settings.limits
+    return StreamSettings(limits=ParserLimits(max_message=limits.max_message), idle=limits.stream_idle)
+
+
+def front_settings(settings: Settings) -> FrontSettings:
+    """What connections of browsers are held to."""
+    http, limits = settings.http, settings.limits
+    return FrontSettings(
+        origins=frozenset(http.origins),
+        trusted_proxies=http.trusted_proxies,
+        websocket=WebSocketSettings(
+            max_message=limits.max_message,
+            stall=limits.ws_stall,
+            ping_after=(limits.ws_ping_after, limits.ws_ping_after * 1.25),
+            pong_within=limits.ws_pong_within,
+        ),
+    )
+
+
+def server_context(settings: Settings, phones: bool) -> ssl.SSLContext | None:
+    """Our certificate for listeners, None without one. Phones and trunks may be asked for theirs; browsers never are,
+    because they would ask the person. Raises StartError."""
+    http, sip = settings.http, settings.sip
+    if http.certificate is None or http.key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(http.certificate, http.key)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"http.certificate {http.certificate} and http.key {http.key}: {error}") from error
+    if not phones:
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+    if sip.tls_client_certificates != "off":
+        wanted = ssl.CERT_REQUIRED if sip.tls_client_certificates == "required" else ssl.CERT_OPTIONAL
+        try:
+            context.load_verify_locations(sip.tls_authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise StartError(f"sip.tls_authorities {sip.tls_authorities}: {error}") from error
+        context.verify_mode = wanted
+    return context
