@@ -5,7 +5,7 @@ set -u
 declare -A package=(
   [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon
   [espeak-ng]=espeak-ng [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
-  [sipp]=sip-tester
+  [sipp]=sip-tester [tshark]=tshark
 )
 missing=()
 for program in "${!package[@]}"; do

@@ -1,6 +1,7 @@
 """The command `offhook` against a real server."""
 
 import asyncio
+import os
 import socket
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ COMMAND = str(Path(sys.executable).with_name("offhook"))
 async def offhook(data: Path, *arguments: str, settings: dict[str, str] | None = None) -> tuple[int, str]:
     """(exit code, everything it said)."""
     environment = {"PATH": "/usr/bin:/bin", "OFFHOOK_DATA": str(data), **(settings or {})}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
     process = await asyncio.create_subprocess_exec(
         COMMAND, *arguments, env=environment, cwd=data.parent,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

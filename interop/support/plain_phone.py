@@ -66,6 +66,24 @@ class PlainPhone:
 
     async def call(self, user: str) -> None:
         """INVITE, digest, ACK."""
+        answer = await self.invite(user)
+        assert answer.startswith("SIP/2.0 200"), answer
+        self._contact = _field("Contact", answer).split("<")[1].split(">")[0]
+        self._to = _field("To", answer)
+        await self._send(self._request("ACK", self._contact, 2, self._to))
+        media = re.search(r"m=audio (\d+)", answer)
+        assert media
+        self._media = ("127.0.0.1", int(media.group(1)))
+
+    async def refused(self, user: str) -> str:
+        """A call that is not to come about; its final response."""
+        answer = await self.invite(user)
+        target = f"sip:{user}@{self._domain}"
+        await self._send(self._request("ACK", target, 2, _field("To", answer), branch="INVITE"))
+        return answer
+
+    async def invite(self, user: str) -> str:
+        """INVITE, digest; the final response."""
         target = f"sip:{user}@{self._domain}"
         body = SDP.format(port=self._rtp.getsockname()[1])
         typed = "Content-Type: application/sdp\r\n"
@@ -75,14 +93,7 @@ class PlainPhone:
         await self._send(self._request("ACK", target, 1, _field("To", challenge), branch="INVITE"))
         proof = typed + self._proof(challenge, target)
         await self._send(self._request("INVITE", target, 2, f"<{target}>", proof, body))
-        answer = await self._final()
-        assert answer.startswith("SIP/2.0 200"), answer
-        self._contact = _field("Contact", answer).split("<")[1].split(">")[0]
-        self._to = _field("To", answer)
-        await self._send(self._request("ACK", self._contact, 2, self._to))
-        media = re.search(r"m=audio (\d+)", answer)
-        assert media
-        self._media = ("127.0.0.1", int(media.group(1)))
+        return await self._final()
 
     def _proof(self, challenge: str, uri: str) -> str:
         value = _field("Proxy-Authenticate", challenge)

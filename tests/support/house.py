@@ -19,9 +19,11 @@ from offhook.calls.commands import CallCommand
 from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.sdp.crypto import SUITES
+from offhook.server.recorder import Recorder, TraceLimits
 from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInDialog, SendInvite, SipCommand
 from offhook.sip.config import SipConfig
 from offhook.sip.effects import Deliver, Send, SipEffect, StartTimer, StopTimer
+from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.flow import Flow, FlowId, Transport
@@ -73,6 +75,7 @@ class HouseNode:
         self.endpoint = make_endpoint("offhook", 9, SipConfig(DOMAIN, tombstone=TOMBSTONE))
         self.authenticator = self.endpoint._doorkeeper._authenticator
         self.switchboard = Switchboard(config, SeededIds(3), self.authenticator)
+        self.recorder = Recorder(TraceLimits(), self.switchboard.of_usage)
         self.media = MediaPort()
         self.accounts: dict[str, Account] = {}
         self.bindings: dict[str, tuple[Binding, ...]] = {}
@@ -85,6 +88,7 @@ class HouseNode:
     # ---- offhook's side of the link
 
     def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]:
+        self.recorder.received(message, encode(message), flow, now)
         return self._sip(self.endpoint.receive(message, flow, now))
 
     def receive_malformed(self, error, flow, now):  # type: ignore[no-untyped-def]
@@ -114,7 +118,14 @@ class HouseNode:
 
     def tell(self, event: did.CallEvent) -> list[SipEffect]:
         """An event for call control."""
-        return self._feed(lambda: self._do_calls(self.switchboard.handle(event, self._link.now)))
+        return self._feed(partial(self._handle, event))
+
+    def _handle(self, event: did.CallEvent) -> None:
+        self.recorder.event(event, self._link.now)
+        effects = self.switchboard.handle(event, self._link.now)
+        if isinstance(event, InviteReceived):
+            self.recorder.invited(event)
+        self._do_calls(effects)
 
     def command(self, command: CallCommand) -> list[SipEffect]:
         """A command of the API."""
@@ -143,13 +154,19 @@ class HouseNode:
             if isinstance(effect, Deliver):
                 self.tell(effect.event)
             else:
+                if isinstance(effect, Send):
+                    self.recorder.sent(effect.message, encode(effect.message), effect.flow, self._link.now)
                 self._out.append(effect)
 
     def _do_command(self, command: SipCommand) -> None:
-        self._do_sip(self.endpoint.perform(command, self._link.now))
+        effects = self.endpoint.perform(command, self._link.now)
+        if isinstance(command, SendInvite):
+            self.recorder.inviting(command, effects)
+        self._do_sip(effects)
 
     def _do_calls(self, effects: list[do.CallEffect]) -> None:
         for effect in effects:
+            self.recorder.effect(effect, self._link.now)
             match effect:
                 case do.Sip(command):
                     self._feed(partial(self._do_command, command))
@@ -163,7 +180,7 @@ class HouseNode:
                     self.log.append(record)
                 case do.Publish(event):
                     self.published.append(event)
-                case do.Note():
+                case do.Note() | do.Explain():
                     pass
                 case _:
                     self.media.told.append(effect)

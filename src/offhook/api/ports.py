@@ -92,6 +92,18 @@ class Platform(Protocol):
         """One call by the id of any of its legs, live with fresh facts, or after its end."""
         ...
 
+    async def trace(self, ref: str) -> dict[str, Any] | None:
+        """Everything that happened in a call, live or ended, by the id of any of its legs; secrets are gone."""
+        ...
+
+    def ladder(self, document: dict[str, Any]) -> str:
+        """A trace as text."""
+        ...
+
+    def capture(self, document: dict[str, Any]) -> bytes:
+        """A trace's SIP as a capture file."""
+        ...
+
     def diagnosis(self, call: dict[str, Any]) -> dict[str, Any]:
         """What the findings of a call say, in sentences (API.md 12.4)."""
         ...

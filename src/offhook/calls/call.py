@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from offhook.calls.effects import CallEffect, CallRecord, Happened, Publish
+from offhook.calls.effects import CallEffect, CallRecord, Explain, Happened, Publish
 from offhook.calls.index import Index
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.routing import Destination
@@ -150,6 +150,10 @@ class Call:
     def happened(self, type_: str, leg: Leg | None = None, **details: str) -> Publish:
         """An event of this call."""
         return Publish(Happened(type_, self.ref, leg.ref if leg else "", tuple(details.items())))
+
+    def explain(self, text: str, leg: Leg | None = None) -> Explain:
+        """A decision in words, for the trace."""
+        return Explain(self.ref, text, leg.ref if leg else "")
 
     # ---- changes of the sets
 

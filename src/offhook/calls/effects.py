@@ -175,6 +175,15 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Explain:
+    """A decision in words, for the trace of a call: one sentence without a final stop."""
+
+    call_ref: str
+    text: str
+    leg_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A line for the log."""
 
@@ -195,5 +204,16 @@ MediaEffect = (
 )
 
 CallEffect = (
-    Sip | LookUp | Locate | Connect | RateHop | MediaEffect | StartTimer | StopTimer | WriteCallLog | Publish | Note
+    Sip
+    | LookUp
+    | Locate
+    | Connect
+    | RateHop
+    | MediaEffect
+    | StartTimer
+    | StopTimer
+    | WriteCallLog
+    | Publish
+    | Explain
+    | Note
 )

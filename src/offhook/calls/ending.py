@@ -15,7 +15,8 @@ def refuse(call: Call, outcome: Outcome, now: float) -> Effects:
     call.refused_text = outcome.text
     respond = Sip(RespondInvite(call.caller.usage, outcome.status, outcome.headers(call.config.domain)))
     call.retire(call.caller, outcome.row.code)
-    return [respond, *end(call, outcome.row.code, "callee", now)]
+    decided = call.explain(f"refused with {outcome.status}: {outcome.text}")
+    return [decided, respond, *end(call, outcome.row.code, "callee", now)]
 
 
 def canceled(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:

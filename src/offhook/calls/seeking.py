@@ -140,7 +140,9 @@ def _ring(call: Call, one: Fork) -> Effects:
     for leg in before:
         # Before the branches, because they offer the caller's codecs first.
         bridge.prepare_incoming(leg)
-    return bridge.open_legs(call, [*before, *fork.start(call, one, one.callee, devices)])
+    rings = "its device rings" if len(devices) == 1 else f"{len(devices)} devices ring"
+    decided = call.explain(f"{one.callee.username} is called: {rings}")
+    return [decided, *bridge.open_legs(call, [*before, *fork.start(call, one, one.callee, devices)])]
 
 
 def to_built_in(call: Call, one: Fork, now: float) -> Effects:
@@ -196,7 +198,8 @@ def _forward(call: Call, one: Fork, target: str, cause: int, now: float) -> Effe
         return _give_up(call, one, refusal("forward_refused", text), now)
     one.history = (*one.history, history.Entry(f"sip:{forwarder.username}@{call.config.domain}", cause))
     one.rights, one.stages, one.failures = forwarder, [], []
-    return [*waiter.forwarded(call, one), *seek(call, one, uri, now)]
+    decided = call.explain(f"{forwarder.username} forwards to {target}")
+    return [decided, *waiter.forwarded(call, one), *seek(call, one, uri, now)]
 
 
 def _give_up(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:

@@ -124,6 +124,14 @@ class Switchboard:
         every = (*self._calls.values(), *reversed(self._ended.values()))
         return next((call for call in every if call.by_ref(ref) is not None), None)
 
+    def of_usage(self, usage: UsageId) -> Call | None:
+        """The live call to which an INVITE usage belongs."""
+        return self._index.usages.get(usage)
+
+    def is_call(self, ref: str) -> bool:
+        """True for a call that lives."""
+        return ref in self._calls
+
     # ---- the door
 
     def perform(self, command: CallCommand, now: float) -> Effects:

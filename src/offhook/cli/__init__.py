@@ -1,4 +1,4 @@
-"""The command `offhook`: serve | endpoint | call | doctor."""
+"""The command `offhook`: serve | endpoint | call | trace | doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,7 @@ from offhook import __version__
 from offhook.cli import calls, endpoints
 from offhook.cli.doctor import doctor
 from offhook.cli.serve import serve
+from offhook.cli.trace import trace
 
 app = typer.Typer(
     name="offhook",
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.add_typer(endpoints.app, name="endpoint")
 app.add_typer(calls.app, name="call")
 app.command()(serve)
+app.command()(trace)
 app.command()(doctor)
 
 

@@ -58,12 +58,20 @@ class Server:
 
     def request(self, verb: str, path: str, **options: Any) -> Any:
         """The decoded answer; every failure ends the command with a sentence."""
+        response = self._successful(verb, path, **options)
+        return response.json() if response.content else None
+
+    def content(self, path: str, query: dict[str, str]) -> bytes:
+        """What a GET gives, as it is."""
+        return self._successful("GET", path, params=query).content
+
+    def _successful(self, verb: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._client.request(verb, path, **options)
         except httpx.TransportError as error:
             fail(f"The server at {self._client.base_url} does not answer ({error}). Is `offhook serve` running?")
         if response.is_success:
-            return response.json() if response.content else None
+            return response
         body = response.json()
         if "errors" in body:
             fail("\n".join(str(one.get("detail") or one.get("message")) for one in body["errors"]))

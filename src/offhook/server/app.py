@@ -22,9 +22,11 @@ from offhook.server.config import Settings
 from offhook.server.driver import Driver
 from offhook.server.errors import StartError
 from offhook.server.ids import SystemIds
+from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
+from offhook.server.recorder import Recorder, TraceLimits
 from offhook.sip.config import RegistrarLimits, SipConfig, SubscriptionLimits
 from offhook.sip.credentials import Authenticator, AuthSettings
 from offhook.sip.digest import both_ha1
@@ -39,6 +41,7 @@ from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
 from offhook.store.tables import call_log
+from offhook.store.traces import Traces
 from offhook.store.writer import Writer
 from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import FlowTable
@@ -58,6 +61,7 @@ class Store:
     spaces: Spaces
     endpoints: Endpoints
     bindings: Bindings
+    traces: Traces
     writer: Writer
 
     def aor(self, username: str) -> str:
@@ -135,6 +139,7 @@ class App:
 
     settings: Settings
     _sweeping: asyncio.Task[None] | None = None
+    _keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Brings every part up in order. Raises StartError."""
@@ -150,26 +155,32 @@ class App:
         switchboard = Switchboard(self._call_config(), ids, self.authenticator)
         directory, journal = StoreDirectory(self.store), StoreJournal(self.store.writer)
         limits = ParserLimits(max_message=settings.limits.max_message)
-        self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal, limits)
+        recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
+        self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal, limits, recorder)
+        self.keeper = self._make_keeper(recorder, switchboard)
         self._listening = Listeners(settings, self.flows, self.driver)
         await self._start_media()
         self.platform = ServerPlatform(self)
         await self._listen()
         await self._load_bindings()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
+        self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._write_running()
 
     async def stop(self) -> None:
         """Takes every part down; safe after a start that failed half way."""
         (self.settings.data / RUNNING).unlink(missing_ok=True)
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for task in (self._sweeping, self._keeping):
+            if task is not None:
+                task.cancel()
         if hasattr(self, "_listening"):
             for path in self.flows:
                 path.close(1012, "server-restarts")
             self._listening.close()
         if hasattr(self, "media"):
             await self.media.stop()
+        if hasattr(self, "keeper"):
+            await self.keeper.keep(asyncio.get_running_loop().time(), patience=0.0)
         if hasattr(self, "store"):
             await self.store.writer.stop()
             await self._engine.dispose()
@@ -207,7 +218,9 @@ class App:
                 f"sip.domain is {self.settings.sip.domain}, but this installation was made for {space.domain}."
                 " Give the new name in sip.aliases, or start with another data directory."
             )
-        return Store(space, spaces, endpoints, bindings, writer), first
+        trace = self.settings.trace
+        traces = Traces(self._engine, writer, trace.retention_days, trace.stored)
+        return Store(space, spaces, endpoints, bindings, traces, writer), first
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
         import secrets
@@ -233,6 +246,15 @@ class App:
         settings, space = self.settings, self.store.space
         names = {space.domain, "localhost", *settings.sip.aliases, *settings.media.public_address}
         return frozenset(name.lower() for name in (*names, *host_addresses()))
+
+    def _trace_limits(self) -> TraceLimits:
+        trace = self.settings.trace
+        return TraceLimits(per_strand=trace.messages_per_dialog, bytes=trace.megabytes * 1_048_576, calls=trace.calls)
+
+    def _make_keeper(self, recorder: Recorder, switchboard: Switchboard) -> TraceKeeper:
+        epoch = time.time() - asyncio.get_running_loop().time()
+        per_turn = self.settings.trace.stored_per_second
+        return TraceKeeper(recorder, switchboard.call, switchboard.is_call, self.store.traces, per_turn, epoch)
 
     def _auth_settings(self) -> AuthSettings:
         limits = self.settings.limits

@@ -179,6 +179,25 @@ class Limits(_Group):
     """Seconds to a pong; two missed ones end the flow."""
 
 
+class Trace(_Group):
+    """What is kept of each call, for `offhook trace` and the API."""
+
+    enabled: bool = True
+    """Keep messages, media events and decisions of calls in memory; off saves about 20 KB per call."""
+    calls: int = Field(1_000, ge=0)
+    """Ended calls kept in memory."""
+    megabytes: int = Field(64, ge=1)
+    """Memory for all traces; the longest ended calls go first."""
+    messages_per_dialog: int = Field(300, ge=10)
+    """Messages kept from the beginning of each dialog, and 50 from its end; those between are counted."""
+    stored_per_second: int = Field(5, ge=0)
+    """Traces of ended calls written to the database in a second, failed calls first; 0 writes none."""
+    stored: int = Field(10_000, ge=0)
+    """Traces kept in the database: some 50 MB."""
+    retention_days: int = Field(7, ge=1)
+    """Days a trace stays in the database."""
+
+
 class Log(_Group):
     """Logging."""
 
@@ -196,6 +215,7 @@ class Settings(_Group):
     outbound: Outbound = Outbound()
     media: Media = Media()
     limits: Limits = Limits()
+    trace: Trace = Trace()
     log: Log = Log()
 
     @property

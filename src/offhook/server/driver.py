@@ -18,13 +18,15 @@ from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
 from offhook.server.observe import log
 from offhook.server.ports import Directory, Journal, Peers, Wires
+from offhook.server.recorder import Recorder
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
-from offhook.sip.commands import SipCommand, Unbind
+from offhook.sip.commands import SendInvite, SipCommand, Unbind
 from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.errors import FramingLost, PeerError
+from offhook.sip.events import InviteReceived
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.grammar import Limits
 from offhook.sip.location import Binding
@@ -59,6 +61,7 @@ class Driver:
         wires: Wires,
         journal: Journal,
         limits: Limits,
+        recorder: Recorder,
     ) -> None:
         self.endpoint = endpoint
         self.switchboard = switchboard
@@ -66,6 +69,7 @@ class Driver:
         self._wires = wires
         self._journal = journal
         self._limits = limits
+        self.recorder = recorder
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self._loop, self._timer_fired)
         self._engine: MediaEngine | None = None
@@ -99,6 +103,7 @@ class Driver:
         except PeerError as fault:
             self._malformed(fault, flow)
             return
+        self.recorder.received(message, data, flow, self._now())
         self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self._now())))
 
     def _parse(self, data: bytes, flow: Flow) -> Message:
@@ -148,7 +153,15 @@ class Driver:
 
     def tell(self, event: calls_events.CallEvent) -> None:
         """An event for call control."""
-        self._feed(lambda: self._calls(self.switchboard.handle(event, self._now())))
+        self._feed(lambda: self._handle(event))
+
+    def _handle(self, event: calls_events.CallEvent) -> None:
+        now = self._now()
+        self.recorder.event(event, now)
+        effects = self.switchboard.handle(event, now)
+        if isinstance(event, InviteReceived):
+            self.recorder.invited(event)
+        self._calls(effects)
 
     def unbind(self, aor: str) -> None:
         """Drops all bindings of an address of record."""
@@ -208,6 +221,7 @@ class Driver:
     def _send(self, flow: FlowId, message: Message) -> None:
         data = encode(message)
         log.debug("sip out", flow=flow, message=data)
+        self.recorder.sent(message, data, flow, self._now())
         if not self._wires.send(flow, data):
             self._feed(lambda: self._sip(self.endpoint.send_failed(flow, message, self._now())))
 
@@ -224,10 +238,18 @@ class Driver:
             log.info("unregistered", aor=binding.aor, **_of_binding(binding))
 
     def _command_sip(self, command: SipCommand) -> None:
-        self._feed(lambda: self._sip(self.endpoint.perform(command, self._now())))
+        self._feed(lambda: self._perform(command))
+
+    def _perform(self, command: SipCommand) -> None:
+        effects = self.endpoint.perform(command, self._now())
+        if isinstance(command, SendInvite):
+            self.recorder.inviting(command, effects)
+        self._sip(effects)
 
     def _calls(self, effects: Iterable[calls_effects.CallEffect]) -> None:
+        now = self._now()
         for effect in effects:
+            self.recorder.effect(effect, now)
             match effect:
                 case calls_effects.Sip():
                     self._command_sip(effect.command)
@@ -247,6 +269,8 @@ class Driver:
                     log.info(effect.slug, **effect.details)
                 case calls_effects.Publish():
                     log.info("call event", event_=repr(effect.event))
+                case calls_effects.Explain():
+                    log.info("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
                 case calls_effects.WriteCallLog():
                     self._journal.write(effect.record)
                 case _:

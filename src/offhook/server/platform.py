@@ -10,6 +10,8 @@ from offhook.calls.commands import HangUpCall, HangUpEndpoint
 from offhook.calls.ports import LegFacts
 from offhook.media.client import MediaError
 from offhook.server.addresses import host_addresses
+from offhook.server.ladder import ladder
+from offhook.server.trace import pcap
 from offhook.server.views import call_view, diagnosis_of
 
 if TYPE_CHECKING:
@@ -62,6 +64,20 @@ class ServerPlatform:
         with contextlib.suppress(MediaError, TimeoutError):
             return await asyncio.wait_for(self._app.media.engine.facts(leg), FACTS_TIME)
         return None
+
+    async def trace(self, ref: str) -> dict[str, Any] | None:
+        driver, keeper = self._app.driver, self._app.keeper
+        call = driver.switchboard.call(ref)
+        trail = driver.recorder.trail(call, call.ref if call is not None else ref)
+        if trail is not None:
+            return keeper.document(trail, call)
+        return await self._app.store.traces.get(ref)
+
+    def ladder(self, document: dict[str, Any]) -> str:
+        return ladder(document)
+
+    def capture(self, document: dict[str, Any]) -> bytes:
+        return pcap(document)
 
     def diagnosis(self, call: dict[str, Any]) -> dict[str, Any]:
         return diagnosis_of(call)

@@ -7,6 +7,7 @@ from typing import Any
 
 from offhook.calls.call import Call, CallState
 from offhook.calls.catalogue import CATALOGUE
+from offhook.calls.explanation import explanation
 from offhook.calls.leg import Finding, Leg, LegState
 from offhook.calls.ports import KeyKind, LegFacts
 
@@ -44,6 +45,7 @@ def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, A
         "end_reason": CATALOGUE[call.end_code].end if call.end_code else None,
         "end_text": call.refused_text or (CATALOGUE[call.end_code].cause if call.end_code else None),
         "ended_by": call.ended_by or None,
+        "explanation": explanation(call) or None,
         "legs": legs,
     }
 
@@ -131,7 +133,7 @@ def diagnosis_of(call: dict[str, Any]) -> dict[str, Any]:
 
 def _summary(call: dict[str, Any], findings: list[dict[str, Any]]) -> str:
     if call["verdict"] == "failed":
-        return f"The call failed: {call['end_text']}."
+        return f"The call failed: {call['explanation']}"
     bad = [one for one in findings if one["severity"] != "info"]
     if not bad:
         return "Sound flows in both directions." if call["state"] == "talking" else "Nothing is wrong with this call."

@@ -96,3 +96,11 @@ call_log = Table(
     Column("ended_at", DateTime(timezone=True), nullable=False),
     Column("record", JSON, nullable=False),
 )
+
+call_traces = Table(
+    "call_traces",
+    metadata,
+    Column("call_ref", String(36), primary_key=True),
+    Column("kept_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("document", LargeBinary, nullable=False),
+)

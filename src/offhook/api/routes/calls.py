@@ -1,11 +1,12 @@
 """Live calls and what is wrong with them: `/api/offhook/calls` (API.md 12.3, 12.4)."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import PlainTextResponse, Response
 
 from offhook.api.auth import Calling, Monitor
-from offhook.api.errors import not_found
+from offhook.api.errors import ApiError, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform
 
@@ -46,6 +47,34 @@ async def diagnose_call(ref: str, request: Request, token: Monitor) -> dict[str,
     """What is wrong with a call, in one sentence and one finding for each cause."""
     platform: Platform = request.app.state.platform
     return platform.diagnosis(await _call(request, ref))
+
+
+@router.get(PATH + "/{ref}/trace", response_model=None)
+async def trace_call(
+    ref: str,
+    request: Request,
+    token: Monitor,
+    format: Annotated[Literal["json", "ladder", "pcap"], Query()] = "json",
+    raw: bool = False,
+) -> dict[str, Any] | Response:
+    """Every message, media event and decision of a call, in order. Capture files and whole messages need `management`."""
+    platform: Platform = request.app.state.platform
+    document = await platform.trace(ref)
+    if document is None:
+        raise not_found("call_not_found", "No call has this id, or its trace is not kept any more")
+    if (raw or format == "pcap") and "management" not in token.permissions:
+        raise ApiError(403, "scope_missing", "Whole messages need the scope 'management'")
+    if format == "ladder":
+        return PlainTextResponse(platform.ladder(document))
+    if format == "pcap":
+        name = f'attachment; filename="{document["call_ref"]}.pcap"'
+        headers = {"Content-Disposition": name}
+        return Response(platform.capture(document), media_type="application/vnd.tcpdump.pcap", headers=headers)
+    return document if raw else {**document, "data": [_without_raw(row) for row in document["data"]]}
+
+
+def _without_raw(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "raw"}
 
 
 @router.delete(PATH + "/{ref}", status_code=204)

@@ -1,0 +1,88 @@
+"""The trace of real calls: by the command, by the API, and in Wireshark's own decoder."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from interop.support.plain_phone import PlainPhone
+from interop.support.server import Offhook
+from interop.test_command_line import offhook
+
+
+async def decoded(capture: Path) -> list[list[str]]:
+    """What tshark reads as SIP: method, status code and Call-ID of each packet."""
+    fields = [item for name in ("sip.Method", "sip.Status-Code", "sip.Call-ID") for item in ("-e", name)]
+    process = await asyncio.create_subprocess_exec(
+        "tshark", "-r", str(capture), "-Y", "sip", "-T", "fields", *fields,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0
+    return [line.split("\t") for line in out.decode().splitlines()]
+
+
+async def logged_calls(server: Offhook) -> list[str]:
+    """The refs in the call log, once it has any."""
+    async with asyncio.timeout(10):
+        while True:
+            with closing(sqlite3.connect(f"file:{server.data / 'offhook.sqlite'}?mode=ro", uri=True)) as database:
+                refs = [row[0] for row in database.execute("select distinct call_ref from call_log")]
+            if refs:
+                return refs
+            await asyncio.sleep(0.1)  # the log is written behind the call
+
+
+async def test_a_call_in_every_form(server: Offhook, tmp_path: Path) -> None:
+    phone = PlainPhone("alice", server.passwords["alice"], server.domain, server.sip)
+    await phone.call("echo")
+    ref = (await server.calls())[0]["call_ref"]
+    await phone.hang_up()
+    phone.close()
+    code, said = await offhook(server.data, "trace", ref)
+    assert code == 0, said
+    assert "alice -> echo: ended, hangup" in said
+    for arrow in ("INVITE sip:echo@offhook.test", "407 Proxy Authentication Required (INVITE)", "200 OK (BYE)"):
+        assert arrow in said
+    assert "alice hears its own echo" in said
+
+    file = tmp_path / "call.pcap"
+    code, said = await offhook(server.data, "trace", ref, "--format", "pcap", "--output", str(file))
+    assert code == 0, said
+    packets = await decoded(file)
+    assert [method or status for method, status, _ in packets] == [
+        "INVITE", "100", "407", "ACK", "INVITE", "100", "200", "ACK", "BYE", "200",
+    ]  # fmt: skip
+    assert len({call_id for _, _, call_id in packets}) == 1
+
+    whole = (await server.http.get(f"/api/offhook/calls/{ref}/trace?raw=true")).json()
+    sip = [row for row in whole["data"] if row["kind"] == "sip"]
+    assert 'response="********************************"' in sip[4]["raw"]
+    short = (await server.http.get(f"/api/offhook/calls/{ref}/trace")).json()
+    assert all("raw" not in row for row in short["data"])
+
+
+async def test_a_failed_call_explains_itself_even_after_a_restart(server: Offhook) -> None:
+    phone = PlainPhone("alice", server.passwords["alice"], server.domain, server.sip)
+    assert (await phone.refused("bob")).startswith("SIP/2.0 480")
+    phone.close()
+    (ref,) = await logged_calls(server)
+    sentence = "bob is not registered; open the phone or the page and sign in."
+    code, said = await offhook(server.data, "call", "show", ref)
+    assert code == 0, said
+    assert sentence in said
+    call = (await server.http.get(f"/api/offhook/calls/{ref}")).json()
+    assert call["explanation"] == sentence
+    await server.stop()
+    await server.start()
+    code, said = await offhook(server.data, "trace", ref)
+    assert code == 0, said
+    assert sentence in said
+    assert "480 Temporarily Unavailable (INVITE)" in said
+
+
+async def test_no_such_call(server: Offhook, tmp_path: Path) -> None:
+    code, said = await offhook(server.data, "trace", "nothing")
+    assert (code, "No call has this id" in said) == (1, True)
+    code, said = await offhook(server.data, "trace", "nothing", "--format", "pcap")
+    assert (code, "--output" in said) == (1, True)
