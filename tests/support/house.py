@@ -239,7 +239,7 @@ class HouseNode:
 
 
 class Device:
-    """A SIP endpoint whose ACK can carry an answer, as that of a phone which makes no offer must."""
+    """A SIP endpoint whose ACK or PRACK can carry an answer, as that of a phone which makes no offer must."""
 
     def __init__(self, endpoint: SipEndpoint) -> None:
         self._endpoint = endpoint
@@ -255,11 +255,13 @@ class Device:
         if not self.late_answer or not isinstance(effect, Send):
             return effect
         message = effect.message
-        if not isinstance(message, Request) or message.method != "ACK":
+        if not isinstance(message, Request) or message.method not in ("ACK", "PRACK"):
             return effect
-        return Send(
-            effect.flow, replace(message, headers=Headers([*message.headers, *WITH_SDP]), body=self.late_answer)
-        )
+        answering = replace(message, headers=Headers([*message.headers, *WITH_SDP]), body=self.late_answer)
+        if message.method == "PRACK":
+            # The offer came in a reliable 1xx, so the ACK has nothing to answer.
+            self.late_answer = b""
+        return Send(effect.flow, answering)
 
 
 class Phone:

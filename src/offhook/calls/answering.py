@@ -5,11 +5,11 @@ Lives here: the UAS side of a call's INVITE. Never here: the devices that ring f
 
 from typing import TYPE_CHECKING
 
-from offhook.calls import bridge, ending
+from offhook.calls import bridge, early, ending
 from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
-from offhook.calls.leg import Leg, LegState
+from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.sdp.description import SdpError
 from offhook.sdp.parse import parse as parse_sdp
@@ -26,26 +26,7 @@ class CallerWaits:
 
     def ringing(self, call: Call, fork: "Fork", leg: Leg, response: Response, now: float) -> Effects:
         """18x of a branch: told to the caller once, with early media if it brings any (CALL-6)."""
-        caller = fork.party
-        bridge.keep_early(leg, response)
-        if response.body and not caller.body and caller.offered is not None:
-            early = self._early(caller, leg, response)
-            if early:
-                return early
-        if fork.ringing_told or response.status not in (180, 183):
-            return []
-        fork.ringing_told = True
-        caller.state = LegState.RINGING
-        return [Sip(RespondInvite(caller.usage, 180)), call.happened("call.ringing", leg)]
-
-    def _early(self, caller: Leg, leg: Leg, response: Response) -> Effects:
-        completed = bridge.complete_branch(leg, response)
-        if completed is None or caller.media is None or leg.media is None:
-            return []
-        leg.state = caller.state = LegState.EARLY
-        body, answer = bridge.answer_incoming(caller, speech_of(leg.chosen))
-        heard = bridge.join(caller, leg)
-        return [*completed, *answer, *heard, Sip(RespondInvite(caller.usage, 183, Headers([SDP]), body))]
+        return early.ringing(call, fork, leg, response)
 
     def answered(self, call: Call, fork: "Fork", leg: Leg, now: float) -> Effects:
         """Both halves and the bridge stand before the caller hears of it, so that no first word is lost."""
@@ -74,10 +55,11 @@ class CallerWaits:
 
 def accept_incoming(call: Call, leg: Leg, first: tuple[str, ...]) -> Effects:
     """200 with our answer (or our offer, if the INVITE made none), last of the effects. `first` are the peer's codecs."""
-    leg.state, call.state = LegState.ANSWERED, CallState.TALKING
+    call.state = CallState.TALKING
+    bridge.settle(leg)
     body = leg.body
     effects: Effects = []
-    if leg.offered is None:
+    if leg.offered is None and not body:
         body, leg.offering = leg.describe_offer(), True
     elif not body:
         body, effects = bridge.answer_incoming(leg, first)
@@ -97,12 +79,11 @@ def acknowledged(call: Call, leg: Leg, request: Request, now: float) -> Effects:
         taken = None
     if taken is None or leg.audio is None:
         return ending.end(call, "bad_answer", "server", now, sip_reason(488, "The ACK carries no usable answer"))
-    leg.state = LegState.ANSWERED if leg.audio.direction in ("sendrecv", "recvonly") else LegState.HELD
-    return taken
+    return [*taken, *bridge.settle_again(call, leg)]
 
 
 def early_answer(call: Call, leg: Leg, request: Request, now: float) -> Effects:
-    """The PRACK to a reliable 1xx of ours; if that made the offer, its body is the answer (4.1 row 2)."""
+    """The PRACK to a reliable 1xx of ours; if that made the offer, its body is the answer (row 2)."""
     if not leg.offering:
         return []
     leg.offering = False

@@ -10,7 +10,7 @@ from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
 from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, UpdateMedia
 from offhook.calls.encryption import KeyChoice, for_answer
-from offhook.calls.leg import Leg
+from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import KeyKind, LegOffer, SourceKind
 from offhook.calls.routing import Destination, source_of
@@ -148,8 +148,31 @@ def take_answer(leg: Leg, answer: Session | None) -> Effects | None:
 
 
 def join(a: Leg, b: Leg) -> Effects:
-    """Both hear each other; nothing happens while one of them has no media yet."""
-    return [BridgeMedia(a.media.leg, b.media.leg)] if a.media is not None and b.media is not None else []
+    """Both hear each other; nothing happens while one of them has no media yet. Who is held hears music (4.1 row 8)."""
+    if a.media is None or b.media is None:
+        return []
+    effects: Effects = [BridgeMedia(a.media.leg, b.media.leg)]
+    for holder, held in ((a, b), (b, a)):
+        effects += play(held, SourceKind.MUSIC) if holder.state is LegState.HELD else []
+    return effects
+
+
+def settle(leg: Leg) -> None:
+    """An answered leg is held or not, as its peer's direction says."""
+    held = leg.audio is not None and leg.audio.direction in ("sendonly", "inactive")
+    leg.state = LegState.HELD if held else LegState.ANSWERED
+
+
+def settle_again(call: Call, leg: Leg) -> Effects:
+    """The same after a new description, with what the other side hears now; an early leg stays early."""
+    before = leg.state
+    if not leg.confirmed:
+        return []
+    settle(leg)
+    peer = call.peer_of(leg)
+    if leg.state is before or peer is None or not peer.confirmed:
+        return []
+    return [*join(leg, peer), call.happened("call.held" if leg.state is LegState.HELD else "call.resumed", leg)]
 
 
 def feed(leg: Leg, destination: Destination) -> Effects:

@@ -8,7 +8,7 @@ INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (r
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from offhook.calls import bridge, passing
+from offhook.calls import bridge, early, passing
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.description import speech_of, wanted
 from offhook.calls.effects import CloseMediaLeg, Sip, StartTimer, StopTimer
@@ -85,7 +85,8 @@ class Fork:
     `destination` is what was dialled last, `callee` whom it named, `rights` the endpoint whose rights count for it: the
     dialling one or the last that forwarded. `visited` are the endpoints sought so far, `history` those left behind, `stages`
     the devices that ring after the present ones, `redirects` what 3xx of devices named, `extra` fields for the devices.
-    `transferor` is the leg whose REFER made it ring, None if a call did.
+    `transferor` is the leg whose REFER made it ring, None if a call did. `ear` is the branch that the party hears before the
+    answer, in the early dialog `ear_tag`.
     """
 
     ref: str
@@ -107,6 +108,8 @@ class Fork:
     failures: list[Outcome] = field(default_factory=list)
     rung: bool = False
     ringing_told: bool = False
+    ear: Leg | None = None
+    ear_tag: str = ""
 
 
 # ---- set-up
@@ -139,6 +142,7 @@ def start(call: Call, fork: Fork, callee: Account, bindings: tuple[Binding, ...]
             origin_id=origin_id(call.ids),
             account=callee,
             user_agent=binding.user_agent,
+            early_media=callee.early_media,
         )
         bridge.prepare_outgoing(leg, wanted(callee.codecs, first))
         fork.branches[leg.ref], fork.bindings[leg.ref] = leg, binding
@@ -216,7 +220,7 @@ def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
         ]
     del fork.branches[leg.ref]
     losers = cancel(call, fork, COMPLETED_ELSEWHERE, "answered_elsewhere")
-    leg.state = LegState.ANSWERED
+    bridge.settle(leg)
     call.parties.append(leg)
     told = fork.waiter.answered(call, fork, leg, now)
     return [*completed, *told, *losers, call.happened("call.answered", leg)]
@@ -231,6 +235,7 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
         fork.redirects += redirections(response)
     call.retire(leg, "callee_refused")
     effects: Effects = [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
+    effects += early.branch_ended(fork, leg)
     fork.failures.append(of_branch(fork.invitation.to_name, response, failure))
     if stops_all(response):
         fork.failures = fork.failures[-1:]

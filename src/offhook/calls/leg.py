@@ -44,7 +44,7 @@ class Leg:
 
     `request` is the INVITE of a leg that came in, `offered` the description in it. `offering`: a 2xx or
     reliable 1xx of ours made the offer, the ACK or PRACK must bring the answer. `early` are the answers that 1xx brought to
-    our INVITE, by the remote tag of their early dialog (4.1 row 5).
+    our INVITE, by the remote tag of their early dialog (4.1 row 5); `early_media`: their sound may be heard.
     """
 
     ref: str
@@ -64,6 +64,7 @@ class Leg:
     chosen: tuple[Format, ...] = ()
     remote: Session | None = None
     early: dict[str, Session] = field(default_factory=dict)
+    early_media: bool = True
     version: int = 1
     body: bytes = b""
     direction: str = "sendrecv"

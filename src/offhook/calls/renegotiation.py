@@ -5,12 +5,13 @@ All of it is answered locally, at once; the other side hears it only as sound (4
 
 from dataclasses import replace
 
+from offhook.calls import bridge
 from offhook.calls.call import SDP, Call, Effects
 from offhook.calls.description import offer_for_offer, remote_of, speech_of
 from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
 from offhook.calls.effects import CompleteMedia, SendDigits, Sip, UpdateMedia
 from offhook.calls.encryption import for_answer
-from offhook.calls.leg import Leg, LegState
+from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import Direction
 from offhook.sdp.description import Media, SdpError, Session
@@ -18,7 +19,7 @@ from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
 from offhook.sip.commands import Respond, SendInDialog
 from offhook.sip.events import RequestInDialog
-from offhook.sip.fields import warning
+from offhook.sip.fields import parse_name_addr, warning
 from offhook.sip.message import Headers
 
 
@@ -49,6 +50,11 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
     audio = offer.audio
     if audio is None or leg.media is None or leg.offer is None:
         return _refuse(call, event, "codec_mismatch", "No active audio line is left")
+    if not leg.confirmed:
+        fork, tag = call.fork_of(leg), parse_name_addr(request.headers.get("From") or "").tag
+        leg.early[tag] = offer
+        if fork is not None and (fork.ear is not leg or fork.ear_tag != tag):
+            return _beside(call, leg, event, offer)
     if _same(leg.remote, offer):
         # Row 12: nothing changed, the answer is repeated byte for byte.
         return [Sip(Respond(event.transaction, 200, Headers([SDP]), leg.body))]
@@ -77,6 +83,18 @@ def _offer(leg: Leg, event: RequestInDialog) -> Effects:
     return [UpdateMedia(leg.media.leg, leg.offer), answer]
 
 
+def _beside(call: Call, leg: Leg, event: RequestInDialog, offer: Session) -> Effects:
+    """An early dialog that is not heard moves its media: it gets an answer, the sound stays where it is (4.1 row 5)."""
+    assert offer.audio is not None
+    chosen = select(offer.audio.formats, speech_of(leg.formats))
+    if not speech_of(chosen):
+        return _refuse(call, event, "codec_mismatch", "No codec of the first offer is left")
+    said = (leg.chosen, leg.direction, leg.body)
+    body = leg.describe_answer(offer, chosen, answer_direction(offer.audio.direction, "both"))
+    leg.chosen, leg.direction, leg.body = said
+    return [Sip(Respond(event.transaction, 200, Headers([SDP]), body))]
+
+
 def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: Media) -> Effects:
     assert leg.media is not None
     assert leg.offer is not None
@@ -96,15 +114,15 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
     # The DTLS role is sticky as long as the certificate is (MEDIA.md trap 3).
     leg.offer = replace(wish, dtls_active=leg.offer.dtls_active, direction=Direction(direction))
     leg.remote, leg.version = offer, leg.version + 1
-    leg.state = LegState.ANSWERED if direction in ("sendrecv", "sendonly") else LegState.HELD
+    heard = bridge.settle_again(call, leg)
     update = UpdateMedia(leg.media.leg, leg.offer, restart)
     complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen, wish.suites))
     if restart or redrawn:
         # Fresh credentials or keys of ours must be in the answer: it waits for the engine (renegotiated).
         leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP]))
-        return [update, complete]
+        return [update, complete, *heard]
     body = leg.describe_answer(offer, chosen, direction)
-    return [update, complete, Sip(Respond(event.transaction, 200, Headers([SDP]), body))]
+    return [update, complete, *heard, Sip(Respond(event.transaction, 200, Headers([SDP]), body))]
 
 
 def renegotiated(leg: Leg) -> Effects:

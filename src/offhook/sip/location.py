@@ -55,6 +55,7 @@ class Account:
     max_calls: int = 10
     ring_seconds: int = 60
     codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA")
+    early_media: bool = True
     encryption: str = "default"
     ciphers: tuple[str, ...] = ()
     do_not_disturb: bool = False
