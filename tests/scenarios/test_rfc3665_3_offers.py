@@ -231,9 +231,9 @@ def test_a_refused_re_invite_leaves_the_call_as_it_was(link: Link, offer: bytes,
 def test_a_method_the_dialog_does_not_know(link: Link) -> None:
     house = House(link)
     alice, bob = house.talking()
-    alice.ask("REFER")
-    assert alice.answers("REFER")[-1].status in (405, 501)
-    assert "INVITE" in (alice.answers("REFER")[-1].headers.get("Allow") or "")
+    alice.ask("PUBLISH")
+    assert alice.answers("PUBLISH")[-1].status in (405, 501)
+    assert "INVITE" in (alice.answers("PUBLISH")[-1].headers.get("Allow") or "")
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
 

@@ -25,6 +25,7 @@ from offhook.sip.config import SipConfig
 from offhook.sip.effects import Deliver, Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
+from offhook.sip.envelope import DialogKey
 from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.location import Account, Binding
@@ -38,6 +39,8 @@ from tests.support.nodes import DOMAIN, make_account, make_endpoint
 TOMBSTONE = 150.0
 """Seconds; below the time that a test waits before it looks for what is left."""
 
+DEVICE = SipConfig(DOMAIN, allow=(*SipConfig(DOMAIN).allow, "NOTIFY"))
+"""What a phone serves: NOTIFY too, because it may have asked for news of its transfers."""
 WITH_SDP = Headers([("Content-Type", "application/sdp")])
 
 
@@ -248,6 +251,14 @@ class Device:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._endpoint, name)
 
+    def dialog_of(self, usage: UsageId) -> DialogKey:
+        """The device's own name of a dialog."""
+        one = self._endpoint._core.usages[usage]
+        early = next(iter(getattr(one, "_early", {}).values()), None)
+        dialog = one.dialog or early
+        assert dialog is not None
+        return dialog.key
+
     def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]:
         return [self._answering(effect) for effect in self._endpoint.receive(message, flow, now)]
 
@@ -269,7 +280,7 @@ class Phone:
 
     def __init__(self, house: "House", name: str, username: str, transport: Transport, contact: str) -> None:
         self.house, self.name, self.username = house, name, username
-        self.device = Device(make_endpoint(name, len(house.link.stations) + 20))
+        self.device = Device(make_endpoint(name, len(house.link.stations) + 20, DEVICE))
         self.station: Station = house.link.station(name, self.device)
         self.there, self.back = house.link.connect(self.station, house.station, transport)
         self.call = UsageId(f"call-of-{name}")

@@ -62,9 +62,11 @@ class Admission:
             return refusal("tls_required", f"{account.username} may call over TLS or WSS only")
         if calls >= account.max_calls:
             return refusal("endpoint_at_call_limit", f"{account.username} has {calls} calls, as many as it may")
-        if not self._within_rate(account.id, now):
-            return refusal("calls_per_second_exceeded")
-        return None
+        return self.too_fast(account, now)
+
+    def too_fast(self, account: Account, now: float) -> Outcome | None:
+        """One more call of an endpoint against its rate."""
+        return None if self._within_rate(account.id, now) else refusal("calls_per_second_exceeded")
 
     def _own_from(self, request: Request, account: Account) -> bool:
         uri = parse_name_addr(request.headers.get("From") or "").uri

@@ -13,8 +13,9 @@ from offhook.calls.effects import CallEffect, CallRecord, Explain, Happened, Pub
 from offhook.calls.index import Index
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.routing import Destination
+from offhook.sip.envelope import DialogKey
 from offhook.sip.events import UsageId
-from offhook.sip.fields import q850_reason
+from offhook.sip.fields import parse_name_addr, q850_reason
 from offhook.sip.flow import Flow
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
@@ -56,6 +57,9 @@ class CallConfig:
     gruus: Gruus | None = None
     """Reads the GRUUs of our domain; the switchboard puts its own here."""
     pass_headers: tuple[str, ...] = ()
+    refer_hosts: frozenset[str] = frozenset()
+    recall_seconds: float = 20.0
+    transferor_leaves: float = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -173,6 +177,7 @@ class Call:
             self.former.append(leg)
         if self.index.usages.get(leg.usage) is self:
             del self.index.usages[leg.usage]
+        self.index.dialogs.ended(leg)
 
     # ---- the log
 
@@ -229,10 +234,14 @@ def new_call(
     destination: Destination,
     now: float,
     index: Index,
+    tag: str = "",
 ) -> Call:
     """A call that has just begun with an INVITE."""
     ref = ids.ref()
     caller = incoming_leg(ids, usage, request, flow, ref)
     call = Call(ref, caller, destination, now, config, ids, index, parties=[caller])
     call.know(caller)
+    if tag:
+        from_tag = parse_name_addr(request.headers.get("From") or "").tag
+        index.dialogs.name(caller, DialogKey(request.headers.get("Call-ID") or "", tag, from_tag))
     return call

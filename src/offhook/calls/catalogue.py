@@ -84,6 +84,9 @@ _ROWS = (
     Row("hangup", 0, "hangup", "info", "A party hung up", "Nothing to mend", 16),
     Row("api_hangup", 0, "hangup", "info", "A command ended the call", "Nothing to mend", 16),
     Row("transferred", 487, "hangup", "info", "A transfer joined the two other parties", "Nothing to mend", 16),
+    Row("transfer_failed", 403, "error", "warning", "The target did not answer, the call is kept", "See the target's code"),
+    Row("transfer_not_allowed", 403, "", "error", "This call may not be transferred so",
+        "Transfer inside the call, from an endpoint of ours", 21),
     Row("endpoint_deleted", 0, "hangup", "info", "The endpoint was deleted", "Nothing to mend", 16),
     # findings: the words for the engine's verdicts
     Row("no_media_from_device", 0, "", "warning", "The call is up, but nothing ever arrived from the device",

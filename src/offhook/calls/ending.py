@@ -27,11 +27,20 @@ def canceled(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
 
 def hung_up(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
     """A BYE came; the other side gets one with the same Reason."""
-    left = leg in call.leaving
-    call.retire(leg, "hangup")
-    if left:
-        return close_leg(leg)
-    return end(call, "hangup", leg.role, now, reason or NORMAL)
+    return gone(call, leg, "hangup", leg.role, now, reason or NORMAL)
+
+
+def gone(call: Call, leg: Leg, code: str, by: str, now: float, reason: str) -> Effects:
+    """A leg's dialog is no more. The call ends with it, but not if the leg has been replaced or transfers the call: it may
+    leave at any time after the 202 (XFER-3)."""
+    alone = goes_alone(call, leg)
+    call.retire(leg, code)
+    return close_leg(leg) if alone else end(call, code, by, now, reason)
+
+
+def goes_alone(call: Call, leg: Leg) -> bool:
+    """True when the call goes on without this leg."""
+    return leg in call.leaving or any(fork.transferor is leg for fork in call.forks)
 
 
 def close_leg(leg: Leg) -> Effects:

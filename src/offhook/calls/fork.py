@@ -18,6 +18,7 @@ from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome, best, of_branch,
 from offhook.calls.preferences import MAX_BREADTH, breadth, shares
 from offhook.calls.routing import Destination
 from offhook.sip.commands import CancelInvite, HangUp, SendInvite
+from offhook.sip.envelope import DialogKey, envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import Failure, UsageId
 from offhook.sip.fields import parse_contacts, q850_reason, sip_reason
@@ -85,8 +86,8 @@ class Fork:
     `destination` is what was dialled last, `callee` whom it named, `rights` the endpoint whose rights count for it: the
     dialling one or the last that forwarded. `visited` are the endpoints sought so far, `history` those left behind, `stages`
     the devices that ring after the present ones, `redirects` what 3xx of devices named, `extra` fields for the devices.
-    `transferor` is the leg whose REFER made it ring, None if a call did. `ear` is the branch that the party hears before the
-    answer, in the early dialog `ear_tag`.
+    `transferor` is the leg whose REFER made it ring, None if a call did. `follows`: forwardings of the callee count. `ear`
+    is the branch that the party hears before the answer, in the early dialog `ear_tag`.
     """
 
     ref: str
@@ -98,6 +99,7 @@ class Fork:
     destination: Destination | None = None
     callee: Account | None = None
     transferor: Leg | None = None
+    follows: bool = True
     visited: list[str] = field(default_factory=list)
     history: History = ()
     stages: list[tuple[Binding, ...]] = field(default_factory=list)
@@ -204,6 +206,7 @@ def progressed(call: Call, leg: Leg, response: Response, now: float) -> Effects:
     if fork is None:
         return []
     leg.state = LegState.RINGING if leg.state is LegState.TRYING else leg.state
+    name_dialog(call, leg, response)
     return fork.waiter.ringing(call, fork, leg, response, now)
 
 
@@ -219,6 +222,7 @@ def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
             *rejected(call, leg, None, Failure.BAD_ANSWER, now),
         ]
     del fork.branches[leg.ref]
+    name_dialog(call, leg, response)
     losers = cancel(call, fork, COMPLETED_ELSEWHERE, "answered_elsewhere")
     bridge.settle(leg)
     call.parties.append(leg)
@@ -269,6 +273,13 @@ def cancel(call: Call, fork: Fork, reason: str, code: str) -> Effects:
     if fork in call.forks:
         call.forks.remove(fork)
     return [*effects, StopTimer(RingTimer(call.ref, fork.ref))]
+
+
+def name_dialog(call: Call, leg: Leg, response: Response) -> None:
+    """The dialog of a branch as its response names it."""
+    told = envelope(response)
+    if told.to_tag:
+        call.index.dialogs.name(leg, DialogKey(told.call_id, told.from_tag, told.to_tag))
 
 
 def redirections(response: Response) -> list[str]:

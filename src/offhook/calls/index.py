@@ -6,7 +6,9 @@ Calls keep it true, the switchboard reads it. Never here: what a call does.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from offhook.calls.dialog_names import DialogNames
 from offhook.sip.events import UsageId
+from offhook.sip.replaces import Named
 
 if TYPE_CHECKING:
     from offhook.calls.call import Call
@@ -23,6 +25,7 @@ class Index:
     media: dict[int, "Call"] = field(default_factory=dict)
     legs: dict[int, "Call"] = field(default_factory=dict)
     ended: list["Call"] = field(default_factory=list)
+    dialogs: DialogNames = field(default_factory=DialogNames)
     _endpoints: dict[str, dict[str, "Call"]] = field(default_factory=dict)
 
     def know(self, call: "Call", leg: "Leg") -> None:
@@ -36,6 +39,7 @@ class Index:
     def forget(self, call: "Call") -> None:
         """The call is over."""
         for leg in call.legs:
+            self.dialogs.ended(leg)
             if self.usages.get(leg.usage) is call:
                 del self.usages[leg.usage]
             if leg.media is not None and self.legs.get(leg.media.leg) is call:
@@ -53,6 +57,12 @@ class Index:
         """The calls in which an endpoint takes part."""
         calls = self._endpoints.get(username.casefold(), {})
         return [call for call in calls.values() if call.involves(username)]
+
+    def named(self, named: Named) -> tuple["Call", "Leg"] | None:
+        """The live leg whose dialog a field names, and its call."""
+        leg = self.dialogs.find(named)
+        call = self.usages.get(leg.usage) if leg is not None else None
+        return (call, leg) if call is not None and leg is not None else None
 
     def busy(self, username: str, but: "Call", limit: int) -> int:
         """In how many other calls an endpoint is. They are looked at one by one only where the limit may be reached: a leg

@@ -9,6 +9,7 @@ from offhook.calls.encryption import KeyChoice, Security, of_endpoint, profile
 from offhook.calls.ports import Direction, KeyKind, LegFacts, LegLocal, LegOffer, Quality
 from offhook.sdp.description import Format, Media, Session
 from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_offer
+from offhook.sip.envelope import DialogKey
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
 from offhook.sip.location import Account
@@ -44,7 +45,8 @@ class Leg:
 
     `request` is the INVITE of a leg that came in, `offered` the description in it. `offering`: a 2xx or
     reliable 1xx of ours made the offer, the ACK or PRACK must bring the answer. `early` are the answers that 1xx brought to
-    our INVITE, by the remote tag of their early dialog (4.1 row 5); `early_media`: their sound may be heard.
+    our INVITE, by the remote tag of their early dialog (4.1 row 5); `early_media`: their sound may be heard. `dialog` names
+    it to others, once it has both tags. `may_refer`: a trunk whose REFER is served (XFER-8); an endpoint's always is.
     """
 
     ref: str
@@ -56,6 +58,8 @@ class Leg:
     security: Security | None = None
     user_agent: str = ""
     request: Request | None = None
+    dialog: DialogKey | None = None
+    may_refer: bool = False
     offered: Session | None = None
     state: LegState = LegState.TRYING
     offer: LegOffer | None = None

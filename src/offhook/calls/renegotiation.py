@@ -31,9 +31,8 @@ def answer(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
         case "INFO":
             return _info(call, leg, event, now)
         case _:
-            return [
-                Sip(Respond(event.transaction, 405, Headers([("Allow", "INVITE, ACK, BYE, CANCEL, INFO, UPDATE")])))
-            ]
+            allowed = "INVITE, ACK, BYE, CANCEL, INFO, UPDATE, REFER"
+            return [Sip(Respond(event.transaction, 405, Headers([("Allow", allowed)])))]
 
 
 def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:

@@ -81,7 +81,7 @@ def found(call: Call, one: Fork, callee: Account | None, bindings: tuple[Binding
     if one.party is call.caller and call.callee is None:
         call.callee = callee
     one.invitation = fork.invitation_of(call, one)
-    if callee.forward.always:
+    if callee.forward.always and one.follows:
         return _forward(call, one, callee.forward.always, history.ALWAYS, now)
     headers = one.party.request.headers if one.party.request is not None else Headers()
     if one.destination is not None and one.destination.gruu is not None:
@@ -92,7 +92,8 @@ def found(call: Call, one: Fork, callee: Account | None, bindings: tuple[Binding
     if wrong is not None:
         return _fail(call, one, wrong, now)
     one.stages = _stages(callee, devices)
-    one.ring_seconds = max(fork.ring_time(call, callee) / len(one.stages), SHORTEST_STAGE)
+    if one.follows:
+        one.ring_seconds = max(fork.ring_time(call, callee) / len(one.stages), SHORTEST_STAGE)
     return _ring(call, one)
 
 
@@ -169,11 +170,11 @@ def _go_on(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
     waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
     if outcome.heard >= 600 and outcome.row.code == "callee_declined":
         return waiter.failed(call, one, outcome, now)
-    if one.redirects:
+    if one.redirects and one.follows:
         return _forward(call, one, one.redirects.pop(0), history.DEFLECTED, now)
     if one.stages:
         return _ring(call, one)
-    forward = one.callee.forward if one.callee is not None else None
+    forward = one.callee.forward if one.callee is not None and one.follows else None
     code = outcome.row.code
     if forward is not None and code in BUSY and forward.busy:
         return _forward(call, one, forward.busy, history.BUSY, now)

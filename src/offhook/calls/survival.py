@@ -7,7 +7,7 @@ Served now: LIVE-1 and LIVE-2 (detached legs and their clocks), LIVE-6 (a reques
 from dataclasses import dataclass
 
 from offhook.calls import ending, fork
-from offhook.calls.call import Call, CallState, Effects
+from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import StartTimer, StopTimer
 from offhook.calls.leg import Leg
 from offhook.sip.events import Failure
@@ -88,5 +88,7 @@ def grace_over(call: Call, leg: Leg, now: float) -> Effects:
     """LIVE-14: the peer gets BYE, and the detached side one that may never arrive."""
     if not leg.detached or call.state is CallState.ENDED:
         return []
+    if ending.goes_alone(call, leg):
+        return [*ending.dismiss(call, leg, "flow_lost", NORMAL), *ending.close_leg(leg)]
     by = "caller" if leg is call.caller else "callee"
     return ending.end(call, "flow_lost", by, now, sip_reason(480, "peer-connection-lost"))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from offhook.calls import (
     answering,
     bridge,
+    consultation,
     ending,
     fork,
     history,
@@ -18,6 +19,7 @@ from offhook.calls import (
     renegotiation,
     seeking,
     survival,
+    transfer,
 )
 from offhook.calls.admission import Admission
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
@@ -87,6 +89,9 @@ from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
 from offhook.sip.message import Headers
 
+_CLOCKS = (
+    fork.RingTimer | transfer.TransferorLeaves | survival.LateCaller | survival.DetachedSilence | survival.FlowGrace
+)
 _ENGINE_LOST = sip_reason(503, "The media engine is gone")
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
@@ -204,7 +209,7 @@ class Switchboard:
         if username is None:
             return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
         destination = destination_of(request.uri, self._config.gruus)
-        call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index)
+        call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index, event.tag)
         self._calls[call.ref] = call
         target = None if call.destination.built_in else call.destination.user
         return [LookUp(call.ref, username, target)]
@@ -279,14 +284,28 @@ class Switchboard:
             case HungUp():
                 return ending.hung_up(call, leg, event.reason, now)
             case RequestInDialog():
-                return [*survival.attached(call, leg), *renegotiation.answer(call, leg, event, now)]
+                attached = survival.attached(call, leg)
+                if event.request.method == "REFER":
+                    return [*attached, *self._refer(call, leg, event, now)]
+                return [*attached, *renegotiation.answer(call, leg, event, now)]
             case ProvisionalAcknowledged():
                 return answering.early_answer(call, leg, event.request, now)
             case SessionRefreshDue():
                 return renegotiation.refresh(leg)
             case AckMissing() | DialogLost() | PrackMissing() | SessionExpired():
                 code, reason = _LOST[type(event)]
-                return ending.end(call, code, "server", now, reason)
+                return ending.gone(call, leg, code, "server", now, reason)
+
+    def _refer(self, call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
+        """The rights are those that the transferor would have for a call (XFER-3)."""
+        wanted = transfer.read(call, leg, event.request)
+        if isinstance(wanted, Outcome):
+            return transfer.refuse(call, event.transaction, wanted)
+        under_way, accepted = transfer.take_up(call, leg, event.transaction, event.request)
+        if wanted.replaces is not None:
+            return [*accepted, *consultation.attended(call, under_way, wanted.replaces, now)]
+        refused = self._admission.too_fast(leg.account, now) if leg.account is not None else None
+        return [*accepted, *transfer.blind(call, under_way, wanted.uri, refused, now)]
 
     def _stray(self, event: CallEvent) -> Effects:
         """An event of a usage that has ended here: a request still wants an answer."""
@@ -407,7 +426,7 @@ class Switchboard:
 
     def _timer(self, event: TimerFired, now: float) -> Effects:
         key = event.key
-        if not isinstance(key, fork.RingTimer | survival.LateCaller | survival.DetachedSilence | survival.FlowGrace):
+        if not isinstance(key, _CLOCKS):
             return []
         call = self._calls.get(key.call_ref)
         if call is None:
@@ -416,6 +435,9 @@ class Switchboard:
             case fork.RingTimer():
                 return [effect for one in list(call.forks) if one.ref == key.fork_ref
                         for effect in fork.ring_time_over(call, one, now)]  # fmt: skip
+            case transfer.TransferorLeaves():
+                left = call.by_ref(key.leg_ref)
+                return transfer.transferor_stayed(call, left) if left is not None else []
             case survival.LateCaller():
                 return survival.late_caller_over(call, now)
             case survival.DetachedSilence() | survival.FlowGrace():

@@ -303,6 +303,7 @@ class App:
             fork_targets=limits.fork_targets,
             forward_hops=limits.forward_hops,
             pass_headers=self.settings.sip.pass_headers,
+            refer_hosts=frozenset(host.lower() for host in self.settings.sip.refer_hosts),
         )
 
     async def _start_media(self) -> None:

@@ -64,6 +64,8 @@ class Sip(_Group):
     """How long a callee rings before the caller hears that nobody answers."""
     pass_headers: tuple[str, ...] = ()
     """Further fields of a caller's INVITE that reach the devices called, by name; X- fields and User-to-User always do."""
+    refer_hosts: tuple[str, ...] = ()
+    """Hosts that devices name in Refer-To and that mean our domain: some clients write their vendor's own."""
     password_min_length: int = Field(8, ge=1, le=128)
     """Shortest password an endpoint may have."""
     force_rport: bool = False

@@ -62,8 +62,10 @@ class SipConfig:
     """Digest realm; the domain unless given."""
     server: str = "Offhook"
     """Server and User-Agent, without a version."""
-    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "OPTIONS", "REGISTER")
-    supported: tuple[str, ...] = ("timer", "100rel")
+    allow: tuple[str, ...] = (
+        "INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REFER", "OPTIONS", "REGISTER"
+    )  # fmt: skip
+    supported: tuple[str, ...] = ("timer", "replaces", "norefersub", "tdialog", "histinfo", "100rel")
     """Option tags served in calls, for Supported and against Require."""
     registrar_supported: tuple[str, ...] = ("path", "gruu", "outbound")
     """Option tags served in registrations."""

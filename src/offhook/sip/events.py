@@ -29,11 +29,12 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InviteReceived:
-    """An INVITE outside any dialog; 100 has been sent. Answer it by `RespondInvite`."""
+    """An INVITE outside any dialog; 100 has been sent. Answer it by `RespondInvite`. `tag` is ours, of every answer."""
 
     usage: UsageId
     request: Request
     flow: Flow
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class IncomingInvite(InviteUsage):
     def start(self) -> list[Effect]:
         """Tells call control."""
         self.core.attach(self)
-        return [Deliver(InviteReceived(self.id, self.request, self.flow))]
+        return [Deliver(InviteReceived(self.id, self.request, self.flow, self.dialog.key.local_tag))]
 
     def respond_invite(self, status: int, headers: Headers, body: bytes) -> list[Effect]:
         """Call control's 1xx, 2xx or refusal."""

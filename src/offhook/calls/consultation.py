@@ -1,0 +1,102 @@
+"""Attended transfer: a REFER that names another dialog of the same endpoint joins the far ends of two calls (XFER-4)."""
+
+from offhook.calls import bridge, ending, fork
+from offhook.calls.call import NORMAL, Call, CallState, Effects
+from offhook.calls.effects import Note, StartTimer, StopTimer
+from offhook.calls.leg import Leg
+from offhook.calls.ports import SourceKind
+from offhook.calls.seeking import Seeker
+from offhook.calls.transfer import Transfer
+from offhook.sip.replaces import Named
+
+SHARD_BITS = 56
+"""The engine's numbers of calls begin with their shard (MEDIA.md, ids)."""
+
+
+def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effects:
+    """Joins the transferee with the far end of the dialog named; the transferor hears how it went."""
+    found = call.index.named(named)
+    if found is None or not _same_endpoint(found[1], transfer.transferor) or found[0] is call:
+        return _refused(call, transfer, 481, "The dialog to replace is not one of the same endpoint here")
+    other, consulted = found
+    if _shards(call) != _shards(other):
+        return _refused(call, transfer, 500, "The two calls live on different cores of the media engine")
+    ringing = next((one for one in other.forks if one.party is consulted and one.rung), None)
+    far = other.peer_of(consulted)
+    if ringing is not None and not consulted.confirmed:
+        return _still_ringing(call, transfer, other, consulted, ringing, now)
+    if not consulted.confirmed or consulted not in other.parties:
+        return _refused(call, transfer, 481, "The dialog to replace is not one that can be")
+    if far is not None:
+        return _join(call, transfer, other, consulted, far, now)
+    if other.destination.built_in and not other.forks:
+        fed = bridge.feed(transfer.transferee, other.destination)
+        done = transfer.succeeded(call, other.destination.user)
+        return [*fed, *done, *ending.end(other, "transferred", "caller", now)]
+    return _refused(call, transfer, 481, "Nobody is at the other end of the dialog to replace")
+
+
+def _same_endpoint(one: Leg, other: Leg) -> bool:
+    return one.account is not None and other.account is not None and one.account.id == other.account.id
+
+
+def _shards(call: Call) -> set[int]:
+    return {number >> SHARD_BITS for number in call.media_calls}
+
+
+def _refused(call: Call, transfer: Transfer, status: int, text: str) -> Effects:
+    """Nothing has changed; the transferor is told the status, the log the words."""
+    note = Note("transfer-failed", {"call": call.ref, "status": str(status), "text": text})
+    return [*transfer.tell(status, last=True), note]
+
+
+def _join(call: Call, transfer: Transfer, other: Call, consulted: Leg, far: Leg, now: float) -> Effects:
+    """Both far ends are confirmed: no new INVITE, they hear each other at once."""
+    name = other.to_name if consulted is other.caller else _name(far)
+    other.parties.remove(far)
+    if far is other.caller:
+        # What is left of that call is the transferor's leg alone.
+        other.caller = consulted
+    call.parties.append(far)
+    call.know(far)
+    _take_media(call, other)
+    joined = bridge.join(transfer.transferee, far)
+    done = transfer.succeeded(call, name)
+    return [*joined, *done, *_over(other, consulted, now)]
+
+
+def _name(leg: Leg) -> str:
+    return leg.account.username if leg.account is not None else ""
+
+
+def _still_ringing(
+    call: Call, transfer: Transfer, other: Call, consulted: Leg, ringing: fork.Fork, now: float
+) -> Effects:
+    """The consulted party has not answered: it goes on ringing, for the transferee now."""
+    other.forks.remove(ringing)
+    ringing.party, ringing.waiter, ringing.transferor = transfer.transferee, Seeker(transfer), transfer.transferor
+    call.forks.append(ringing)
+    for leg in ringing.branches.values():
+        call.know(leg)
+    _take_media(call, other)
+    transfer.ringback = True
+    clocks: Effects = [
+        StopTimer(fork.RingTimer(other.ref, ringing.ref)),
+        StartTimer(fork.RingTimer(call.ref, ringing.ref), ringing.ring_seconds),
+    ]
+    heard = bridge.play(transfer.transferee, SourceKind.RINGBACK)
+    return [*transfer.tell(180), *heard, *clocks, *_over(other, consulted, now)]
+
+
+def _take_media(call: Call, other: Call) -> None:
+    """The engine's calls of the other one belong here now, with what is left of its legs."""
+    for number in other.media_calls:
+        call.media_calls.append(number)
+        call.index.media[number] = call
+    other.media_calls = []
+
+
+def _over(other: Call, consulted: Leg, now: float) -> Effects:
+    """The transferor's second leg and its call are done; only that leg is left of it."""
+    assert other.state is not CallState.ENDED
+    return [*ending.end(other, "transferred", "caller", now, NORMAL), *ending.close_leg(consulted)]
