@@ -202,6 +202,22 @@ def test_digest_uri_names_us(client: Client, uri: str, right: bool) -> None:
     assert (client.tell() == "ok") is right
 
 
+@pytest.mark.parametrize(
+    ("setting", "uri", "right"),
+    [
+        ("exact", "sip:bob@example.com", True),
+        ("exact", "sip:example.com", False),
+        ("exact", "sip:bob@192.0.2.1", False),
+        ("off", "sip:example.org", True),
+        ("off", "/index.html", True),
+    ],
+)
+def test_digest_uri_by_setting(setting: str, uri: str, right: bool) -> None:
+    client = Client(make(replace(SETTINGS, digest_uri=setting)), uri=uri)
+    client.challenged()
+    assert (client.tell() == "ok") is right
+
+
 # ---- AUTH-7
 
 
@@ -281,6 +297,31 @@ def test_guesses_with_made_up_nonces_are_limited_and_lock_nobody_out(client: Cli
     assert client.tell() == "ok"
 
 
+def test_a_user_under_attack_from_everywhere_raises_an_alarm_and_is_never_locked() -> None:
+    client = Client(make(replace(SETTINGS, fails_per_user=12)), password="guess")
+    for number in range(12):
+        client.flow = replace(client.flow, remote=(f"198.51.100.{number}", 5070))
+        assert wrong(client, 1) == ["credentials-wrong"]
+    assert [(note.slug, note.details["user"]) for note in client.authenticator.notes] == [("login-attacked", "bob")]
+    client.password = "zanzibar"
+    client.flow = replace(client.flow, remote=("127.0.0.9", 5070))
+    assert wrong(client, 1) == ["ok"]
+
+
+def test_a_lock_is_noted_once_with_who_and_from_where(client: Client) -> None:
+    client.password = "guess"
+    wrong(client, 15)
+    (note,) = client.authenticator.notes
+    assert (note.slug, note.details) == ("login-locked", {"source": "127.0.0.2", "user": "bob", "locked": "pair"})
+
+
+def test_expired_passwords_and_stale_nonces_lock_nobody(client: Client) -> None:
+    client.now += SETTINGS.nonce_life + 2
+    assert [client.tell() for _ in range(30)] == ["stale-nonce stale"] * 30
+    client.challenged()
+    assert client.tell() == "ok"
+
+
 # ---- AUTH-9
 
 
@@ -315,6 +356,27 @@ def test_trust_ends() -> None:
     assert authenticator.trusted(flow.id, 12 * 3600 + 1) is None
     authenticator.forget_flow(flow.id)
     assert authenticator.trusted(flow.id, 1.0) is None
+
+
+def test_one_connection_may_speak_for_several_accounts() -> None:
+    authenticator, flow, alice = (
+        make(replace(SETTINGS, trusted_per_flow=2)),
+        make_flow("pbx", Transport.TLS),
+        make_account("alice"),
+    )
+    authenticator.trust(flow, BOB, 0.0)
+    authenticator.trust(flow, alice, 0.0)
+    assert authenticator.still_trusts(flow.id, BOB, 1.0)
+    assert authenticator.still_trusts(flow.id, alice, 1.0)
+    said = {
+        name: authenticator.speaker(make_request("INVITE", from_=f"<sip:{name}@example.com>"), flow, 1.0, proxy=True)
+        for name in ("bob", "alice", "carol")
+    }
+    assert said == {"bob": "bob", "alice": "alice", "carol": "alice"}
+    authenticator.trust(flow, make_account("carol"), 0.0)
+    assert not authenticator.still_trusts(flow.id, BOB, 1.0)
+    authenticator.forget_account("alice")
+    assert authenticator.trusted(flow.id, 1.0) == "carol"
 
 
 def test_forgetting_an_account_leaves_others() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,17 @@ class Ear:
         self.faults: list[str] = []
         self.lost: asyncio.Queue[tuple[Flow, str]] = asyncio.Queue()
         self.busy = False
+        self.suspected: list[bool] = []
+        self.heard = asyncio.Event()
+        self.tokens: list[tuple[str, str]] = []
 
     def flow_opened(self, flow: Flow) -> None:
         self.opened.append(flow)
 
     def received(self, data: bytes, flow: Flow) -> None:
         self.messages.append(data)
+        if len(self.messages) == 2:
+            self.heard.set()
         path = self.flows.get(flow.id)
         assert path is not None
         assert path.send(data)
@@ -45,6 +51,13 @@ class Ear:
 
     def flow_lost(self, flow: Flow, reason: str) -> None:
         self.lost.put_nowait((flow, reason))
+
+    def flow_suspected(self, flow: Flow, suspected: bool) -> None:
+        self.suspected.append(suspected)
+
+    def presented(self, token: str, flow: Flow) -> str | None:
+        self.tokens.append((token, flow.origin))
+        return None if token == "good one" else "token-wrong-key The token is not signed by a key of this server"
 
     def in_use(self, flow: Flow) -> bool:
         return self.busy
@@ -178,6 +191,46 @@ async def test_a_dead_peer_is_noticed_by_its_missing_pongs(tmp_path: Path) -> No
         _, reason = await asyncio.wait_for(port.ear.lost.get(), 5)
         assert reason == "two pings unanswered"
         writer.close()
+
+
+async def test_ws_9_a_missed_ping_makes_a_flow_suspect_until_something_comes(tmp_path: Path) -> None:
+    async with listening(tmp_path, replace(QUICK, pong_within=1.0)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        masked_x = b"\x81\x81\x00\x00\x00\x00x"
+        writer.write(masked_x)
+        pings = b""
+        while pings.count(b"\x89\x00") < 2:
+            pings += await reader.read(100)
+        assert port.ear.suspected == [True]
+        writer.write(masked_x)
+        await port.ear.heard.wait()
+        assert port.ear.suspected == [True, False]
+        writer.close()
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_auth_10_a_token_in_the_url_is_presented_with_its_origin(tmp_path: Path, scheme: str) -> None:
+    async with listening(tmp_path) as port:
+        url = f"{scheme}://127.0.0.1:{port.number}/any?x=1&access_token=good%20one"
+        tls = trusting() if scheme == "wss" else None
+        origin: Any = f"http://127.0.0.1:{port.number}"
+        async with websockets.connect(url, subprotocols=["sip"], ssl=tls, origin=origin):
+            assert port.ear.tokens == [("good one", origin)]
+            assert [flow.origin for flow in port.ear.opened] == [origin]
+
+
+async def test_auth_10_a_token_that_is_not_good_refuses_the_upgrade_in_words(tmp_path: Path) -> None:
+    async with listening(tmp_path) as port:
+        with pytest.raises(InvalidStatus) as refused:
+            await websockets.connect(f"ws://127.0.0.1:{port.number}/?access_token=bad", subprotocols=["sip"])
+        assert refused.value.response.status_code == 401
+        assert b"token-wrong-key" in (refused.value.response.body or b"")
+        assert port.ear.opened == []
 
 
 async def test_a_silent_connection_and_an_endless_message_are_closed(tmp_path: Path) -> None:

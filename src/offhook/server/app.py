@@ -21,14 +21,16 @@ from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.config import Settings
 from offhook.server.driver import Driver
 from offhook.server.errors import StartError
+from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
 from offhook.server.recorder import Recorder, TraceLimits
+from offhook.server.tokens import Tokens
 from offhook.sip.config import RegistrarLimits, SipConfig, SubscriptionLimits
-from offhook.sip.credentials import Authenticator, AuthSettings
+from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.flow import Flow, FlowId
@@ -150,13 +152,15 @@ class App:
         self.flows = FlowTable(settings.limits.flows, settings.limits.flows_per_source)
         self.sockets = Sockets(self.flows)
         self._hosts = self._own_hosts()
-        self.authenticator = Authenticator(self._auth_settings(), self.store.space.secret, ids)
+        self.tokens = await self._token_keys()
+        self.authenticator = Authenticator(self._auth_settings(), self.store.space.secret, ids, self.tokens)
         endpoint = SipEndpoint(self._sip_config(), ids, self.authenticator)
         switchboard = Switchboard(self._call_config(), ids, self.authenticator)
         directory, journal = StoreDirectory(self.store), StoreJournal(self.store.writer)
         limits = ParserLimits(max_message=settings.limits.max_message)
         recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal, limits, recorder)
+        self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
         self._listening = Listeners(settings, self.flows, self.driver)
         await self._start_media()
@@ -177,6 +181,8 @@ class App:
             for path in self.flows:
                 path.close(1012, "server-restarts")
             self._listening.close()
+        if hasattr(self, "tokens"):
+            await self.tokens.stop()
         if hasattr(self, "media"):
             await self.media.stop()
         if hasattr(self, "keeper"):
@@ -256,12 +262,29 @@ class App:
         per_turn = self.settings.trace.stored_per_second
         return TraceKeeper(recorder, switchboard.call, switchboard.is_call, self.store.traces, per_turn, epoch)
 
+    async def _token_keys(self) -> Tokens:
+        space, sip = self.store.space, self.settings.sip
+        own = derived_key(space.secret, "token")
+        tokens = Tokens(space.realm, own, sip.token_jwks, sip.token_issuer)
+        try:
+            await tokens.start()
+        except ValueError as error:
+            raise StartError(str(error)) from None
+        return tokens
+
     def _auth_settings(self) -> AuthSettings:
         limits = self.settings.limits
         return AuthSettings(
             realm=self.store.space.realm,
             hosts=self._hosts,
             digest_order=self.settings.sip.digest_order,
+            digest_uri=self.settings.sip.digest_uri,
+            ephemeral_hash=self.settings.sip.ephemeral_hash,
+            authz_server=self.settings.sip.authz_server,
+            nonce_life=limits.nonce_life,
+            trust_for=limits.flow_trust,
+            trusted_flows=limits.flows,
+            fails_per_user=limits.fails_per_user,
             epoch=time.time() - asyncio.get_running_loop().time(),
             fails_per_user_source=limits.fails_per_user_source,
             fails_per_source=limits.fails_per_source,
@@ -273,6 +296,8 @@ class App:
             domain=self.store.space.domain,
             aliases=self._hosts,
             realm=self.store.space.realm,
+            trusted_proxies=self.settings.sip.trusted_proxies,
+            outbound_strict=self.settings.sip.outbound_strict,
             epoch=time.time() - asyncio.get_running_loop().time(),
             force_rport=self.settings.sip.force_rport,
             timers=SipTimers(t1=self.settings.sip.t1),
@@ -284,6 +309,7 @@ class App:
                 expires_min=limits.expires_min,
                 expires_max=limits.expires_max,
                 contacts_per_aor=limits.contacts_per_aor,
+                storm=limits.register_storm,
                 rate_per_aor=limits.register_rate,
                 rate_per_source=limits.register_source_rate,
                 burst_per_source=3 * limits.register_source_rate,

@@ -60,6 +60,21 @@ class Sip(_Group):
     """SIP over TLS, once there is a certificate."""
     digest_order: tuple[str, ...] = ("MD5",)
     """Digest algorithms offered, in this order: MD5, SHA-256. JsSIP, SIP.js and baresip take MD5 alone."""
+    digest_uri: str = Field("host", pattern="^(host|exact|off)$")
+    """What the uri of a digest must be: `host`, any URI of a host of ours; `exact`, the Request-URI; `off`, anything."""
+    ephemeral_hash: str = Field("sha256", pattern="^(sha256|sha1)$")
+    """HMAC of passwords that expire: sha256, or sha1 for back ends that know nothing else."""
+    token_jwks: str = ""
+    """JWK set (file or https URL) whose keys sign tokens for this server: EdDSA, ES256, RS256."""
+    token_issuer: str = ""
+    """`iss` that tokens of that key set must carry; empty takes any."""
+    authz_server: str = ""
+    """Authorization server to name in a Bearer challenge (RFC 8898). Only set it when no JsSIP or SIP.js uses passwords:
+    JsSIP reads the last challenge alone."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks whose SIP proxies may set Path in a registration (RFC 3327)."""
+    outbound_strict: bool = False
+    """Answer 439 where the first proxy keeps no flows (RFC 5626); without it such devices are registered all the same."""
     ring_seconds: int = Field(60, ge=1, le=600)
     """How long a callee rings before the caller hears that nobody answers."""
     pass_headers: tuple[str, ...] = ()
@@ -155,6 +170,14 @@ class Limits(_Group):
     """Wrong passwords for one user from one source in ten minutes before answers stop being checked."""
     fails_per_source: int = 60
     """Wrong passwords from one source in ten minutes."""
+    fails_per_user: int = 100
+    """Wrong passwords for one user from everywhere in ten minutes that raise an alarm; the user is never locked for it."""
+    nonce_life: float = 600.0
+    """Seconds a digest challenge is good for."""
+    flow_trust: float = 43_200.0
+    """Seconds a secure connection that proved its endpoint is not asked again."""
+    register_storm: float = 2_000.0
+    """REGISTER per second and node: after a restart all come at once."""
     expires_min: int = 60
     """Shortest registration in seconds."""
     expires_max: int = 3600

@@ -17,17 +17,17 @@ from offhook.media import messages as media
 from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
 from offhook.server.observe import log
-from offhook.server.ports import Directory, Journal, Peers, Wires
+from offhook.server.ports import Directory, Gate, Journal, Peers, Wires
 from offhook.server.recorder import Recorder
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
-from offhook.sip.commands import SendInvite, SipCommand, Unbind
+from offhook.sip.commands import MarkFlow, SendInvite, SipCommand, Unbind
 from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.errors import FramingLost, PeerError
 from offhook.sip.events import InviteReceived
-from offhook.sip.flow import Flow, FlowId
+from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.grammar import Limits
 from offhook.sip.location import Binding
 from offhook.sip.message import Message
@@ -86,6 +86,10 @@ class Driver:
         """Who looks names up and connects."""
         self._peers = peers
 
+    def use_gate(self, gate: Gate) -> None:
+        """Who judges the tokens that connections present."""
+        self._gate = gate
+
     @property
     def idle(self) -> bool:
         """True when nothing waits to be done for any call."""
@@ -126,6 +130,12 @@ class Driver:
     def flow_lost(self, flow: Flow, reason: str) -> None:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
         self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now())))
+
+    def flow_suspected(self, flow: Flow, suspected: bool) -> None:
+        self._command_sip(MarkFlow(flow.id, Reachability.SUSPECT if suspected else Reachability.REACHABLE))
+
+    def presented(self, token: str, flow: Flow) -> str | None:
+        return self._gate.admit(token, flow, self._now())
 
     def in_use(self, flow: Flow) -> bool:
         return self.endpoint.carries(flow.id)

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from offhook.calls.effects import CallRecord, Connect, Locate, RateHop
 from offhook.calls.events import Connected, Located
-from offhook.sip.flow import FlowId
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account, Binding
 
 
@@ -22,6 +22,14 @@ class Wires(Protocol):
 
     def send(self, flow: FlowId, data: bytes) -> bool: ...
     def close(self, flow: FlowId, code: int, slug: str) -> None: ...
+
+
+class Gate(Protocol):
+    """Judges what a connection presents before its first message."""
+
+    def admit(self, token: str, flow: Flow, now: float) -> str | None:
+        """None makes the flow trusted; else the sentence to refuse it with."""
+        ...
 
 
 class Journal(Protocol):

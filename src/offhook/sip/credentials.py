@@ -111,7 +111,7 @@ class Authenticator:
 
     def key(self, purpose: str) -> bytes:
         """A key of its own for each purpose, from the space's secret; 32 octets."""
-        return hmac.digest(self._secret, b"key " + purpose.encode(), "sha256")
+        return derived_key(self._secret, purpose)
 
     # ---- challenges
 
@@ -334,3 +334,8 @@ class Authenticator:
     def forget_account(self, username: str) -> None:
         """The account's credentials changed or are gone: its flows must prove themselves again."""
         self._flows.forget_account(username)
+
+
+def derived_key(secret: bytes, purpose: str) -> bytes:
+    """A key of 32 octets for one purpose; none of them tells anything of another or of the secret."""
+    return hmac.digest(secret, b"key " + purpose.encode(), "sha256")

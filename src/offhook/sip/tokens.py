@@ -81,7 +81,7 @@ def judge(claims: Claims, realm: str, flow: Flow, unix: float, method: str = "")
         return Fault("token-early", "The token is not valid yet: the clocks of issuer and server differ")
     if claims.expires_at <= unix - SKEW:
         return Fault("token-expired", f"The token ended {round(unix - claims.expires_at)} seconds ago")
-    if claims.origin and flow.origin and claims.origin != flow.origin:
+    if claims.origin and claims.origin != flow.origin:
         return Fault("token-other-space", f"The token is for pages of {claims.origin}", 403)
     if claims.tier != MEMBER:
         what = "register" if method == "REGISTER" else "do this"

@@ -26,6 +26,15 @@ class Receiver(Protocol):
 
     def flow_lost(self, flow: Flow, reason: str) -> None: ...
 
+    def flow_suspected(self, flow: Flow, suspected: bool) -> None:
+        """A ping of a WebSocket is unanswered (WS-9), or something came again after that."""
+        ...
+
+    def presented(self, token: str, flow: Flow) -> str | None:
+        """A token came with the upgrade of a WebSocket (AUTH-10). None takes it, and the flow is trusted from its opening
+        on; else the sentence to refuse the upgrade with."""
+        ...
+
     def in_use(self, flow: Flow) -> bool:
         """True while a call goes over the flow: it is then not closed for being quiet."""
         ...

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -139,13 +139,14 @@ class _Http(HttpToolsProtocol):
             if name == b"sec-websocket-protocol"
             for one in value.decode("latin-1").lower().split(",")
         ]
-        path = (self.url or b"/").split(b"?")[0]
+        path, _, query = (self.url or b"/").partition(b"?")
         if "sip" not in offered and path.startswith(b"/api/"):
             super().handle_websocket_upgrade()
             return
         try:
             self._check(fields, offered)
             flow = self._flow(fields)
+            self._prove(query, flow)
         except _Refused as refusal:
             self._refuse(refusal)
             return
@@ -193,7 +194,16 @@ class _Http(HttpToolsProtocol):
             advertised=host_port(*local),
             secure=secure,
             loopback=is_loopback(peer[0]),
+            origin=_printable(fields.get(b"origin", "")),
         )
+
+    def _prove(self, query: bytes, flow: Flow) -> None:
+        """AUTH-10: a page that can set no header presents its token in the URL, which is written down nowhere."""
+        values = parse_qs(query.decode("latin-1"), max_num_fields=20).get("access_token")
+        if values:
+            wrong = self._front.receiver.presented(values[0], flow)
+            if wrong is not None:
+                raise _Refused("401 Unauthorized", wrong)
 
     def _peer(self) -> tuple[str, int]:
         host, port = (self.transport.get_extra_info("peername") or ("", 0))[:2]

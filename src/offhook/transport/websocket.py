@@ -59,6 +59,8 @@ class SipWebSocket(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._missed > 1:
+            self._receiver.flow_suspected(self.flow, False)
         self._missed = 0
         try:
             frames = self._reader.feed(data)
@@ -121,6 +123,7 @@ class SipWebSocket(asyncio.Protocol):
         if not self._missed:
             self._arm_ping()
         elif self._missed == 1:
+            self._receiver.flow_suspected(self.flow, True)
             self._ping()
         else:
             self._reason = "two pings unanswered"

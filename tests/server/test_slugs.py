@@ -1,0 +1,20 @@
+"""Every word that a registration is refused with, or an operator is told, is a row of the catalogue."""
+
+import re
+from pathlib import Path
+
+import offhook
+from offhook.calls.catalogue import CATALOGUE
+
+SOURCES = ("sip/registrar.py", "sip/contacts.py", "sip/tokens.py", "sip/credentials.py", "server/gate.py")
+RAISED = re.compile(r"""(?:warning|Fault|Note|bad_contact|_warning)\(\s*"([a-z]+(?:-[a-z]+)+)\"""")
+ELSEWHERE = {"request-malformed"}
+"""Of the parser, for any request."""
+
+
+def test_slugs_stand_in_the_catalogue() -> None:
+    found = set()
+    for name in SOURCES:
+        found |= set(RAISED.findall((Path(offhook.__file__).parent / name).read_text()))
+    assert len(found) > 10
+    assert {slug for slug in found if slug.replace("-", "_") not in CATALOGUE} <= ELSEWHERE

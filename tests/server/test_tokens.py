@@ -1,0 +1,122 @@
+"""AUTH-10: which signatures count. Tokens are made with the real library, and by hand where it would refuse."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from offhook.server.tokens import Tokens
+from offhook.sip.tokens import Claims
+
+REALM, OWN = "example.com", b"k" * 32
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+ED = ed25519.Ed25519PrivateKey.generate()
+KEYS: dict[str, Any] = {"RS256": RSA, "ES256": EC, "EdDSA": ED}
+WRITERS: dict[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"aud": REALM, "sub": "bob", "exp": int(time.time()) + 600, **more}
+
+
+def key_set(*algorithms: str, **more: Any) -> dict[str, Any]:
+    rows = []
+    for name in algorithms:
+        row = WRITERS[name].to_jwk(KEYS[name].public_key(), as_dict=True)
+        rows.append({**row, "kid": f"key-{name}", "use": "sig", "alg": name, **more})
+    return {"keys": rows}
+
+
+async def reading(folder: Path, text: dict[str, Any], issuer: str = "") -> Tokens:
+    file = folder / "jwks.json"
+    file.write_text(json.dumps(text))
+    tokens = Tokens(REALM, OWN, str(file), issuer)
+    await tokens.start()
+    return tokens
+
+
+def test_a_token_of_our_own() -> None:
+    tokens = Tokens(REALM, OWN)
+    text, ends = tokens.mint("bob", 600, "https://app.example")
+    assert tokens.read(text) == Claims("bob", (REALM,), ends, 0.0, "member", "https://app.example")
+    assert tokens.read(text) is tokens.read(text)
+    assert Tokens(REALM, b"x" * 32).read(text) is None
+    assert tokens.read(text[:-2] + ("AA" if text[-2:] != "AA" else "BB")) is None
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+async def test_a_token_of_the_key_set(tmp_path: Path, algorithm: str) -> None:
+    tokens = await reading(tmp_path, key_set("RS256", "ES256", "EdDSA"))
+    for header in ({"kid": f"key-{algorithm}"}, {}):
+        text = jwt.encode(claims(nbf=5, tier="guest"), KEYS[algorithm], algorithm, header)
+        found = tokens.read(text)
+        assert found is not None
+        assert (found.subject, found.audience, found.not_before, found.tier) == ("bob", (REALM,), 5.0, "guest")
+    other = jwt.encode(claims(), KEYS[algorithm], algorithm, {"kid": "unknown"})
+    assert tokens.read(other) is None
+    assert Tokens(REALM, OWN).read(text) is None
+
+
+async def test_never_none_and_never_a_public_key_as_a_secret(tmp_path: Path) -> None:
+    tokens = await reading(tmp_path, key_set("RS256"))
+
+    def part(value: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    for algorithm in ("none", "None", "NONE"):
+        assert tokens.read(f"{part({'alg': algorithm})}.{part(claims())}.") is None
+    public = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    head = f"{part({'alg': 'HS256', 'kid': 'key-RS256'})}.{part(claims())}"
+    seal = base64.urlsafe_b64encode(hmac.new(public, head.encode(), hashlib.sha256).digest()).decode().rstrip("=")
+    assert tokens.read(f"{head}.{seal}") is None
+    assert Tokens(REALM, b"k" * 48).read(jwt.encode(claims(), b"k" * 48, "HS384")) is None
+
+
+@pytest.mark.parametrize("missing", ["exp", "aud", "sub"])
+def test_what_a_token_must_say(missing: str) -> None:
+    said = claims()
+    del said[missing]
+    assert Tokens(REALM, OWN).read(jwt.encode(said, OWN, "HS256")) is None
+
+
+@pytest.mark.parametrize("odd", [{"exp": "soon"}, {"exp": float("nan")}, {"sub": 7}, {"aud": [7]}, {"tier": 3}])
+def test_claims_of_another_shape(odd: dict[str, Any]) -> None:
+    assert Tokens(REALM, OWN).read(jwt.encode(claims(**odd), OWN, "HS256")) is None
+
+
+@pytest.mark.parametrize("text", ["", "a", "a.b.c", "....", "\x00", "\udcff", "eyJhbGciOiJIUzI1NiJ9.e30.x"])
+def test_anything_else_is_no_token(text: str) -> None:
+    assert Tokens(REALM, OWN).read(text) is None
+
+
+async def test_the_issuer_counts_for_the_key_set_alone(tmp_path: Path) -> None:
+    tokens = await reading(tmp_path, key_set("ES256"), "https://id.example")
+    assert tokens.read(jwt.encode(claims(iss="https://id.example"), EC, "ES256")) is not None
+    assert tokens.read(jwt.encode(claims(iss="https://evil.example"), EC, "ES256")) is None
+    assert tokens.read(jwt.encode(claims(), EC, "ES256")) is None
+    assert tokens.read(tokens.mint("bob", 60)[0]) is not None
+
+
+async def test_keys_for_other_uses_are_passed_over(tmp_path: Path) -> None:
+    tokens = await reading(tmp_path, {"keys": [{"kty": "oct", "k": "AAAA"}, *key_set("ES256", use="enc")["keys"]]})
+    assert tokens.read(jwt.encode(claims(), EC, "ES256")) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"keys": 1}', '{"keys": [{"kty": "EC"}]}', "x" * 300_000])
+async def test_a_file_that_is_no_key_set_stops_the_start(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"sip\.token_jwks"):
+        await Tokens(REALM, OWN, str(file)).start()
+    with pytest.raises(ValueError, match="No such file"):
+        await Tokens(REALM, OWN, str(tmp_path / "missing")).start()
