@@ -146,7 +146,7 @@ class Core:
         return response_to(request, status, Headers((("Server", self.config.server), *headers)), body, tag)
 
     def abilities(self, flow: Flow) -> list[tuple[str, str]]:
-        """Allow, Supported and Allow-Events (CALL-26). A WebSocket peer is not offered 100rel: no browser library has it."""
+        """Allow, Supported, Allow-Events, Recv-Info (CALL-26); 100rel not to WebSocket peers, whose libraries have none."""
         fields = [("Allow", ", ".join(self.config.allow))]
         if self.config.allow_events:
             fields.append(("Allow-Events", ", ".join(self.config.allow_events)))
@@ -154,7 +154,8 @@ class Core:
         supported = [option for option in self.config.supported if option != RELIABLE or not websocket]
         if supported:
             fields.append(("Supported", ", ".join(supported)))
-        return fields
+        # RFC 6086 section 4.2.1: INFO is served, but no package of it.
+        return [*fields, ("Recv-Info", "")]
 
     def min_se(self) -> Headers:
         """The fields of a 422 (RFC 4028 section 6)."""

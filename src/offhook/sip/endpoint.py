@@ -45,6 +45,7 @@ from offhook.sip.events import (
 )
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.ids import Ids
+from offhook.sip.inspection import with_description
 from offhook.sip.invite_usage import InviteUsage, UsageClock
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Message, Request, Response
@@ -133,7 +134,8 @@ class SipEndpoint:
         if fields.vias > 1 or self._core.table.client(key) is None:
             # 8.1.3.3: a response with more Vias than ours went astray. RFC 6026 7.2: one without transaction is dropped.
             return []
-        return self._core.table.receive(key, response)
+        read = with_description(response, self._core.config)
+        return self._core.table.receive(key, read)
 
     def _request(self, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         key = server_key(request, fields)

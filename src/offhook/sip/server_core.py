@@ -14,6 +14,7 @@ from offhook.sip.errors import PeerError
 from offhook.sip.events import RequestReceived, SubscribeReceived
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.incoming_invite import IncomingInvite
+from offhook.sip.inspection import Refusal, described, initial, with_description
 from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
@@ -79,7 +80,8 @@ class ServerCore:
     def acknowledge(self, request: Request, fields: Envelope) -> list[Effect]:
         """ACK to a 2xx: found by its dialog, whatever its branch and flow; one for nothing is dropped (CALL-10)."""
         usage = self._core.dialogs.get(fields.dialog)
-        return [] if usage is None else usage.ack(request, fields)
+        read = with_description(request, self._core.config)
+        return [] if usage is None or not isinstance(read, Request) else usage.ack(read, fields)
 
     def refuse_malformed(self, error: PeerError, flow: Flow) -> list[SipEffect]:
         """A stateless answer that names the fault, if the message is a request that tells where answers go."""
@@ -171,7 +173,10 @@ class ServerCore:
         if isinstance(usage, Subscription):
             return usage.receive(key, request, fields, now)
         if request.method != "SUBSCRIBE":
-            return usage.receive(key, request, fields)
+            read = described(request, self._core.config)
+            if isinstance(read, Refusal):
+                return self._core.answer(key, read.status, Headers([read.field]))
+            return usage.receive(key, read, fields)
         implied = self._core.subscriptions.implied(fields.dialog, request.headers)
         if implied is None:
             # RFC 5057 section 5: a dialog is used again for nothing but the subscription of a REFER.
@@ -208,13 +213,13 @@ class ServerCore:
         if (request.headers.get("Max-Forwards") or "").strip() == "0":
             # CALL-17: a call through us is a hop.
             return self._refuse(key, request, fields, flow, 483)
-        refusal = self._unreadable(request)
-        if refusal is not None:
-            return self._refuse(key, request, fields, flow, *refusal)
+        read = initial(request, self._core.config)
+        if isinstance(read, Refusal):
+            return self._refuse(key, request, fields, flow, read.status, read.field)
         if SessionTimer(0, self._core.config.min_se, False).too_small(request):
             return self._refuse(key, request, fields, flow, 422, *self._core.min_se())
         peer = self._doorkeeper.speaker(request, flow, now) or self._registrar.peer(flow.id)
-        usage = IncomingInvite(self._core, key, request, fields, flow, peer)
+        usage = IncomingInvite(self._core, key, read, fields, flow, peer)
         return [*self._open(key, request, fields, flow, usage), *usage.start()]
 
     def _subscribe(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow) -> list[Effect]:
@@ -253,28 +258,15 @@ class ServerCore:
         if request.method not in self._core.config.allow:
             status = 405 if request.method in KNOWN else 501
             return status, Headers([("Allow", ", ".join(self._core.config.allow))])
+        if request.method == "INFO" and request.headers.get("Info-Package") is not None:
+            # RFC 6086 section 4.2.2: no package is served, which an empty Recv-Info says.
+            return 469, Headers([("Recv-Info", "")])
         if request.method == "REGISTER":
             # REG-2 has the registrar's own list.
             return None
         known = self._core.config.supported
         unknown = [tag for tag in option_tags(request.headers, "Require") if tag.lower() not in known]
         return (420, Headers([("Unsupported", ", ".join(unknown))])) if unknown else None
-
-    def _unreadable(self, request: Request) -> tuple[int, tuple[str, str]] | None:
-        """8.2.3 and 20.1: a body we cannot read, or an answer the peer could not."""
-        config, headers = self._core.config, request.headers
-        accept = ("Accept", ", ".join(config.accept))
-        if request.body and _media_type(headers.get("Content-Type") or "") not in config.accept:
-            return 415, accept
-        encoding = (headers.get("Content-Encoding") or "identity").strip().lower()
-        if request.body and encoding != "identity":
-            return 415, ("Accept-Encoding", "identity")
-        wanted = [_media_type(part) for line in headers.all("Accept") for part in line.split(",")]
-        if wanted and not any(_accepts(pattern, config.accept) for pattern in wanted):
-            return 406, accept
-        if request.headers.get("Contact") is not None and contact_uri(request) is None:
-            return 400, self._core.warning("bad-contact", "the Contact cannot be read")
-        return None
 
     # small
 
@@ -301,15 +293,3 @@ class ServerCore:
 
     def _stateless(self, request: Request, flow: Flow, status: int, *extra: tuple[str, str]) -> list[Effect]:
         return [Send(flow.id, self._core.response(request, status, Headers(extra)))]
-
-
-def _media_type(value: str) -> str:
-    return value.partition(";")[0].strip().lower()
-
-
-def _accepts(pattern: str, types: tuple[str, ...]) -> bool:
-    if pattern in ("*/*", ""):
-        return True
-    if pattern.endswith("/*"):
-        return any(known.startswith(pattern[:-1]) for known in types)
-    return pattern in types
