@@ -63,10 +63,19 @@ class CallConfig:
 
 
 @dataclass(slots=True, eq=False)
+class Arrival:
+    """A new leg on its way into a call: it waits for its media. `place` is the leg whose place it takes (XFER-7)."""
+
+    leg: Leg
+    place: Leg
+
+
+@dataclass(slots=True, eq=False)
 class Call:
     """`caller` placed it; `parties` are those who talk or wait, the caller first; `leaving` have been replaced or have
-    transferred the call and still have a dialog; `former` are done. `media_calls` are the engine's numbers of what the legs
-    were opened in: one, and one more for each call whose leg came here by a transfer; `unopened` legs wait for the first."""
+    transferred the call and still have a dialog; `arrivals` come to replace one; `former` are done. `parked_by` sent the
+    party that is left to a built-in destination. `media_calls` are the engine's numbers of what the legs were opened in: one,
+    and one more for each call whose leg came here by a transfer; `unopened` legs wait for the first."""
 
     ref: str
     caller: Leg
@@ -80,6 +89,8 @@ class Call:
     parties: list[Leg] = field(default_factory=list)
     forks: list["Fork"] = field(default_factory=list)
     leaving: list[Leg] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    parked_by: Account | None = None
     former: list[Leg] = field(default_factory=list)
     media_calls: list[int] = field(default_factory=list)
     opening: bool = False
@@ -107,7 +118,7 @@ class Call:
     @property
     def live(self) -> list[Leg]:
         """Every leg that has a dialog or an INVITE."""
-        return [*self.parties, *self.branches, *self.leaving]
+        return [*self.parties, *self.branches, *self.leaving, *(one.leg for one in self.arrivals)]
 
     @property
     def legs(self) -> list[Leg]:
@@ -170,6 +181,7 @@ class Call:
         for legs in (self.parties, self.leaving):
             if leg in legs:
                 legs.remove(leg)
+        self.arrivals = [one for one in self.arrivals if one.leg is not leg]
         for fork in self.forks:
             fork.branches.pop(leg.ref, None)
         leg.state, leg.end_code = LegState.ENDED, leg.end_code or code

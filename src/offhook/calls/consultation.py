@@ -31,6 +31,7 @@ def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effect
         return _join(call, transfer, other, consulted, far, now)
     if other.destination.built_in and not other.forks:
         fed = bridge.feed(transfer.transferee, other.destination)
+        call.destination, call.parked_by = other.destination, transfer.transferor.account
         done = transfer.succeeded(call, other.destination.user)
         return [*fed, *done, *ending.end(other, "transferred", "caller", now)]
     return _refused(call, transfer, 481, "Nobody is at the other end of the dialog to replace")

@@ -21,8 +21,7 @@ def refuse(call: Call, outcome: Outcome, now: float) -> Effects:
 
 def canceled(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
     """The caller gave up; the SIP layer has answered him."""
-    call.retire(leg, "caller_canceled")
-    return end(call, "caller_canceled", "caller", now, reason or sip_reason(487, "The caller gave up"))
+    return gone(call, leg, "caller_canceled", "caller", now, reason or sip_reason(487, "The caller gave up"))
 
 
 def hung_up(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
@@ -40,7 +39,8 @@ def gone(call: Call, leg: Leg, code: str, by: str, now: float, reason: str) -> E
 
 def goes_alone(call: Call, leg: Leg) -> bool:
     """True when the call goes on without this leg."""
-    return leg in call.leaving or any(fork.transferor is leg for fork in call.forks)
+    new = any(one.leg is leg for one in call.arrivals)
+    return new or leg in call.leaving or any(fork.transferor is leg for fork in call.forks)
 
 
 def close_leg(leg: Leg) -> Effects:
@@ -67,7 +67,7 @@ def end(call: Call, code: str, by: str, now: float, reason: str = NORMAL) -> Eff
     effects: Effects = []
     for fork in list(call.forks):
         effects += fork.waiter.abandoned(call, fork)
-    for leg in [*call.parties, *call.leaving]:
+    for leg in [*call.parties, *call.leaving, *(one.leg for one in call.arrivals)]:
         effects += dismiss(call, leg, code, reason)
     for fork in list(call.forks):
         effects += cancel(call, fork, reason, code)

@@ -45,6 +45,9 @@ def flow_lost(call: Call, leg: Leg, now: float) -> Effects:
     if leg.confirmed:
         clock = StartTimer(DetachedSilence(call.ref, leg.ref), call.config.detached_silence)
         return [clock, call.happened("call.detached", leg)]
+    if leg.request is not None and leg is not call.caller:
+        # It came to replace another, which stands.
+        return [*ending.dismiss(call, leg, "flow_lost", NORMAL), *ending.close_leg(leg)]
     if leg is call.caller:
         return [StartTimer(LateCaller(call.ref), call.config.late_caller)]
     return fork.rejected(call, leg, None, Failure.FLOW_FAILED, now)
@@ -86,7 +89,7 @@ def attached(call: Call, leg: Leg) -> Effects:
 
 def grace_over(call: Call, leg: Leg, now: float) -> Effects:
     """LIVE-14: the peer gets BYE, and the detached side one that may never arrive."""
-    if not leg.detached or call.state is CallState.ENDED:
+    if not leg.detached or leg in call.former or call.state is CallState.ENDED:
         return []
     if ending.goes_alone(call, leg):
         return [*ending.dismiss(call, leg, "flow_lost", NORMAL), *ending.close_leg(leg)]

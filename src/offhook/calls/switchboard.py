@@ -17,6 +17,7 @@ from offhook.calls import (
     passing,
     registrations,
     renegotiation,
+    replacing,
     seeking,
     survival,
     transfer,
@@ -232,14 +233,17 @@ class Switchboard:
             # Not yet a call: nothing is kept of a stranger's INVITE.
             self._forget(call)
             return [Sip(RespondInvite(call.caller.usage, 407, challenge or self._challenge(call, now)))]
-        busy = self._index.busy(event.caller.username, call, event.caller.max_calls)
+        # A leg that takes another's place adds none.
+        replaces = call.request.headers.get("Replaces") is not None
+        busy = 0 if replaces else self._index.busy(event.caller.username, call, event.caller.max_calls)
         call.caller.account = event.caller
         call.know(call.caller)
         caller = call.caller
         wrong = self._admission.refuse(call.request, caller.flow, event.caller, busy, now) or self._unreadable(call)
         if wrong is not None:
             return ending.refuse(call, wrong, now)
-        return [call.happened("call.created"), *self._begin(call, event, now)]
+        taken = replacing.take(call, now)
+        return taken if taken is not None else [call.happened("call.created"), *self._begin(call, event, now)]
 
     def _challenge(self, call: Call, now: float) -> Headers:
         return self._admission.challenge(call.caller.flow, now)
@@ -335,7 +339,10 @@ class Switchboard:
         if call is None:
             # It ended meanwhile, and its media with it.
             return []
-        return [*self._take_leg(call, event.leg_ref, event.local), *fork.opened(call, now)]
+        taken = self._take_leg(call, event.leg_ref, event.local)
+        leg = call.by_ref(event.leg_ref)
+        came = replacing.arrived(call, leg, now) if leg is not None else []
+        return [*taken, *came, *fork.opened(call, now)]
 
     def _take_leg(self, call: Call, ref: str, local: LegLocal) -> Effects:
         """A leg has its media; one that ended while the engine opened it is closed again."""
@@ -356,8 +363,10 @@ class Switchboard:
         outcome = refusal(code, event.text)
         if not call.media_calls:
             return ending.refuse(call, outcome, now)
+        # Which leg was refused is not said, and the next would be refused too.
+        turned = [effect for one in list(call.arrivals) for effect in replacing.turn_away(call, one.leg, outcome)]
         waiting = [one for one in call.forks if not one.rung]
-        return [effect for one in waiting for effect in fork.give_up(call, one, outcome, "", code, now)]
+        return [*turned, *(end for one in waiting for end in fork.give_up(call, one, outcome, "", code, now))]
 
     def _media_closed(self, event: MediaClosed) -> Effects:
         call = self._index.media.pop(event.media_call, None)

@@ -78,6 +78,7 @@ class Transfer:
     def connected(self, call: Call, fork: Fork, now: float) -> Effects:
         """A built-in destination has the transferee."""
         assert fork.destination is not None
+        call.destination, call.parked_by = fork.destination, self.transferor.account
         return [*bridge.feed(self.transferee, fork.destination), *self.succeeded(call, fork.destination.user)]
 
     def succeeded(self, call: Call, name: str) -> Effects:
