@@ -6,8 +6,10 @@ import pytest
 
 from offhook.calls import effects as do
 from offhook.calls.ports import SourceKind
-from offhook.sip.commands import RespondInvite
+from offhook.sip.commands import RespondInvite, SendRequest
 from offhook.sip.location import Forward
+from offhook.sip.message import Headers
+from offhook.sip.uri import parse_uri
 from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
@@ -404,3 +406,40 @@ def test_a_call_joined_by_a_transfer_can_be_transferred_again(link: Link) -> Non
     assert bridged(house) == {frozenset(("alice", "bob"))}
     bob.hang_up(bob.ringing)
     house.assert_nothing_left(alice, bob, carol)
+
+
+# ---- outside a dialog
+
+
+def outside(phone: Phone, *fields: tuple[str, str]) -> None:
+    """A REFER of its own."""
+    command = SendRequest(
+        "refer", "REFER", phone.there.id, parse_uri(f"sip:{DOMAIN}"), f"<sip:{phone.username}@{DOMAIN}>",
+        f"<sip:{phone.username}@{DOMAIN}>", Headers([("Refer-To", CAROL), *fields]), contact_user=phone.username,
+    )  # fmt: skip
+    phone.station.perform(command)
+    phone.house.link.run(0.1)
+
+
+def test_a_refer_outside_a_dialog_names_the_call_it_means(link: Link) -> None:
+    house, alice, bob, carol = three(link)
+    outside(alice, ("Target-Dialog", dialog(alice).replace("to-tag", "remote-tag").replace("from-tag", "local-tag")))
+    assert alice.answers("REFER")[-1].status == 202
+    carol.respond(200, SDP)
+    assert bridged(house) == {frozenset(("bob", "carol"))}
+    bob.hang_up(bob.ringing)
+    house.link.run(100)
+    assert house.media.open == {}
+
+
+def test_a_refer_outside_a_dialog_is_refused_without_one_of_the_same_endpoint(link: Link) -> None:
+    house, alice, bob, carol = three(link)
+    mallory = house.caller("carol", "mallory")
+    named = dialog(alice).replace("to-tag", "remote-tag").replace("from-tag", "local-tag")
+    for phone, fields in ((alice, ()), (mallory, (("Target-Dialog", named),)), (alice, (("Target-Dialog", "x"),))):
+        outside(phone, *fields)
+    assert [alice.answers("REFER")[0].status, mallory.answers("REFER")[0].status] == [403, 403]
+    assert alice.answers("REFER")[1].status == 400
+    assert not carol.got("INVITE")
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob, carol, mallory)

@@ -74,8 +74,8 @@ class Arrival:
 class Call:
     """`caller` placed it; `parties` are those who talk or wait, the caller first; `leaving` have been replaced or have
     transferred the call and still have a dialog; `arrivals` come to replace one; `former` are done. `parked_by` sent the
-    party that is left to a built-in destination. `media_calls` are the engine's numbers of what the legs were opened in: one,
-    and one more for each call whose leg came here by a transfer; `unopened` legs wait for the first."""
+    party that is left to a built-in destination. `media_calls` are the engine's numbers of what the legs were opened in: one
+    and one more for each call whose leg came by a transfer; `unopened` legs wait for the first."""
 
     ref: str
     caller: Leg

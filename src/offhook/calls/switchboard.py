@@ -58,6 +58,7 @@ from offhook.calls.ports import LegLocal
 from offhook.calls.routing import destination_of
 from offhook.sip.commands import Respond, RespondInvite
 from offhook.sip.credentials import Authenticator
+from offhook.sip.errors import PeerError
 from offhook.sip.events import (
     AckMissing,
     AckReceived,
@@ -89,6 +90,7 @@ from offhook.sip.fields import sip_reason
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
 from offhook.sip.message import Headers
+from offhook.sip.replaces import read_target_dialog
 
 _CLOCKS = (
     fork.RingTimer | transfer.TransferorLeaves | survival.LateCaller | survival.DetachedSilence | survival.FlowGrace
@@ -167,6 +169,8 @@ class Switchboard:
             case FlowLost():
                 lost = [effect for usage in event.usages for effect in self._flow_lost(usage, now)]
                 return self._after(lost, now)
+            case RequestReceived() if event.request.method == "REFER":
+                return self._after(self._refer_outside(event, now), now)
             case RequestReceived() | SubscribeReceived():
                 return [Sip(Respond(event.transaction, 405))]
             case BindingsChanged():
@@ -300,7 +304,29 @@ class Switchboard:
                 code, reason = _LOST[type(event)]
                 return ending.gone(call, leg, code, "server", now, reason)
 
-    def _refer(self, call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
+    def _refer_outside(self, event: RequestReceived, now: float) -> Effects:
+        """XFER-2: only one that names a dialog of the endpoint it comes from, by a flow or credentials that prove it."""
+        try:
+            named = read_target_dialog(event.request.headers)
+        except PeerError as error:
+            return self._refuse_request(event, Outcome(400, refusal("transfer_not_allowed").row, str(error)))
+        username = self._admission.claimed(event.request, event.flow, now)
+        if username is None:
+            return [Sip(Respond(event.transaction, 407, self._admission.challenge(event.flow, now)))]
+        found = self._index.named(named) if named is not None else None
+        account = found[1].account if found is not None else None
+        if found is None or account is None or account.username.casefold() != username.casefold():
+            text = "REFER outside a dialog needs a Target-Dialog of the same endpoint"
+            return self._refuse_request(event, refusal("transfer_not_allowed", text))
+        challenge = self._admission.prove(event.request, event.flow, account, now)
+        if challenge is not None:
+            return [Sip(Respond(event.transaction, 407, challenge))]
+        return self._refer(*found, event, now)
+
+    def _refuse_request(self, event: RequestReceived, outcome: Outcome) -> Effects:
+        return [Sip(Respond(event.transaction, outcome.status, outcome.headers(self._config.domain)))]
+
+    def _refer(self, call: Call, leg: Leg, event: RequestInDialog | RequestReceived, now: float) -> Effects:
         """The rights are those that the transferor would have for a call (XFER-3)."""
         wanted = transfer.read(call, leg, event.request)
         if isinstance(wanted, Outcome):
