@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from offhook.calls import effects as do
 from offhook.calls import events as did
 from offhook.calls.call import Call
+from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import CallCommand
+from offhook.calls.outbound import Outbound
 from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.sdp.crypto import SUITES
@@ -28,6 +30,7 @@ from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.envelope import DialogKey
 from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.flow import Flow, FlowId, Transport
+from offhook.sip.hop import Hop
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.uri import parse_uri
@@ -70,14 +73,28 @@ class MediaPort:
         return [one for one in self.told if isinstance(one, kind)]
 
 
+class Ways(Protocol):
+    """The outside of the house: what names lead to, and ways there."""
+
+    rated: list[tuple[Hop, bool]]
+
+    def locate(self, effect: do.Locate) -> did.Located: ...
+    def connect(self, effect: do.Connect) -> did.Connected: ...
+
+
 class HouseNode:
     """Offhook's core as one node of the link."""
 
-    def __init__(self, link: Link, config: CallConfig) -> None:
+    def __init__(self, link: Link, config: CallConfig, outbound: Outbound | None = None) -> None:
         self._link = link
         self.endpoint = make_endpoint("offhook", 9, SipConfig(DOMAIN, tombstone=TOMBSTONE))
         self.authenticator = self.endpoint._doorkeeper._authenticator
-        self.switchboard = Switchboard(config, SeededIds(3), self.authenticator)
+        self.switchboard = Switchboard(config, SeededIds(3), self.authenticator, outbound)
+        if self.switchboard.gateway is not None:
+            self.endpoint.use_gate(self.switchboard.gateway)
+        self.carriers: Ways | None = None
+        self.numbers: dict[str, str] = {}
+        self.notes: list[do.Note] = []
         self.recorder = Recorder(TraceLimits(), self.switchboard.of_usage)
         self.media = MediaPort()
         self.accounts: dict[str, Account] = {}
@@ -183,11 +200,28 @@ class HouseNode:
                     self.log.append(record)
                 case do.Publish(event):
                     self.published.append(event)
-                case do.Note() | do.Explain():
+                case do.Explain():
                     pass
+                case do.Note():
+                    self.notes.append(effect)
+                case do.Locate():
+                    assert self.carriers is not None
+                    self.tell(self.carriers.locate(effect))
+                case do.Connect():
+                    assert self.carriers is not None
+                    self._connect(self.carriers, effect)
+                case do.RateHop(hop, worked):
+                    assert self.carriers is not None
+                    self.carriers.rated.append((hop, worked))
                 case _:
                     self.media.told.append(effect)
                     self._answer(partial(self._media, effect))
+
+    def _connect(self, carriers: Ways, effect: do.Connect) -> None:
+        connected = carriers.connect(effect)
+        if connected.flow is not None:
+            self._feed(lambda: self._do_sip(self.endpoint.flow_opened(connected.flow, self._link.now)))
+        self.tell(connected)
 
     def _answer(self, answer: Callable[[], did.CallEvent | None]) -> None:
         """What the engine answers, now or later; it is asked when its answer is due."""
@@ -209,7 +243,13 @@ class HouseNode:
         caller = self.accounts.get((effect.username or "").casefold())
         callee = self.accounts.get((effect.target_user or "").casefold())
         bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
-        self.tell(did.FactsFound(effect.token, caller, callee, bindings))
+        number = effect.number if effect.number in self.numbers else None
+        if callee is None and number is not None:
+            callee = self.accounts.get(self.numbers[number])
+            bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
+        own = tuple(one for one, name in self.numbers.items() if name == (effect.rights or effect.username))
+        shown = CallerNumbers(own, frozenset(self.numbers), next(iter(self.numbers), None))
+        self.tell(did.FactsFound(effect.token, caller, callee, bindings, number, shown))
 
     def _media(self, effect: do.MediaEffect) -> did.CallEvent | None:
         match effect:
@@ -369,10 +409,10 @@ class Phone:
 class House:
     """Offhook with alice and bob, each with an account; phones are added as a test needs them."""
 
-    def __init__(self, link: Link, **settings: float) -> None:
+    def __init__(self, link: Link, outbound: Outbound | None = None, **settings: float) -> None:
         self.link = link
         config = CallConfig(domain=DOMAIN, hosts=frozenset({DOMAIN, "127.0.0.2"}), **settings)  # type: ignore[arg-type]
-        self.node = HouseNode(link, config)
+        self.node = HouseNode(link, config, outbound)
         self.station = link.station("offhook", self.node)
         for name in ("alice", "bob", "carol"):
             self.node.accounts[name] = make_account(name)

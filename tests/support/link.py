@@ -166,9 +166,11 @@ class Link:
         self.stations[name] = Station(self, name, node)
         return self.stations[name]
 
-    def connect(self, a: Station, b: Station, transport: Transport = Transport.UDP, port: int = 0) -> tuple[Flow, Flow]:
-        """A way between two stations: a's flow to b, and b's flow to a. `port` is a's."""
-        here, there = ("127.0.0.1", port or next(self._ports)), ("127.0.0.2", 5060)
+    def connect(
+        self, a: Station, b: Station, transport: Transport = Transport.UDP, port: int = 0, address: str = "127.0.0.1"
+    ) -> tuple[Flow, Flow]:
+        """A way between two stations: a's flow to b, and b's flow to a. `port` and `address` are a's."""
+        here, there = (address, port or next(self._ports)), ("127.0.0.2", 5060)
         number = next(self._numbers)
         flows = (
             self._flow(f"{a.name}-{b.name}-{number}", transport, here, there),

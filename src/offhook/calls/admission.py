@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from offhook.calls.outcome import Outcome, refusal
 from offhook.sip.credentials import Authenticator, Challenged
+from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr
 from offhook.sip.flow import Flow
 from offhook.sip.location import Account
@@ -36,6 +37,13 @@ class Admission:
     def claimed(self, request: Request, flow: Flow, now: float) -> str | None:
         """The user name that the flow has proved or the credentials name; None: challenge at once."""
         return self._authenticator.speaker(request, flow, now, proxy=True)
+
+    def claims_to_be_ours(self, request: Request) -> bool:
+        """True if From is of a host of ours; it says only whether a challenge is worth sending."""
+        try:
+            return parse_name_addr(request.headers.get("From") or "").uri.host in self._hosts
+        except PeerError:
+            return False
 
     def challenge(self, flow: Flow, now: float) -> Headers:
         """The fields of a first 407."""

@@ -135,6 +135,11 @@ class Call:
         """Whom the caller dialled, in words."""
         return self.callee.username if self.callee is not None else self.destination.user
 
+    @property
+    def from_name(self) -> str:
+        """Who called, in words: an endpoint, or what a carrier said."""
+        return self.caller.account.username if self.caller.account is not None else self.caller.shown
+
     def by_usage(self, usage: UsageId) -> Leg | None:
         """The live leg of a usage."""
         return next((leg for leg in self.live if leg.usage == usage), None)
@@ -190,6 +195,7 @@ class Call:
         if self.index.usages.get(leg.usage) is self:
             del self.index.usages[leg.usage]
         self.index.dialogs.ended(leg)
+        self.index.gave(leg)
 
     # ---- the log
 
@@ -202,9 +208,10 @@ class Call:
         facts = leg.facts
         return {
             "role": leg.role,
-            "from": self.caller.account.username if self.caller.account else "",
+            "from": self.from_name,
             "to": self.to_name,
             "endpoint_id": leg.account.id if leg.account else None,
+            "trunk_id": leg.trunk.id or None if leg.trunk else None,
             "user_agent": leg.user_agent,
             "transport": leg.flow.transport.value.lower(),
             "answered": self.answered_at is not None,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from offhook.calls.trunk import Trunk
+
 
 @dataclass(frozen=True, slots=True)
 class HangUpCall:
@@ -19,4 +21,25 @@ class HangUpEndpoint:
     code: str
 
 
-CallCommand = HangUpCall | HangUpEndpoint
+@dataclass(frozen=True, slots=True)
+class UseTrunk:
+    """A trunk is new or has changed; live calls of it go on."""
+
+    trunk: Trunk
+
+
+@dataclass(frozen=True, slots=True)
+class DropTrunk:
+    """A trunk is deleted: unregistered, and no call is taken or placed by it any more."""
+
+    trunk_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTrunk:
+    """Registers a trunk at once, whatever it waited for."""
+
+    trunk_id: str
+
+
+CallCommand = HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk

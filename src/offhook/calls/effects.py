@@ -19,11 +19,16 @@ class Sip:
 @dataclass(frozen=True, slots=True)
 class LookUp:
     """Answer by `FactsFound` with the same token: the account of `username`, and the account of `target_user` with its
-    bindings. None means there is nothing to look up."""
+    bindings. None means there is nothing to look up.
+
+    Where no endpoint has that name, `number` is looked for among the numbers of the space; `rights` is the endpoint whose
+    numbers may be shown to the outside, `username` unless given."""
 
     token: str
     username: str | None
     target_user: str | None
+    number: str | None = None
+    rights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

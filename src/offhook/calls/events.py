@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.ports import LegFacts, LegLocal, Quality
 from offhook.sip.events import SipEvent
 from offhook.sip.flow import Flow
@@ -25,6 +26,10 @@ class FactsFound:
     caller: Account | None
     callee: Account | None
     bindings: tuple[Binding, ...]
+    number: str | None = None
+    """The number of the space that was dialled, where one was; without a `callee` it is not assigned."""
+    numbers: CallerNumbers | None = None
+    """What may be shown of the endpoint whose rights count."""
 
 
 @dataclass(frozen=True, slots=True)

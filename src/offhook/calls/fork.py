@@ -6,7 +6,7 @@ INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (r
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from offhook.calls import bridge, early, passing
 from offhook.calls.call import SDP, Call, Effects, origin_id
@@ -27,6 +27,10 @@ from offhook.sip.message import Headers, Response
 
 REDIRECTS = 3
 """Contacts of a 3xx that are tried: devices name one."""
+
+
+if TYPE_CHECKING:
+    from offhook.calls.hunt import Hunt
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Fork:
     ringing_told: bool = False
     ear: Leg | None = None
     ear_tag: str = ""
+    hunt: "Hunt | None" = None
+    """The trunks that are tried, where a number or a foreign URI was dialled."""
 
 
 # ---- set-up
@@ -122,14 +128,17 @@ def invitation_of(call: Call, fork: Fork) -> Invitation:
     assert fork.callee is not None
     party, domain, name = fork.party, call.config.domain, fork.callee.username
     passed: tuple[tuple[str, str], ...] = ()
-    hops = 70
     if party.request is not None:
-        text = (party.request.headers.get("Max-Forwards") or "").strip()
-        hops = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 70
         may = party.account.rights if party.account is not None else frozenset[str]()
         passed = passing.crossing(party.request, may, call.config.pass_headers)
     way = history_info(fork.history, f"sip:{name}@{domain}")
-    return Invitation(passing.identity(party, domain), name, hops - 1, (*passed, *fork.extra, *way))
+    return Invitation(passing.identity(party, domain), name, hops_of(party), (*passed, *fork.extra, *way))
+
+
+def hops_of(party: Leg) -> int:
+    """Max-Forwards for whom the party reaches: his own minus one (CALL-17)."""
+    text = (party.request.headers.get("Max-Forwards") or "").strip() if party.request is not None else ""
+    return (int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 70) - 1
 
 
 def start(call: Call, fork: Fork, callee: Account, bindings: tuple[Binding, ...]) -> list[Leg]:
@@ -166,6 +175,8 @@ def opened(call: Call, now: float) -> Effects:
         if fork.destination is not None and fork.destination.built_in and fork.party.media is not None:
             call.forks.remove(fork)
             effects += fork.waiter.connected(call, fork, now)
+        elif fork.hunt is not None:
+            effects += fork.hunt.invite(call, fork)
         elif fork.branches and not fork.rung and all(leg.media is not None for leg in fork.branches.values()):
             effects += _ring(call, fork)
     return effects
@@ -206,8 +217,15 @@ def progressed(call: Call, leg: Leg, response: Response, now: float) -> Effects:
     if fork is None:
         return []
     leg.state = LegState.RINGING if leg.state is LegState.TRYING else leg.state
+    heard = fork.hunt.heard(call, leg, True) if fork.hunt is not None else []
     name_dialog(call, leg, response)
-    return fork.waiter.ringing(call, fork, leg, response, now)
+    return [*heard, *fork.waiter.ringing(call, fork, leg, response, now)]
+
+
+def trying(call: Call, leg: Leg) -> Effects:
+    """100 of a branch: only a hunt wants to know, to wait on."""
+    fork = call.fork_of(leg)
+    return fork.hunt.heard(call, leg, False) if fork is not None and fork.hunt is not None else []
 
 
 def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
@@ -221,13 +239,14 @@ def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
             Sip(HangUp(leg.usage, sip_reason(488, "No usable session description"))),
             *rejected(call, leg, None, Failure.BAD_ANSWER, now),
         ]
+    heard = fork.hunt.answered(call, leg, now) if fork.hunt is not None else []
     del fork.branches[leg.ref]
     name_dialog(call, leg, response)
     losers = cancel(call, fork, COMPLETED_ELSEWHERE, "answered_elsewhere")
     bridge.settle(leg)
     call.parties.append(leg)
     told = fork.waiter.answered(call, fork, leg, now)
-    return [*completed, *told, *losers, call.happened("call.answered", leg)]
+    return [*heard, *completed, *told, *losers, call.happened("call.answered", leg)]
 
 
 def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure | None, now: float) -> Effects:
@@ -235,6 +254,8 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
     fork = call.fork_of(leg)
     if fork is None:
         return []
+    if fork.hunt is not None:
+        return fork.hunt.rejected(call, fork, leg, response, failure, now)
     if response is not None and 300 <= response.status < 400:
         fork.redirects += redirections(response)
     call.retire(leg, "callee_refused")

@@ -13,6 +13,8 @@ from offhook.sip.replaces import Named
 if TYPE_CHECKING:
     from offhook.calls.call import Call
     from offhook.calls.leg import Leg
+    from offhook.calls.outbound import Outbound
+    from offhook.calls.trunks import TrunkState
 
 
 @dataclass(slots=True)
@@ -26,11 +28,14 @@ class Index:
     legs: dict[int, "Call"] = field(default_factory=dict)
     ended: list["Call"] = field(default_factory=list)
     dialogs: DialogNames = field(default_factory=DialogNames)
+    outbound: "Outbound | None" = None
+    """The way out of the space."""
     _endpoints: dict[str, dict[str, "Call"]] = field(default_factory=dict)
 
     def know(self, call: "Call", leg: "Leg") -> None:
         """The leg is of this call now, with its usage and what is known yet of its endpoint and its media."""
         self.usages[leg.usage] = call
+        self.took(leg)
         if leg.account is not None:
             self._endpoints.setdefault(leg.account.username.casefold(), {})[call.ref] = call
         if leg.media is not None:
@@ -40,12 +45,30 @@ class Index:
         """The call is over."""
         for leg in call.legs:
             self.dialogs.ended(leg)
+            self.gave(leg)
             if self.usages.get(leg.usage) is call:
                 del self.usages[leg.usage]
             if leg.media is not None and self.legs.get(leg.media.leg) is call:
                 del self.legs[leg.media.leg]
             if leg.account is not None:
                 self._leave(call, leg.account.username.casefold())
+
+    def took(self, leg: "Leg") -> None:
+        """A leg at a carrier has a place of its trunk (TRK-11)."""
+        state = self._trunk_of(leg)
+        if state is not None:
+            state.usage.took(leg.usage, leg.request is not None)
+
+    def gave(self, leg: "Leg") -> None:
+        """It gives the place back."""
+        state = self._trunk_of(leg)
+        if state is not None:
+            state.usage.gave(leg.usage)
+
+    def _trunk_of(self, leg: "Leg") -> "TrunkState | None":
+        if self.outbound is None or leg.trunk is None:
+            return None
+        return self.outbound.trunks.get(leg.trunk.id)
 
     def _leave(self, call: "Call", endpoint: str) -> None:
         calls = self._endpoints.get(endpoint, {})

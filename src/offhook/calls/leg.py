@@ -7,6 +7,7 @@ from enum import StrEnum
 from offhook.calls.description import local_audio
 from offhook.calls.encryption import KeyChoice, Security, of_endpoint, profile
 from offhook.calls.ports import Direction, KeyKind, LegFacts, LegLocal, LegOffer, Quality
+from offhook.calls.trunk import Trunk
 from offhook.sdp.description import Format, Media, Session
 from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_offer
 from offhook.sip.envelope import DialogKey
@@ -55,6 +56,10 @@ class Leg:
     flow: Flow
     origin_id: int
     account: Account | None = None
+    trunk: Trunk | None = None
+    """The carrier at the other end; `identity` is the From of its caller towards devices, `shown` the number there."""
+    identity: str = ""
+    shown: str = ""
     security: Security | None = None
     user_agent: str = ""
     request: Request | None = None

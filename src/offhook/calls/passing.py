@@ -56,6 +56,8 @@ def withheld(leg: Leg) -> bool:
 
 def identity(leg: Leg, domain: str) -> str:
     """Display name and address of the party behind a leg, as others see it: a complete From value without tag."""
+    if leg.identity:
+        return leg.identity
     if withheld(leg) or leg.account is None:
         return ANONYMOUS
     display = _from_of(leg.request)[0] if leg.request is not None else ""

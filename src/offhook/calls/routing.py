@@ -18,15 +18,17 @@ class Destination:
     user: str
     built_in: bool
     gruu: Gruu | None = None
+    uri: Uri | None = None
+    """As it was dialled; a number may need its parameters, a foreign URI its host."""
 
 
 def destination_of(uri: Uri, gruus: Gruus | None = None) -> Destination:
     """A Request-URI of a host of ours; names are compared without regard to case (API.md 1.8)."""
     gruu = gruus.read(uri) if gruus is not None else None
     if gruu is not None:
-        return Destination(gruu.user, False, gruu)
+        return Destination(gruu.user, False, gruu, uri)
     user = uri.unescaped_user.strip()
-    return Destination(user, user.casefold() in BUILT_INS)
+    return Destination(user, user.casefold() in BUILT_INS, None, uri)
 
 
 def source_of(destination: Destination) -> SourceKind | None:

@@ -10,10 +10,12 @@ from offhook.calls import bridge, fork, history, preferences
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.effects import LookUp
+from offhook.calls.events import FactsFound
 from offhook.calls.fork import Fork, Waiter
 from offhook.calls.leg import Leg
+from offhook.calls.numbers import dialled_in, looks_dialled
 from offhook.calls.outcome import Outcome, refusal
-from offhook.calls.routing import destination_of
+from offhook.calls.routing import Destination, destination_of
 from offhook.sip.errors import PeerError
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Response
@@ -66,13 +68,25 @@ def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
         call.forks.append(one)
     if one.destination.built_in:
         return to_built_in(call, one, now)
-    return [LookUp(f"{call.ref}/{one.ref}", None, one.destination.user)]
+    rights = one.rights.username if one.rights is not None else None
+    return [look_up(call, f"{call.ref}/{one.ref}", None, one.destination, rights)]
 
 
-def found(call: Call, one: Fork, callee: Account | None, bindings: tuple[Binding, ...], now: float) -> Effects:
+def look_up(call: Call, token: str, username: str | None, dialled: Destination, rights: str | None = None) -> LookUp:
+    """What has to be known to go on: an endpoint of that name, a number of ours, what may be shown to the outside."""
+    out, uri = call.index.outbound, dialled.uri
+    if out is None or uri is None:
+        return LookUp(token, username, dialled.user)
+    if out.is_foreign(uri):
+        return LookUp(token, username, None, None, rights)
+    return LookUp(token, username, dialled.user, out.number(uri), rights)
+
+
+def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     """The account and devices of the name are known."""
+    callee, bindings = facts.callee, facts.bindings
     if callee is None:
-        return _fail(call, one, _unknown(one), now)
+        return _outside(call, one, facts, now)
     if callee.username.casefold() in one.visited:
         text = f"The call has come back to {callee.username}: {' → '.join((*one.visited, callee.username))}"
         return _fail(call, one, Outcome(482, CATALOGUE["loop_detected"], text), now)
@@ -95,6 +109,26 @@ def found(call: Call, one: Fork, callee: Account | None, bindings: tuple[Binding
     if one.follows:
         one.ring_seconds = max(fork.ring_time(call, callee) / len(one.stages), SHORTEST_STAGE)
     return _ring(call, one)
+
+
+def _outside(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
+    """Nobody here has that name: a number or a foreign URI goes out, if the dialling endpoint may."""
+    uri = one.destination.uri if one.destination is not None else None
+    out = call.index.outbound
+    if facts.number is not None:
+        return _fail(
+            call, one, refusal("number_not_assigned", f"{facts.number} is a number of ours without endpoint"), now
+        )
+    if out is None or uri is None or not (out.is_foreign(uri) or looks_dialled(dialled_in(uri))):
+        return _fail(call, one, _unknown(one), now)
+    if one in call.forks:
+        call.forks.remove(one)
+    way = out.seek(call, one, uri, facts.numbers, now)
+    if not isinstance(way, Outcome):
+        return way
+    if one.callee is not None:
+        way = refusal("forward_refused", f"{one.callee.username} forwards to {uri}: {way.text}")
+    return _fail(call, one, way, now)
 
 
 def _unknown(one: Fork) -> Outcome:
@@ -190,7 +224,7 @@ def _forward(call: Call, one: Fork, target: str, cause: int, now: float) -> Effe
     assert one.callee is not None
     forwarder = one.callee
     waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
-    uri = _target(call, target)
+    uri = _target(call, target, foreign=cause != history.DEFLECTED)
     if len(one.history) >= call.config.forward_hops:
         text = f"More than {call.config.forward_hops} forwardings, the limit forward_hops"
         return _give_up(call, one, refusal("forward_refused", text), now)
@@ -210,12 +244,13 @@ def _give_up(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
     return waiter.failed(call, one, outcome, now)
 
 
-def _target(call: Call, text: str) -> Uri | None:
-    """A target of a setting or of a Contact: a name of ours or a URI with a host of ours. None for anything else."""
+def _target(call: Call, text: str, foreign: bool) -> Uri | None:
+    """A target of a setting or of a Contact: a name, a number or a URI; a device may not send calls to foreign hosts."""
     try:
         uri = parse_uri(text if ":" in text else f"sip:{text}@{call.config.domain}")
     except PeerError:
         return None
-    if uri.scheme == "tel":
-        return uri
-    return uri if uri.scheme in ("sip", "sips") and uri.host in call.config.hosts else None
+    if uri.scheme not in ("sip", "sips", "tel"):
+        return None
+    ours = uri.scheme == "tel" or uri.host in call.config.hosts
+    return uri if ours or (foreign and call.index.outbound is not None) else None

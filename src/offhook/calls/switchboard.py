@@ -51,13 +51,17 @@ from offhook.calls.events import (
     SilenceFound,
     TimerFired,
 )
+from offhook.calls.gateway import Gateway
 from offhook.calls.index import Index
 from offhook.calls.leg import Leg
+from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
-from offhook.calls.routing import destination_of
+from offhook.calls.routing import Destination, destination_of
+from offhook.calls.trunk import Trunk
 from offhook.sip.commands import Respond, RespondInvite
-from offhook.sip.credentials import Authenticator
+from offhook.sip.credentials import Authenticator, Challenged
+from offhook.sip.digest import both_ha1
 from offhook.sip.errors import PeerError
 from offhook.sip.events import (
     AckMissing,
@@ -72,6 +76,7 @@ from offhook.sip.events import (
     InviteProgressed,
     InviteReceived,
     InviteRejected,
+    InviteTrying,
     NotifyDue,
     PrackMissing,
     ProvisionalAcknowledged,
@@ -87,9 +92,11 @@ from offhook.sip.events import (
     UsageMoved,
 )
 from offhook.sip.fields import sip_reason
+from offhook.sip.flow import Flow
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
-from offhook.sip.message import Headers
+from offhook.sip.location import Account
+from offhook.sip.message import Headers, Request
 from offhook.sip.replaces import read_target_dialog
 
 _CLOCKS = (
@@ -110,19 +117,24 @@ __all__ = ["CallConfig", "Switchboard"]
 class Switchboard:
     """All calls of the node. `now` is the core's monotonic clock in seconds."""
 
-    def __init__(self, config: CallConfig, ids: Ids, authenticator: Authenticator) -> None:
+    def __init__(
+        self, config: CallConfig, ids: Ids, authenticator: Authenticator, outbound: Outbound | None = None
+    ) -> None:
         self._config = replace(config, gruus=Gruus(authenticator.key("gruu"), config.domain))
         self._ids = ids
+        self._authenticator = authenticator
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
         self._index = Index()
         self._calls = self._index.calls
         self._ended: OrderedDict[str, Call] = OrderedDict()
+        self._index.outbound = outbound
+        self.gateway = Gateway(outbound, self._index, config.hosts) if outbound is not None else None
 
     # ---- views
 
     def calls(self) -> list[Call]:
         """Live calls whose caller has proved himself."""
-        return [call for call in self._calls.values() if call.caller.account is not None]
+        return [call for call in self._calls.values() if call.caller.account or call.caller.trunk]
 
     def call(self, ref: str) -> Call | None:
         """By the ref of any of its legs, live or among the last that ended."""
@@ -144,6 +156,9 @@ class Switchboard:
 
     def perform(self, command: CallCommand, now: float) -> Effects:
         """A command of the API."""
+        of_trunks = self.gateway.perform(command, now) if self.gateway is not None else None
+        if of_trunks is not None:
+            return of_trunks
         match command:
             case HangUpCall():
                 found = self._calls.get(command.call_ref)
@@ -152,9 +167,14 @@ class Switchboard:
                 theirs = self._index.of_endpoint(command.username)
                 ended = [effect for call in theirs for effect in ending.end(call, command.code, "api", now)]
                 return self._after(ended, now)
+            case _:
+                return []
 
     def handle(self, event: CallEvent, now: float) -> Effects:
         """Any event."""
+        of_trunks = self.gateway.handle(event, now) if self.gateway is not None else None
+        if of_trunks is not None:
+            return self._after(of_trunks, now)
         match event:
             case InviteReceived():
                 return self._invite(event, now)
@@ -168,7 +188,8 @@ class Switchboard:
                 return self._after(self._timer(event, now), now)
             case FlowLost():
                 lost = [effect for usage in event.usages for effect in self._flow_lost(usage, now)]
-                return self._after(lost, now)
+                lines = self.gateway.flow_lost(event, now) if self.gateway is not None else []
+                return self._after([*lost, *lines], now)
             case RequestReceived() if event.request.method == "REFER":
                 return self._after(self._refer_outside(event, now), now)
             case RequestReceived() | SubscribeReceived():
@@ -185,8 +206,8 @@ class Switchboard:
                 return self._of_engine(event, now)
             case (
                 AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
-                | InviteProgressed() | InviteRejected() | PrackMissing() | ProvisionalAcknowledged() | RequestInDialog()
-                | SessionExpired() | SessionRefreshDue()
+                | InviteTrying() | InviteProgressed() | InviteRejected() | PrackMissing() | ProvisionalAcknowledged()
+                | RequestInDialog() | SessionExpired() | SessionRefreshDue()
             ):  # fmt: skip
                 return self._after(self._in_usage(event, now), now)
             case _:
@@ -207,17 +228,43 @@ class Switchboard:
 
     def _invite(self, event: InviteReceived, now: float) -> Effects:
         request, flow = event.request, event.flow
-        if request.uri.host not in self._config.hosts:
+        if self._is_strange(request):
             text = f"{request.uri.host} is not served here; use {self._config.domain}"
             return self._refuse(event.usage, refusal("domain_unknown", text))
         username = self._admission.claimed(request, flow, now)
-        if username is None:
+        matched = self.gateway.match(request, flow, username is not None) if self.gateway is not None else None
+        trunk = matched.trunk if matched is not None and not matched.challenge else None
+        if trunk is None and username is not None and self.gateway is not None:
+            trunk = self.gateway.by_digest(username)
+            if trunk is not None and not self._proves(request, flow, trunk, now):
+                username = trunk = None
+        if trunk is None and (username is None or matched is not None):
             return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
         destination = destination_of(request.uri, self._config.gruus)
         call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index, event.tag)
         self._calls[call.ref] = call
-        target = None if call.destination.built_in else call.destination.user
-        return [LookUp(call.ref, username, target)]
+        if trunk is not None and self.gateway is not None:
+            call.destination = Destination(destination.user, False, None, destination.uri)
+            return self._after(self.gateway.arrive(call, trunk, now), now)
+        if destination.built_in:
+            return [LookUp(call.ref, username, None)]
+        return [seeking.look_up(call, call.ref, username, destination)]
+
+    def _is_strange(self, request: Request) -> bool:
+        """A host that is not ours, dialled by nobody of ours; a foreign URI may be dialled by an endpoint (TRK-13)."""
+        if request.uri.scheme == "tel" or request.uri.host in self._config.hosts:
+            return False
+        return self.gateway is None or not self._admission.claims_to_be_ours(request)
+
+    def _proves(self, request: Request, flow: Flow, trunk: Trunk, now: float) -> bool:
+        """The digest that a trunk demands of its calls; it makes no flow trusted, because no endpoint has proved itself."""
+        inbound = trunk.inbound
+        if inbound.digest_username is None or inbound.digest_password is None:
+            return False
+        realm = self._authenticator.realm
+        md5, sha256 = both_ha1(inbound.digest_username, realm, inbound.digest_password.reveal())
+        account = Account(f"trunk-{trunk.id}", inbound.digest_username, realm, md5, sha256)
+        return not isinstance(self._authenticator.verify(request, flow, account, now, proxy=True), Challenged)
 
     def _refuse(self, usage: UsageId, outcome: Outcome) -> Effects:
         return [Sip(RespondInvite(usage, outcome.status, outcome.headers(self._config.domain)))]
@@ -229,7 +276,9 @@ class Switchboard:
             return []
         if of_fork:
             sought = next((one for one in call.forks if one.ref == of_fork), None)
-            return seeking.found(call, sought, event.callee, event.bindings, now) if sought is not None else []
+            return seeking.found(call, sought, event, now) if sought is not None else []
+        if call.caller.trunk is not None:
+            return self._arrived(call, event, now)
         if call.state is not CallState.ROUTING or call.caller.account is not None:
             return []
         challenge = self._admission.prove(call.request, call.caller.flow, event.caller, now)
@@ -264,14 +313,23 @@ class Switchboard:
         call.forks.append(one)
         if call.destination.built_in:
             return seeking.to_built_in(call, one, now)
-        return seeking.found(call, one, event.callee, event.bindings, now)
+        return seeking.found(call, one, event, now)
+
+    def _arrived(self, call: Call, event: FactsFound, now: float) -> Effects:
+        """The number that a trunk delivered is looked up."""
+        if call.state is not CallState.ROUTING or call.forks or self.gateway is None:
+            return []
+        if event.callee is None:
+            return ending.refuse(call, self.gateway.unassigned(call, event), now)
+        return self._begin(call, event, now)
 
     # ---- SIP events of a call
 
     def _in_usage(
         self,
-        event: AckReceived | AckMissing | DialogLost | HungUp | InviteAccepted | InviteCanceled | InviteProgressed
-        | InviteRejected | PrackMissing | ProvisionalAcknowledged | RequestInDialog | SessionExpired | SessionRefreshDue,
+        event: AckReceived | AckMissing | DialogLost | HungUp | InviteAccepted | InviteCanceled | InviteTrying
+        | InviteProgressed | InviteRejected | PrackMissing | ProvisionalAcknowledged | RequestInDialog | SessionExpired
+        | SessionRefreshDue,
         now: float,
     ) -> Effects:  # fmt: skip
         call = self._index.usages.get(event.usage)
@@ -279,6 +337,8 @@ class Switchboard:
         if call is None or leg is None:
             return self._stray(event)
         match event:
+            case InviteTrying():
+                return fork.trying(call, leg)
             case InviteProgressed():
                 return fork.progressed(call, leg, event.response, now)
             case InviteAccepted():
@@ -391,7 +451,7 @@ class Switchboard:
             return ending.refuse(call, outcome, now)
         # Which leg was refused is not said, and the next would be refused too.
         turned = [effect for one in list(call.arrivals) for effect in replacing.turn_away(call, one.leg, outcome)]
-        waiting = [one for one in call.forks if not one.rung]
+        waiting = [one for one in call.forks if not one.rung or one.hunt is not None]
         return [*turned, *(end for one in waiting for end in fork.give_up(call, one, outcome, "", code, now))]
 
     def _media_closed(self, event: MediaClosed) -> Effects:
@@ -489,6 +549,7 @@ class Switchboard:
         for call in ended:
             self._forget(call)
             self._ended[call.ref] = call
+            effects += self.gateway.ended(call) if self.gateway is not None else []
             while len(self._ended) > self._config.ended_kept:
                 self._ended.popitem(last=False)
         return effects

@@ -31,8 +31,8 @@ def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, A
     return {
         "call_ref": call.ref,
         "state": state,
-        "direction": "internal",
-        "from": call.caller.account.username if call.caller.account else "",
+        "direction": _direction(call),
+        "from": call.from_name,
         "to": call.to_name,
         "created_at": _iso(call.created_at, now),
         "answered_at": _iso(call.answered_at, now),
@@ -50,6 +50,12 @@ def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, A
     }
 
 
+def _direction(call: Call) -> str:
+    if call.caller.trunk is not None:
+        return "inbound"
+    return "outbound" if any(leg.trunk is not None for leg in call.legs) else "internal"
+
+
 def _verdict(call: Call, codes: list[str]) -> str:
     if call.end_code is not None and CATALOGUE[call.end_code].severity == "error":
         return "failed"
@@ -64,6 +70,7 @@ def _leg(leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
         "type": "webrtc" if leg.webrtc else "sip",
         "state": leg.state.value,
         "endpoint_id": leg.account.id if leg.account else None,
+        "trunk_id": leg.trunk.id or None if leg.trunk else None,
         "user_agent": leg.user_agent,
         "flow": {
             "transport": leg.flow.transport.value.lower(),

@@ -96,6 +96,7 @@ class Authenticator:
         self._settings = settings
         self._secret = secret
         self._reader = reader
+        self.realm = settings.realm
         self._nonces = Nonces(settings.realm, secret, ids, settings.epoch, settings.nc_lru)
         budgets = (settings.fails_per_user_source, settings.fails_per_source, settings.sources)
         self._attempts = Attempts(*budgets)

@@ -44,6 +44,7 @@ from offhook.sip.events import (
     UsageId,
 )
 from offhook.sip.flow import Flow, FlowId, Reachability
+from offhook.sip.gate import Gate
 from offhook.sip.ids import Ids
 from offhook.sip.inspection import with_description
 from offhook.sip.invite_usage import InviteUsage, UsageClock
@@ -74,6 +75,10 @@ class SipEndpoint:
         self._doorkeeper = Doorkeeper(authenticator)
         self._registrar = Registrar(self._core, self._doorkeeper, self._flows)
         self._server = ServerCore(self._core, self._doorkeeper, self._registrar)
+
+    def use_gate(self, gate: Gate) -> None:
+        """Who is asked about strangers' INVITEs from now on."""
+        self._server.gate = gate
 
     # counters
 

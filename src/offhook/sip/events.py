@@ -90,6 +90,13 @@ class SessionExpired:
 
 
 @dataclass(frozen=True, slots=True)
+class InviteTrying:
+    """A 100 to our INVITE: the peer lives, and nothing more."""
+
+    usage: UsageId
+
+
+@dataclass(frozen=True, slots=True)
 class InviteProgressed:
     """A 1xx above 100 to our INVITE, in order and acknowledged if it was reliable (RFC 3262). `tag` is the remote tag of the
     early dialog ("" if it carried none)."""
@@ -273,6 +280,7 @@ SipEvent = (
     | PrackMissing
     | SessionRefreshDue
     | SessionExpired
+    | InviteTrying
     | InviteProgressed
     | InviteAccepted
     | InviteRejected

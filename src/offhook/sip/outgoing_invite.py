@@ -8,7 +8,7 @@ from offhook.sip.core import Core, Outline
 from offhook.sip.dialog import Dialog, dialog_of_response
 from offhook.sip.effects import Deliver, Send
 from offhook.sip.envelope import Envelope, envelope
-from offhook.sip.events import Failure, InviteAccepted, InviteProgressed, InviteRejected
+from offhook.sip.events import Failure, InviteAccepted, InviteProgressed, InviteRejected, InviteTrying
 from offhook.sip.flow import Flow
 from offhook.sip.invite_usage import ELSEWHERE, InviteUsage, Phase, SentBye, reason_field
 from offhook.sip.message import Headers, Request, Response
@@ -134,7 +134,7 @@ class OutgoingInvite(InviteUsage):
             return []
         self.phase = Phase.EARLY
         if response.status == 100:
-            return self._send_cancel() if self._cancel_wanted else []
+            return self._send_cancel() if self._cancel_wanted else [Deliver(InviteTrying(self.id))]
         self.heard(response)
         fields = envelope(response)
         if fields.to_tag and response.status != 199:

@@ -13,6 +13,7 @@ from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import RequestReceived, SubscribeReceived
 from offhook.sip.flow import Flow, Transport
+from offhook.sip.gate import Gate, TurnedAway
 from offhook.sip.incoming_invite import IncomingInvite
 from offhook.sip.inspection import Refusal, described, initial, with_description
 from offhook.sip.invite_usage import InviteUsage
@@ -56,6 +57,7 @@ class ServerCore:
         self._core = core
         self._doorkeeper = doorkeeper
         self._registrar = registrar
+        self.gate: Gate | None = None
 
     def receive(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         """A request that matches no transaction."""
@@ -219,6 +221,9 @@ class ServerCore:
         if SessionTimer(0, self._core.config.min_se, False).too_small(request):
             return self._refuse(key, request, fields, flow, 422, *self._core.min_se())
         peer = self._doorkeeper.speaker(request, flow, now) or self._registrar.peer(flow.id)
+        away = self.gate.turn_away(request, flow, peer is not None) if self.gate is not None else None
+        if away is not None:
+            return self._turn_away(key, request, fields, flow, away)
         usage = IncomingInvite(self._core, key, read, fields, flow, peer)
         return [*self._open(key, request, fields, flow, usage), *usage.start()]
 
@@ -240,6 +245,15 @@ class ServerCore:
             return self._refuse(key, request, fields, flow, 423, shortest)
         opened = self._open(key, request, fields, flow)
         return [*opened, Deliver(SubscribeReceived(key, request, flow, event.package, seconds))]
+
+    def _turn_away(
+        self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, away: TurnedAway
+    ) -> list[Effect]:
+        """TRK-10: UDP silence, streams a refusal; both in the log, which names what did not match."""
+        note = Note(away.slug, {"flow": flow.id, "source": flow.remote[0], "text": away.text})
+        if flow.transport is Transport.UDP:
+            return [note]
+        return [note, *self._refuse(key, request, fields, flow, away.status, self._core.warning(away.slug, away.text))]
 
     def _options(self, key: AnyServerKey, flow: Flow) -> list[Effect]:
         """11.2: what we can do."""

@@ -1,0 +1,80 @@
+"""How much one trunk carries: calls at a time, new calls a second and an hour, talking time a day (TRK-11).
+
+Counted when a try begins and given back when it ends, in one step each, so that two calls never take the same last place.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from offhook.calls.trunk import Caps
+
+HOUR, DAY = 3_600.0, 86_400.0
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a trunk carries now: its live legs by usage id, when the last calls out began, and for how long was talked today.
+
+    Times are the core's clock.
+    """
+
+    legs_in: set[str] = field(default_factory=set)
+    legs_out: set[str] = field(default_factory=set)
+    _begun: deque[float] = field(default_factory=deque)
+    _talked: float = 0.0
+    _day_ends: float | None = None
+
+    def took(self, usage: str, inbound: bool) -> None:
+        """A leg has a place."""
+        (self.legs_in if inbound else self.legs_out).add(usage)
+
+    def gave(self, usage: str) -> None:
+        """A leg gives its place back; a second time means nothing."""
+        self.legs_in.discard(usage)
+        self.legs_out.discard(usage)
+
+    def began(self, now: float) -> None:
+        """A call out begins."""
+        self._begun.append(now)
+
+    def talked(self, seconds: float) -> None:
+        """A call out has ended."""
+        self._talked += seconds
+
+    def over(self, caps: Caps, now: float, inbound: bool = False, day_ends: float | None = None) -> str | None:
+        """The code of the cap that a further call would pass, None if there is room. `day_ends` is the next midnight UTC."""
+        if len(self.legs_in) + len(self.legs_out) >= caps.channels:
+            return "trunk_full"
+        most = caps.channels_in if inbound else caps.channels_out
+        if most is not None and len(self.legs_in if inbound else self.legs_out) >= most:
+            return "trunk_full"
+        if inbound:
+            return None
+        self._forget(now)
+        if sum(1 for at in self._begun if at > now - 1.0) >= caps.per_second:
+            return "trunk_rate_exceeded"
+        if caps.per_hour is not None and len(self._begun) >= caps.per_hour:
+            return "trunk_rate_exceeded"
+        self._turn_day(now, day_ends)
+        if caps.daily_minutes is not None and self._talked >= caps.daily_minutes * 60:
+            return "trunk_quota_used"
+        return None
+
+    def per_second(self, now: float) -> float:
+        """New calls out in the last second."""
+        return float(sum(1 for at in self._begun if at > now - 1.0))
+
+    def load(self, weight: int) -> float:
+        """Calls now, in relation to the trunk's weight: the least loaded comes first."""
+        return (len(self.legs_in) + len(self.legs_out)) / max(weight, 1)
+
+    def _forget(self, now: float) -> None:
+        while self._begun and self._begun[0] <= now - HOUR:
+            self._begun.popleft()
+
+    def _turn_day(self, now: float, day_ends: float | None) -> None:
+        if self._day_ends is None:
+            self._day_ends = day_ends if day_ends is not None else now + DAY
+        while now >= self._day_ends:
+            self._day_ends += DAY
+            self._talked = 0.0

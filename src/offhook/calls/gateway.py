@@ -1,0 +1,178 @@
+"""Between the space and the carriers: calls that come in by a trunk, and the events of trunks and hunts.
+
+Lives here: whose call comes in, what it may reach; which hunt or trunk an event belongs to. Never here: the way out
+(outbound.py, hunt.py), the state of trunks (trunks.py), the match (inbound.py).
+"""
+
+from dataclasses import dataclass
+
+from offhook.calls import bridge, ending, hunt, passing
+from offhook.calls.call import Call, CallState, Effects
+from offhook.calls.caller_id import identity_of, shown_inside
+from offhook.calls.commands import CallCommand, DropTrunk, RegisterTrunk, UseTrunk
+from offhook.calls.effects import LookUp, Sip, StopTimer
+from offhook.calls.encryption import Security
+from offhook.calls.events import CallEvent, Connected, FactsFound, Located, TimerFired
+from offhook.calls.fork import Fork
+from offhook.calls.hunt import CallLimit, OfHunt, SilenceTimer
+from offhook.calls.inbound import Matched, called_number, comes_as_trunk
+from offhook.calls.index import Index
+from offhook.calls.numbers import from_trunk
+from offhook.calls.outbound import Outbound
+from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.trunk import Trunk
+from offhook.calls.trunks import is_ours
+from offhook.sip.commands import UseCredentials
+from offhook.sip.events import FlowLost, RequestSettled
+from offhook.sip.fields import sip_reason
+from offhook.sip.flow import Flow
+from offhook.sip.gate import TurnedAway
+from offhook.sip.message import Request
+
+TIME_LIMIT = sip_reason(480, "The trunk's time limit is reached")
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Owned by the switchboard; implements `sip.gate.Gate`. `hosts` are ours."""
+
+    outbound: Outbound
+    index: Index
+    hosts: frozenset[str]
+
+    # ---- the gate
+
+    def turn_away(self, request: Request, flow: Flow, known: bool) -> TurnedAway | None:
+        """See sip.gate.Gate: a stranger's call to a number is no endpoint's, and gets no challenge (TRK-10)."""
+        matcher = self.outbound.trunks.matcher
+        if known or request.uri.host not in self.hosts or not comes_as_trunk(request, self.hosts):
+            return None
+        if matcher.match(request, flow) is not None or matcher.demands_digest:
+            return None
+        why = matcher.why_not(flow)
+        row = refusal(why.code).row
+        return TurnedAway(row.sip, row.slug, why.text)
+
+    # ---- a call comes in
+
+    def match(self, request: Request, flow: Flow, claimed: bool) -> Matched | None:
+        """The trunk that an INVITE comes from. What an endpoint has proved or claims goes before an address, because phones
+        and carriers may share one."""
+        if flow.transport.websocket:
+            return None
+        matcher = self.outbound.trunks.matcher
+        return matcher.by_line(request, flow) if claimed else matcher.match(request, flow)
+
+    def by_digest(self, username: str) -> Trunk | None:
+        """The trunk whose calls prove themselves by this user name."""
+        return self.outbound.trunks.matcher.by_digest(username)
+
+    def arrive(self, call: Call, trunk: Trunk, now: float) -> Effects:
+        """A trunk's call: who calls, which number, and whether there is room."""
+        leg, settings = call.caller, self.outbound.settings
+        leg.trunk, leg.security = trunk, Security(trunk.encryption, trunk.ciphers)
+        identity = identity_of(call.request, lambda text: from_trunk(text, trunk, settings.country, self.outbound.plan))
+        leg.identity = shown_inside(identity, call.config.domain)
+        leg.shown = "anonymous" if identity.withheld else identity.number or identity.shown
+        number, text = called_number(call.request, trunk, settings.country, self.outbound.plan)
+        wrong = self._refused(call, trunk, number, text, now)
+        if wrong is not None:
+            return ending.refuse(call, wrong, now)
+        self.index.took(leg)
+        prove: Effects = [Sip(UseCredentials(leg.usage, trunk.credentials))] if trunk.credentials is not None else []
+        return [*prove, call.happened("call.created"), LookUp(call.ref, None, None, number)]
+
+    def _refused(self, call: Call, trunk: Trunk, number: str | None, text: str, now: float) -> Outcome | None:
+        if trunk.secure and not call.caller.flow.secure:
+            return refusal(
+                "tls_required", f"Trunk {trunk.name} requires encryption, and this call came over plain transport"
+            )
+        state = self.outbound.trunks.get(trunk.id)
+        code = state.usage.over(trunk.caps, now, inbound=True) if state is not None else None
+        if code is not None:
+            return refusal(code, f"Trunk {trunk.name} carries as many calls as it may")
+        if number is None:
+            where = trunk.numbers.called_from.replace("_", "-")
+            return refusal(
+                "number_not_assigned", f"Trunk {trunk.name} delivers {text or 'no number'} ({where}), which is none"
+            )
+        return passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
+
+    def unassigned(self, call: Call, facts: FactsFound) -> Outcome:
+        """The number is delivered, but leads to nobody here: named, and never 486."""
+        trunk = call.caller.trunk
+        name = trunk.name if trunk is not None else ""
+        if facts.number is None:
+            return refusal("number_not_assigned", f"Trunk {name} delivers a number that is not ours; add it first")
+        return refusal("number_not_assigned", f"{facts.number}, delivered by trunk {name}, has no endpoint")
+
+    def ended(self, call: Call) -> Effects:
+        """A call is over: what was talked counts for its trunk's day, and its clock stops."""
+        out = [leg for leg in call.legs if leg.trunk is not None and leg.request is None]
+        if not out or call.answered_at is None or call.ended_at is None:
+            return []
+        for leg in out:
+            state = self.outbound.trunks.get(leg.trunk.id) if leg.trunk is not None else None
+            if state is not None and leg.chosen:
+                state.usage.talked(call.ended_at - call.answered_at)
+        return [StopTimer(CallLimit(call.ref))]
+
+    # ---- commands and events
+
+    def perform(self, command: CallCommand, now: float) -> Effects | None:
+        """A command about trunks; None for any other."""
+        match command:
+            case UseTrunk(trunk):
+                return list(self.outbound.trunks.use(trunk, now))
+            case DropTrunk(trunk_id):
+                return list(self.outbound.trunks.drop(trunk_id))
+            case RegisterTrunk(trunk_id):
+                return list(self.outbound.trunks.register_now(trunk_id, now))
+            case _:
+                return None
+
+    def handle(self, event: CallEvent, now: float) -> Effects | None:
+        """An event of a trunk or of a hunt; None for any other."""
+        trunks = self.outbound.trunks
+        match event:
+            case Located(token=OfHunt() as token):
+                return self._hunting(token, event, now)
+            case Connected(token=OfHunt() as token):
+                return self._hunting(token, event, now)
+            case Located() if is_ours(event.token):
+                return trunks.located(event, now)
+            case Connected() if is_ours(event.token):
+                return trunks.connected(event, now)
+            case RequestSettled() if is_ours(event.token):
+                return trunks.settled(event, now)
+            case TimerFired() if is_ours(event.key):
+                return trunks.timer(event, now)
+            case TimerFired(key=SilenceTimer() as key):
+                return self._silent(key, now)
+            case TimerFired(key=CallLimit() as key):
+                call = self.index.calls.get(key.call_ref)
+                return ending.end(call, "max_duration", "server", now, TIME_LIMIT) if call is not None else []
+            case _:
+                return None
+
+    def flow_lost(self, event: FlowLost, now: float) -> Effects:
+        """A registration may have stood on it."""
+        return self.outbound.trunks.flow_lost(event.flow, now)
+
+    def _hunting(self, token: OfHunt, event: Located | Connected, now: float) -> Effects:
+        call = self.index.calls.get(token.call_ref)
+        ringing = self._fork(call, token.fork_ref)
+        if call is None or ringing is None:
+            return []
+        if isinstance(event, Located):
+            return hunt.located(call, ringing, event, token, now)
+        return hunt.connected(call, ringing, event, token, now)
+
+    def _fork(self, call: Call | None, ref: str) -> Fork | None:
+        forks = call.forks if call is not None and call.state is not CallState.ENDED else []
+        return next((one for one in forks if one.ref == ref), None)
+
+    def _silent(self, key: SilenceTimer, now: float) -> Effects:
+        call = self.index.calls.get(key.call_ref)
+        leg = call.by_ref(key.leg_ref) if call is not None else None
+        return hunt.silent(call, leg, now) if call is not None and leg is not None else []

@@ -1,0 +1,231 @@
+"""A dialled number or foreign URI becomes trunks to try (TRK-5, 7, 9, 13) or a refusal that says what would allow it.
+
+Lives here: which trunks may carry a call, and in which order; the words of the INVITE for one of them. Never here: trying
+them (hunt.py).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from offhook.calls import bridge, caller_id, hunt, numbers, passing
+from offhook.calls.call import Call, Effects
+from offhook.calls.caller_id import Caller, CallerNumbers, Shown
+from offhook.calls.fork import Fork, Invitation, hops_of
+from offhook.calls.history import diversion, history_info
+from offhook.calls.hunt import Hunt, Written
+from offhook.calls.leg import Leg
+from offhook.calls.numbers import NumberPlan
+from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.routing import Destination
+from offhook.calls.trunk import Trunk, foreign_trunk
+from offhook.calls.trunks import Trunks
+from offhook.sip.fields import quote
+from offhook.sip.ids import Ids
+from offhook.sip.message import Headers
+from offhook.sip.rate import Rates
+from offhook.sip.uri import Uri
+
+LOCATION = ("Geolocation", "Geolocation-Routing", "P-Access-Network-Info")
+"""What tells where an emergency caller is; it crosses whatever else does (TRK-9, RFC 6442)."""
+ENDPOINTS = 50_000
+"""Endpoints whose rate is remembered; the longest unheard is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSettings:
+    """What calls to the outside are held to. Rates per endpoint and second; times in seconds.
+
+    `day_ends` is the next midnight UTC on the core's clock, None while unknown.
+    """
+
+    country: str = "US"
+    emergency: tuple[str, ...] = ()
+    enabled: bool = True
+    external_sip: str = "all"
+    strict_caller_id: bool = False
+    tries: int = 4
+    ring_seconds: float = 90.0
+    rate: float = 2.0
+    burst: float = 10.0
+    foreign_rate: float = 1.0
+    day_ends: float | None = None
+
+
+class Outbound:
+    """Owned by the switchboard: the way out of the space."""
+
+    def __init__(
+        self, settings: OutboundSettings, hosts: frozenset[str], plan: NumberPlan, trunks: Trunks, ids: Ids
+    ) -> None:
+        self.settings = settings
+        self.plan = plan
+        self.trunks = trunks
+        self._hosts = hosts
+        self._ids = ids
+        self._rates = Rates(settings.rate, settings.burst, ENDPOINTS)
+        self._foreign = Rates(settings.foreign_rate, max(1.0, settings.foreign_rate), ENDPOINTS)
+
+    # ---- what was dialled
+
+    def number(self, uri: Uri) -> str | None:
+        """The number that a URI of ours names, as E.164 or a short code; None for a name or a foreign URI."""
+        if self.is_foreign(uri):
+            return None
+        text = numbers.dialled_in(uri)
+        if not numbers.looks_dialled(text):
+            return None
+        if self.is_emergency(text):
+            return text
+        return numbers.normal(text, self.settings.country, self.plan)
+
+    def is_foreign(self, uri: Uri) -> bool:
+        """True for a SIP URI with another host than ours."""
+        return uri.scheme in ("sip", "sips") and uri.host not in self._hosts
+
+    def is_emergency(self, number: str) -> bool:
+        """TRK-9."""
+        return numbers.is_emergency(number, self.settings.country, self.plan, self.settings.emergency)
+
+    # ---- the way
+
+    def seek(self, call: Call, one: Fork, uri: Uri, known: CallerNumbers | None, now: float) -> Effects | Outcome:
+        """Begins to try trunks for the fork, or says why none may be tried."""
+        if self.is_foreign(uri):
+            return self._foreign_call(call, one, uri, now)
+        text = numbers.dialled_in(uri)
+        number = self.number(uri)
+        if number is None:
+            return refusal("number_format_invalid", f"{text} is no number here (country {self.settings.country})")
+        if self.is_emergency(number):
+            return self._begin(call, one, number, self._emergency_trunks(), known, now)
+        wrong = self._forbidden(one, number, now)
+        if wrong is not None:
+            return wrong
+        return self._begin(call, one, number, self._trunks_for(number), known, now)
+
+    def _forbidden(self, one: Fork, number: str, now: float) -> Outcome | None:
+        if not self.settings.enabled:
+            return refusal("pstn_blocked", "Calls to numbers are switched off (sip.pstn_enabled)")
+        if one.rights is None:
+            return refusal("not_routable", f"{number} would go out again, and nobody here answers for that")
+        if not self._rates.allow(one.rights.id, now):
+            return refusal("calls_per_second_exceeded", f"More than {self.settings.rate:g} calls to trunks per second")
+        return None
+
+    def _trunks_for(self, number: str) -> list[Trunk] | Outcome:
+        """Longest allowed prefix, then priority, then the least loaded by weight; those that are down come last."""
+        fitting: list[tuple[tuple[bool, int, int, float, float], Trunk]] = []
+        blocked = ""
+        for state in self.trunks:
+            trunk = state.trunk
+            length, barred = numbers.allowance(number, trunk)
+            if barred:
+                blocked = blocked or trunk.name
+            if not trunk.enabled or not length:
+                continue
+            luck = self._ids.uniform(0, 1) / max(trunk.weight, 0.01)
+            rank = (state.state == "down", -length, trunk.priority, state.usage.load(trunk.weight), luck)
+            fitting.append((rank, trunk))
+        if fitting:
+            return [trunk for _, trunk in sorted(fitting, key=lambda pair: pair[0])]
+        if blocked:
+            return refusal("prefix_not_allowed", f"{number} begins with a prefix that trunk {blocked} blocks")
+        return refusal("not_routable", f"No enabled trunk has a prefix of {number} in its allowed_prefixes")
+
+    def _emergency_trunks(self) -> list[Trunk] | Outcome:
+        marked = [one for one in self.trunks if one.trunk.enabled and one.trunk.emergency]
+        if not marked:
+            return refusal("emergency_not_configured")
+        return [one.trunk for one in sorted(marked, key=lambda one: (one.state == "down", one.trunk.priority))]
+
+    def _foreign_call(self, call: Call, one: Fork, uri: Uri, now: float) -> Effects | Outcome:
+        if self.settings.external_sip != "all" or one.rights is None:
+            return refusal(
+                "external_sip_not_allowed", f"{uri.host} is not ours, and sip.external_sip does not allow it"
+            )
+        if not self._foreign.allow(one.rights.id, now):
+            return refusal(
+                "calls_per_second_exceeded", f"More than {self.settings.foreign_rate:g} foreign calls per second"
+            )
+        return self._begin(call, one, str(uri.unescaped_user or uri.host), [foreign_trunk(uri)], None, now)
+
+    def _begin(
+        self,
+        call: Call,
+        one: Fork,
+        number: str,
+        trunks: list[Trunk] | Outcome,
+        known: CallerNumbers | None,
+        now: float,
+    ) -> Effects | Outcome:
+        if isinstance(trunks, Outcome):
+            return trunks
+        asked = self._asked(one)
+        shown = known or CallerNumbers()
+        if self.settings.strict_caller_id and asked is not None and not shown.may(asked):
+            return refusal("caller_id_not_allowed", f"{asked} is neither a number of ours nor verified")
+        emergency = self.is_emergency(number)
+        words = partial(self._written, call, one, number, shown, asked, emergency)
+        # The endpoint that forwarded here is done: what this comes to is not for its forwardings again.
+        one.callee = None
+        if one.party is call.caller and call.callee is None:
+            call.destination = Destination(number, False, None, call.destination.uri)
+        one.invitation = Invitation("", number, hops_of(one.party))
+        if one.party.offer is None and one.party.request is not None:
+            bridge.prepare_incoming(one.party)
+        tries = self.settings.tries if not trunks[0].foreign else 2 * self.settings.tries
+        way = Hunt(number, list(trunks), words, self.trunks, hops_of(one.party), tries, self.settings.ring_seconds)
+        way.capped, way.day_ends = not emergency, self.settings.day_ends
+        return hunt.start(call, one, way, now)
+
+    # ---- the words
+
+    def _asked(self, one: Fork) -> str | None:
+        if one.party.request is None or one.party.trunk is not None:
+            return None
+        return caller_id.asked_number(one.party.request.headers, self._normal)
+
+    def _normal(self, text: str) -> str | None:
+        return numbers.normal(text, self.settings.country, self.plan)
+
+    def _written(
+        self, call: Call, one: Fork, number: str, known: CallerNumbers, asked: str | None, emergency: bool, trunk: Trunk
+    ) -> Written:
+        country = self.settings.country
+        text = numbers.for_trunk(number, trunk, country, self.plan)
+        if trunk.foreign:
+            return Written(text, Shown(foreign_from(one.party, call.config.domain)), ())
+        person = _person(one.party)
+        shown = caller_id.show(
+            trunk, person, known, asked, lambda each: numbers.for_trunk(each, trunk, country, self.plan)
+        )
+        return Written(text, shown, tuple(self._fields(call, one, trunk, text, emergency)))
+
+    def _fields(self, call: Call, one: Fork, trunk: Trunk, number: str, emergency: bool) -> list[tuple[str, str]]:
+        """To trunks only what the trunk lists (CALL-20); forwardings in the form it asks for (RFC 7544)."""
+        headers = one.party.request.headers if one.party.request is not None else Headers()
+        own = ("diversion", "history-info")
+        fields = [(name, value) for name, value in headers if trunk.passes(name) and name.lower() not in own]
+        if emergency:
+            fields += [(name, value) for name, value in headers if name in LOCATION and not trunk.passes(name)]
+        if trunk.passes("Diversion"):
+            fields += diversion(one.history)
+        if trunk.passes("History-Info"):
+            fields += history_info(one.history, f"sip:{number}@{trunk.targets[0].uri.host}")
+        return fields
+
+
+def _person(party: Leg) -> Caller:
+    hidden = passing.withheld(party)
+    if party.trunk is not None:
+        return Caller("", hidden, party.shown if numbers.is_e164(party.shown) else None)
+    account = party.account
+    return Caller(account.caller_id or "" if account is not None else "", hidden)
+
+
+def foreign_from(party: Leg, domain: str) -> str:
+    """From towards a foreign URI: the caller's own address, no number and no asserted identity (TRK-13)."""
+    if passing.withheld(party) or party.account is None:
+        return passing.ANONYMOUS
+    name = party.account.caller_id
+    return f"{quote(name) + ' ' if name else ''}<sip:{party.account.username}@{domain}>"
