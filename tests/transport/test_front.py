@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from interop.support.certificate import write_certificate
 from offhook.sip.flow import Flow
+from offhook.transport.backpressure import Patience
 from offhook.transport.flow import FlowTable
 from offhook.transport.front import Front, FrontSettings
 from offhook.transport.stream import StreamListener, StreamSettings
@@ -34,6 +35,7 @@ class Ear:
         self.suspected: list[bool] = []
         self.heard = asyncio.Event()
         self.tokens: list[tuple[str, str]] = []
+        self.strangers = False
 
     def flow_opened(self, flow: Flow) -> None:
         self.opened.append(flow)
@@ -62,6 +64,12 @@ class Ear:
     def in_use(self, flow: Flow) -> bool:
         return self.busy
 
+    def proven(self, flow: Flow) -> bool:
+        return not self.strangers
+
+    def knows(self, flow: Flow) -> bool:
+        return not self.strangers
+
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
     body = f"hello {scope['path']}".encode()
@@ -71,7 +79,9 @@ async def page(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-QUICK = WebSocketSettings(max_message=2000, ping_after=(0.05, 0.06), pong_within=0.05, first_message=0.3, stall=0.5)
+QUICK = WebSocketSettings(
+    max_message=2000, ping_after=(0.05, 0.06), pong_within=0.05, first_message=0.3, patience=Patience(stall=0.5)
+)
 PATIENT = WebSocketSettings(max_message=2000)
 
 
@@ -246,12 +256,12 @@ async def test_a_silent_connection_and_an_endless_message_are_closed(tmp_path: P
             with pytest.raises(ConnectionClosed) as long:
                 await asyncio.wait_for(socket.recv(), 5)
         assert long.value.rcvd is not None
-        assert long.value.rcvd.code == 1009
-        assert "limits.max_message" in long.value.rcvd.reason
+        assert (long.value.rcvd.code, long.value.rcvd.reason) == (1009, "request-too-large")
+        assert "limits.max_message" in port.ear.faults[-1]
 
 
 async def test_a_peer_that_reads_nothing_is_given_up(tmp_path: Path) -> None:
-    async with listening(tmp_path, WebSocketSettings(stall=0.3)) as port:
+    async with listening(tmp_path, WebSocketSettings(patience=Patience(stall=0.3))) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number, limit=2**10)
         writer.write(
             b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -289,7 +299,7 @@ async def test_a_quiet_stream_is_closed_unless_a_call_uses_it() -> None:
     flows = FlowTable(10, 10)
     ear = Ear(flows)
     ear.busy = True
-    server = await StreamListener(flows, ear, StreamSettings(idle=0.05)).listen("127.0.0.1", 0)
+    server = await StreamListener(flows, ear, StreamSettings(first_message=0.05, idle=0.05)).listen("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(1), 0.3)

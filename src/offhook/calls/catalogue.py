@@ -56,6 +56,14 @@ _ROWS = (
     Row("first_hop_lacks_outbound", 439, "", "error", "The proxy between keeps no flows, and sip.outbound_strict is on",
         "Switch sip.outbound_strict off, or configure RFC 5626 in the proxy", 0),
     Row("kicked", 0, "", "info", "An operator took the registration away", "Register again", 0),
+    Row("request_malformed", 400, "error", "error", "The message breaks the grammar at the place named",
+        "Repair the client", 95),
+    Row("request_too_large", 513, "error", "error", "The message is over the limit named", "Repair the client", 95),
+    Row("client_too_slow", 0, "", "error", "The client does not read what we send (WebSocket 1013)",
+        "Look at the page's network", 0),
+    Row("flow_idle", 0, "", "error", "No message, or no proof of identity, came in time (WebSocket 1008)",
+        "Register after connecting", 0),
+    Row("node_draining", 503, "error", "error", "The server is stopping (WebSocket 1012)", "Wait, and connect again", 42),
     Row("from_not_yours", 403, "error", "error", "From is neither the endpoint's own address nor anonymous",
         "Use the endpoint's own URI as From", 21),
     Row("domain_unknown", 404, "not_found", "error", "The host in the request is not ours",
@@ -180,7 +188,7 @@ _ROWS = (
     Row("no_media_to_device", 0, "", "warning", "What we send does not reach the device",
         "A firewall between; the evidence names the place", 0),
     Row("one_way_audio", 0, "", "warning", "One direction flows, the other does not", "See the silent side's finding", 0),
-    Row("node_overloaded", 0, "", "warning", "The server has no processor time left for the codecs", "Add cores", 0),
+    Row("node_overloaded", 503, "error", "warning", "The server has no processor time left", "Add cores, or a node", 42),
     Row("silence_expected", 0, "", "info", "On hold or muted, no fault", "Resume the call", 0),
 )  # fmt: skip
 

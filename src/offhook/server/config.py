@@ -196,8 +196,20 @@ class Limits(_Group):
     """Seconds a connection to a trunk may take, TLS included: a try has four."""
     stream_idle: float = 180.0
     """Seconds without a message or keepalive after which a TCP or TLS connection without calls is closed."""
+    first_message: float = 30.0
+    """Seconds to the first message of a connection."""
+    proof: float = 60.0
+    """Seconds to a proof of identity on a WebSocket."""
+    tls_handshake: float = 10.0
+    """Seconds a TLS handshake may take: slow phones need 3."""
+    upgrade: float = 10.0
+    """Seconds to the first byte, and to the whole head of an HTTP request."""
+    ws_queue_high: int = Field(65_536, ge=4_096)
+    """Octets waiting for a client, on any connection, above which nothing more is read from it: twenty messages."""
+    ws_queue_max: int = Field(262_144, ge=65_536)
+    """Octets waiting for a client above which its connection is closed (1013)."""
     ws_stall: float = 10.0
-    """Seconds a WebSocket client may read nothing while we have something for it."""
+    """Seconds a client may take nothing of what waits for it: longer than a Wi-Fi hand-over."""
     ws_ping_after: float = 20.0
     """Seconds of silence before a ping (up to a quarter more, drawn per connection)."""
     ws_pong_within: float = 10.0

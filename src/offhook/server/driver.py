@@ -122,7 +122,7 @@ class Driver:
         self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self._now())))
         if isinstance(fault, FramingLost):
             # WS-3: two messages in one, or a part of one; what comes next cannot be trusted.
-            self._wires.close(flow.id, 1002, fault.slug)
+            self._wires.close(flow.id, 1002, "request-malformed")
 
     def refused(self, reason: str, data: bytes, flow: Flow) -> None:
         log.info("stream refused", flow=flow.id, reason=reason)
@@ -131,14 +131,21 @@ class Driver:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
         self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now())))
 
-    def flow_suspected(self, flow: Flow, suspected: bool) -> None:
-        self._command_sip(MarkFlow(flow.id, Reachability.SUSPECT if suspected else Reachability.REACHABLE))
-
     def presented(self, token: str, flow: Flow) -> str | None:
         return self._gate.admit(token, flow, self._now())
 
     def in_use(self, flow: Flow) -> bool:
         return self.endpoint.carries(flow.id)
+
+    def proven(self, flow: Flow) -> bool:
+        return self.endpoint.proven(flow, self._now()) or self.in_use(flow)
+
+    def knows(self, flow: Flow) -> bool:
+        return self.endpoint.registered(flow.id) or self.in_use(flow)
+
+    def flow_suspected(self, flow: Flow, suspected: bool) -> None:
+        log.info("flow suspect" if suspected else "flow heard again", flow=flow.id, source=flow.remote[0])
+        self._command_sip(MarkFlow(flow.id, Reachability.SUSPECT if suspected else Reachability.REACHABLE))
 
     # ---- what comes in from the engine
 

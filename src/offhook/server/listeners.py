@@ -13,6 +13,7 @@ from offhook.server.peers import OutwardPeers, outward_peers
 from offhook.sip.flow import Transport
 from offhook.sip.grammar import Limits as ParserLimits
 from offhook.sip.ids import Ids
+from offhook.transport.backpressure import Patience
 from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import Advertiser, FlowTable, host_port
 from offhook.transport.front import Front, FrontSettings
@@ -117,7 +118,13 @@ class Listeners:
 def stream_settings(settings: Settings) -> StreamSettings:
     """What TCP and TLS connections are held to."""
     limits = settings.limits
-    return StreamSettings(limits=ParserLimits(max_message=limits.max_message), idle=limits.stream_idle)
+    return StreamSettings(
+        limits=ParserLimits(max_message=limits.max_message),
+        handshake=limits.tls_handshake,
+        first_message=limits.first_message,
+        idle=limits.stream_idle,
+        patience=_patience(settings),
+    )
 
 
 def front_settings(settings: Settings) -> FrontSettings:
@@ -126,13 +133,22 @@ def front_settings(settings: Settings) -> FrontSettings:
     return FrontSettings(
         origins=frozenset(http.origins),
         trusted_proxies=http.trusted_proxies,
+        upgrade=limits.upgrade,
+        handshake=limits.tls_handshake,
         websocket=WebSocketSettings(
             max_message=limits.max_message,
-            stall=limits.ws_stall,
+            patience=_patience(settings),
+            first_message=limits.first_message,
+            proof=limits.proof,
             ping_after=(limits.ws_ping_after, limits.ws_ping_after * 1.25),
             pong_within=limits.ws_pong_within,
         ),
     )
+
+
+def _patience(settings: Settings) -> Patience:
+    limits = settings.limits
+    return Patience(limits.ws_queue_high, limits.ws_queue_max, limits.ws_stall)
 
 
 def server_context(settings: Settings, phones: bool) -> ssl.SSLContext | None:

@@ -113,6 +113,14 @@ class SipEndpoint:
         """True while a call goes over the flow."""
         return bool(self._core.on_flow(flow))
 
+    def registered(self, flow: FlowId) -> bool:
+        """True for the flow of a registered device."""
+        return self._registrar.carries(flow)
+
+    def proven(self, flow: Flow, now: float) -> bool:
+        """True once somebody has proved over a connection who he is."""
+        return self._registrar.carries(flow.id) or self._doorkeeper.trusted(flow, now) is not None
+
     # messages
 
     def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]:

@@ -89,6 +89,10 @@ class Registrar:
         aors = self._carried.aors(flow)
         return aors[0].removeprefix("sip:").rpartition("@")[0] if len(aors) == 1 else None
 
+    def carries(self, flow: FlowId) -> bool:
+        """True while somebody is registered through the flow."""
+        return bool(self._carried.aors(flow))
+
     # before a transaction
 
     def turn_away(self, request: Request, flow: Flow, now: float) -> list[Effect] | None:

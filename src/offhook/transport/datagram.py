@@ -9,6 +9,7 @@ from typing import cast
 
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.transport.flow import Advertiser, Receiver, host_port, is_loopback, local_address_towards
+from offhook.transport.keepalive import binding_answer
 from offhook.transport.sockets import DATAGRAM, bind_all
 
 ROUTES_KEPT = 10_000
@@ -68,9 +69,18 @@ class DatagramPath(asyncio.DatagramProtocol):
         return known
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if data[:1] < b"\x04":
+            self._keepalive(data, (addr[0], addr[1]))
+            return
         # Phones keep their NAT open with blanks, a NUL or four octets; none of them is a message (RFC 5626 section 3.5).
         if len(data) > 4 and data.strip(b"\r\n\x00 "):
             self._receiver.received(data, self.flow((addr[0], addr[1])))
+
+    def _keepalive(self, data: bytes, remote: tuple[str, int]) -> None:
+        """RFC 5626 section 5.4: STUN is answered to known flows only, so that nobody can aim us at a stranger."""
+        answer = binding_answer(data, remote)
+        if answer is not None and self._receiver.knows(self.flow(remote)):
+            self._transport.sendto(answer, remote)
 
     def error_received(self, exc: Exception) -> None:
         """ICMP errors name no message; the transaction's own timer finds the silence."""

@@ -26,10 +26,6 @@ class Receiver(Protocol):
 
     def flow_lost(self, flow: Flow, reason: str) -> None: ...
 
-    def flow_suspected(self, flow: Flow, suspected: bool) -> None:
-        """A ping of a WebSocket is unanswered (WS-9), or something came again after that."""
-        ...
-
     def presented(self, token: str, flow: Flow) -> str | None:
         """A token came with the upgrade of a WebSocket (AUTH-10). None takes it, and the flow is trusted from its opening
         on; else the sentence to refuse the upgrade with."""
@@ -37,6 +33,18 @@ class Receiver(Protocol):
 
     def in_use(self, flow: Flow) -> bool:
         """True while a call goes over the flow: it is then not closed for being quiet."""
+        ...
+
+    def proven(self, flow: Flow) -> bool:
+        """True once somebody has proved over the flow who he is, or was let in without (WS-14)."""
+        ...
+
+    def knows(self, flow: Flow) -> bool:
+        """True for the flow of a registered device or of a call: only such a one is answered to STUN (RFC 5626)."""
+        ...
+
+    def flow_suspected(self, flow: Flow, suspected: bool) -> None:
+        """A ping was left unanswered, or the peer was heard again after that (WS-9)."""
         ...
 
 

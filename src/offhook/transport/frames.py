@@ -38,6 +38,10 @@ class Frame:
     payload: bytes
 
 
+SLUGS = {1002: "request-malformed", 1007: "request-malformed", 1009: "request-too-large"}
+"""What a close frame says for a fault of the peer: names of the error catalogue (WS-13)."""
+
+
 def accept_key(key: str) -> str:
     """Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
     return base64.b64encode(hashlib.sha1(key.encode("ascii") + _GUID).digest()).decode("ascii")
@@ -69,21 +73,28 @@ def unmask(data: bytes, mask: bytes) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into messages and control frames. `limit` bounds a message, whole or still incomplete (WS-5)."""
+    """Cuts a byte stream into messages and control frames. `limit` bounds a message, whole or still incomplete (WS-5).
 
-    __slots__ = ("_buffer", "_limit", "_opcode", "_parts", "_size")
+    Work is linear in what arrives, however small the pieces: an incomplete frame is looked at again when it may be whole.
+    """
+
+    __slots__ = ("_buffer", "_limit", "_needed", "_opcode", "_parts")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._needed = 0
         self._opcode: Opcode | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._parts = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames completed by `data`. Raises FrameError; the connection must then be closed."""
+        """The frames completed by `data`. Raises FrameError behind none of them; the connection must then be closed."""
         if self._buffer:
-            data = self._buffer + data
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                return []
+            data = bytes(self._buffer)
+            self._buffer.clear()
         frames: list[Frame] = []
         at = 0
         while (cut := self._cut(data, at)) is not None:
@@ -91,39 +102,49 @@ class FrameReader:
             whole = self._whole(first, payload)
             if whole is not None:
                 frames.append(whole)
-        self._buffer = data[at:]
+        if at < len(data):
+            self._buffer += data[at:]
         return frames
 
     def _cut(self, data: bytes, at: int) -> tuple[int, bytes, int] | None:
-        """(first octet, unmasked payload, next position) of the frame at `at`, None while it is incomplete."""
-        if len(data) - at < 2:
+        """(first octet, unmasked payload, next position) of the frame at `at`; None while it is incomplete, and then
+        `_needed` is how many octets from there will be enough for more."""
+        left = len(data) - at
+        self._needed = 2
+        if left < 2:
             return None
         first, second = data[at], data[at + 1]
         if first & 0x70:
             raise FrameError(1002, "an extension bit is set; no extension was agreed")
         if not second & 0x80:
             raise FrameError(1002, "a frame from a client must be masked")
-        size, head = second & 0x7F, at + 2
+        size, head = second & 0x7F, 2
         if first & 0x08 and (size > 125 or not first & 0x80):
             raise FrameError(1002, "a control frame must be whole and at most 125 octets")
         if size >= 126:
             width = 2 if size == 126 else 8
-            if len(data) - head < width:
+            self._needed = head + width
+            if left < head + width:
                 return None
-            size = int.from_bytes(data[head : head + width], "big")
+            size = int.from_bytes(data[at + head : at + head + width], "big")
+            if size < (126 if width == 2 else 65_536):
+                raise FrameError(1002, "a length must be written in its shortest form")
             head += width
-        if size + self._size > self._limit:
+        if not first & 0x08 and size + len(self._parts) > self._limit:
             raise FrameError(1009, f"a message may have {self._limit} octets (limits.max_message)")
-        end = head + 4 + size
-        if len(data) < end:
+        self._needed = head + 4 + size
+        if left < self._needed:
             return None
-        return first, unmask(data[head + 4 : end], data[head : head + 4]), end
+        start, end = at + head + 4, at + self._needed
+        return first, unmask(data[start:end], data[start - 4 : start]), end
 
     def _whole(self, first: int, payload: bytes) -> Frame | None:
         try:
             opcode = Opcode(first & 0x0F)
         except ValueError:
             raise FrameError(1002, f"unknown opcode {first & 0x0F}") from None
+        if opcode is Opcode.CLOSE:
+            _check_close(payload)
         if opcode >= Opcode.CLOSE:
             return Frame(opcode, payload)
         if (opcode is Opcode.CONTINUATION) == (self._opcode is None):
@@ -132,12 +153,12 @@ class FrameReader:
         if self._opcode is None and final:
             return _checked(opcode, payload)
         self._opcode = self._opcode or opcode
-        self._parts.append(payload)
-        self._size += len(payload)
+        self._parts += payload
         if not final:
             return None
-        opcode, payload = self._opcode, b"".join(self._parts)
-        self._opcode, self._parts, self._size = None, [], 0
+        opcode, payload = self._opcode, bytes(self._parts)
+        self._opcode = None
+        self._parts.clear()
         return _checked(opcode, payload)
 
 
@@ -148,3 +169,20 @@ def _checked(opcode: Opcode, payload: bytes) -> Frame:
         except UnicodeDecodeError:
             raise FrameError(1007, "a text message must be UTF-8") from None
     return Frame(opcode, payload)
+
+
+def _check_close(payload: bytes) -> None:
+    """RFC 6455 sections 5.5.1 and 7.4: nothing, or a code that may be sent and a reason in UTF-8."""
+    if not payload:
+        return
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (code in _CODES or 3000 <= code <= 4999):
+        raise FrameError(1002, "a close frame with a code that must not be sent")
+    try:
+        payload[2:].decode("utf-8")
+    except UnicodeDecodeError:
+        raise FrameError(1007, "the reason of a close frame must be UTF-8") from None
+
+
+_CODES = frozenset((*range(1000, 1004), *range(1007, 1015)))
+"""Registered codes that an endpoint may send (RFC 6455 section 7.4.1)."""

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from offhook.sip.flow import Flow, Transport
 from offhook.transport.flow import FlowTable, Receiver, host_port, is_loopback
+from offhook.transport.forwarded import Client, client_of
 from offhook.transport.frames import valid_key
 from offhook.transport.sockets import STREAM, bind_all
 from offhook.transport.tls import Tls
@@ -30,8 +31,11 @@ class FrontSettings:
     """`origins` are the further origins a page may come from (WS-2); `trusted_proxies` are networks whose Forwarded
     fields count (WS-12). Seconds."""
 
-    first_byte: float = 10.0
+    upgrade: float = 10.0
+    """The first byte, and then the whole head of a request, must be there by then (WS-14)."""
     handshake: float = 10.0
+    head: int = 65_536
+    """Octets of a request's head: proxies send 8 KiB at most, tokens in URLs included."""
     origins: frozenset[str] = frozenset()
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
@@ -47,7 +51,7 @@ class FirstByte(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._timer = asyncio.get_running_loop().call_later(self._front.settings.first_byte, transport.abort)  # type: ignore[attr-defined]
+        self._timer = asyncio.get_running_loop().call_later(self._front.settings.upgrade, transport.abort)  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
@@ -130,6 +134,45 @@ class _Http(HttpToolsProtocol):
     def __init__(self, *, front: Front, **rest: Any) -> None:
         super().__init__(**rest)
         self._front = front
+        self._awaiting: asyncio.TimerHandle | None = None
+
+    # ---- a head that never ends (WS-14)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._awaiting is None:
+            return
+        self._head += len(data)
+        if self._head > self._front.settings.head and not self.transport.is_closing():
+            self._refuse(_Refused("431 Request Header Fields Too Large", "The head of the request is too long."))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._awaiting is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head = 0
+        self._awaiting = self.loop.call_later(self._front.settings.upgrade, self.transport.abort)
+
+    def _head_came(self) -> None:
+        if self._awaiting is not None:
+            self._awaiting.cancel()
+            self._awaiting = None
+
+    # ---- the upgrade
 
     def handle_websocket_upgrade(self) -> None:
         fields = {name: value.decode("latin-1") for name, value in self.headers}
@@ -171,29 +214,24 @@ class _Http(HttpToolsProtocol):
             raise _Refused("403 Forbidden", text)
 
     def _origin_allowed(self, origin: str, fields: dict[bytes, str]) -> bool:
-        hosts = {fields.get(b"host", "").lower()}
-        if self._front.trusts(self._peer()[0]) and b"x-forwarded-host" in fields:
-            hosts.add(fields[b"x-forwarded-host"].lower())
+        hosts = {fields.get(b"host", "").lower(), self._client().host}
         return urlsplit(origin).netloc.lower() in hosts or origin in self._front.settings.origins
 
     def _flow(self, fields: dict[bytes, str]) -> Flow:
-        peer, secure = self._peer(), self.transport.get_extra_info("ssl_object") is not None
-        if self._front.trusts(peer[0]):
-            forwarded = fields.get(b"x-forwarded-for", "").split(",")[-1].strip()
-            peer = (forwarded, 0) if forwarded else peer
-            secure = secure or fields.get(b"x-forwarded-proto", "") == "https"
-        if not self._front.flows.room_for(peer[0]):
+        peer, client = self._peer(), self._client()
+        secure = self.transport.get_extra_info("ssl_object") is not None or client.secure
+        if not self._front.flows.room_for(client.address):
             raise _Refused("503 Service Unavailable", "Too many connections (limits.flows, limits.flows_per_source).")
         local = self.transport.get_extra_info("sockname")[:2]
         transport = Transport.WSS if secure else Transport.WS
         return Flow(
             id=self._front.flows.new_id(transport),
             transport=transport,
-            remote=peer,
+            remote=peer if client.address == peer[0] else (client.address, 0),
             local=local,
-            advertised=host_port(*local),
+            advertised=client.host or host_port(*local),
             secure=secure,
-            loopback=is_loopback(peer[0]),
+            loopback=is_loopback(client.address),
             origin=_printable(fields.get(b"origin", "")),
         )
 
@@ -204,6 +242,9 @@ class _Http(HttpToolsProtocol):
             wrong = self._front.receiver.presented(values[0], flow)
             if wrong is not None:
                 raise _Refused("401 Unauthorized", wrong)
+
+    def _client(self) -> Client:
+        return client_of(self.headers, self._peer()[0], self._front.trusts)
 
     def _peer(self) -> tuple[str, int]:
         host, port = (self.transport.get_extra_info("peername") or ("", 0))[:2]

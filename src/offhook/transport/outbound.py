@@ -145,4 +145,5 @@ class Outbound:
             self._settings.stream,
             kind,
             lambda local, _, remote: self._advertised(kind, local, remote),
+            ours=True,
         )

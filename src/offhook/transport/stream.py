@@ -11,8 +11,10 @@ from offhook.sip.errors import PeerError
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.framing import KeepAlive, StreamFramer
 from offhook.sip.grammar import Limits
+from offhook.transport.backpressure import Backpressure, Patience
 from offhook.transport.flow import Advertiser, FlowTable, Receiver, is_loopback
 from offhook.transport.identity import identities
+from offhook.transport.keepalive import Keepalive
 from offhook.transport.sockets import STREAM, bind_all
 from offhook.transport.tls import Tls
 
@@ -25,14 +27,16 @@ class StreamSettings:
 
     limits: Limits = Limits()
     handshake: float = 10.0
+    first_message: float = 30.0
     idle: float = 180.0
-    queue_high: int = 65_536
-    queue_max: int = 262_144
-    stall: float = 10.0
+    patience: Patience = Patience()
+    ping_after: tuple[float, float] = (95.0, 120.0)
+    """How long after the last ping of ours the next one goes out, on connections that we made (RFC 5626 section 4.4.1)."""
+    pong_within: float = 10.0
 
 
 class SipStream(asyncio.Protocol):
-    """One connection, accepted or ours. `advertised(address, port, remote)` is what Via and Contact say for our end."""
+    """One connection, accepted or `ours`. `advertised(address, port, remote)` is what Via and Contact say for our end."""
 
     def __init__(
         self,
@@ -41,14 +45,15 @@ class SipStream(asyncio.Protocol):
         settings: StreamSettings,
         transport: Transport,
         advertised: Advertised,
+        ours: bool = False,
     ) -> None:
         self._flows, self._receiver, self._settings, self._kind = flows, receiver, settings, transport
-        self._advertised = advertised
+        self._advertised, self._ours = advertised, ours
         self._framer = StreamFramer(settings.limits)
         self._loop = asyncio.get_running_loop()
         self._reason = "peer closed the connection"
-        self._stall: asyncio.TimerHandle | None = None
-        self._heard_at = self._loop.time()
+        self._opened_at = self._heard_at = self._loop.time()
+        self._keepalive: Keepalive | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -64,20 +69,24 @@ class SipStream(asyncio.Protocol):
             loopback=is_loopback(host),
             identities=_identities(transport),
         )
-        self._transport.set_write_buffer_limits(high=self._settings.queue_high)
-        self._idle = self._loop.call_later(self._settings.idle, self._went_quiet)
+        self._pressure = Backpressure(self._transport, self._settings.patience, self._too_slow)
+        self._idle = self._loop.call_later(self._settings.first_message, self._went_quiet)
         if not self._flows.room_for(host):
             self._transport.abort()
             return
         self._flows.add(self)
+        if self._ours:
+            self._keepalive = Keepalive(self)
         self._receiver.flow_opened(self.flow)
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
+        if self._keepalive is not None:
+            self._keepalive.heard(data)
         try:
             for one in self._framer.feed(data):
                 if isinstance(one, KeepAlive):
-                    self._transport.write(b"\r\n")
+                    self._pressure.write(b"\r\n")
                 elif not self._transport.is_closing():
                     self._receiver.received(one, self.flow)
         except PeerError as error:
@@ -87,8 +96,9 @@ class SipStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._idle.cancel()
-        if self._stall is not None:
-            self._stall.cancel()
+        self._pressure.stop()
+        if self._keepalive is not None:
+            self._keepalive.stop()
         if self._flows.remove(self):
             self._receiver.flow_lost(self.flow, self._reason if exc is None else f"{self._reason}: {exc}")
 
@@ -96,38 +106,48 @@ class SipStream(asyncio.Protocol):
         """One message; False if the connection is gone."""
         if self._transport.is_closing():
             return False
-        self._transport.write(data)
-        if self._transport.get_write_buffer_size() > self._settings.queue_max:
-            self._too_slow()
+        self._pressure.write(data)
         return True
 
     def close(self, code: int, slug: str) -> None:
         """Closes the connection; `code` is for WebSockets."""
         self._reason = slug
         self._transport.close()
+        # A peer that reads nothing would keep a closing connection open for ever.
+        self._loop.call_later(self._settings.patience.stall, self._transport.abort)
 
-    def pause_writing(self) -> None:
-        self._transport.pause_reading()
-        self._stall = self._loop.call_later(self._settings.stall, self._too_slow)
+    def suspected(self, suspect: bool) -> None:
+        """A keepalive of ours was left unanswered, or the peer was heard again."""
+        self._receiver.flow_suspected(self.flow, suspect)
 
-    def resume_writing(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-        self._transport.resume_reading()
-
-    def _too_slow(self) -> None:
-        self._reason = "client-too-slow"
+    def give_up(self, reason: str) -> None:
+        """Ends the connection at once, unsent octets included."""
+        self._reason = reason
         self._transport.abort()
 
+    @property
+    def settings(self) -> StreamSettings:
+        """What the connection is held to."""
+        return self._settings
+
+    def pause_writing(self) -> None:
+        self._pressure.pause()
+
+    def resume_writing(self) -> None:
+        self._pressure.resume()
+
+    def _too_slow(self) -> None:
+        self.give_up("client-too-slow")
+
     def _went_quiet(self) -> None:
+        """FIRST_MESSAGE, then STREAM_IDLE: a connection that says nothing is closed, one that carries a call never."""
+        spoke = self._ours or self._heard_at > self._opened_at
         quiet = self._loop.time() - self._heard_at
-        if quiet < self._settings.idle or self._receiver.in_use(self.flow):
+        if (spoke and quiet < self._settings.idle) or self._receiver.in_use(self.flow):
             wait = max(self._settings.idle - quiet, self._settings.idle / 4)
             self._idle = self._loop.call_later(wait, self._went_quiet)
             return
-        self._reason = "flow-idle"
-        self._transport.close()
+        self.close(1008, "flow-idle")
 
 
 def _identities(transport: asyncio.BaseTransport) -> tuple[str, ...]:

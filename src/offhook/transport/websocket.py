@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from offhook.sip.flow import Flow
+from offhook.transport.backpressure import Backpressure, Patience
 from offhook.transport.flow import FlowTable, Receiver
-from offhook.transport.frames import Frame, FrameError, FrameReader, Opcode, accept_key, frame
+from offhook.transport.frames import SLUGS, Frame, FrameError, FrameReader, Opcode, accept_key, frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,11 @@ class WebSocketSettings:
     """Times in seconds, sizes in octets; the numbers are rows of the limits table."""
 
     max_message: int = 65_536
-    queue_high: int = 65_536
-    queue_max: int = 262_144
-    stall: float = 10.0
+    patience: Patience = Patience()
     ping_after: tuple[float, float] = (20.0, 25.0)
     pong_within: float = 10.0
     first_message: float = 30.0
+    proof: float = 60.0
 
 
 class SipWebSocket(asyncio.Protocol):
@@ -43,14 +43,14 @@ class SipWebSocket(asyncio.Protocol):
     def start(self, transport: asyncio.Transport, key: str) -> None:
         """Answers the upgrade and opens the flow."""
         self._transport = transport
-        transport.set_write_buffer_limits(high=self._settings.queue_high)
+        self._pressure = Backpressure(transport, self._settings.patience, self._too_slow)
         transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Protocol: sip\r\nSec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
         )
         self._flows.add(self)
+        self._proof = self._loop.call_later(self._settings.proof, self._proof_due)
         self._timer = self._loop.call_later(self._settings.first_message, self._stayed_silent)
-        self._stall: asyncio.TimerHandle | None = None
         self._receiver.flow_opened(self.flow)
 
     # ---- what arrives
@@ -59,13 +59,13 @@ class SipWebSocket(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._missed > 1:
-            self._receiver.flow_suspected(self.flow, False)
-        self._missed = 0
+        if self._missed:
+            self._heard_again()
         try:
             frames = self._reader.feed(data)
         except FrameError as error:
-            self._fail(error.code, str(error))
+            self._receiver.refused(str(error), b"", self.flow)
+            self._end(error.code, SLUGS[error.code])
             return
         for one in frames:
             if self._transport.is_closing():
@@ -81,8 +81,7 @@ class SipWebSocket(asyncio.Protocol):
             case Opcode.CLOSE:
                 code = int.from_bytes(one.payload[:2], "big") if len(one.payload) >= 2 else 1005
                 self._reason = "page left" if code == 1001 else f"closed by the client ({code})"
-                self._write(Opcode.CLOSE, one.payload[:2])
-                self._transport.close()
+                self._end(code, one.payload[:2])
             case _:
                 pass  # a pong: data_received has noted the sign of life
 
@@ -98,21 +97,22 @@ class SipWebSocket(asyncio.Protocol):
         self._receiver.received(data, self.flow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
-        if self._stall is not None:
-            self._stall.cancel()
-        if self._flows.remove(self):
-            self._receiver.flow_lost(self.flow, self._reason if exc is None else f"{self._reason}: {exc}")
+        self._stop(self._reason if exc is None else f"{self._reason}: {exc}")
 
     # ---- keepalive (WS-9) and silence (WS-14)
 
     def _stayed_silent(self) -> None:
-        self._fail(1008, "flow-idle")
+        self.close(1008, "flow-idle")
 
-    def _arm_ping(self) -> None:
+    def _proof_due(self) -> None:
+        if not self._receiver.proven(self.flow):
+            self.close(1008, "flow-idle")
+
+    def _arm_ping(self, since: float = 0.0) -> None:
+        """The next ping, so long after the last one; `since` seconds of that are over."""
         self._timer.cancel()
         # Proxies cut at 60 s; random per flow, so that a thousand clients do not answer at once.
-        self._timer = self._loop.call_later(random.uniform(*self._settings.ping_after), self._ping)
+        self._timer = self._loop.call_later(random.uniform(*self._settings.ping_after) - since, self._ping)
 
     def _ping(self) -> None:
         self._missed += 1
@@ -121,13 +121,18 @@ class SipWebSocket(asyncio.Protocol):
 
     def _pong_due(self) -> None:
         if not self._missed:
-            self._arm_ping()
+            self._arm_ping(self._settings.pong_within)
         elif self._missed == 1:
             self._receiver.flow_suspected(self.flow, True)
             self._ping()
         else:
             self._reason = "two pings unanswered"
             self._transport.abort()
+
+    def _heard_again(self) -> None:
+        if self._missed > 1:
+            self._receiver.flow_suspected(self.flow, False)
+        self._missed = 0
 
     # ---- what goes out
 
@@ -143,36 +148,41 @@ class SipWebSocket(asyncio.Protocol):
         return True
 
     def close(self, code: int, slug: str) -> None:
-        """Closes with one of our codes of WS-13; `slug` is the reason text."""
+        """Closes with one of our codes of WS-13; `slug` is the reason text. The flow is lost from this moment."""
         self._reason = slug
-        self._fail(code, slug)
+        self._end(code, slug)
 
     def _write(self, opcode: Opcode, payload: bytes) -> None:
         if self._transport.is_closing():
             return
-        self._transport.write(frame(opcode, payload))
-        if self._transport.get_write_buffer_size() > self._settings.queue_max:
-            self._too_slow()
+        self._pressure.write(frame(opcode, payload))
 
-    def _fail(self, code: int, text: str) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(frame(Opcode.CLOSE, code.to_bytes(2, "big") + text.encode()[:123]))
-            self._transport.close()
-            # A peer that reads nothing would keep a closing connection open for ever.
-            self._loop.call_later(self._settings.stall, self._transport.abort)
+    def _end(self, code: int, said: str | bytes) -> None:
+        """Says why, and closes. `said` as octets is the peer's own close frame sent back (RFC 6455 section 5.5.1)."""
+        if self._transport.is_closing():
+            return
+        payload = said if isinstance(said, bytes) else code.to_bytes(2, "big") + said.encode()
+        self._transport.write(frame(Opcode.CLOSE, payload[:125]))
+        self._transport.close()
+        # A peer that reads nothing would keep a closing connection open for ever.
+        self._loop.call_later(self._settings.patience.stall, self._transport.abort)
+        self._stop(self._reason)
 
-    # ---- back-pressure (WS-11): never wait, stop reading, then give up
+    def _stop(self, reason: str) -> None:
+        """The end of the flow, which may come before that of the connection."""
+        self._timer.cancel()
+        self._proof.cancel()
+        self._pressure.stop()
+        if self._flows.remove(self):
+            self._receiver.flow_lost(self.flow, reason)
+
+    # ---- back-pressure (WS-11)
 
     def pause_writing(self) -> None:
-        self._transport.pause_reading()
-        self._stall = self._loop.call_later(self._settings.stall, self._too_slow)
+        self._pressure.pause()
 
     def resume_writing(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-        self._transport.resume_reading()
+        self._pressure.resume()
 
     def _too_slow(self) -> None:
-        self._reason = "client-too-slow"
-        self._transport.abort()
+        self.close(1013, "client-too-slow")
