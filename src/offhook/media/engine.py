@@ -1,10 +1,10 @@
 """What the driver uses of the engine: one method per command, typed answers."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, SourceKind
 from offhook.media import messages as wire
-from offhook.media.client import MediaClient, MediaError
+from offhook.media.client import MediaClient, MediaError, Then
 
 ReplyType = TypeVar("ReplyType")
 
@@ -21,6 +21,10 @@ class MediaEngine:
     def connected(self) -> bool:
         """False once the connection is gone; it never comes back, a new engine object does."""
         return self._client.connected
+
+    def send(self, then: Then, kind: type[wire.Command], **fields: Any) -> None:
+        """Any command; `then` hears of the answer (`MediaClient.send`)."""
+        self._client.send(then, kind, **fields)
 
     async def open_call(self, offers: tuple[LegOffer, ...]) -> wire.CallOpened:
         """A call on the least loaded shard, with its first legs."""

@@ -5,6 +5,7 @@ in memory, a flow that is gone) feeds its event back after the effects before it
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any
@@ -14,8 +15,8 @@ from offhook.calls import effects as calls_effects
 from offhook.calls import events as calls_events
 from offhook.calls.switchboard import Switchboard
 from offhook.media import messages as media
-from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
+from offhook.server.media_work import MediaWork
 from offhook.server.observe import log
 from offhook.server.ports import Directory, Gate, Journal, Peers, Wires
 from offhook.server.recorder import Recorder
@@ -72,15 +73,16 @@ class Driver:
         self.recorder = recorder
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self._loop, self._timer_fired)
-        self._engine: MediaEngine | None = None
+        self._media = MediaWork(self.tell)
         self._todo: deque[Callable[[], None]] = deque()
         self._working = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._traced = log.is_enabled_for(logging.DEBUG)
         self.draining = False
 
     def use_engine(self, engine: MediaEngine) -> None:
         """The media engine that commands go to from now on."""
-        self._engine = engine
+        self._media.use(engine)
 
     def use_peers(self, peers: Peers) -> None:
         """Who looks names up and connects."""
@@ -93,7 +95,7 @@ class Driver:
     @property
     def idle(self) -> bool:
         """True when nothing waits to be done for any call."""
-        return not self._tasks and not self.switchboard.calls()
+        return not self._tasks and not self._media.pending and not self.switchboard.calls()
 
     # ---- what comes in from sockets
 
@@ -101,7 +103,8 @@ class Driver:
         self._feed(lambda: self._sip(self.endpoint.flow_opened(flow, self._now())))
 
     def received(self, data: bytes, flow: Flow) -> None:
-        log.debug("sip in", flow=flow.id, message=data)
+        if self._traced:
+            log.debug("sip in", flow=flow.id, message=data)
         try:
             message = self._parse(data, flow)
         except PeerError as fault:
@@ -154,7 +157,8 @@ class Driver:
         if isinstance(event, media.LogLine):
             LOG_LEVELS.get(event.level, log.info)("media", text=event.text)
             return
-        log.debug("media event", event_=repr(event))
+        if self._traced:
+            log.debug("media event", event_=repr(event))
         self.tell(MEDIA_EVENTS[type(event)](event))
 
     def engine_lost(self) -> None:
@@ -237,7 +241,8 @@ class Driver:
 
     def _send(self, flow: FlowId, message: Message) -> None:
         data = encode(message)
-        log.debug("sip out", flow=flow, message=data)
+        if self._traced:
+            log.debug("sip out", flow=flow, message=data)
         self.recorder.sent(message, data, flow, self._now())
         if not self._wires.send(flow, data):
             self._feed(lambda: self._sip(self.endpoint.send_failed(flow, message, self._now())))
@@ -291,7 +296,7 @@ class Driver:
                 case calls_effects.WriteCallLog():
                     self._journal.write(effect.record)
                 case _:
-                    self._spawn(self._media(effect))
+                    self._media.perform(effect)
 
     def _look_up(self, effect: calls_effects.LookUp) -> None:
         caller = self._directory.account(effect.username) if effect.username else None
@@ -316,56 +321,10 @@ class Driver:
     async def _connect_anew(self, effect: calls_effects.Connect) -> None:
         self.tell(await self._peers.connect(effect))
 
-    # ---- media: each command's frame is written when its task starts, so their order on the wire is the order here
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _media(self, effect: calls_effects.MediaEffect) -> None:
-        try:
-            if self._engine is None:
-                raise MediaError("engine_lost", "the media engine is not up")
-            answer = await _perform(self._engine, effect)
-        except MediaError as error:
-            log.warning("media refused", command=type(effect).__name__, code=error.code, text=error.text)
-            if isinstance(effect, calls_effects.OpenMedia | calls_effects.AddMediaLeg):
-                self.tell(calls_events.MediaRefused(effect.call_ref, error.code, error.text))
-            if isinstance(effect, calls_effects.CloseMedia):
-                self.tell(calls_events.MediaClosed(effect.media_call, ()))
-            return
-        if answer is not None:
-            self.tell(answer)
-
-
-async def _perform(engine: MediaEngine, effect: calls_effects.MediaEffect) -> calls_events.CallEvent | None:
-    """One media effect; what call control hears of it."""
-    match effect:
-        case calls_effects.OpenMedia():
-            opened = await engine.open_call(tuple(offer for _, offer in effect.offers))
-            legs = {ref: local for (ref, _), local in zip(effect.offers, opened.legs, strict=True)}
-            return calls_events.MediaOpened(effect.call_ref, opened.call, legs)
-        case calls_effects.AddMediaLeg():
-            local = await engine.open_leg(effect.media_call, effect.offer)
-            return calls_events.MediaLegOpened(effect.call_ref, effect.leg_ref, local)
-        case calls_effects.CompleteMedia():
-            await engine.complete(effect.leg, effect.remote)
-        case calls_effects.UpdateMedia():
-            return calls_events.MediaLegUpdated(
-                effect.leg, await engine.update(effect.leg, effect.offer, effect.restart_ice)
-            )
-        case calls_effects.BridgeMedia():
-            await engine.bridge(effect.a, effect.b)
-        case calls_effects.PlayMedia():
-            await engine.play(effect.leg, effect.source)
-        case calls_effects.SendDigits():
-            await engine.send_digits(effect.leg, effect.digits, effect.each_ms)
-        case calls_effects.CloseMediaLeg():
-            await engine.close_leg(effect.leg)
-        case calls_effects.CloseMedia():
-            return calls_events.MediaClosed(effect.media_call, await engine.close_call(effect.media_call))
-    return None
 
 
 def _of_binding(binding: Binding) -> dict[str, str]:
