@@ -12,12 +12,14 @@ from offhook.sip.errors import MalformedMessage, TooLarge
 from offhook.sip.grammar import CONTROL, DEFAULT_LIMITS, TOKEN
 from offhook.sip.uri import Uri, parse_host_port, parse_uri
 
+# An optional group that holds something possessive is not possessive itself: Python 3.11.0 to 3.11.4, and so Debian 12,
+# mistakes where such a group ends (gh-106052).
 _QUOTED = r'"(?:[^"\\]++|\\.)*+"'
-_DISPLAY = re.compile(rf'\s*+(?:({_QUOTED})|((?:[^\s<"]++(?:\s++[^\s<"]++)*+)?+))\s*+<', re.DOTALL)
+_DISPLAY = re.compile(rf'\s*+(?:({_QUOTED})\s*+|([^<"]*+))<', re.DOTALL)
 _PIECE = re.compile(rf"(?:{_QUOTED}|<[^>]*+>|[^,\"<]++)++", re.DOTALL)
-_PARAM = re.compile(rf"\s*+;\s*+([^\s=;,\"]++)(?:\s*+=\s*+({_QUOTED}|[^\s;,\"]*+))?+\s*+", re.DOTALL)
+_PARAM = re.compile(rf"\s*+;\s*+([^\s=;,\"]++)(?:\s*+=\s*+({_QUOTED}|[^\s;,\"]*+))?\s*+", re.DOTALL)
 _VIA = re.compile(
-    r"SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9\-.!%*_+`'~]++)\s++([^;\s]++(?:(?:\s*+:|(?<=:))\s*+\d++)?+)\s*+",
+    r"SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9\-.!%*_+`'~]++)\s++([^;\s]++(?:(?:\s*+:|(?<=:))\s*+\d++)?)\s*+",
     re.IGNORECASE,
 )
 _AUTH_PARAM = re.compile(rf"\s*+([A-Za-z0-9\-_]++)\s*+=\s*+({_QUOTED}|[^\s,\"]*+)\s*+(?:,|$)", re.DOTALL)
@@ -165,10 +167,10 @@ def _read_display(text: str) -> NameAddr:
     found = _DISPLAY.match(text)
     if not found:
         raise MalformedMessage(f"bad display name: {text[:40]!r}")
-    quoted, words = found.groups()
+    quoted, words = found.group(1), (found.group(2) or "").strip()
     if words and "," in words:
         raise MalformedMessage(f"a display name with a comma must be quoted: {text[:40]!r}")
-    return _read_bracketed(text, found.end(), presentable(unquote(quoted) if quoted else words or ""))
+    return _read_bracketed(text, found.end(), presentable(unquote(quoted) if quoted else words))
 
 
 def _read_bracketed(text: str, start: int, display: str) -> NameAddr:

@@ -15,7 +15,7 @@ from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.uri import Uri, parse_uri
 
 _FOLD: Final = re.compile(rb"\r\n[ \t]++")
-_STATUS: Final = re.compile(r"SIP/2\.0 (\d{3})(?: (.*+))?+", re.IGNORECASE | re.DOTALL)
+_STATUS: Final = re.compile(r"SIP/2\.0 (\d{3})(?: (.*+))?", re.IGNORECASE | re.DOTALL)
 _VERSION: Final = re.compile(r"SIP/\d++\.\d++", re.IGNORECASE)
 _START: Final = re.compile(rb"[\r\n]*+(?:SIP/2\.0 |[^\r\n]*+(?<= SIP/2\.0)\r\n)", re.IGNORECASE)
 _QUOTED_PAIR: Final = re.compile(r"\\[^\r\n]")

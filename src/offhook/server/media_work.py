@@ -1,0 +1,83 @@
+"""What call control wants of the media engine, as commands of its protocol, and what call control hears of the answers.
+
+Commands of one turn of the loop go out in one write, in the order of the effects; an answer calls back, nobody waits in a
+task for it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from offhook.calls import effects as do
+from offhook.calls import events as did
+from offhook.media import messages as wire
+from offhook.media.client import MediaError
+from offhook.media.engine import MediaEngine
+from offhook.server.observe import log
+
+Tell = Callable[[did.CallEvent], None]
+
+_COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
+    do.OpenMedia: lambda e: {"kind": wire.OpenCall, "offers": tuple(offer for _, offer in e.offers)},
+    do.AddMediaLeg: lambda e: {"kind": wire.OpenLeg, "call": e.media_call, "offer": e.offer},
+    do.CompleteMedia: lambda e: {"kind": wire.Complete, "leg": e.leg, "remote": e.remote},
+    do.UpdateMedia: lambda e: {
+        "kind": wire.Update, "leg": e.leg, "offer": e.offer, "restart_ice": e.restart_ice,
+    },
+    do.BridgeMedia: lambda e: {"kind": wire.Bridge, "a": e.a, "b": e.b},
+    do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source, "country": "US"},
+    do.SendDigits: lambda e: {"kind": wire.SendDigits, "leg": e.leg, "digits": e.digits, "each_ms": e.each_ms},
+    do.CloseMediaLeg: lambda e: {"kind": wire.CloseLeg, "leg": e.leg},
+    do.CloseMedia: lambda e: {"kind": wire.CloseCall, "call": e.media_call},
+}  # fmt: skip
+"""The command of each effect."""
+
+
+class MediaWork:
+    """Owned by the driver. `tell` takes events for call control."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._engine: MediaEngine | None = None
+        self.pending = 0
+        """Commands whose answers have not come."""
+
+    def use(self, engine: MediaEngine) -> None:
+        """The engine that commands go to from now on."""
+        self._engine = engine
+
+    def perform(self, effect: do.MediaEffect) -> None:
+        """Sends the command of an effect."""
+        if self._engine is None:
+            self._refused(effect, MediaError("engine_lost", "the media engine is not up"))
+            return
+        self.pending += 1
+        self._engine.send(partial(self._answered, effect), **_COMMANDS[type(effect)](effect))
+
+    def _answered(self, effect: do.MediaEffect, reply: wire.Reply | MediaError) -> None:
+        self.pending -= 1
+        if isinstance(reply, MediaError):
+            self._refused(effect, reply)
+            return
+        match effect, reply:
+            case do.OpenMedia(), wire.CallOpened():
+                legs = {ref: local for (ref, _), local in zip(effect.offers, reply.legs, strict=True)}
+                self._tell(did.MediaOpened(effect.call_ref, reply.call, legs))
+            case do.AddMediaLeg(), wire.LegOpened():
+                self._tell(did.MediaLegOpened(effect.call_ref, effect.leg_ref, reply.leg))
+            case do.UpdateMedia(), wire.LegOpened():
+                self._tell(did.MediaLegUpdated(effect.leg, reply.leg))
+            case do.CloseMedia(), wire.Closed():
+                self._tell(did.MediaClosed(effect.media_call, reply.legs))
+            case ((do.OpenMedia() | do.AddMediaLeg() | do.UpdateMedia() | do.CloseMedia()), _):
+                text = f"{type(reply).__name__} answers {type(effect).__name__}"
+                self._refused(effect, MediaError("bad_reply", text))
+            case _:
+                pass  # Done
+
+    def _refused(self, effect: do.MediaEffect, error: MediaError) -> None:
+        log.warning("media refused", command=type(effect).__name__, code=error.code, text=error.text)
+        if isinstance(effect, do.OpenMedia | do.AddMediaLeg):
+            self._tell(did.MediaRefused(effect.call_ref, error.code, error.text))
+        if isinstance(effect, do.CloseMedia):
+            self._tell(did.MediaClosed(effect.media_call, ()))
