@@ -113,10 +113,34 @@ export const jssip = {
   resume() {
     session.unhold();
   },
+  // A second call while the first is held; `transfer` then joins their far ends.
+  consult(target) {
+    held = session;
+    held.hold();
+    jssipSession(ua.call(target, { mediaConstraints: MEDIA, pcConfig: { iceServers: [] } }), "calling");
+  },
+  refer(target) {
+    session.refer(target, { eventHandlers: referred() });
+  },
+  transfer() {
+    held.refer(session.remote_identity.uri, { replaces: session, eventHandlers: referred() });
+  },
   stop() {
     ua.stop();
   },
 };
+
+let held = null;
+
+// What JsSIP tells of a REFER of its own and of the NOTIFYs that follow.
+function referred() {
+  const told = {};
+  for (const type of ["requestSucceeded", "requestFailed", "trying", "progress", "accepted", "failed"]) {
+    told[type] = (event) =>
+      note(`refer-${type}`, { line: event?.status_line ? `${event.status_line.status_code} ${event.status_line.reason_phrase}` : null });
+  }
+  return told;
+}
 
 // ---- SIP.js
 
@@ -161,7 +185,33 @@ export const sipjs = {
   async hangUp() {
     await inviter.bye();
   },
+  async consult(target) {
+    first = inviter;
+    await sipjs.call(target);
+  },
+  async refer(target) {
+    await inviter.refer(UserAgent.makeURI(target), notified());
+  },
+  async transfer() {
+    await first.refer(inviter, notified());
+  },
 };
+
+let first = null;
+
+// What SIP.js is told after a REFER: every status line, then the end of the calls.
+function notified() {
+  return {
+    requestDelegate: { onAccept: () => note("refer-requestSucceeded"), onReject: () => note("refer-requestFailed") },
+    onNotify: (notification) => {
+      notification.accept();
+      const line = notification.request.body.trim();
+      note("notified", { line });
+      if (line.includes(" 200 ")) note("refer-accepted", { line });
+      if (/ [3-6]\d\d /.test(line)) note("refer-failed", { line });
+    },
+  };
+}
 
 // ---- what is heard
 

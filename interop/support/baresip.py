@@ -201,6 +201,18 @@ class Baresip:
             await self.command("sndcode", digit)
             await asyncio.sleep(0.35)  # a press has a length; baresip sends one at a time
 
+    async def transfer(self, target: str) -> None:
+        """Blind transfer of the current call."""
+        await self.command("transfer", f"sip:{target}@{self.domain}")
+
+    async def heard_now(self, seconds: float = 3.0) -> Tone:
+        """The tone in what the phone receives during the next seconds."""
+        latest = max((self.home / "sounds").glob("*dec*.wav"), key=lambda path: path.stat().st_mtime)
+        before = len(read_wav(latest)[0])
+        await asyncio.sleep(seconds)  # sound has to flow before there is anything to measure
+        samples, rate = read_wav(latest)
+        return tone_in(samples[before:], rate)
+
     def heard(self) -> Tone:
         """The tone in what the phone received in its latest call."""
         recordings = sorted((self.home / "sounds").glob("*dec*.wav"), key=lambda path: path.stat().st_mtime)

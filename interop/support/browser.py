@@ -63,6 +63,18 @@ class Page:
     async def hang_up(self) -> None:
         await self.run(f"await agent.{self._library}.hangUp()")
 
+    async def refer(self, target: str) -> None:
+        """Blind transfer of the present call."""
+        await self.run(f"await agent.{self._library}.refer(args)", target)
+
+    async def consult(self, target: str) -> None:
+        """Holds the present call and makes a second one."""
+        await self.run(f"await agent.{self._library}.consult(args)", target)
+
+    async def transfer(self) -> None:
+        """Joins the far ends of the two calls."""
+        await self.run(f"await agent.{self._library}.transfer()")
+
     async def digits(self, text: str, method: str = "RFC2833") -> None:
         await self.run(f"await agent.{self._library}.digits(args.text, args.method)", {"text": text, "method": method})
 
