@@ -99,6 +99,7 @@ class HouseNode:
         self.media = MediaPort()
         self.accounts: dict[str, Account] = {}
         self.bindings: dict[str, tuple[Binding, ...]] = {}
+        self.texts: dict[str, do.KeptText] = {}
         self.log: list[do.CallRecord] = []
         self.published: list[do.Happened] = []
         self._todo: deque[Callable[[], None]] = deque()
@@ -200,6 +201,13 @@ class HouseNode:
                     self.log.append(record)
                 case do.Publish(event):
                     self.published.append(event)
+                case do.KeepText(text):
+                    self.texts[text.ref] = text
+                case do.DropText(ref):
+                    self.texts.pop(ref, None)
+                case do.FindTexts(username, binding):
+                    waiting = tuple(text for text in self.texts.values() if text.to == username)
+                    self.tell(did.TextsFound(binding, waiting))
                 case do.Explain():
                     pass
                 case do.Note():

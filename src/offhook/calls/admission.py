@@ -62,15 +62,22 @@ class Admission:
 
     def refuse(self, request: Request, flow: Flow, account: Account, calls: int, now: float) -> Outcome | None:
         """A proven caller's call against the rules; None lets it through. `calls` are those the endpoint has now."""
+        wrong = self.refuse_sender(request, flow, account)
+        if wrong is not None:
+            return wrong
+        if calls >= account.max_calls:
+            return refusal("endpoint_at_call_limit", f"{account.username} has {calls} calls, as many as it may")
+        return self.too_fast(account, now)
+
+    def refuse_sender(self, request: Request, flow: Flow, account: Account) -> Outcome | None:
+        """What holds for every request of an endpoint."""
         if not account.enabled:
             return refusal("endpoint_disabled", f"{account.username} is switched off")
         if not self._own_from(request, account):
             return refusal("from_not_yours", f"From must be sip:{account.username} or anonymous")
         if account.encryption == "required" and not (flow.secure or flow.loopback):
             return refusal("tls_required", f"{account.username} may call over TLS or WSS only")
-        if calls >= account.max_calls:
-            return refusal("endpoint_at_call_limit", f"{account.username} has {calls} calls, as many as it may")
-        return self.too_fast(account, now)
+        return None
 
     def too_fast(self, account: Account, now: float) -> Outcome | None:
         """One more call of an endpoint against its rate."""

@@ -51,6 +51,9 @@ class CallConfig:
     detached_silence: float = 15.0
     late_caller: float = 4.0
     call_rate: float = 10.0
+    text_rate: float = 5.0
+    text_max: int = 8_192
+    store_texts: bool = False
     fork_targets: int = 50
     ended_kept: int = 1000
     forward_hops: int = 5

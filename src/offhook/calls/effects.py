@@ -7,6 +7,7 @@ from typing import Any
 from offhook.calls.ports import LegOffer, LegRemote, SourceKind
 from offhook.sip.commands import SipCommand
 from offhook.sip.hop import Hop, Target
+from offhook.sip.location import Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,39 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptText:
+    """A text to an endpoint: complete From value without tag, the fields that go with it, and its body, unread."""
+
+    ref: str
+    to: str
+    from_: str
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeepText:
+    """Keep a text until a device of its endpoint takes it; the oldest go when there are too many."""
+
+    text: KeptText
+
+
+@dataclass(frozen=True, slots=True)
+class FindTexts:
+    """Answer by `TextsFound` if anything is kept for the endpoint."""
+
+    username: str
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class DropText:
+    """A kept text has been taken; unknown ones are ignored."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explain:
     """A decision in words, for the trace of a call: one sentence without a final stop."""
 
@@ -208,6 +242,8 @@ MediaEffect = (
     | CloseMedia
 )
 
+TextEffect = KeepText | FindTexts | DropText
+
 CallEffect = (
     Sip
     | LookUp
@@ -219,6 +255,7 @@ CallEffect = (
     | StopTimer
     | WriteCallLog
     | Publish
+    | TextEffect
     | Explain
     | Note
 )

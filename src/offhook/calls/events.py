@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from offhook.calls.caller_id import CallerNumbers
+from offhook.calls.effects import KeptText
 from offhook.calls.ports import LegFacts, LegLocal, Quality
 from offhook.sip.events import SipEvent
 from offhook.sip.flow import Flow
@@ -166,6 +167,14 @@ class LegMediaFailed:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class TextsFound:
+    """The answer to `FindTexts`, oldest first."""
+
+    binding: Binding
+    texts: tuple[KeptText, ...]
+
+
 MediaEvent = (
     PathChanged
     | KeysReady
@@ -192,4 +201,5 @@ CallEvent = (
     | MediaRefused
     | MediaClosed
     | EngineLost
+    | TextsFound
 )

@@ -83,6 +83,7 @@ class Leg:
     flow_moves: int = 0
     end_code: str | None = None
     digits: list[tuple[str, int, str]] = field(default_factory=list)
+    texts: list[Hashable] = field(default_factory=list)
     last_press: tuple[str, str, float] | None = None
     pending: tuple[Hashable, Session, tuple[Format, ...], str, Headers] | None = None
     findings: list[Finding] = field(default_factory=list)

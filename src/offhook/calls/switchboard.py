@@ -14,6 +14,7 @@ from offhook.calls import (
     ending,
     fork,
     history,
+    outside,
     passing,
     registrations,
     renegotiation,
@@ -49,6 +50,7 @@ from offhook.calls.events import (
     PathChanged,
     QualityReported,
     SilenceFound,
+    TextsFound,
     TimerFired,
 )
 from offhook.calls.gateway import Gateway
@@ -58,6 +60,7 @@ from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
 from offhook.calls.routing import Destination, destination_of
+from offhook.calls.text import Branch, TextPatience, Texts
 from offhook.calls.trunk import Trunk
 from offhook.sip.commands import Respond, RespondInvite
 from offhook.sip.credentials import Authenticator, Challenged
@@ -124,6 +127,8 @@ class Switchboard:
         self._ids = ids
         self._authenticator = authenticator
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
+        self._texts = Texts(self._config, ids)
+        self._outside = outside.Outside(self._config, ids, self._admission, {"MESSAGE": self._texts})
         self._index = Index()
         self._calls = self._index.calls
         self._ended: OrderedDict[str, Call] = OrderedDict()
@@ -190,18 +195,13 @@ class Switchboard:
                 lost = [effect for usage in event.usages for effect in self._flow_lost(usage, now)]
                 lines = self.gateway.flow_lost(event, now) if self.gateway is not None else []
                 return self._after([*lost, *lines], now)
-            case RequestReceived() if event.request.method == "REFER":
-                return self._after(self._refer_outside(event, now), now)
-            case RequestReceived() | SubscribeReceived():
-                return [Sip(Respond(event.transaction, 405))]
-            case BindingsChanged():
-                return registrations.changed(event)
-            case (
-                NotifyDue() | SubscriptionEnded() | RequestAnswered() | RequestSettled() | UsageMoved()
-                | DeviceReturned()
-                | Located() | Connected()
-            ):  # fmt: skip
+            case UsageMoved() | Located() | Connected():
                 return []
+            case (
+                RequestReceived() | SubscribeReceived() | NotifyDue() | SubscriptionEnded() | RequestSettled()
+                | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned()
+            ):  # fmt: skip
+                return self._after(self._beside(event, now), now)
             case EngineLost() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
                 return self._of_engine(event, now)
             case (
@@ -269,7 +269,36 @@ class Switchboard:
     def _refuse(self, usage: UsageId, outcome: Outcome) -> Effects:
         return [Sip(RespondInvite(usage, outcome.status, outcome.headers(self._config.domain)))]
 
+    def _beside(
+        self,
+        event: RequestReceived | SubscribeReceived | NotifyDue | SubscriptionEnded | RequestSettled | RequestAnswered
+        | TextsFound | BindingsChanged | DeviceReturned,
+        now: float,
+    ) -> Effects:  # fmt: skip
+        """What is not about a call, or only in passing."""
+        match event:
+            case RequestReceived() if event.request.method == "REFER":
+                return self._refer_outside(event, now)
+            case RequestReceived() | SubscribeReceived():
+                return self._outside.received(event, now)
+            case RequestSettled() if isinstance(event.token, Branch):
+                return self._texts.settled(event, now)
+            case RequestAnswered() if event.method == "MESSAGE":
+                call = self._index.usages.get(event.usage)
+                leg = call.by_usage(event.usage) if call is not None else None
+                return self._texts.answered(leg, event) if leg is not None else []
+            case TextsFound():
+                return self._texts.found(event)
+            case BindingsChanged():
+                return registrations.changed(event)
+            case DeviceReturned():
+                return self._texts.returned(event)
+            case _:
+                return []
+
     def _facts(self, event: FactsFound, now: float) -> Effects:
+        if event.token.startswith(outside.TOKEN):
+            return self._outside.found(event, now)
         ref, _, of_fork = event.token.partition("/")
         call = self._calls.get(ref)
         if call is None:
@@ -351,6 +380,8 @@ class Switchboard:
                 return answering.acknowledged(call, leg, event.request, now)
             case HungUp():
                 return ending.hung_up(call, leg, event.reason, now)
+            case RequestInDialog() if event.request.method == "MESSAGE":
+                return [*survival.attached(call, leg), *self._texts.in_dialog(call, leg, event, now)]
             case RequestInDialog():
                 attached = survival.attached(call, leg)
                 if event.request.method == "REFER":
@@ -521,6 +552,8 @@ class Switchboard:
 
     def _timer(self, event: TimerFired, now: float) -> Effects:
         key = event.key
+        if isinstance(key, TextPatience):
+            return self._texts.impatient(key)
         if not isinstance(key, _CLOCKS):
             return []
         call = self._calls.get(key.call_ref)

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from offhook import __version__
 from offhook.api.app import ApiSettings
 from offhook.api.app import create as create_api
-from offhook.calls.effects import CallRecord
+from offhook.calls.effects import CallRecord, KeptText
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.config import Settings
@@ -43,6 +43,7 @@ from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
 from offhook.store.tables import call_log
+from offhook.store.texts import Texts
 from offhook.store.traces import Traces
 from offhook.store.writer import Writer
 from offhook.transport.datagram import Datagrams
@@ -64,6 +65,7 @@ class Store:
     endpoints: Endpoints
     bindings: Bindings
     traces: Traces
+    texts: Texts
     writer: Writer
 
     def aor(self, username: str) -> str:
@@ -94,6 +96,15 @@ class StoreDirectory:
 
     def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None:
         self.store.bindings.replace(aor, bindings, now)
+
+    def texts(self, username: str) -> tuple[KeptText, ...]:
+        return self.store.texts.find(username)
+
+    def keep_text(self, text: KeptText) -> None:
+        self.store.texts.put(text)
+
+    def drop_text(self, ref: str) -> None:
+        self.store.texts.drop(ref)
 
 
 @dataclass
@@ -226,7 +237,10 @@ class App:
             )
         trace = self.settings.trace
         traces = Traces(self._engine, writer, trace.retention_days, trace.stored)
-        return Store(space, spaces, endpoints, bindings, traces, writer), first
+        limits = self.settings.limits
+        texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
+        await texts.load()
+        return Store(space, spaces, endpoints, bindings, traces, texts, writer), first
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
         import secrets
@@ -326,6 +340,9 @@ class App:
             detached_silence=limits.detached_silence,
             late_caller=limits.late_caller,
             call_rate=limits.call_rate,
+            text_rate=limits.text_rate,
+            text_max=limits.text_max,
+            store_texts=self.settings.sip.store_texts,
             fork_targets=limits.fork_targets,
             forward_hops=limits.forward_hops,
             pass_headers=self.settings.sip.pass_headers,

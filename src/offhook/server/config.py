@@ -81,6 +81,8 @@ class Sip(_Group):
     """Further fields of a caller's INVITE that reach the devices called, by name; X- fields and User-to-User always do."""
     refer_hosts: tuple[str, ...] = ()
     """Hosts that devices name in Refer-To and that mean our domain: some clients write their vendor's own."""
+    store_texts: bool = False
+    """Keep a text that no device takes, answer 202 and deliver it when one registers; else its sender gets 480."""
     password_min_length: int = Field(8, ge=1, le=128)
     """Shortest password an endpoint may have."""
     force_rport: bool = False
@@ -162,6 +164,14 @@ class Limits(_Group):
     """REGISTER per second and source before proof of identity; bursts of three times that."""
     call_rate: float = 10.0
     """New calls per second and endpoint; bursts of twice that."""
+    text_rate: float = 5.0
+    """MESSAGE per second and endpoint; bursts of twice that."""
+    text_max: int = 8_192
+    """Octets of one text: chat, not files."""
+    texts_kept: int = 100
+    """Texts kept for one endpoint while none of its devices is there (sip.store_texts); the oldest go first."""
+    text_days: int = 30
+    """Days such a text is kept."""
     forward_hops: int = Field(5, ge=0, le=20)
     """Forwardings one call may go through: people lose track earlier."""
     fork_targets: int = Field(50, ge=1, le=200)

@@ -291,6 +291,8 @@ class Driver:
                     log.info(effect.slug, **effect.details)
                 case calls_effects.Publish():
                     log.info("call event", event_=repr(effect.event))
+                case calls_effects.KeepText() | calls_effects.DropText() | calls_effects.FindTexts():
+                    self._text(effect)
                 case calls_effects.Explain():
                     log.info("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
                 case calls_effects.WriteCallLog():
@@ -303,6 +305,17 @@ class Driver:
         callee = self._directory.account(effect.target_user) if effect.target_user else None
         bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
         self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings))
+
+    def _text(self, effect: calls_effects.TextEffect) -> None:
+        match effect:
+            case calls_effects.KeepText(text):
+                self._directory.keep_text(text)
+            case calls_effects.DropText(ref):
+                self._directory.drop_text(ref)
+            case calls_effects.FindTexts(username, binding):
+                texts = self._directory.texts(username)
+                if texts:
+                    self.tell(calls_events.TextsFound(binding, texts))
 
     # ---- next hops
 

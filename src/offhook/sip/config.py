@@ -63,7 +63,7 @@ class SipConfig:
     server: str = "Offhook"
     """Server and User-Agent, without a version."""
     allow: tuple[str, ...] = (
-        "INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REFER", "OPTIONS", "REGISTER"
+        "INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REFER", "MESSAGE", "OPTIONS", "REGISTER"
     )  # fmt: skip
     supported: tuple[str, ...] = ("timer", "replaces", "norefersub", "tdialog", "histinfo", "100rel")
     """Option tags served in calls, for Supported and against Require."""

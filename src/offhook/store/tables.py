@@ -104,3 +104,14 @@ call_traces = Table(
     Column("kept_at", DateTime(timezone=True), nullable=False, index=True),
     Column("document", LargeBinary, nullable=False),
 )
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("ref", String(36), primary_key=True),
+    Column("recipient", String(64), nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("kept_at", DateTime(timezone=True), nullable=False),
+)

@@ -1,0 +1,86 @@
+"""Texts that wait for a device of their endpoint: in memory, written behind, bounded per endpoint and in age."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from offhook.calls.effects import KeptText
+from offhook.store.tables import texts
+from offhook.store.writer import Writer
+
+_WRITE = insert(texts).prefix_with("OR REPLACE")
+_DELETE = delete(texts).where(texts.c.ref == bindparam("gone"))
+
+
+class Texts:
+    """`per_endpoint` texts wait for one endpoint, the oldest go first; none longer than `days`."""
+
+    def __init__(self, engine: AsyncEngine, writer: Writer, per_endpoint: int, days: int) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._per_endpoint = per_endpoint
+        self._days = days
+        self._waiting: dict[str, dict[str, tuple[datetime, KeptText]]] = {}
+        self._endpoint: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._endpoint)
+
+    async def load(self) -> None:
+        """Takes up what was kept before a restart."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(texts).order_by(texts.c.kept_at, texts.c.ref))).all()
+        for row in rows:
+            fields = tuple((str(name), str(value)) for name, value in row.fields)
+            self._remember(
+                KeptText(row.ref, row.recipient, row.sender, fields, row.body), row.kept_at.replace(tzinfo=UTC)
+            )
+
+    def put(self, text: KeptText) -> None:
+        """Keeps one, with the time it came in its Date field."""
+        now = datetime.now(UTC)
+        if not any(name == "Date" for name, _ in text.fields):
+            date = ("Date", now.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+            text = KeptText(text.ref, text.to, text.from_, (*text.fields, date), text.body)
+        self._remember(text, now)
+        values: dict[str, Any] = {
+            "ref": text.ref,
+            "recipient": text.to,
+            "sender": text.from_,
+            "fields": [list(pair) for pair in text.fields],
+            "body": text.body,
+            "kept_at": now,
+        }
+        self._writer.put(_WRITE, values)
+
+    def _remember(self, text: KeptText, at: datetime) -> None:
+        endpoint = text.to.casefold()
+        waiting = self._waiting.setdefault(endpoint, {})
+        waiting[text.ref], self._endpoint[text.ref] = (at, text), endpoint
+        for ref in list(waiting)[: max(0, len(waiting) - self._per_endpoint)]:
+            self.drop(ref)
+
+    def find(self, username: str) -> tuple[KeptText, ...]:
+        """What waits for an endpoint, oldest first."""
+        oldest = datetime.now(UTC) - timedelta(days=self._days)
+        waiting = self._waiting.get(username.casefold(), {})
+        self._drop_all([ref for ref, (at, _) in waiting.items() if at < oldest])
+        return tuple(text for _, text in self._waiting.get(username.casefold(), {}).values())
+
+    def _drop_all(self, refs: Iterable[str]) -> None:
+        for ref in refs:
+            self.drop(ref)
+
+    def drop(self, ref: str) -> None:
+        """It has been taken; unknown ones are ignored."""
+        endpoint = self._endpoint.pop(ref, None)
+        if endpoint is None:
+            return
+        waiting = self._waiting[endpoint]
+        del waiting[ref]
+        if not waiting:
+            del self._waiting[endpoint]
+        self._writer.put(_DELETE, {"gone": ref})
