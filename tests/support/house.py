@@ -201,13 +201,8 @@ class HouseNode:
                     self.log.append(record)
                 case do.Publish(event):
                     self.published.append(event)
-                case do.KeepText(text):
-                    self.texts[text.ref] = text
-                case do.DropText(ref):
-                    self.texts.pop(ref, None)
-                case do.FindTexts(username, binding):
-                    waiting = tuple(text for text in self.texts.values() if text.to == username)
-                    self.tell(did.TextsFound(binding, waiting))
+                case do.KeepText() | do.DropText() | do.FindTexts():
+                    self._text(effect)
                 case do.Explain():
                     pass
                 case do.Note():
@@ -224,6 +219,16 @@ class HouseNode:
                 case _:
                     self.media.told.append(effect)
                     self._answer(partial(self._media, effect))
+
+    def _text(self, effect: do.TextEffect) -> None:
+        match effect:
+            case do.KeepText(text):
+                self.texts[text.ref] = text
+            case do.DropText(ref):
+                self.texts.pop(ref, None)
+            case do.FindTexts(username, binding):
+                waiting = tuple(text for text in self.texts.values() if text.to == username)
+                self.tell(did.TextsFound(binding, waiting))
 
     def _connect(self, carriers: Ways, effect: do.Connect) -> None:
         connected = carriers.connect(effect)

@@ -380,13 +380,8 @@ class Switchboard:
                 return answering.acknowledged(call, leg, event.request, now)
             case HungUp():
                 return ending.hung_up(call, leg, event.reason, now)
-            case RequestInDialog() if event.request.method == "MESSAGE":
-                return [*survival.attached(call, leg), *self._texts.in_dialog(call, leg, event, now)]
             case RequestInDialog():
-                attached = survival.attached(call, leg)
-                if event.request.method == "REFER":
-                    return [*attached, *self._refer(call, leg, event, now)]
-                return [*attached, *renegotiation.answer(call, leg, event, now)]
+                return [*survival.attached(call, leg), *self._request_in_dialog(call, leg, event, now)]
             case ProvisionalAcknowledged():
                 return answering.early_answer(call, leg, event.request, now)
             case SessionRefreshDue():
@@ -394,6 +389,15 @@ class Switchboard:
             case AckMissing() | DialogLost() | PrackMissing() | SessionExpired():
                 code, reason = _LOST[type(event)]
                 return ending.gone(call, leg, code, "server", now, reason)
+
+    def _request_in_dialog(self, call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
+        match event.request.method:
+            case "MESSAGE":
+                return self._texts.in_dialog(call, leg, event, now)
+            case "REFER":
+                return self._refer(call, leg, event, now)
+            case _:
+                return renegotiation.answer(call, leg, event, now)
 
     def _refer_outside(self, event: RequestReceived, now: float) -> Effects:
         """XFER-2: only one that names a dialog of the endpoint it comes from, by a flow or credentials that prove it."""
