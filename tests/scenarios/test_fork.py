@@ -1,5 +1,7 @@
 """Several devices ring at once (CALL-14, CALL-15), and CANCEL in all its crossings (CALL-12)."""
 
+import pytest
+
 from tests.support.house import House
 from tests.support.link import Link
 from tests.support.messages import SDP
@@ -7,7 +9,8 @@ from tests.support.messages import SDP
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 
-def test_first_answer_wins(link: Link) -> None:
+@pytest.mark.ladder
+def test_fork_first_answer_wins(link: Link) -> None:
     house = House(link)
     alice, desk, cell = house.caller(), house.callee(name="desk"), house.callee(name="cell")
     alice.dial("bob")
@@ -26,7 +29,8 @@ def test_first_answer_wins(link: Link) -> None:
     house.assert_nothing_left(alice, desk, cell)
 
 
-def test_two_answers_cross(link: Link) -> None:
+@pytest.mark.ladder
+def test_fork_two_answers_cross(link: Link) -> None:
     house = House(link)
     alice, desk, cell = house.caller(), house.callee(name="desk"), house.callee(name="cell")
     alice.dial("bob")
@@ -43,7 +47,8 @@ def test_two_answers_cross(link: Link) -> None:
     house.assert_nothing_left(alice, desk, cell)
 
 
-def test_a_decline_stops_all(link: Link) -> None:
+@pytest.mark.ladder
+def test_fork_decline_stops_all(link: Link) -> None:
     house = House(link)
     alice, desk, cell = house.caller(), house.callee(name="desk"), house.callee(name="cell")
     alice.dial("bob")
@@ -56,7 +61,8 @@ def test_a_decline_stops_all(link: Link) -> None:
     house.assert_nothing_left(alice, desk, cell)
 
 
-def test_one_busy_one_rings(link: Link) -> None:
+@pytest.mark.ladder
+def test_fork_one_busy_one_rings(link: Link) -> None:
     house = House(link)
     alice, desk, cell = house.caller(), house.callee(name="desk"), house.callee(name="cell")
     alice.dial("bob")
@@ -69,7 +75,8 @@ def test_one_busy_one_rings(link: Link) -> None:
     house.assert_nothing_left(alice, desk, cell)
 
 
-def test_the_caller_cancels_before_any_answer(link: Link) -> None:
+@pytest.mark.ladder
+def test_fork_caller_cancels_before_any_1xx(link: Link) -> None:
     house = House(link)
     alice, bob = house.caller(), house.callee()
     link.delay("bob", "100 INVITE", 2)
@@ -123,3 +130,21 @@ def test_calling_oneself_rings_the_other_device(link: Link) -> None:
     desk.respond(200, SDP)
     bob.hang_up()
     house.assert_nothing_left(bob, desk)
+
+
+@pytest.mark.ladder
+def test_fork_same_device_twice(link: Link) -> None:
+    """Two bindings lead to one device: two INVITEs with Call-IDs of their own, neither merged (482) nor both answered."""
+    house = House(link)
+    alice, bob = house.caller(), house.callee()
+    bob.contact = "sip:bob-line-2@127.0.0.1:5070"
+    bob.register()
+    alice.dial("bob")
+    invites = {one.headers.get("Call-ID"): one for one in bob.got("INVITE")}
+    assert len(invites) == 2
+    assert "bob: 482 INVITE" not in link.arrows()
+    bob.respond(200, SDP)
+    # The other branch is cancelled with the reason.
+    assert bob.got("CANCEL")[0].headers.get("Reason") == ELSEWHERE
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)

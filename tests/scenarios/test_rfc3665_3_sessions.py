@@ -1,14 +1,20 @@
 """RFC 3665 section 3 through the B2BUA: 3.1 and 3.2 session, 3.7 new address, 3.8 to 3.11 the failures."""
 
+import pytest
+
 from offhook.calls import effects as do
-from offhook.sip.commands import SendInDialog
-from offhook.sip.message import Headers
+from offhook.sip.commands import RespondInvite, SendInDialog
+from offhook.sip.flow import Transport
+from offhook.sip.message import Headers, Request
 from tests.support.house import WITH_SDP, House
 from tests.support.link import Link
-from tests.support.messages import SDP
+from tests.support.messages import SDP, make_request
+from tests.support.nodes import authorized
+from tests.support.script import Script
 
 
-def test_3_1_session(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_1_session(link: Link) -> None:
     house = House(link)
     alice, bob = house.caller(), house.callee()
     alice.dial("bob")
@@ -34,7 +40,8 @@ def test_3_1_session(link: Link) -> None:
     assert [record.call_ref for record in house.node.log] == [house.call().ref]
 
 
-def test_3_2_each_side_sees_one_dialog_of_its_own(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_2_two_proxies(link: Link) -> None:
     house = House(link)
     alice, bob = house.talking()
     assert alice.final().headers.get("Contact") != bob.invite.headers.get("Contact")
@@ -45,7 +52,8 @@ def test_3_2_each_side_sees_one_dialog_of_its_own(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
-def test_3_7_a_new_address_in_a_re_invite_is_answered_here(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_7_reinvite_new_address(link: Link) -> None:
     house = House(link)
     alice, bob = house.talking()
     moved = SDP.replace(b"m=audio 4000", b"m=audio 4100")
@@ -64,7 +72,8 @@ def test_3_7_a_new_address_in_a_re_invite_is_answered_here(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
-def test_3_8_no_answer(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_8_no_answer(link: Link) -> None:
     house = House(link, ring_seconds=20)
     alice, bob = house.caller(), house.callee()
     alice.dial("bob")
@@ -77,7 +86,8 @@ def test_3_8_no_answer(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
-def test_3_9_busy(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_9_busy(link: Link) -> None:
     house = House(link)
     alice, bob = house.caller(), house.callee()
     alice.dial("bob")
@@ -88,7 +98,8 @@ def test_3_9_busy(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
-def test_3_10_no_response(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_10_no_response(link: Link) -> None:
     house = House(link)
     alice, bob = house.caller(), house.callee()
     link.drop("offhook", "INVITE", 99)
@@ -99,7 +110,8 @@ def test_3_10_no_response(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
-def test_3_11_unavailable(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_11_unavailable(link: Link) -> None:
     house = House(link)
     alice, bob = house.caller(), house.callee()
     alice.dial("bob")
@@ -152,3 +164,77 @@ def test_late_offer_gets_ours_in_the_200_and_the_answer_in_the_ack(link: Link) -
     assert b"m=audio" in alice.final().body
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.ladder
+def test_rfc3665_3_3_multiple_authentication(link: Link) -> None:
+    """The caller proves itself to us; the far side's own challenge would be answered by us (TRK-3), never passed back."""
+    house = House(link)
+    script, bob = Script(house, Transport.UDP), house.callee()
+    script.invite(from_="<sip:alice@example.com>")
+    # 1. over UDP nothing is trusted: 407, and nobody rings
+    first = script.responses("INVITE")[-1]
+    assert first.status == 407
+    assert not bob.got("INVITE")
+    script.send("ACK", 1, script.tag, branch="z9hG4bKINVITE1")
+    # 2. with the digest it is served
+    plain = make_request("INVITE", branch="z9hG4bKINVITE1", body=SDP)
+    script.carry(authorized(plain, first, "alice"))
+    assert bob.got("INVITE")
+    # 3. a device that asks us for a password we do not have: the caller hears no challenge of it
+    bob.respond(407)
+    assert script.responses("INVITE")[-1].status not in (401, 407)
+    script.send("ACK", 2, script.tag, branch="z9hG4bKINVITE12")
+    house.assert_nothing_left(bob)
+
+
+@pytest.mark.ladder
+def test_rfc3665_3_4_proxy_failure(link: Link) -> None:
+    """One of two ways to the callee is dead: the call goes through by the other, and the dead one is no answer."""
+    house = House(link)
+    alice, desk, cell = house.caller(), house.callee(name="desk"), house.callee(name="cell")
+    link.drop("desk", "100 INVITE", 99)
+    house.station.apply(house.node.flow_lost(desk.back.id, link.now))
+    alice.dial("bob")
+    cell.respond(180)
+    cell.respond(200, SDP)
+    assert alice.final().status == 200
+    link.run(40)
+    alice.hang_up()
+    house.assert_nothing_left(alice, cell)
+
+
+@pytest.mark.ladder
+def test_rfc3665_3_6_redirect_sdp_in_ack(link: Link) -> None:
+    """A late offer whose callee redirects inside the space: 181, our offer in the 200, the answer in the ACK."""
+    house = House(link)
+    alice, bob, carol = house.caller(transport=Transport.WSS), house.callee(), house.callee("carol")
+    alice.device.late_answer = SDP.replace(b"4000", b"5000")
+    alice.dial("bob", body=b"")
+    moved = Headers([("Contact", "<sip:carol@example.com>")])
+    bob.station.perform(RespondInvite(bob.ringing, 302, moved, b""))
+    link.run(0.1)
+    assert "offhook: 181 INVITE" in link.arrows()
+    carol.respond(180)
+    carol.respond(200, SDP)
+    assert b"m=audio" in alice.final().body
+    completed = house.media.of(do.CompleteMedia)[-1]
+    assert isinstance(completed, do.CompleteMedia)
+    assert completed.remote.port == 5000
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob, carol)
+
+
+@pytest.mark.ladder
+def test_loop_max_forwards_across_legs(link: Link) -> None:
+    """CALL-17: hops are counted across legs; the last one says 483, the caller hears of a loop."""
+    house = House(link)
+    script, bob = Script(house), house.callee()
+    one_hop = make_request("INVITE", branch="z9hG4bKINVITE1", transport="TLS", body=SDP)
+    script.carry(Request("INVITE", one_hop.uri, one_hop.headers.replaced("Max-Forwards", "1"), one_hop.body))
+    link.run(0.1)
+    assert "bob: 483 INVITE" in link.arrows()
+    final = script.responses("INVITE")[-1]
+    assert (final.status, "loop-detected" in (final.headers.get("Warning") or "")) == (482, True)
+    script.send("ACK", 1, script.tag, branch="z9hG4bKINVITE1")
+    house.assert_nothing_left(bob)

@@ -22,13 +22,13 @@ from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.sdp.crypto import SUITES
 from offhook.server.recorder import Recorder, TraceLimits
-from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInDialog, SendInvite, SipCommand
+from offhook.sip.commands import CancelInvite, HangUp, Respond, RespondInvite, SendInDialog, SendInvite, SipCommand
 from offhook.sip.config import SipConfig
 from offhook.sip.effects import Deliver, Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.envelope import DialogKey
-from offhook.sip.events import InviteReceived, UsageId
+from offhook.sip.events import InviteReceived, RequestInDialog, SipEvent, UsageId
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.hop import Hop
 from offhook.sip.location import Account, Binding
@@ -413,6 +413,16 @@ class Phone:
         headers = WITH_SDP if body else Headers()
         self.station.perform(SendInDialog(usage or self.call, method, headers, body))
         self.house.link.run(seconds)
+
+    def oblige(self, body: bytes = SDP) -> None:
+        """From now on the device says 200 to everything in its dialogs, with a description where one was offered."""
+
+        def told(event: SipEvent) -> None:
+            if isinstance(event, RequestInDialog):
+                answer = body if event.request.body else b""
+                self.station.perform(Respond(event.transaction, 200, WITH_SDP if answer else Headers(), answer))
+
+        self.station.on_event = told
 
     def got(self, method: str) -> list[Request]:
         """Requests of a method that came in."""

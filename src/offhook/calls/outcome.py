@@ -75,6 +75,9 @@ def _of_response(callee: str, response: Response) -> Outcome:
             return Outcome(488, CATALOGUE["codec_mismatch"], f"{callee}'s device takes none of the codecs offered")
         case 404 | 604 | 410 | 484:
             return _theirs(status, callee)
+        case 401 | 407:
+            # A challenge would send the caller's password to a stranger.
+            return Outcome(502, CATALOGUE["callee_refused"], f"{callee}'s device asks for a password nobody has")
         case 482 | 483:
             return Outcome(482, CATALOGUE["loop_detected"], "The call came round in a circle")
         case _ if status >= 500:

@@ -1,0 +1,231 @@
+"""Hold (4.1 row 8, 4.2, CALL-7): answered here at once; who is held hears music, and a page's keys and role stay."""
+
+import pytest
+
+from offhook.calls import effects as do
+from offhook.calls.call import CallState
+from offhook.calls.leg import LegState
+from offhook.calls.ports import SourceKind
+from offhook.sip.flow import Transport
+from tests.sdp.samples import offer_of
+from tests.support.house import House, Phone
+from tests.support.link import Link
+from tests.support.messages import SDP
+
+HELD = SDP + b"a=sendonly\r\n"
+DEAF = SDP + b"a=inactive\r\n"
+PAGE = offer_of("chromium")
+
+
+def direction(body: bytes) -> bytes:
+    """The direction of a description with one audio line."""
+    lines = body.split(b"\r\n")
+    found = [line[2:] for line in lines if line[2:] in (b"sendrecv", b"sendonly", b"recvonly", b"inactive")]
+    return found[0] if found else b"sendrecv"
+
+
+def hears(house: House, phone: Phone) -> object:
+    """What the leg of a phone hears: another leg, or what a player plays."""
+    leg = next(one for one in house.call().legs if one.flow.id == phone.back.id)
+    assert leg.media is not None
+    last: object = None
+    for one in house.media.told:
+        if isinstance(one, do.BridgeMedia) and leg.media.leg in (one.a, one.b):
+            last = one.b if one.a == leg.media.leg else one.a
+        elif isinstance(one, do.PlayMedia) and one.leg == leg.media.leg:
+            last = one.source
+    return last
+
+
+def happened(house: House) -> list[str]:
+    return [one.type for one in house.node.published if one.type in ("call.held", "call.resumed")]
+
+
+@pytest.mark.ladder
+def test_rfc5359_2_1_call_hold(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    bob.ask("INVITE", HELD, usage=bob.ringing)
+    # 1. Bob gets his answer from us; Alice is told nothing and hears music (CALL-7)
+    assert direction(bob.answers("INVITE")[-1].body) == b"recvonly"
+    assert alice.got("INVITE") == []
+    assert hears(house, alice) is SourceKind.MUSIC
+    assert house.call().winner is not None
+    assert house.call().winner.state is LegState.HELD  # type: ignore[union-attr]
+    # 2. both directions again
+    bob.ask("INVITE", SDP, usage=bob.ringing)
+    assert direction(bob.answers("INVITE")[-1].body) == b"sendrecv"
+    assert hears(house, alice) == house.call().winner.media.leg  # type: ignore[union-attr]
+    assert happened(house) == ["call.held", "call.resumed"]
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.ladder
+def test_rfc5359_2_2_consultation_hold(link: Link) -> None:
+    house = House(link)
+    alice, bob, carol = house.caller(), house.callee(transport=Transport.TLS), house.callee("carol")
+    alice.dial("bob")
+    bob.respond(200, SDP)
+    # 1. Bob holds Alice and calls Carol from the same device
+    bob.ask("INVITE", HELD, usage=bob.ringing)
+    bob.trust()
+    bob.dial("carol")
+    carol.respond(200, SDP)
+    consulting = next(call for call in house.node.switchboard.calls() if call.caller.flow.id == bob.back.id)
+    assert consulting.state is CallState.TALKING
+    # 2. Carol hangs up, Bob takes Alice back
+    carol.hang_up(carol.ringing)
+    bob.ask("INVITE", SDP, usage=bob.ringing)
+    assert happened(house)[-1] == "call.resumed"
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob, carol)
+
+
+@pytest.mark.ladder
+def test_rfc5359_2_3_music_on_hold(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    # 1. whoever holds: the other hears music
+    alice.ask("INVITE", HELD)
+    assert hears(house, bob) is SourceKind.MUSIC
+    # 2. both hold: both would hear it
+    bob.ask("INVITE", DEAF, usage=bob.ringing)
+    assert direction(bob.answers("INVITE")[-1].body) == b"inactive"
+    assert hears(house, alice) is SourceKind.MUSIC
+    # 3. one comes back and is held still; only when both are back do they hear each other
+    alice.ask("INVITE", SDP)
+    assert hears(house, alice) is SourceKind.MUSIC
+    assert isinstance(hears(house, bob), int)
+    bob.ask("UPDATE", SDP, usage=bob.ringing)
+    assert isinstance(hears(house, alice), int)
+    bob.hang_up(bob.ringing)
+    house.assert_nothing_left(alice, bob)
+
+
+def test_the_old_way_to_hold_is_music_too(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    alice.ask("INVITE", SDP.replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 0.0.0.0"))
+    assert direction(alice.final().body) == b"recvonly"
+    assert hears(house, bob) is SourceKind.MUSIC
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_resume_without_an_offer_ends_the_music(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    alice.ask("INVITE", HELD)
+    alice.device.late_answer = SDP
+    alice.ask("INVITE")
+    assert isinstance(hears(house, bob), int)
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_call_that_is_answered_on_hold(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.caller(), house.callee()
+    alice.dial("bob", HELD)
+    bob.respond(200, SDP)
+    assert hears(house, bob) is SourceKind.MUSIC
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_refused_re_invite_leaves_the_music(link: Link) -> None:
+    """CALL-9."""
+    house = House(link)
+    alice, bob = house.talking()
+    alice.ask("INVITE", HELD)
+    told = len(house.media.told)
+    alice.ask("INVITE", SDP.replace(b"AVP 0", b"AVP 18"))
+    assert alice.final().status == 488
+    assert len(house.media.told) == told
+    assert house.call().caller.state is LegState.HELD
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_hold_twenty_minutes(link: Link) -> None:
+    """Timers of both legs run, nobody is hung up, and the sound is there after it."""
+    house = House(link)
+    alice = house.caller(transport=Transport.WSS)
+    bob = house.callee()
+    alice.oblige()
+    bob.oblige()
+    alice.dial("bob", PAGE)
+    bob.respond(200, SDP)
+    alice.ask("INVITE", PAGE.replace(b"a=sendrecv", b"a=sendonly"))
+    link.run(1200)
+    assert house.call().state is CallState.TALKING
+    assert hears(house, bob) is SourceKind.MUSIC
+    alice.ask("INVITE", PAGE)
+    assert isinstance(hears(house, bob), int)
+    assert direction(alice.final().body) == b"sendrecv"
+    assert [one for one in house.media.of(do.UpdateMedia) if one.restart_ice] == []  # type: ignore[union-attr]
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_hold_resume_sticky_dtls(link: Link) -> None:
+    """Fifty times: the same role, the same fingerprint and ICE credentials, the o= version one higher each time."""
+    house = House(link)
+    alice = house.caller(transport=Transport.WSS)
+    bob = house.callee()
+    alice.dial("bob", PAGE)
+    bob.respond(200, SDP)
+    first = alice.final().body
+
+    def keys(body: bytes) -> list[bytes]:
+        wanted = (b"a=fingerprint", b"a=setup", b"a=ice-ufrag", b"a=ice-pwd", b"a=mid", b"m=")
+        return [line for line in body.split(b"\r\n") if line.startswith(wanted)]
+
+    for round_ in range(25):
+        for way, ours in ((b"a=sendonly", b"recvonly"), (b"a=sendrecv", b"sendrecv")):
+            alice.ask("INVITE", PAGE.replace(b"a=sendrecv", way))
+            answer = alice.final()
+            assert (answer.status, direction(answer.body)) == (200, ours), round_
+            assert keys(answer.body) == keys(first)
+    assert b"a=setup:passive" in first
+    assert alice.final().body.split(b"\r\n")[1].split()[2] == b"51"
+    assert [one for one in house.media.of(do.UpdateMedia) if one.restart_ice or one.offer.dtls_active] == []  # type: ignore[union-attr]
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_video_declined_port_zero(link: Link) -> None:
+    """The order of lines is kept, audio stays, and a later offer that adds video is answered the same way (row 9)."""
+    house = House(link)
+    alice, bob = house.talking()
+    video = SDP + b"m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
+    first = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    both_ways = (video, first + b"m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\nm=audio 4000 RTP/AVP 0\r\n")
+    for offer in both_ways:
+        alice.ask("INVITE", offer)
+        answer = alice.final()
+        lines = [line.split()[:2] for line in answer.body.split(b"\r\n") if line.startswith(b"m=")]
+        expected = [line.split()[0] for line in offer.split(b"\r\n") if line.startswith(b"m=")]
+        assert [kind for kind, _ in lines] == expected
+        assert dict(lines)[b"m=video"] == b"0"
+        assert dict(lines)[b"m=audio"] != b"0"
+    assert bob.got("INVITE")[1:] == []
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.parametrize(("offer", "status"), [
+    (SDP + b"m=image 4004 udptl t38\r\n", 200),
+    (SDP.replace(b"m=audio 4000 RTP/AVP 0", b"m=image 4004 udptl t38"), 488),
+])  # fmt: skip
+def test_fax_beside_audio_is_port_zero_and_alone_488(link: Link, offer: bytes, status: int) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    alice.ask("INVITE", offer)
+    answer = alice.final()
+    assert answer.status == status
+    assert status != 200 or b"m=image 0 UDPTL t38" in answer.body or b"m=image 0 udptl t38" in answer.body
+    assert house.call().state is CallState.TALKING
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
