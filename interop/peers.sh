@@ -4,7 +4,7 @@
 set -u
 declare -A package=(
   [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon
-  [espeak-ng]=espeak-ng [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
+  [espeak-ng]=espeak-ng [iptables]=iptables [ip]=iproute2 [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
   [sipp]=sip-tester [tshark]=tshark
 )
 missing=()

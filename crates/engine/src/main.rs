@@ -1,10 +1,12 @@
 //! `offhook-media`: the media engine's process. It never speaks on its standard streams but for a fatal line.
 
 mod control;
+mod handover;
 mod kept;
 mod options;
 mod ports;
 mod random;
+mod streams;
 mod sys;
 mod trouble;
 mod worker;
@@ -21,6 +23,7 @@ use offhook_media::{Identity, Settings, ShardConfig, SocketId, WebRtcSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use control::{Control, Parts, Shard};
+use handover::HandOver;
 use options::Options;
 use ports::Ports;
 use random::System;
@@ -29,6 +32,9 @@ use worker::{Queues, Told, Worker};
 
 /// Receive buffer of a shared port in bytes: 25,000 packets, half a second of 1,000 calls.
 const RECEIVE_BUFFER: i32 = 4 << 20;
+/// Port in the name of our end of TCP connections: theirs is the signalling process's, which the engine need not know
+/// (RFC 6544 section 4.5 gives 9 to candidates without a port of their own).
+const TCP_PLACEHOLDER: u16 = 9;
 /// Commands that may wait for one shard.
 const COMMAND_QUEUE: usize = 8_192;
 /// Replies and events that may wait for the control thread.
@@ -50,7 +56,9 @@ fn run() -> Result<(), String> {
     let signals = sys::termination().map_err(|e| format!("signals: {e}"))?;
     let listener = control::listen(&options.control)
         .map_err(|e| format!("control socket {}: {e}", options.control.display()))?;
-    let served = serve(&options, listener, signals);
+    let handover = HandOver::bind(&options.control)
+        .map_err(|e| format!("hand-over socket {}.tcp: {e}", options.control.display()))?;
+    let served = serve(&options, listener, handover, signals);
     let _ = std::fs::remove_file(&options.control);
     served
 }
@@ -58,6 +66,7 @@ fn run() -> Result<(), String> {
 fn serve(
     options: &Options,
     listener: std::os::unix::net::UnixListener,
+    handover: HandOver,
     signals: std::os::fd::OwnedFd,
 ) -> Result<(), String> {
     let identity = Identity::generate()?;
@@ -75,6 +84,7 @@ fn serve(
     let mut random = System::new();
     let parts = Parts {
         listener,
+        handover,
         shards,
         told,
         wake,
@@ -159,6 +169,19 @@ fn shared_sockets(
             sockets.push(socket);
         }
     }
+    // Browsers without UDP come by TCP, on sockets that are only numbers: one for each family.
+    let first = u32::try_from(webrtc.len()).unwrap_or(0);
+    let over_tcp: Vec<WebRtcSocket> = webrtc
+        .iter()
+        .zip(first..)
+        .map(|(socket, id)| WebRtcSocket {
+            id: SocketId(id),
+            local: SocketAddr::new(socket.local.ip(), TCP_PLACEHOLDER),
+            candidates: Vec::new(),
+            tcp: true,
+        })
+        .collect();
+    webrtc.extend(over_tcp);
     let config = ShardConfig {
         shard: u8::try_from(number).unwrap_or(0),
         webrtc,
@@ -213,5 +236,6 @@ fn describe(id: u32, addresses: &[IpAddr], port: u16) -> WebRtcSocket {
         id: SocketId(id),
         local,
         candidates,
+        tcp: false,
     }
 }

@@ -424,3 +424,34 @@ pub fn interface_addresses() -> Vec<IpAddr> {
     });
     found
 }
+
+/// One datagram with the descriptor that came with it, if one did; `None` when there is nothing to read.
+pub fn receive_descriptor(fd: RawFd, bytes: &mut [u8]) -> Option<(usize, Option<OwnedFd>)> {
+    let mut control = [0u64; 8];
+    // SAFETY: all-zero is valid; every pointer below is to a live buffer of the length given; a descriptor that arrives is
+    // ours alone.
+    unsafe {
+        let mut part = libc::iovec {
+            iov_base: bytes.as_mut_ptr().cast(),
+            iov_len: bytes.len(),
+        };
+        let mut header: libc::msghdr = mem::zeroed();
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = mem::size_of_val(&control);
+        let size = libc::recvmsg(fd, &mut header, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC);
+        let size = usize::try_from(size).ok()?;
+        let mut found = None;
+        let mut message = libc::CMSG_FIRSTHDR(&header);
+        while !message.is_null() {
+            if (*message).cmsg_level == libc::SOL_SOCKET && (*message).cmsg_type == libc::SCM_RIGHTS
+            {
+                let descriptor = libc::CMSG_DATA(message).cast::<RawFd>().read_unaligned();
+                found = Some(OwnedFd::from_raw_fd(descriptor));
+            }
+            message = libc::CMSG_NXTHDR(&header, message);
+        }
+        Some((size, found))
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,10 +16,12 @@ use offhook_media::command::Command;
 use offhook_media::event::{Event, Reply};
 use offhook_media::{
     Engine, Input, Now, Output, Packet, PortPair, ReplyToken, ShardConfig, SocketId, Transmit,
+    WebRtcSocket,
 };
 
 use crate::kept::Kept;
 use crate::random::System;
+use crate::streams::{Streams, TOKENS};
 use crate::sys::{self, BATCH, LARGEST, Poller, Ready, ReceiveBatch, Wake};
 use crate::trouble::Trouble;
 
@@ -38,7 +40,15 @@ const WINDOW: Duration = Duration::from_millis(100);
 const OVERRUNS: Duration = Duration::from_secs(1);
 
 /// What the control thread gives a shard.
-pub struct Work {
+pub enum Work {
+    /// A command.
+    Command(Box<Order>),
+    /// A connection for ICE-TCP, with what was read of it.
+    Connection(TcpStream, Vec<u8>),
+}
+
+/// A command with what belongs to it.
+pub struct Order {
     /// The command.
     pub command: Command,
     /// Comes back with the reply.
@@ -89,6 +99,9 @@ pub struct Worker {
     engine: Engine,
     poller: Poller,
     sockets: Vec<Option<Socket>>,
+    /// The numbers that stand for TCP, by address family, and the connections.
+    over_tcp: Vec<(SocketId, bool)>,
+    streams: Streams,
     queues: Queues,
     batch: ReceiveBatch,
     single: Box<[u8; sys::BUFFER]>,
@@ -110,11 +123,16 @@ impl Worker {
     pub fn new(config: ShardConfig, shared: Vec<UdpSocket>, queues: Queues) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(queues.wake.as_raw_fd(), COMMANDS)?;
-        let ids: Vec<SocketId> = config.webrtc.iter().map(|socket| socket.id).collect();
+        let (tcp, udp): (Vec<_>, Vec<_>) = config.webrtc.iter().partition(|socket| socket.tcp);
+        let ids: Vec<SocketId> = udp.into_iter().map(|socket| socket.id).collect();
+        let family = |socket: &WebRtcSocket| (socket.id, socket.local.is_ipv4());
+        let over_tcp = tcp.into_iter().map(family).collect();
         let mut worker = Self {
             engine: Engine::new(config, Box::new(System::new())),
             poller,
             sockets: Vec::new(),
+            over_tcp,
+            streams: Streams::default(),
             queues,
             batch: ReceiveBatch::new(),
             single: Box::new([0; sys::BUFFER]),
@@ -150,7 +168,7 @@ impl Worker {
         let mut due: Option<Instant> = None;
         loop {
             let timeout = due.map(|at| at.saturating_duration_since(Instant::now()));
-            let told = self.waiting.is_empty() && self.kept.is_empty();
+            let told = self.waiting.is_empty() && self.kept.is_empty() && !self.streams.waits();
             let timeout = if told { timeout } else { Some(COALESCE) };
             self.poller.wait(timeout, &mut ready);
             let now = now();
@@ -160,6 +178,7 @@ impl Worker {
             if due.is_some_and(|at| at <= now.instant) {
                 self.engine.handle(Input::Timeout, now);
             }
+            self.streams.retry();
             due = self.outputs(now);
             self.trouble.note(self.engine.panics(), now.instant);
             self.window(now.instant);
@@ -178,6 +197,10 @@ impl Worker {
                 }
                 continue;
             }
+            if one.token >= TOKENS {
+                self.read_stream(one.token, now);
+                continue;
+            }
             let id = SocketId(u32::try_from(one.token).unwrap_or(u32::MAX));
             if one.error {
                 self.errors(id, now);
@@ -191,7 +214,8 @@ impl Worker {
         self.queues.wake.clear();
         let there = loop {
             match self.queues.work.try_recv() {
-                Ok(work) => self.command(work, now),
+                Ok(Work::Command(order)) => self.command(*order, now),
+                Ok(Work::Connection(stream, read)) => self.connection(stream, read, now),
                 Err(TryRecvError::Empty) => break true,
                 Err(TryRecvError::Disconnected) => break false,
             }
@@ -206,7 +230,7 @@ impl Worker {
         self.queues.load.store(load, Ordering::Relaxed);
     }
 
-    fn command(&mut self, work: Work, now: Now) {
+    fn command(&mut self, work: Order, now: Now) {
         if matches!(work.command, Command::OpenCall { .. }) && self.trouble.refuses(now.instant) {
             return self.refuse(work);
         }
@@ -223,7 +247,7 @@ impl Worker {
     }
 
     /// Gives the command back with its ports; their sockets close here.
-    fn refuse(&mut self, work: Work) {
+    fn refuse(&mut self, work: Order) {
         let reply = Reply::Refused {
             n: work.command.number(),
             code: "engine_busy".into(),
@@ -279,6 +303,36 @@ impl Worker {
             }
             let input = Input::Datagram {
                 socket: id,
+                source,
+                buffer: &mut self.single[..],
+                len,
+            };
+            self.engine.handle(input, now);
+            self.collect(now);
+        }
+    }
+
+    fn connection(&mut self, stream: TcpStream, read: Vec<u8>, now: Now) {
+        // A connection that cannot be taken or watched is closed; the browser says so to its user.
+        let Ok((token, fd)) = self.streams.take(stream, read, now.instant) else {
+            return;
+        };
+        if self.poller.add(fd, token).is_ok() {
+            self.frames(token, now);
+        }
+    }
+
+    fn read_stream(&mut self, token: u64, now: Now) {
+        if self.streams.read(token) {
+            self.frames(token, now);
+        }
+    }
+
+    fn frames(&mut self, token: u64, now: Now) {
+        while let Some((source, len)) = self.streams.frame(token, &mut self.single[..LARGEST]) {
+            self.packets += 1;
+            let input = Input::Datagram {
+                socket: over_tcp(&self.over_tcp, source),
                 source,
                 buffer: &mut self.single[..],
                 len,
@@ -415,6 +469,12 @@ impl Worker {
     /// Datagrams of one socket. What the kernel has no room for is dropped: RTP never waits.
     fn send_run(&mut self, run: &[Transmit]) {
         let Some(first) = run.first() else { return };
+        if self.over_tcp.iter().any(|(id, _)| *id == first.socket) {
+            for one in run {
+                self.streams.send(one.destination, &one.packet);
+            }
+            return;
+        }
         let Some(Some(socket)) = self.sockets.get(first.socket.0 as usize) else {
             return;
         };
@@ -464,6 +524,9 @@ impl Worker {
         if woke.duration_since(self.overruns_at) >= OVERRUNS {
             self.overruns_at = woke;
             self.tell_overruns();
+            let (engine, ids) = (&self.engine, &self.over_tcp);
+            self.streams
+                .sweep(woke, |source| engine.knows(over_tcp(ids, source), source));
         }
     }
 
@@ -484,6 +547,12 @@ impl Worker {
             }
         }
     }
+}
+
+/// The number that stands for TCP of this source's family.
+fn over_tcp(ids: &[(SocketId, bool)], source: SocketAddr) -> SocketId {
+    let same = ids.iter().find(|(_, v4)| *v4 == source.is_ipv4());
+    same.or(ids.first()).map_or(SocketId(0), |(id, _)| *id)
 }
 
 fn packet(packet: &Packet) -> &[u8] {

@@ -255,7 +255,7 @@ impl Engine {
 
     pub(crate) fn credentials(&mut self, id: LegId) -> Credentials {
         let random = &mut self.random;
-        Credentials::draw(id.slot(), &mut |out| random.fill(out))
+        Credentials::draw(self.shard, id.slot(), &mut |out| random.fill(out))
     }
 
     /// What is announced of a leg.
@@ -297,6 +297,7 @@ impl Engine {
             ssrc: leg.tx.ssrc,
             cname: leg.cname.clone(),
             crypto,
+            tcp_candidates: Vec::new(),
         }
     }
 

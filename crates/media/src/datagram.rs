@@ -134,10 +134,12 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
+        let mut reason = "ice";
         if let Path::WebRtc(path) = &mut leg.path {
             path.dtls_pair = Some(pair);
             if let Some(socket) = self.webrtc.iter().find(|socket| socket.id == pair.0) {
                 path.local = socket.local;
+                reason = if socket.tcp { "ice-tcp" } else { "ice" };
             }
         }
         let (local, remote) = (leg.local_text(), pair.1.to_string());
@@ -145,7 +147,7 @@ impl Engine {
             leg: id.0,
             local,
             remote,
-            reason: "ice".to_owned(),
+            reason: reason.to_owned(),
         });
         self.start_handshake(id, now);
     }

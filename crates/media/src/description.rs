@@ -195,6 +195,9 @@ pub struct LegLocal {
     /// Our keys, one for each suite asked for, in that order; SDES legs only.
     #[serde(default)]
     pub crypto: Vec<Crypto>,
+    /// Addresses to announce for TCP: empty here, the signalling process knows its port.
+    #[serde(default)]
+    pub tcp_candidates: Vec<(String, u16)>,
 }
 
 impl std::fmt::Debug for LegLocal {

@@ -1,5 +1,6 @@
 //! The engine of one shard: inputs in, outputs out, panics contained.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -149,6 +150,11 @@ impl Engine {
         self.legs.iter().map(weight).sum()
     }
 
+    /// Whether a leg has authenticated this source on this shared socket.
+    pub fn knows(&self, socket: SocketId, source: SocketAddr) -> bool {
+        self.demux.leg_of(socket, source).is_some()
+    }
+
     /// Live legs.
     pub fn legs(&self) -> usize {
         self.legs.len()
@@ -264,13 +270,7 @@ impl Engine {
         byte
     }
 
-    fn send_failed(
-        &mut self,
-        socket: SocketId,
-        destination: std::net::SocketAddr,
-        errno: i32,
-        now: Now,
-    ) {
+    fn send_failed(&mut self, socket: SocketId, destination: SocketAddr, errno: i32, now: Now) {
         if let Some(leg) = self
             .leg_at(socket, destination)
             .and_then(|id| self.legs.get_mut(id))
@@ -283,7 +283,7 @@ impl Engine {
     fn unreachable(
         &mut self,
         socket: SocketId,
-        destination: std::net::SocketAddr,
+        destination: SocketAddr,
         origin: Option<std::net::IpAddr>,
         now: Now,
     ) {
@@ -304,7 +304,7 @@ impl Engine {
     }
 
     /// The leg that sends from this socket to this address.
-    fn leg_at(&self, socket: SocketId, destination: std::net::SocketAddr) -> Option<LegId> {
+    fn leg_at(&self, socket: SocketId, destination: SocketAddr) -> Option<LegId> {
         match self.demux.owner(socket)? {
             Owner::Rtp(leg) => Some(leg),
             // RTCP alone unreachable is common and no silence.

@@ -54,14 +54,14 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Draws credentials; the ufrag spells the slot, so that a check finds its leg without a search.
-    pub(crate) fn draw(slot: u32, fill: &mut dyn FnMut(&mut [u8])) -> Self {
+    /// Draws credentials; the ufrag spells shard and slot, so that a check finds its leg without a search.
+    pub(crate) fn draw(shard: u8, slot: u32, fill: &mut dyn FnMut(&mut [u8])) -> Self {
         let mut random = [0u8; 8 + PASSWORD_BYTES];
         fill(&mut random);
         let text: String = random.iter().map(|byte| ice_char(*byte)).collect();
         let (tail, password) = text.split_at(8);
         Self {
-            ufrag: format!("{slot:06x}{tail}"),
+            ufrag: format!("{shard:02x}{slot:06x}{tail}"),
             password: password.to_owned(),
         }
     }
@@ -88,7 +88,12 @@ fn ice_char(byte: u8) -> char {
 
 /// The slot a ufrag of ours spells.
 pub(crate) fn slot_of(ufrag: &str) -> Option<u32> {
-    u32::from_str_radix(ufrag.get(..6)?, 16).ok()
+    u32::from_str_radix(ufrag.get(2..8)?, 16).ok()
+}
+
+/// The shard that a ufrag of ours, or a user name that begins with one, spells: for connections that are not a shard's own.
+pub fn shard_of_ufrag(ufrag: &str) -> Option<usize> {
+    usize::from_str_radix(ufrag.get(..2)?, 16).ok()
 }
 
 /// What a check brought.

@@ -37,6 +37,8 @@ pub struct WebRtcSocket {
     pub local: SocketAddr,
     /// All addresses to announce.
     pub candidates: Vec<SocketAddr>,
+    /// Its datagrams travel in TCP connections (RFC 6544), each of one source.
+    pub tcp: bool,
 }
 
 /// Sockets of a port leg, bound by the shell before the command reaches the engine; given back by `Output::Release`.

@@ -47,6 +47,7 @@ mod verdict;
 
 pub use dtls::Identity;
 pub use engine::Engine;
+pub use ice::shard_of_ufrag;
 pub use io::{
     Input, Now, Output, PACKET_SIZE, Packet, PortPair, Random, ReplyToken, Settings, ShardConfig,
     SocketId, Transmit, WebRtcSocket,

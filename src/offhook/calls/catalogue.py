@@ -194,6 +194,8 @@ _ROWS = (
         "A firewall between; the evidence names the place", 0),
     Row("one_way_audio", 0, "", "warning", "One direction flows, the other does not", "See the silent side's finding", 0),
     Row("node_overloaded", 503, "error", "warning", "The server has no processor time left", "Add cores, or a node", 42),
+    Row("udp_blocked", 0, "", "info", "The device's network lets no UDP through; its sound comes over TCP",
+        "Open the media UDP port towards the device, for better sound", 0),
     Row("silence_expected", 0, "", "info", "On hold or muted, no fault", "Resume the call", 0),
 )  # fmt: skip
 

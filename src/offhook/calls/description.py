@@ -115,6 +115,7 @@ def local_audio(
     return LocalAudio(
         formats=formats,
         candidates=local.candidates,
+        tcp_candidates=local.tcp_candidates,
         direction=direction,
         rtcp_port=local.rtcp_port,
         ufrag=local.ufrag,

@@ -91,6 +91,7 @@ class Leg:
     facts: LegFacts | None = None
     path: tuple[str, str] = ("", "")
     path_changes: int = 0
+    over_tcp: bool = False
     suite: str = ""
 
     def __repr__(self) -> str:

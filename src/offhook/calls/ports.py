@@ -91,7 +91,7 @@ class LegOffer:
 class LegLocal:
     """What the engine chose. `candidates` are (address, port) to announce: all host addresses for WebRTC, the RTP address
     for a port leg, whose RTCP port is `rtcp_port` (0 when multiplexed). `fingerprint` is sha-256 in upper-case hex pairs.
-    `crypto` holds our key for each suite asked for."""
+    `crypto` holds our key for each suite asked for. `tcp_candidates` are filled in by media/engine.py: the port is ours."""
 
     leg: int
     candidates: tuple[tuple[str, int], ...]
@@ -102,6 +102,7 @@ class LegLocal:
     ssrc: int
     cname: str
     crypto: tuple[Crypto, ...] = ()
+    tcp_candidates: tuple[tuple[str, int], ...] = ()
 
     def __repr__(self) -> str:
         return f"<leg {self.leg:#x} at {self.candidates}>"

@@ -534,6 +534,7 @@ class Switchboard:
             case PathChanged():
                 leg.path_changes += leg.path != ("", "")
                 leg.path = (event.local, event.remote)
+                return self._path(call, leg, event, now)
             case KeysReady():
                 leg.suite = event.suite
             case SilenceFound():
@@ -544,6 +545,15 @@ class Switchboard:
             case LegMediaFailed():
                 return ending.end(call, "media_engine_lost", "server", now, _ENGINE_LOST)
         return []
+
+    def _path(self, call: Call, leg: Leg, event: PathChanged, now: float) -> Effects:
+        """Media over TCP is heard, but every lost packet delays those behind it: worth a word."""
+        leg.over_tcp = event.reason == "ice-tcp"
+        if not leg.over_tcp:
+            leg.close_finding("path", now)
+            return []
+        leg.open_finding("udp_blocked", "path", "ice-tcp", {"remote": event.remote}, now)
+        return [call.happened("call.finding_raised", leg, code="udp_blocked", verdict="ice-tcp")]
 
     def _silence(self, call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
         code = FINDING_OF_VERDICT.get(event.verdict)

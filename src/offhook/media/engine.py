@@ -1,5 +1,6 @@
 """What the driver uses of the engine: one method per command, typed answers."""
 
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, SourceKind
@@ -9,6 +10,23 @@ from offhook.media.client import MediaClient, MediaError, Then
 ReplyType = TypeVar("ReplyType")
 
 
+@dataclass(frozen=True, slots=True)
+class OverTcp:
+    """Where browsers without UDP reach us (RFC 6544): our own port, 0 for nowhere; `hosts` are the addresses it is bound to,
+    None for all."""
+
+    port: int = 0
+    hosts: frozenset[str] | None = None
+
+    def announced(self, local: LegLocal) -> LegLocal:
+        """The leg with its candidates over TCP: at the addresses that it has over UDP."""
+        if not self.port or not local.ufrag:
+            return local
+        addresses = dict.fromkeys(address for address, _ in local.candidates)
+        bound = [address for address in addresses if self.hosts is None or address in self.hosts]
+        return replace(local, tcp_candidates=tuple((address, self.port) for address in bound))
+
+
 class MediaEngine:
     """One connected engine. Every method raises MediaError."""
 
@@ -16,6 +34,7 @@ class MediaEngine:
         self._client = client
         self.pid = hello.pid
         self.webrtc_ports = hello.webrtc_ports
+        self.over_tcp = OverTcp()
 
     @property
     def connected(self) -> bool:

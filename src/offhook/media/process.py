@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offhook.media.client import MediaClient, MediaError
-from offhook.media.engine import MediaEngine
+from offhook.media.engine import MediaEngine, OverTcp
 from offhook.media.messages import PROTOCOL_VERSION, Event, LogLine
 
 BINARY = "offhook-media"
@@ -73,6 +74,7 @@ class MediaProcess:
     ) -> None:
         self._options, self._deliver = options, deliver
         self._tell_lost, self._tell_ready = lost, ready
+        self._over_tcp = OverTcp()
         self._child: subprocess.Popen[bytes] | None = None
         self._gone = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
@@ -82,6 +84,23 @@ class MediaProcess:
         if not await self._connect():
             await self._launch()
         self._watching = asyncio.create_task(self._watch(), name="watch of the media engine")
+
+    def announce_tcp(self, over_tcp: OverTcp) -> None:
+        """Browsers are told from now on that media may come to our own port too."""
+        self._over_tcp = self.engine.over_tcp = over_tcp
+
+    def hand_over(self, descriptor: int, read: bytes) -> bool:
+        """Gives the engine a TCP connection for ICE, with what was read of it; False if it does not take it."""
+        way = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        way.setblocking(False)
+        try:
+            way.connect(f"{self._options.control}.tcp")
+            socket.send_fds(way, [read], [descriptor])
+        except OSError:
+            return False
+        finally:
+            way.close()
+        return True
 
     async def stop(self) -> None:
         """Ends the engine: asked, then SIGTERM, then SIGKILL, by its process id."""
@@ -135,6 +154,7 @@ class MediaProcess:
                 f"{PROTOCOL_VERSION}; end that process"
             )
         self.engine, self._gone = MediaEngine(client, hello), gone
+        self.engine.over_tcp = self._over_tcp
         return True
 
     async def _launch(self) -> None:

@@ -52,6 +52,7 @@ class LocalAudio:
     ptime: int = 20
     audio_level_id: int = 0
     mid_id: int = 0
+    tcp_candidates: tuple[tuple[str, int], ...] = ()
     crypto: tuple[CryptoLine, ...] = ()
     profile: str = "RTP/AVP"
 
@@ -163,4 +164,8 @@ def _webrtc_tail(local: LocalAudio) -> list[str]:
         # RFC 8445 section 5.1.2.1: host type, and earlier ones preferred.
         priority = (126 << 24) | ((65_535 - at) << 8) | 255
         tail.append(f"candidate:{at} 1 udp {priority} {address} {port} typ host")
+    for at, (address, port) in enumerate(local.tcp_candidates, len(local.candidates) + 1):
+        # RFC 6544 sections 4.2 and 4.5: passive, and below every UDP candidate.
+        priority = (126 << 24) | (((2 << 13) | (8_191 - at)) << 8) | 255
+        tail.append(f"candidate:{at} 1 tcp {priority} {address} {port} typ host tcptype passive")
     return [*tail, "end-of-candidates"]

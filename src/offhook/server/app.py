@@ -17,6 +17,7 @@ from offhook.api.app import ApiSettings
 from offhook.api.app import create as create_api
 from offhook.calls.effects import CallRecord, KeptText
 from offhook.calls.switchboard import CallConfig, Switchboard
+from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.config import Settings
 from offhook.server.driver import Driver
@@ -387,7 +388,10 @@ class App:
             page,
         )
         self.sockets.datagram = self._listening.datagrams
-        await self._listening.open(api)
+        over_tcp = settings.media.ice_tcp
+        await self._listening.open(api, self.media.hand_over if over_tcp else None)
+        if over_tcp:
+            self.media.announce_tcp(OverTcp(*self._listening.browsers))
         self.driver.use_peers(self._listening.ways_out(SystemIds()))
 
     # ---- bindings

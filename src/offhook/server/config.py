@@ -133,6 +133,8 @@ class Media(_Group):
     Contact towards public addresses."""
     offer_loopback: bool = True
     """Announce 127.0.0.1 to browsers too while `http.host` is loopback, so that a machine without network works."""
+    ice_tcp: bool = True
+    """Let browsers whose network blocks UDP send media over TCP to the port for pages."""
     shards: int = Field(0, ge=0, le=64)
     """Threads of the engine; 0 = cores minus one, at least one."""
     grace: int = Field(60, ge=1, le=3600)

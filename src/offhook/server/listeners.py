@@ -17,6 +17,7 @@ from offhook.transport.backpressure import Patience
 from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import Advertiser, FlowTable, host_port
 from offhook.transport.front import Front, FrontSettings
+from offhook.transport.ice_tcp import HandOver
 from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
 from offhook.transport.stream import StreamListener, StreamSettings
 from offhook.transport.websocket import WebSocketSettings
@@ -33,15 +34,15 @@ class Listeners:
         self.datagrams = Datagrams(driver, self._advertise)
         self.addresses: dict[str, str] = {}
 
-    async def open(self, application: Any) -> None:
-        """Binds everything. Raises StartError."""
+    async def open(self, application: Any, hand_over: HandOver | None = None) -> None:
+        """Binds everything; `hand_over` takes ICE-TCP on the port for browsers. Raises StartError."""
         settings = self._settings
         try:
             self._hosts = addresses_of(settings.http.host)
         except OSError as error:
             raise StartError(f"http.host {settings.http.host}: {error.strerror or error}") from error
         context = server_context(settings, phones=False)
-        front = Front(application, self._flows, self._driver, front_settings(settings), context)
+        front = Front(application, self._flows, self._driver, front_settings(settings), context, hand_over)
         await self._streams("http", front.serve, "http.port", settings.http.port)
         await self._phones()
         if context is not None:
@@ -54,6 +55,13 @@ class Listeners:
                 self._advertise,
             )
             await self._streams("sips", tls.serve, "sip.tls_port", settings.sip.tls_port)
+
+    @property
+    def browsers(self) -> tuple[int, frozenset[str] | None]:
+        """The port for browsers that networks are likeliest to let through, and its addresses (None: all)."""
+        port = self.addresses.get("https", self.addresses["http"]).rpartition(":")[2]
+        everywhere = {"0.0.0.0", "::"} & set(self._hosts)
+        return int(port), None if everywhere else frozenset(self._hosts)
 
     def close(self) -> None:
         """No new connection and no datagram comes in after this."""

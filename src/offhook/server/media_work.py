@@ -10,6 +10,7 @@ from typing import Any
 
 from offhook.calls import effects as do
 from offhook.calls import events as did
+from offhook.calls.ports import LegLocal
 from offhook.media import messages as wire
 from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
@@ -61,12 +62,13 @@ class MediaWork:
             return
         match effect, reply:
             case do.OpenMedia(), wire.CallOpened():
-                legs = {ref: local for (ref, _), local in zip(effect.offers, reply.legs, strict=True)}
+                opened = zip(effect.offers, reply.legs, strict=True)
+                legs = {ref: self._announced(local) for (ref, _), local in opened}
                 self._tell(did.MediaOpened(effect.call_ref, reply.call, legs))
             case do.AddMediaLeg(), wire.LegOpened():
-                self._tell(did.MediaLegOpened(effect.call_ref, effect.leg_ref, reply.leg))
+                self._tell(did.MediaLegOpened(effect.call_ref, effect.leg_ref, self._announced(reply.leg)))
             case do.UpdateMedia(), wire.LegOpened():
-                self._tell(did.MediaLegUpdated(effect.leg, reply.leg))
+                self._tell(did.MediaLegUpdated(effect.leg, self._announced(reply.leg)))
             case do.CloseMedia(), wire.Closed():
                 self._tell(did.MediaClosed(effect.media_call, reply.legs))
             case ((do.OpenMedia() | do.AddMediaLeg() | do.UpdateMedia() | do.CloseMedia()), _):
@@ -74,6 +76,10 @@ class MediaWork:
                 self._refused(effect, MediaError("bad_reply", text))
             case _:
                 pass  # Done
+
+    def _announced(self, local: LegLocal) -> LegLocal:
+        """The engine does not know our own port, where browsers without UDP come."""
+        return local if self._engine is None else self._engine.over_tcp.announced(local)
 
     def _refused(self, effect: do.MediaEffect, error: MediaError) -> None:
         log.warning("media refused", command=type(effect).__name__, code=error.code, text=error.text)

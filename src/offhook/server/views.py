@@ -105,7 +105,7 @@ def _media(leg: Leg, facts: LegFacts | None) -> dict[str, Any]:
         "path": {
             "local": facts.local if facts else leg.path[0],
             "remote": facts.remote if facts else leg.path[1],
-            "protocol": "udp",
+            "protocol": "tcp" if leg.over_tcp else "udp",
             "changes": leg.path_changes,
         },
     }

@@ -1,8 +1,9 @@
 """One TCP port for page, REST, and SIP over WebSocket: the first byte of a connection decides, then the upgrade does.
 
-0x16 is a TLS handshake, anything else HTTP. HTTP is uvicorn's protocol class; a WebSocket that offers `sip` leaves it for
-ours. Three uvicorn internals are leaned on (`handle_websocket_upgrade`, `headers`, `connections`); its version is pinned
-below the next minor and tests/transport/test_front.py covers the hand-over.
+0x16 is a TLS handshake, 0x00 and 0x01 a frame of ICE-TCP, anything else HTTP. HTTP is uvicorn's protocol class; a
+WebSocket that offers `sip` leaves it for ours. Three uvicorn internals are leaned on (`handle_websocket_upgrade`,
+`headers`, `connections`); its version is pinned below the next minor and tests/transport/test_front.py covers the
+hand-over.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from offhook.sip.flow import Flow, Transport
 from offhook.transport.flow import FlowTable, Receiver, host_port, is_loopback
 from offhook.transport.forwarded import Client, client_of
 from offhook.transport.frames import valid_key
+from offhook.transport.ice_tcp import FIRST_BYTES, HandOver, IceTcp
 from offhook.transport.sockets import STREAM, bind_all
 from offhook.transport.tls import Tls
 from offhook.transport.websocket import SipWebSocket, WebSocketSettings
@@ -60,7 +62,9 @@ class FirstByte(asyncio.Protocol):
         self._timer.cancel()
         front = self._front
         protocol: asyncio.Protocol
-        if data[0] == 0x16 and front.context is not None:
+        if data[0] in FIRST_BYTES and front.hand_over is not None:
+            protocol = IceTcp(front.hand_over)
+        elif data[0] == 0x16 and front.context is not None:
             protocol = Tls(front.context, front.http, front.settings.handshake)
         else:
             protocol = front.http()
@@ -70,7 +74,7 @@ class FirstByte(asyncio.Protocol):
 
 
 class Front:
-    """Listens for browsers and REST clients. `context` None serves plain HTTP and WS only."""
+    """Listens for browsers and REST clients. `context` None serves plain HTTP and WS only; `hand_over` takes ICE-TCP."""
 
     def __init__(
         self,
@@ -79,7 +83,9 @@ class Front:
         receiver: Receiver,
         settings: FrontSettings,
         context: ssl.SSLContext | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
+        self.hand_over = hand_over
         self.flows = flows
         self.receiver = receiver
         self.settings = settings

@@ -24,10 +24,11 @@ use offhook_media::event::{Event, Reply};
 use offhook_media::{PortPair, ReplyToken, SocketId};
 use serde::Serialize;
 
+use crate::handover::{HandOver, shard_named};
 use crate::kept::Kept;
 use crate::ports::{Pair, Ports, Refusal};
 use crate::sys::{Poller, Wake};
-use crate::worker::{Told, Work};
+use crate::worker::{Order, Told, Work};
 use connection::Connection;
 use message::{Greeting, VERSION};
 use takeover::Takeover;
@@ -36,6 +37,7 @@ const LISTENER: u64 = 0;
 const CONNECTION: u64 = 1;
 const SHARDS: u64 = 2;
 const SIGNAL: u64 = 3;
+const HANDOVER: u64 = 4;
 /// How long shards may take to say goodbye to their peers at the end.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How soon a reader that was full is tried again.
@@ -87,6 +89,7 @@ struct Gathering {
 /// The control thread's state.
 pub struct Control {
     listener: UnixListener,
+    handover: HandOver,
     poller: Poller,
     shards: Vec<Shard>,
     numbers: Vec<Numbers>,
@@ -134,6 +137,8 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 pub struct Parts {
     /// The bound control socket.
     pub listener: UnixListener,
+    /// Where connections for ICE-TCP arrive.
+    pub handover: HandOver,
     /// All shards, by number.
     pub shards: Vec<Shard>,
     /// From all shards.
@@ -157,6 +162,7 @@ impl Control {
         poller.add(parts.listener.as_raw_fd(), LISTENER)?;
         poller.add(parts.wake.as_raw_fd(), SHARDS)?;
         poller.add(parts.signals.as_raw_fd(), SIGNAL)?;
+        poller.add(parts.handover.as_raw_fd(), HANDOVER)?;
         let numbers = parts
             .shards
             .iter()
@@ -167,6 +173,7 @@ impl Control {
             .collect();
         Ok(Self {
             listener: parts.listener,
+            handover: parts.handover,
             poller,
             shards: parts.shards,
             numbers,
@@ -197,6 +204,7 @@ impl Control {
                     LISTENER => self.accept(),
                     CONNECTION => self.read(),
                     SHARDS => self.wake.clear(),
+                    HANDOVER => self.take_connections(),
                     _ => self.leave(FAREWELLS),
                 }
             }
@@ -228,6 +236,18 @@ impl Control {
         let leaving = self.leaving.map(|(_, at)| at);
         let first = [end, orphans, leaving].into_iter().flatten().min();
         first.map(|at| at.saturating_duration_since(now))
+    }
+
+    /// Gives connections for ICE-TCP to the shards that their first checks name; others are closed.
+    fn take_connections(&mut self) {
+        while let Some((stream, read)) = self.handover.next() {
+            let shard = shard_named(&read).and_then(|shard| self.shards.get(shard));
+            if let Some(shard) = shard {
+                // A full queue loses the connection: the browser tries again.
+                let _ = shard.work.try_send(Work::Connection(stream, read));
+                shard.wake.wake();
+            }
+        }
     }
 
     // ---- the connection
@@ -397,22 +417,27 @@ impl Control {
         sockets: Vec<(SocketId, UdpSocket)>,
     ) {
         let n = command.number();
-        let work = Work {
+        let order = Order {
             command,
             token: self.token(n),
             sockets,
             ports,
         };
-        let legs = u32::try_from(work.command.offers().len()).unwrap_or(0);
-        match self.shards[shard].work.try_send(work) {
+        let legs = u32::try_from(order.command.offers().len()).unwrap_or(0);
+        match self.shards[shard]
+            .work
+            .try_send(Work::Command(Box::new(order)))
+        {
             Ok(()) => {
                 // Counted at once, so that calls opened together are spread; the shard soon tells its true load.
                 self.shards[shard].load.fetch_add(legs, Ordering::Relaxed);
                 self.shards[shard].wake.wake();
             }
             Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => {
-                for pair in work.ports {
-                    self.release(shard, pair);
+                if let Work::Command(order) = work {
+                    for pair in order.ports {
+                        self.release(shard, pair);
+                    }
                 }
                 self.say(&refused(n, "engine_busy", "the shard's queue is full"));
             }

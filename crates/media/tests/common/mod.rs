@@ -93,6 +93,7 @@ impl World {
                 id: WEBRTC_SOCKET,
                 local,
                 candidates: vec![local],
+                tcp: false,
             }],
             identity: Identity::generate().expect("identity"),
             settings: Settings::default(),
