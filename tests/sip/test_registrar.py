@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from offhook.sip.commands import MarkFlow, SendInvite, Unbind
+from offhook.sip.commands import Attach, MarkFlow, SendInvite, Unbind
 from offhook.sip.config import RegistrarLimits, SipConfig
 from offhook.sip.effects import Send
 from offhook.sip.encode import encode
@@ -296,6 +296,67 @@ def test_reg_12_refresh_on_a_new_flow_survives_the_old_one(link: Link) -> None:
     phone.register(f"<sip:one@x.invalid>;{INSTANCE}", other, call_id="reg-2")
     phone.close(phone.flow)
     assert phone.contacts == ["sip:one@x.invalid"]
+
+
+def test_reg_12_only_a_private_tcp_phone_without_outbound_waits_to_be_dialled_back(link: Link) -> None:
+    def left(contact: str, transport: Transport = Transport.TCP, **extra: str) -> list[bool]:
+        phone = Registering(link, transport)
+        assert phone.register(contact, **extra).status == 200
+        phone.close(phone.flow)
+        return [binding.attached for binding in phone.bindings]
+
+    assert left(PHONE) == [False]
+    assert left(f"{PHONE};{INSTANCE}") == [False]
+    assert left(f"{PHONE};{INSTANCE};reg-id=1", Supported="outbound") == []
+    assert left("<sip:bob@127.0.0.3>") == []
+    assert left("<sip:bob@phone.example>") == []
+    assert left(PHONE, Transport.TLS) == []
+    assert left(PHONE, Transport.WS) == []
+
+
+def test_reg_12_a_phone_that_was_dialled_back_is_where_it_was(link: Link) -> None:
+    phone = Registering(link, Transport.TCP)
+    phone.register(PHONE)
+    (binding,) = phone.bindings
+    assert str(binding.dial_back) == "127.0.0.2:5070/tcp"
+    phone.close(phone.flow)
+    assert phone.node.node.timers == 1
+    phone.node.events.clear()
+    back = phone.open(make_flow("back", Transport.TCP))
+    phone.node.perform(Attach(AOR, binding.id, back))
+    assert phone.bindings == (replace(binding, flow=back),)
+    assert [type(event) for event in phone.node.events] == [DeviceReturned, BindingsChanged]
+    # It waits no more, and a second connection for it changes nothing.
+    phone.node.perform(Attach(AOR, binding.id, phone.open(make_flow("second", Transport.TCP))))
+    assert phone.bindings[0].flow == back
+    phone.close(back)
+    link.run(601)
+    assert phone.bindings == ()
+    assert phone.node.node.timers == 0
+
+
+def test_reg_12_a_dead_connection_carries_no_binding(link: Link) -> None:
+    phone = Registering(link, Transport.TCP)
+    phone.register(PHONE)
+    phone.close(phone.flow)
+    phone.node.perform(Attach(AOR, phone.bindings[0].id, make_flow("never opened", Transport.TCP)))
+    assert not phone.bindings[0].attached
+
+
+def test_reg_12_bindings_of_before_a_restart_stand_until_they_run_out(link: Link) -> None:
+    phone = Registering(link)
+    phone.register(f"{PHONE};expires=100")
+    kept = phone.bindings
+    other = Registering(link)
+    other.node.bindings[AOR] = kept
+    other.node.apply(other.node.node.restored(AOR, kept, link.now))  # type: ignore[attr-defined]
+    (told,) = other.node.events
+    assert isinstance(told, BindingsChanged)
+    assert [(one.binding, one.change) for one in told.changed] == [(kept[0], Change.RESTORED)]
+    command = SendInvite(UsageId("call"), kept[0].flow.id, kept[0].contact, "<sip:a@b>", "<sip:bob@b>")
+    assert any(isinstance(effect, Send) for effect in other.node.node.perform(command, link.now))
+    link.run(101)
+    assert other.bindings == ()
 
 
 def gruus(answer: Response) -> tuple[str, str]:

@@ -437,6 +437,7 @@ class House:
         config = CallConfig(domain=DOMAIN, hosts=frozenset({DOMAIN, "127.0.0.2"}), **settings)  # type: ignore[arg-type]
         self.node = HouseNode(link, config, outbound)
         self.station = link.station("offhook", self.node)
+        self.station.accounts, self.station.bindings = self.node.accounts, self.node.bindings
         for name in ("alice", "bob", "carol"):
             self.node.accounts[name] = make_account(name)
 

@@ -33,6 +33,7 @@ def devices(bindings: tuple[Binding, ...], caller: Flow | None, headers: Headers
 def _one_flow_each(bindings: tuple[Binding, ...]) -> list[Binding]:
     """Of the flows that one instance keeps beside each other the one heard last: it must ring once (RFC 5626 section 6)."""
     newest: dict[str | None, Binding] = {}
+    bindings = tuple(one for one in bindings if one.attached)
     for one in bindings:
         if one.reg_id is not None and (
             one.instance not in newest or newest[one.instance].refreshed_at < one.refreshed_at

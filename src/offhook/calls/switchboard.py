@@ -27,6 +27,7 @@ from offhook.calls.admission import Admission
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
+from offhook.calls.dial_back import DialBacks
 from offhook.calls.effects import CloseMedia, LookUp, Sip, WriteCallLog
 from offhook.calls.events import (
     CallEvent,
@@ -131,6 +132,7 @@ class Switchboard:
         self._outside = outside.Outside(self._config, ids, self._admission, {"MESSAGE": self._texts})
         self._index = Index()
         self._calls = self._index.calls
+        self._dial_backs = DialBacks()
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._index.outbound = outbound
         self.gateway = Gateway(outbound, self._index, config.hosts) if outbound is not None else None
@@ -195,7 +197,9 @@ class Switchboard:
                 lost = [effect for usage in event.usages for effect in self._flow_lost(usage, now)]
                 lines = self.gateway.flow_lost(event, now) if self.gateway is not None else []
                 return self._after([*lost, *lines], now)
-            case UsageMoved() | Located() | Connected():
+            case Connected():
+                return self._dial_backs.connected(event)
+            case UsageMoved() | Located():
                 return []
             case (
                 RequestReceived() | SubscribeReceived() | NotifyDue() | SubscriptionEnded() | RequestSettled()
@@ -299,13 +303,14 @@ class Switchboard:
     def _facts(self, event: FactsFound, now: float) -> Effects:
         if event.token.startswith(outside.TOKEN):
             return self._outside.found(event, now)
+        event = self._dial_backs.resumed(event)
         ref, _, of_fork = event.token.partition("/")
         call = self._calls.get(ref)
         if call is None:
             return []
         if of_fork:
             sought = next((one for one in call.forks if one.ref == of_fork), None)
-            return seeking.found(call, sought, event, now) if sought is not None else []
+            return self._found(call, sought, event, now) if sought is not None else []
         if call.caller.trunk is not None:
             return self._arrived(call, event, now)
         if call.state is not CallState.ROUTING or call.caller.account is not None:
@@ -342,7 +347,7 @@ class Switchboard:
         call.forks.append(one)
         if call.destination.built_in:
             return seeking.to_built_in(call, one, now)
-        return seeking.found(call, one, event, now)
+        return self._found(call, one, event, now)
 
     def _arrived(self, call: Call, event: FactsFound, now: float) -> Effects:
         """The number that a trunk delivered is looked up."""
@@ -351,6 +356,11 @@ class Switchboard:
         if event.callee is None:
             return ending.refuse(call, self.gateway.unassigned(call, event), now)
         return self._begin(call, event, now)
+
+    def _found(self, call: Call, one: fork.Fork, event: FactsFound, now: float) -> Effects:
+        """REG-12: a phone that has to be dialled back is connected first."""
+        held = self._dial_backs.hold(f"{call.ref}/{one.ref}", event)
+        return held if held is not None else seeking.found(call, one, event, now)
 
     # ---- SIP events of a call
 

@@ -325,6 +325,8 @@ class App:
                 expires_max=limits.expires_max,
                 contacts_per_aor=limits.contacts_per_aor,
                 storm=limits.register_storm,
+                probe_after=limits.options_every,
+                probe_rate=limits.options_rate,
                 rate_per_aor=limits.register_rate,
                 rate_per_source=limits.register_source_rate,
                 burst_per_source=3 * limits.register_source_rate,
@@ -399,11 +401,11 @@ class App:
     async def _load_bindings(self) -> None:
         assert self.sockets.datagram is not None
         now = asyncio.get_running_loop().time()
-        count = await self.store.bindings.load(self.sockets.datagram.flow, now)
-        for binding in self.store.bindings:
-            self.driver.flow_opened(binding.flow)
-        if count:
-            log.info("bindings of UDP phones taken up", count=count)
+        kept = await self.store.bindings.load(self.sockets.datagram.flow, now)
+        for aor, bindings in kept.items():
+            self.driver.restored(aor, bindings)
+        if kept:
+            log.info("bindings of phones taken up", count=sum(len(one) for one in kept.values()))
 
     async def _sweep(self) -> None:
         while True:

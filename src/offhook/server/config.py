@@ -196,6 +196,11 @@ class Limits(_Group):
     """Longest registration in seconds."""
     subscriptions_per_endpoint: int = 250
     """Subscriptions (busy lamps, presence, message waiting) of one endpoint: side-cars have 160 keys."""
+    options_every: float = 60.0
+    """Seconds of silence after which a UDP phone is asked whether it is there; two unanswered OPTIONS end its registration,
+    which also keeps its NAT open. 0 never asks."""
+    options_rate: int = 100
+    """OPTIONS to UDP phones per second at most."""
     contacts_per_aor: int = 50
     """Devices of one endpoint at a time."""
     body_bytes: int = 1_048_576

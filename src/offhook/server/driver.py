@@ -134,6 +134,10 @@ class Driver:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
         self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now())))
 
+    def restored(self, aor: str, bindings: tuple[Binding, ...]) -> None:
+        """Bindings of an address of record that outlived a restart."""
+        self._feed(lambda: self._sip(self.endpoint.restored(aor, bindings, self._now())))
+
     def presented(self, token: str, flow: Flow) -> str | None:
         return self._gate.admit(token, flow, self._now())
 

@@ -4,7 +4,7 @@ Lives here: the registrar's memory, as small as it can be; the bindings themselv
 `UpdateBindings`. Never here: what a REGISTER asks for.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offhook.sip.effects import StartTimer, StopTimer
 from offhook.sip.flow import Flow, FlowId, Reachability
@@ -33,9 +33,25 @@ class Sweep:
             return None
         if self.flow is not None and binding.flow.id != self.flow:
             return None
+        if self.change is Change.FLOW_LOST and binding.dial_back is not None:
+            return None
         if self.contact is not None and binding.contact != self.contact:
             return None
         return self.change if self.binding in ("", binding.id) else None
+
+    def left(self, binding: Binding) -> Binding:
+        """A binding that stands, as it is now: one on the lost flow waits to be dialled back."""
+        lost = self.change is Change.FLOW_LOST and binding.flow.id == self.flow
+        return replace(binding, attached=False) if lost else binding
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reattachment:
+    """Token of a look-up: a binding that waited to be dialled back has a flow again."""
+
+    aor: str
+    binding: str
+    flow: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,10 @@ class Carried:
             if not binding.flow.transport.reliable:
                 self._flows.setdefault(binding.flow.id, binding.flow)
         return self.clock(aor, after, now)
+
+    def carries(self, flow: FlowId) -> bool:
+        """True while a binding is on the flow."""
+        return flow in self._aors
 
     def _leave(self, flow: Flow, aor: str) -> None:
         aors = self._aors.get(flow.id)

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from offhook.sip.events import SubscriptionId, UsageId
-from offhook.sip.flow import FlowId, Reachability
+from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers
 from offhook.sip.uri import Uri
@@ -138,6 +138,15 @@ class MarkFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class Attach:
+    """A binding that waited to be dialled back (`Binding.dial_back`) has this flow now. `DeviceReturned` follows."""
+
+    aor: str
+    binding: str
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
 class Unbind:
     """Take away one binding of an address of record by its id, or all of them. `BindingsChanged` follows."""
 
@@ -191,6 +200,7 @@ SipCommand = (
     | SendInDialog
     | SendRequest
     | MarkFlow
+    | Attach
     | Unbind
     | SubscriptionCommand
     | MoveUsage

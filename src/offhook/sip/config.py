@@ -31,6 +31,10 @@ class RegistrarLimits:
     """How many may come at once."""
     storm: float = 2_000.0
     """`REGISTER_STORM` per second and node: after a restart all come at once."""
+    probe_after: float = 0.0
+    """Seconds of silence after which a UDP phone is asked by OPTIONS whether it is there; 0 never asks."""
+    probe_rate: int = 100
+    """OPTIONS per second at most."""
     sources: int = 10_000
     """Sources and addresses of record whose rate is remembered; the longest unheard is forgotten first."""
     datagram: int = 1300

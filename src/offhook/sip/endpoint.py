@@ -8,10 +8,11 @@ Lives here: which room a message, timer or command belongs to. Never here: what 
 from collections.abc import Hashable
 
 from offhook.sip import subscription
-from offhook.sip.carried import BindingClock, Sweep
+from offhook.sip.carried import BindingClock, Reattachment, Sweep
 from offhook.sip.client_request import ClientRequest
 from offhook.sip.commands import (
     AcceptSubscription,
+    Attach,
     CancelInvite,
     HangUp,
     MarkFlow,
@@ -51,6 +52,7 @@ from offhook.sip.invite_usage import InviteUsage, UsageClock
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.outgoing_invite import OutgoingInvite
+from offhook.sip.probe import ProbeClock
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.registrar import Registrar, Registration
 from offhook.sip.server_core import InDialog, ServerCore
@@ -127,7 +129,7 @@ class SipEndpoint:
         """One message from the parser."""
         if flow.transport.reliable:
             self._flows.setdefault(flow.id, flow)
-        self._registrar.heard(flow.id)
+        self._registrar.heard(flow.id, now)
         try:
             fields = envelope(message)
         except PeerError as error:
@@ -169,8 +171,8 @@ class SipEndpoint:
         if isinstance(key.owner, SubscriptionClock):
             one = self._core.subscriptions.get(key.owner.subscription)
             return [] if one is None else self._settle(one.timer_fired(key, now))
-        if isinstance(key.owner, BindingClock):
-            return self._settle(self._registrar.timer_fired(key))
+        if isinstance(key.owner, BindingClock | ProbeClock):
+            return self._settle(self._registrar.timer_fired(key, now))
         return self._settle(self._core.table.timer_fired(key))
 
     def send_failed(self, flow: FlowId, message: Message, now: float) -> list[SipEffect]:
@@ -212,6 +214,8 @@ class SipEndpoint:
                 return self._settle(self._registrar.found(token, account, bindings, now))
             case Sweep():
                 return self._settle(self._registrar.swept(token, bindings, now))
+            case Reattachment():
+                return self._settle(self._registrar.attached(token, bindings, now))
             case InDialog():
                 return self._settle(self._server.proven(token, account, now))
             case _:
@@ -244,6 +248,8 @@ class SipEndpoint:
                 return []
             case Unbind():
                 return self._registrar.unbind(command)
+            case Attach():
+                return self._registrar.attach(command)
             case AcceptSubscription():
                 return self._accept_subscription(command, now)
             case Notify() | MoveSubscription():

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from ipaddress import ip_address
 
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, Transport
+from offhook.sip.hop import Hop
 from offhook.sip.uri import Uri
 
 
@@ -103,6 +106,26 @@ class Binding:
     refreshed_at: float = 0.0
     id: str = ""
     path: tuple[str, ...] = ()
+    attached: bool = True
+    """False when its flow is gone and it waits to be dialled back (`dial_back`)."""
+
+    @property
+    def dial_back(self) -> Hop | None:
+        """REG-12: where a TCP phone can be reached anew when its connection is gone: one without outbound, on a private
+        network, that registered from the very address it names. None for everybody else."""
+        host, port = self.contact.host, self.contact.port or 5060
+        if self.flow.transport is not Transport.TCP or self.reg_id is not None or self.path:
+            return None
+        address = host.strip("[]")
+        return Hop(Transport.TCP, address, port) if address == self.flow.remote[0] and _private(address) else None
+
+
+@lru_cache(maxsize=1024)
+def _private(address: str) -> bool:
+    try:
+        return ip_address(address).is_private
+    except ValueError:
+        return False
 
 
 class Change(StrEnum):

@@ -5,11 +5,11 @@ Contact is read (contacts.py), and where bindings are kept; they come by `regist
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from offhook.sip.carried import BindingClock, Carried, Sweep
-from offhook.sip.commands import Unbind
+from offhook.sip.carried import BindingClock, Carried, Reattachment, Sweep
+from offhook.sip.commands import Attach, Unbind
 from offhook.sip.contacts import (
     Petition,
     Reader,
@@ -33,6 +33,7 @@ from offhook.sip.flow import Flow, FlowId, Reachability, Transport
 from offhook.sip.gruu import Gruus
 from offhook.sip.location import Account, Binding, Change, Changed
 from offhook.sip.message import Headers, Request
+from offhook.sip.probe import ProbeClock, Probes
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.rate import Rates
 from offhook.sip.timers import TimerKey
@@ -73,6 +74,7 @@ class Registrar:
         self._limits = limits
         self._doorkeeper = doorkeeper
         self._carried = Carried(flows)
+        self._probes = Probes(core, self._silent)
         self._gruus = Gruus(doorkeeper.key("gruu"), core.config.domain)
         self._reader = Reader(core.config, self._gruus, core.ids)
         self._per_aor = Rates(limits.rate_per_aor, max(1.0, limits.rate_per_aor), limits.sources)
@@ -82,7 +84,7 @@ class Registrar:
     @property
     def running_timers(self) -> int:
         """Timers that are set."""
-        return self._carried.running_timers
+        return self._carried.running_timers + self._probes.running_timers
 
     def peer(self, flow: FlowId) -> str | None:
         """The user name registered through a flow, if it is one and only one."""
@@ -259,7 +261,14 @@ class Registrar:
         """One write; the flows that carry the address are remembered, so that a binding dies with its flow."""
         added = tuple(new for new in after if not any(same_key(new, old) for old in before))
         removed = tuple(old for old in before if not any(same_key(old, new) for new in after))
-        return [UpdateBindings(aor, after, added, removed), *self._carried.rewritten(aor, before, after, now)]
+        carried = self._carried.rewritten(aor, before, after, now)
+        return [UpdateBindings(aor, after, added, removed), *carried, *self._probe(before, after, now)]
+
+    def _probe(self, before: tuple[Binding, ...], after: tuple[Binding, ...], now: float) -> list[Effect]:
+        """REG-12: UDP phones are asked now and then whether they are there."""
+        gone = {one.flow.id for one in before if not self._carried.carries(one.flow.id)}
+        forgotten = [effect for flow in sorted(gone) for effect in self._probes.forget(flow)]
+        return [*forgotten, *self._probes.watch(after, now)]
 
     def _reg_15_answer(
         self, token: Registration, wishes: list[Wish], after: tuple[Binding, ...], now: float
@@ -289,15 +298,22 @@ class Registrar:
 
     # bindings that end by themselves
 
-    def timer_fired(self, key: TimerKey) -> list[Effect]:
-        """The first binding of an address has run out."""
+    def timer_fired(self, key: TimerKey, now: float) -> list[Effect]:
+        """The first binding of an address has run out, or UDP phones are to be asked."""
+        if isinstance(key.owner, ProbeClock):
+            return self._probes.tick(now)
         if not self._carried.fired(key) or not isinstance(key.owner, BindingClock):
             return []
         return [FindRegistration(Sweep(key.owner.aor), None, key.owner.aor)]
 
     def flow_lost(self, flow: FlowId) -> list[Effect]:
         """REG-12, REG-16: what was registered through a flow that failed goes with it."""
-        return [FindRegistration(Sweep(aor, Change.FLOW_LOST, flow), None, aor) for aor in self._carried.lost(flow)]
+        sweeps = [FindRegistration(Sweep(aor, Change.FLOW_LOST, flow), None, aor) for aor in self._carried.lost(flow)]
+        return [*sweeps, *self._probes.forget(flow)]
+
+    def _silent(self, flow: FlowId) -> list[Effect]:
+        """REG-12: a UDP phone has not answered."""
+        return [FindRegistration(Sweep(aor, Change.SILENT, flow), None, aor) for aor in self._carried.aors(flow)]
 
     def gone(self, flow: FlowId, contact: Uri) -> list[Effect]:
         """REG-16: the device at a contact says that it is not there (410), or its proxy has lost the flow (430)."""
@@ -311,16 +327,33 @@ class Registrar:
     def swept(self, token: Sweep, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
         """The bindings of an address in which something ended."""
         ended = tuple(Changed(old, change) for old in bindings if (change := token.ends(old, now)) is not None)
-        after = tuple(old for old in bindings if token.ends(old, now) is None)
-        if not ended:
+        after = tuple(token.left(old) for old in bindings if token.ends(old, now) is None)
+        if after == bindings:
             return self._carried.clock(token.aor, after, now)
         written = self._reg_12_write(token.aor, bindings, after, now)
         return [*written, Deliver(BindingsChanged(token.aor, after, ended))]
 
+    def attach(self, command: Attach) -> list[Effect]:
+        """REG-12: call control has dialled a phone back."""
+        return [FindRegistration(Reattachment(command.aor, command.binding, command.flow), None, command.aor)]
+
+    def attached(self, token: Reattachment, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
+        """The binding that waits for the flow, if it still does."""
+        waiting = next((one for one in bindings if one.id == token.binding and not one.attached), None)
+        if waiting is None or not self._carried.alive(token.flow):
+            return []
+        back = replace(waiting, flow=token.flow, attached=True)
+        after = tuple(back if one is waiting else one for one in bindings)
+        changed = (Changed(back, Change.REFRESHED),)
+        user = token.aor.removeprefix("sip:").rpartition("@")[0]
+        told = [Deliver(DeviceReturned(token.aor, user, back)), Deliver(BindingsChanged(token.aor, after, changed))]
+        return [*self._reg_12_write(token.aor, bindings, after, now), *told]
+
     def restore(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
         """Bindings that an earlier life of this node wrote down: those whose way still leads to the device stand again."""
         changed = tuple(Changed(binding, Change.RESTORED) for binding in bindings)
-        return [*self._carried.rewritten(aor, (), bindings, now), Deliver(BindingsChanged(aor, bindings, changed))]
+        clocks = [*self._carried.rewritten(aor, (), bindings, now), *self._probe((), bindings, now)]
+        return [*clocks, Deliver(BindingsChanged(aor, bindings, changed))]
 
     # what is known of live flows
 
@@ -328,9 +361,10 @@ class Registrar:
         """REG-11 wants to know whose device answers."""
         self._carried.mark(flow, reachability)
 
-    def heard(self, flow: FlowId) -> None:
+    def heard(self, flow: FlowId, now: float) -> None:
         """A message came: the device is awake."""
         self._carried.heard(flow)
+        self._probes.heard(flow, now)
 
     def reachability(self, flow: FlowId) -> Reachability:
         """What is known of the device behind a live flow."""

@@ -45,6 +45,8 @@ class Timer(StrEnum):
 
     EXPIRES = "expires"
     """The first binding of an address of record runs out."""
+    PROBE = "probe"
+    """UDP phones are asked whether they are there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""The location service in memory; bindings of UDP phones are also written down, because their flow outlives us (REG-12)."""
+"""The location service in memory. What a new life of ours can use is also written down: the bindings of UDP phones, whose
+flow outlives us, and of TCP phones that may be dialled back (REG-12)."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.sip.flow import Flow, Transport
+from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.location import Binding
 from offhook.sip.uri import parse_uri
 from offhook.store.tables import bindings
@@ -51,63 +52,92 @@ class Bindings:
 
     def _write(self, before: tuple[Binding, ...], group: tuple[Binding, ...], now: float) -> None:
         """Only what changed: a refresh is one row, however many devices the address has."""
-        kept = {str(one.contact) for one in group if _lasting(one)}
+        kept = {one.id for one in group if _lasting(one)}
         for one in before:
-            if _lasting(one) and str(one.contact) not in kept:
-                self._writer.put(_DELETE, {"of_aor": one.aor, "of_contact": str(one.contact)})
+            if _lasting(one) and one.id not in kept:
+                self._writer.put(_DELETE, {"of_id": one.id})
         wall = datetime.now(UTC)
         for one in group:
             if _lasting(one) and not any(one is old for old in before):
-                self._writer.put(_INSERT, _row(one, wall + timedelta(seconds=one.expires_at - now)))
+                self._writer.put(_INSERT, _row(one, wall, now))
 
-    async def load(self, flow_of: Callable[[tuple[str, int]], Flow], now: float) -> int:
-        """Takes up the bindings of UDP phones from before a restart; returns how many."""
+    async def load(self, flow_of: Callable[[tuple[str, int]], Flow], now: float) -> dict[str, tuple[Binding, ...]]:
+        """Takes up the bindings from before a restart and gives them back: UDP phones are where they were, TCP phones that
+        can be dialled back wait for it. `flow_of` is the UDP flow to a peer."""
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(bindings))).all()
         wall = datetime.now(UTC)
-        count = 0
         for row in rows:
-            left = (row.expires_at.replace(tzinfo=UTC) - wall).total_seconds()
-            if left <= 0:
-                continue
-            host, port = row.source.rsplit(" ", 1)
-            binding = Binding(
-                aor=row.aor,
-                contact=parse_uri(row.contact),
-                flow=flow_of((host, int(port))),
-                call_id=row.call_id,
-                cseq=row.cseq,
-                expires_at=now + left,
-                instance=row.instance or None,
-                reg_id=row.reg_id or None,
-                q=row.q,
-                user_agent=row.user_agent,
-                registered_at=now,
-            )
-            self._by_aor[row.aor] = (*self._by_aor.get(row.aor, ()), binding)
-            count += 1
-        return count
+            binding = _binding(row, flow_of, wall, now)
+            if binding.expires_at > now:
+                self._by_aor[row.aor] = (*self._by_aor.get(row.aor, ()), binding)
+        return dict(self._by_aor)
 
 
 _INSERT = insert(bindings).prefix_with("OR REPLACE")
-_DELETE = delete(bindings).where(bindings.c.aor == bindparam("of_aor"), bindings.c.contact == bindparam("of_contact"))
+_DELETE = delete(bindings).where(bindings.c.id == bindparam("of_id"))
 
 
-def _row(one: Binding, expires_at: datetime) -> dict[str, Any]:
+def _lasting(binding: Binding) -> bool:
+    """True for a binding that a new life of ours can use."""
+    return binding.flow.transport is Transport.UDP or binding.dial_back is not None
+
+
+def _row(one: Binding, wall: datetime, now: float) -> dict[str, Any]:
     return {
+        "id": one.id,
         "aor": one.aor,
         "contact": str(one.contact),
         "instance": one.instance or "",
-        "reg_id": one.reg_id or 0,
+        "reg_id": one.reg_id,
+        "transport": one.flow.transport.value,
         "source": f"{one.flow.remote[0]} {one.flow.remote[1]}",
         "local": f"{one.flow.local[0]} {one.flow.local[1]}",
+        "path": list(one.path),
+        "params": one.params,
         "call_id": one.call_id,
         "cseq": one.cseq,
         "q": one.q,
         "user_agent": one.user_agent,
-        "expires_at": expires_at,
+        "registered_at": wall + timedelta(seconds=one.registered_at - now),
+        "refreshed_at": wall + timedelta(seconds=one.refreshed_at - now),
+        "expires_at": wall + timedelta(seconds=one.expires_at - now),
     }
 
 
-def _lasting(binding: Binding) -> bool:
-    return binding.flow.transport is Transport.UDP
+def _binding(row: Any, flow_of: Callable[[tuple[str, int]], Flow], wall: datetime, now: float) -> Binding:
+    def then(moment: datetime) -> float:
+        return now + (moment.replace(tzinfo=UTC) - wall).total_seconds()
+
+    source, transport = _address(row.source), Transport(row.transport)
+    flow = flow_of(source) if transport is Transport.UDP else _gone(row, source, transport)
+    return Binding(
+        aor=row.aor,
+        contact=parse_uri(row.contact),
+        flow=flow,
+        call_id=row.call_id,
+        cseq=row.cseq,
+        expires_at=then(row.expires_at),
+        instance=row.instance or None,
+        reg_id=row.reg_id,
+        q=row.q,
+        user_agent=row.user_agent,
+        params=dict(row.params),
+        registered_at=then(row.registered_at),
+        refreshed_at=then(row.refreshed_at),
+        id=row.id,
+        path=tuple(row.path),
+        attached=transport is Transport.UDP,
+    )
+
+
+def _gone(row: Any, source: tuple[str, int], transport: Transport) -> Flow:
+    """The connection of an earlier life, under an id that no connection of this one has."""
+    local = _address(row.local)
+    advertised = f"[{local[0]}]:{local[1]}" if ":" in local[0] else f"{local[0]}:{local[1]}"
+    return Flow(FlowId(f"gone-{row.id}"), transport, source, local, advertised, secure=False, loopback=False)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, port = text.rsplit(" ", 1)
+    return host, int(port)

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -74,16 +75,22 @@ endpoints = Table(
 bindings = Table(
     "bindings",
     metadata,
-    Column("aor", String(400), primary_key=True),
-    Column("contact", Text, primary_key=True),
-    Column("instance", String(255), nullable=False, default=""),
-    Column("reg_id", Integer, nullable=False, default=0),
+    Column("id", String(36), primary_key=True),
+    Column("aor", String(400), nullable=False, index=True),
+    Column("contact", Text, nullable=False),
+    Column("instance", Text, nullable=False, default=""),
+    Column("reg_id", Integer),
+    Column("transport", String(4), nullable=False),
     Column("source", String(64), nullable=False),
     Column("local", String(64), nullable=False),
+    Column("path", JSON, nullable=False),
+    Column("params", JSON, nullable=False),
     Column("call_id", String(256), nullable=False),
-    Column("cseq", Integer, nullable=False),
+    Column("cseq", BigInteger, nullable=False),
     Column("q", Float, nullable=False),
     Column("user_agent", Text, nullable=False),
+    Column("registered_at", DateTime(timezone=True), nullable=False),
+    Column("refreshed_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
 )
 
