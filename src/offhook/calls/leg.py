@@ -121,7 +121,13 @@ class Leg:
 
     def describe_offer(self) -> bytes:
         """Our offer; kept, so that an unchanged one can be repeated byte for byte."""
-        return self._keep(write_offer(self.webrtc, self._local("actpass" if self.webrtc else ""), self._origin()))
+        local = self._local("actpass" if self.webrtc else "", self.ours_of_chosen())
+        return self._keep(write_offer(self.webrtc, local, self._origin()))
+
+    def ours_of_chosen(self) -> tuple[Format, ...]:
+        """What was agreed, under the payload types by which we receive: a peer may number its own otherwise (DTMF-2)."""
+        agreed = {(one.name, one.clock) for one in self.chosen}
+        return tuple(one for one in self.formats if (one.name, one.clock) in agreed) or self.chosen or self.formats
 
     def describe_answer(self, offer: Session, formats: tuple[Format, ...], direction: str) -> bytes:
         """Our answer with these payload types; kept. `direction` is ours."""
@@ -129,7 +135,7 @@ class Leg:
         setup = ""
         if self.offer is not None and self.offer.keys is KeyKind.DTLS:
             setup = "active" if self.offer.dtls_active else "passive"
-        return self._keep(write_answer(offer, self._local(setup), self._origin()))
+        return self._keep(write_answer(offer, self._local(setup, formats), self._origin()))
 
     def _keep(self, body: bytes) -> bytes:
         self.body = body
@@ -139,11 +145,11 @@ class Leg:
         assert self.media is not None
         return Origin(self.origin_id, self.version, self.media.candidates[0][0])
 
-    def _local(self, setup: str) -> LocalAudio:
+    def _local(self, setup: str, formats: tuple[Format, ...]) -> LocalAudio:
         assert self.media is not None
         assert self.offer is not None
         written = profile(KeyChoice(self.offer.keys, self.offer.suites), self.policy)
-        return local_audio(self.media, self.offer, self.chosen or self.formats, self.direction, setup, written)
+        return local_audio(self.media, self.offer, formats, self.direction, setup, written)
 
     def ours(self) -> Direction:
         """Our direction as the engine knows it."""

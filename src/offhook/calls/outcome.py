@@ -30,6 +30,9 @@ class Outcome:
     def headers(self, domain: str) -> Headers:
         """Warning with the slug and the words, Reason with the Q.850 cause."""
         fields = [("Warning", warning(domain, self.row.slug, self.text))]
+        if self.status == 488:
+            # CALL-23: RFC 3261 section 20.43 has codes of its own for what cannot be agreed.
+            fields.append(("Warning", f'305 {domain} "Incompatible media format"'))
         if self.row.q850:
             fields.append(("Reason", q850_reason(self.row.q850, self.text)))
         return Headers(fields)

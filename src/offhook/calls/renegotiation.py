@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from offhook.calls import bridge
 from offhook.calls.call import SDP, Call, Effects
-from offhook.calls.description import offer_for_offer, remote_of, speech_of
+from offhook.calls.description import SPEECH, offer_for_offer, remote_of, speech_of, wanted
 from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
 from offhook.calls.effects import CompleteMedia, SendDigits, Sip, UpdateMedia
 from offhook.calls.encryption import for_answer
@@ -98,17 +98,19 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
     assert leg.media is not None
     assert leg.offer is not None
     current = speech_of(leg.chosen)
-    names = tuple(dict.fromkeys((*current[:1], *speech_of(leg.formats))))
+    allowed = wanted(leg.account.codecs) if leg.account is not None else SPEECH
+    names = tuple(dict.fromkeys((*current[:1], *speech_of(leg.formats), *allowed)))
     chosen = select(audio.formats, tuple(name for name in names if name in speech_of(audio.formats))[:1])
     if not speech_of(chosen):
         said = ", ".join(one.name for one in audio.formats)
-        return _refuse(call, event, "codec_mismatch", f"Offered: {said}; agreed so far: {', '.join(current)}")
+        return _refuse(call, event, "codec_mismatch", f"Offered: {said}; understood here: {', '.join(names)}")
     choice = for_answer(audio, leg.policy)
     if isinstance(choice, Outcome):
         return [Sip(Respond(event.transaction, choice.status, choice.headers(call.config.domain)))]
     restart = leg.webrtc and leg.audio is not None and audio.ufrag != leg.audio.ufrag
     direction = answer_direction(audio.direction, "both")
     wish = offer_for_offer(leg.flow, audio, speech_of(select(audio.formats, names)), choice)
+    leg.formats = select(audio.formats, names)
     redrawn = (wish.keys, wish.suites) != (leg.offer.keys, leg.offer.suites)
     # The DTLS role is sticky as long as the certificate is (MEDIA.md trap 3).
     leg.offer = replace(wish, dtls_active=leg.offer.dtls_active, direction=Direction(direction))
