@@ -157,6 +157,15 @@ export const sipjs = {
       authorizationPassword: options.password,
       logLevel: "error",
     });
+    // What the library's own SimpleUser does: it tries again until it is connected, and registers then.
+    const again = () => agent.reconnect().catch(() => setTimeout(again, 2000));
+    agent.delegate = {
+      onDisconnect: (error) => {
+        note("disconnected");
+        if (error) setTimeout(again, 1000);
+      },
+      onConnect: () => registerer?.register(),
+    };
     await agent.start();
     note("connected");
     registerer = new Registerer(agent);

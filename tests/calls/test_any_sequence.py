@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 
 from offhook.calls import events as did
 from offhook.calls.commands import HangUpEndpoint
-from offhook.sip.commands import HangUp, RespondInvite, SendInDialog
+from offhook.sip.commands import HangUp, MoveUsage, RespondInvite, SendInDialog
+from offhook.sip.events import DeviceReturned
 from offhook.sip.flow import Transport
+from offhook.sip.location import Binding
 from offhook.sip.message import Headers
+from offhook.sip.uri import parse_uri
 from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
 
 BODIES = {
     "speech": SDP,
@@ -32,8 +36,8 @@ steps = st.one_of(
         st.just("ask"), st.sampled_from(["alice", "desk"]), st.sampled_from(["INVITE", "UPDATE", "INFO"]), bodies
     ),
     st.tuples(st.just("hang up"), st.sampled_from(["alice", "desk", "cell"])),
-    st.tuples(st.sampled_from(["cancel", "engine lost", "api"])),
-    st.tuples(st.just("lose"), st.sampled_from(["alice", "desk"])),
+    st.tuples(st.sampled_from(["cancel", "engine lost", "engine ready", "api"])),
+    st.tuples(st.sampled_from(["lose", "back"]), st.sampled_from(["alice", "desk"])),
     st.tuples(
         st.just("drop"), st.sampled_from(["offhook", "desk", "alice"]), st.sampled_from(["ACK", "BYE", "200 INVITE"])
     ),
@@ -57,8 +61,8 @@ class Stage:
     def do(self, what: str, *details: object) -> None:
         """One step; what a phone cannot do now is passed over."""
         named: dict[str, Callable[..., None]] = {
-            "respond": self.respond, "ask": self.ask, "hang up": self.hang_up, "lose": self.lose,
-            "cancel": self.alice.cancel, "engine lost": self.engine_lost, "api": self.api,
+            "respond": self.respond, "ask": self.ask, "hang up": self.hang_up, "lose": self.lose, "back": self.back,
+            "cancel": self.alice.cancel, "engine lost": self.engine_lost, "engine ready": self.engine_ready, "api": self.api,
             "drop": lambda sender, text: self.link.drop(sender, text), "slow": self.slow,
         }  # fmt: skip
         named[what](*details)
@@ -89,6 +93,19 @@ class Stage:
         self.house.media.open.clear()
         self.house.media.calls.clear()
         self.house.station.apply(self.house.node.tell(did.EngineLost()))
+
+    def engine_ready(self) -> None:
+        self.house.station.apply(self.house.node.tell(did.EngineReady()))
+
+    def back(self, device: str) -> None:
+        """The device is on another connection and has registered there."""
+        phone = self.phones[device]
+        phone.there, phone.back = self.link.connect(phone.station, self.house.station, Transport.TLS)
+        if phone is self.alice or phone.got("INVITE"):
+            phone.station.perform(MoveUsage(self.usage(phone), phone.there.id))  # type: ignore[arg-type]
+        aor = f"sip:{phone.username}@{DOMAIN}"
+        binding = Binding(aor, parse_uri(phone.contact), phone.back, "reg", 1, 1e9)
+        self.house.station.apply(self.house.node.tell(DeviceReturned(aor, phone.username, binding)))
 
     def api(self) -> None:
         self.house.station.apply(self.house.node.command(HangUpEndpoint("alice", "endpoint_deleted")))

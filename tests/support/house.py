@@ -24,7 +24,7 @@ from offhook.sdp.crypto import SUITES
 from offhook.server.recorder import Recorder, TraceLimits
 from offhook.sip.commands import CancelInvite, HangUp, Respond, RespondInvite, SendInDialog, SendInvite, SipCommand
 from offhook.sip.config import SipConfig
-from offhook.sip.effects import Deliver, Send, SipEffect, StartTimer, StopTimer
+from offhook.sip.effects import CloseFlow, Deliver, Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.envelope import DialogKey
@@ -102,6 +102,7 @@ class HouseNode:
         self.texts: dict[str, do.KeptText] = {}
         self.log: list[do.CallRecord] = []
         self.published: list[do.Happened] = []
+        self.half_open: set[FlowId] = set()
         self._todo: deque[Callable[[], None]] = deque()
         self._out: list[SipEffect] = []
         self._working = False
@@ -126,8 +127,8 @@ class HouseNode:
     def flow_opened(self, flow: Flow, now: float) -> list[SipEffect]:
         return self._sip(self.endpoint.flow_opened(flow, now))
 
-    def flow_lost(self, flow: FlowId, now: float) -> list[SipEffect]:
-        return self._sip(self.endpoint.flow_lost(flow, now))
+    def flow_lost(self, flow: FlowId, now: float, left: bool = False) -> list[SipEffect]:
+        return self._sip(self.endpoint.flow_lost(flow, now, left))
 
     def registration_found(self, token, account, bindings, now):  # type: ignore[no-untyped-def]
         return self._sip(self.endpoint.registration_found(token, account, bindings, now))
@@ -207,18 +208,23 @@ class HouseNode:
                     pass
                 case do.Note():
                     self.notes.append(effect)
-                case do.Locate():
-                    assert self.carriers is not None
-                    self.tell(self.carriers.locate(effect))
-                case do.Connect():
-                    assert self.carriers is not None
-                    self._connect(self.carriers, effect)
-                case do.RateHop(hop, worked):
-                    assert self.carriers is not None
-                    self.carriers.rated.append((hop, worked))
+                case do.Locate() | do.Connect() | do.RateHop():
+                    self._hop(effect)
+                case do.ProbeFlow() | do.CloseFlow():
+                    self._flow(effect)
                 case _:
                     self.media.told.append(effect)
                     self._answer(partial(self._media, effect))
+
+    def _hop(self, effect: do.HopEffect) -> None:
+        assert self.carriers is not None
+        match effect:
+            case do.Locate():
+                self.tell(self.carriers.locate(effect))
+            case do.Connect():
+                self._connect(self.carriers, effect)
+            case do.RateHop(hop, worked):
+                self.carriers.rated.append((hop, worked))
 
     def _text(self, effect: do.TextEffect) -> None:
         match effect:
@@ -235,6 +241,17 @@ class HouseNode:
         if connected.flow is not None:
             self._feed(lambda: self._do_sip(self.endpoint.flow_opened(connected.flow, self._link.now)))
         self.tell(connected)
+
+    def _flow(self, effect: do.FlowEffect) -> None:
+        """A flow in `half_open` gives no sign of life."""
+        if isinstance(effect, do.CloseFlow):
+            self._out.append(CloseFlow(effect.flow, effect.code, effect.slug))
+            return
+        alive = effect.flow not in self.half_open
+        event = did.FlowProbed(effect.flow, alive)
+        self._link._push(
+            0.02 if alive else effect.seconds, lambda _: self._link.stations["offhook"].apply(self.tell(event))
+        )
 
     def _answer(self, answer: Callable[[], did.CallEvent | None]) -> None:
         """What the engine answers, now or later; it is asked when its answer is due."""

@@ -178,6 +178,7 @@ def settle_again(call: Call, leg: Leg) -> Effects:
 def feed(leg: Leg, destination: Destination) -> Effects:
     """What a built-in destination lets a leg hear."""
     assert leg.media is not None
+    leg.fed = destination
     source = source_of(destination)
     return [BridgeMedia(leg.media.leg, leg.media.leg) if source is None else PlayMedia(leg.media.leg, source)]
 

@@ -49,6 +49,13 @@ class CallConfig:
     ring_seconds: int = 60
     flow_grace: float = 90.0
     detached_silence: float = 15.0
+    detached_limit: float = 1800.0
+    reload_grace: float = 30.0
+    settle: float = 1.5
+    media_timeout: float = 60.0
+    reopen_limit: float = 20.0
+    reopen_silence: float = 10.0
+    tombstone: float = 600.0
     late_caller: float = 4.0
     call_rate: float = 10.0
     text_rate: float = 5.0
@@ -103,6 +110,7 @@ class Call:
     end_code: str | None = None
     ended_by: str = ""
     refused_text: str = ""
+    reopening: bool = False
 
     def __repr__(self) -> str:
         return f"<call {self.ref} {self.state} {self.parties}>"

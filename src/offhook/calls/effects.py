@@ -6,6 +6,7 @@ from typing import Any
 
 from offhook.calls.ports import LegOffer, LegRemote, SourceKind
 from offhook.sip.commands import SipCommand
+from offhook.sip.flow import FlowId
 from offhook.sip.hop import Hop, Target
 from offhook.sip.location import Binding
 
@@ -55,6 +56,27 @@ class RateHop:
 
     hop: Hop
     worked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFlow:
+    """Ask a connection for a sign of life. `FlowProbed` follows, after `seconds` at the latest."""
+
+    flow: FlowId
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloseFlow:
+    """Close a connection, a WebSocket with that close code and slug."""
+
+    flow: FlowId
+    code: int
+    slug: str
+
+
+FlowEffect = ProbeFlow | CloseFlow
+HopEffect = Locate | Connect | RateHop
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +272,7 @@ CallEffect = (
     | Locate
     | Connect
     | RateHop
+    | FlowEffect
     | MediaEffect
     | StartTimer
     | StopTimer

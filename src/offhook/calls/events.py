@@ -7,7 +7,7 @@ from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import KeptText
 from offhook.calls.ports import LegFacts, LegLocal, Quality
 from offhook.sip.events import SipEvent
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.hop import Hop
 from offhook.sip.location import Account, Binding
 
@@ -50,6 +50,14 @@ class Connected:
     flow: Flow | None
     code: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowProbed:
+    """The answer to `ProbeFlow`: whether the connection gave a sign of life."""
+
+    flow: FlowId
+    alive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,11 @@ class MediaClosed:
 @dataclass(frozen=True, slots=True)
 class EngineLost:
     """The media engine died; none of its legs is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """A new media engine is up after one was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,4 +215,6 @@ CallEvent = (
     | MediaClosed
     | EngineLost
     | TextsFound
+    | EngineReady
+    | FlowProbed
 )

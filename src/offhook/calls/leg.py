@@ -3,10 +3,12 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from offhook.calls.description import local_audio
 from offhook.calls.encryption import KeyChoice, Security, of_endpoint, profile
 from offhook.calls.ports import Direction, KeyKind, LegFacts, LegLocal, LegOffer, Quality
+from offhook.calls.routing import Destination
 from offhook.calls.trunk import Trunk
 from offhook.sdp.description import Format, Media, Session
 from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_offer
@@ -15,6 +17,9 @@ from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
+
+if TYPE_CHECKING:
+    from offhook.calls.adoption import Device
 
 
 class LegState(StrEnum):
@@ -48,6 +53,10 @@ class Leg:
     reliable 1xx of ours made the offer, the ACK or PRACK must bring the answer. `early` are the answers that 1xx brought to
     our INVITE, by the remote tag of their early dialog (4.1 row 5); `early_media`: their sound may be heard. `dialog` names
     it to others, once it has both tags. `may_refer`: a trunk whose REFER is served (XFER-8); an endpoint's always is.
+    `detached`: its flow is gone, `device` may come back for it. `asking`: we restart its media, `asked`: our re-INVITE
+    is out, `reoffer`: it has new media that the peer does not know yet. `asleep`: its page did not answer the INVITE.
+    `clocked`: survival's clocks may run for it. `fed`: the built-in destination it hears. `was_heard`: its sound came
+    before its engine died.
     """
 
     ref: str
@@ -80,6 +89,15 @@ class Leg:
     offering: bool = False
     detached: bool = False
     silent: bool = True
+    fed: Destination | None = None
+    device: "Device | None" = None
+    spoke: bool = False
+    asking: bool = False
+    asked: bool = False
+    reoffer: bool = False
+    was_heard: bool = False
+    asleep: bool = False
+    clocked: bool = False
     flow_moves: int = 0
     end_code: str | None = None
     digits: list[tuple[str, int, str]] = field(default_factory=list)
@@ -136,6 +154,13 @@ class Leg:
         if self.offer is not None and self.offer.keys is KeyKind.DTLS:
             setup = "active" if self.offer.dtls_active else "passive"
         return self._keep(write_answer(offer, self._local(setup, formats), self._origin()))
+
+    def describe_reoffer(self) -> bytes:
+        """Our offer inside the dialog: what is agreed, every line of the peer's where it was (RFC 3264 section 8); kept."""
+        if self.remote is None:
+            return self.describe_offer()
+        setup = "actpass" if self.offer is not None and self.offer.keys is KeyKind.DTLS else ""
+        return self._keep(write_answer(self.remote, self._local(setup, self.ours_of_chosen()), self._origin()))
 
     def _keep(self, body: bytes) -> bytes:
         self.body = body

@@ -47,6 +47,9 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
     except SdpError as error:
         return _refuse(call, event, "sdp_invalid", f"The session description breaks its rules: {error}")
     audio = offer.audio
+    if call.reopening:
+        # LIVE-15: we are about to offer new media ourselves.
+        return [Sip(Respond(event.transaction, 491))]
     if audio is None or leg.media is None or leg.offer is None:
         return _refuse(call, event, "codec_mismatch", "No active audio line is left")
     if not leg.confirmed:

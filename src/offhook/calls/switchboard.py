@@ -18,12 +18,14 @@ from offhook.calls import (
     passing,
     registrations,
     renegotiation,
+    reopen,
     replacing,
     seeking,
     survival,
     transfer,
 )
 from offhook.calls.admission import Admission
+from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
@@ -34,8 +36,10 @@ from offhook.calls.events import (
     Connected,
     DigitPressed,
     EngineLost,
+    EngineReady,
     FactsFound,
     FirstMedia,
+    FlowProbed,
     Heard,
     KeysReady,
     LegMediaFailed,
@@ -96,17 +100,14 @@ from offhook.sip.events import (
     UsageMoved,
 )
 from offhook.sip.fields import sip_reason
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.replaces import read_target_dialog
 
-_CLOCKS = (
-    fork.RingTimer | transfer.TransferorLeaves | survival.LateCaller | survival.DetachedSilence | survival.FlowGrace
-)
-_ENGINE_LOST = sip_reason(503, "The media engine is gone")
+_CLOCKS = fork.RingTimer | transfer.TransferorLeaves | survival.LateCaller | survival.LegClock | reopen.ReopenLimit
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
     DialogLost: ("dialog_lost", sip_reason(481, "The other side lost the call")),
@@ -133,6 +134,7 @@ class Switchboard:
         self._index = Index()
         self._calls = self._index.calls
         self._dial_backs = DialBacks()
+        self._devices = Devices(config.tombstone)
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._index.outbound = outbound
         self.gateway = Gateway(outbound, self._index, config.hosts) if outbound is not None else None
@@ -194,33 +196,39 @@ class Switchboard:
             case TimerFired():
                 return self._after(self._timer(event, now), now)
             case FlowLost():
-                lost = [effect for usage in event.usages for effect in self._flow_lost(usage, now)]
                 lines = self.gateway.flow_lost(event, now) if self.gateway is not None else []
-                return self._after([*lost, *lines], now)
+                return self._after([*self._flow_lost(event, now), *lines], now)
+            case FlowProbed():
+                return self._devices.probed(event.flow, event.alive, self._legs_on)
             case Connected():
                 return self._dial_backs.connected(event)
-            case UsageMoved() | Located():
+            case Located():
                 return []
             case (
                 RequestReceived() | SubscribeReceived() | NotifyDue() | SubscriptionEnded() | RequestSettled()
                 | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned()
             ):  # fmt: skip
                 return self._after(self._beside(event, now), now)
-            case EngineLost() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
+            case EngineLost() | EngineReady() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
                 return self._of_engine(event, now)
             case (
                 AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
                 | InviteTrying() | InviteProgressed() | InviteRejected() | PrackMissing() | ProvisionalAcknowledged()
-                | RequestInDialog() | SessionExpired() | SessionRefreshDue()
+                | RequestInDialog() | SessionExpired() | SessionRefreshDue() | UsageMoved()
             ):  # fmt: skip
                 return self._after(self._in_usage(event, now), now)
             case _:
                 return self._after(self._media_event(event, now), now)
 
-    def _of_engine(self, event: EngineLost | MediaClosed | MediaLegOpened | MediaLegUpdated, now: float) -> Effects:
+    def _of_engine(
+        self, event: EngineLost | EngineReady | MediaClosed | MediaLegOpened | MediaLegUpdated, now: float
+    ) -> Effects:
         match event:
             case EngineLost():
-                return self._engine_lost(now)
+                lost = [one for one in self._calls.values() if one.media_calls or one.reopening]
+                return self._after([effect for call in lost for effect in reopen.lost(call, now)], now)
+            case EngineReady():
+                return [effect for call in self._calls.values() for effect in reopen.ready(call)]
             case MediaClosed():
                 return self._media_closed(event)
             case MediaLegOpened():
@@ -287,18 +295,26 @@ class Switchboard:
                 return self._outside.received(event, now)
             case RequestSettled() if isinstance(event.token, Branch):
                 return self._texts.settled(event, now)
-            case RequestAnswered() if event.method == "MESSAGE":
-                call = self._index.usages.get(event.usage)
-                leg = call.by_usage(event.usage) if call is not None else None
-                return self._texts.answered(leg, event) if leg is not None else []
+            case RequestAnswered():
+                return self._answered(event, now)
             case TextsFound():
                 return self._texts.found(event)
             case BindingsChanged():
+                self._devices.changed(event)
                 return registrations.changed(event)
             case DeviceReturned():
-                return self._texts.returned(event)
+                return [*self._devices.returned(event, self._legs_on), *self._texts.returned(event)]
             case _:
                 return []
+
+    def _answered(self, event: RequestAnswered, now: float) -> Effects:
+        call = self._index.usages.get(event.usage)
+        leg = call.by_usage(event.usage) if call is not None else None
+        if call is None or leg is None:
+            return []
+        if event.method == "MESSAGE":
+            return self._texts.answered(leg, event)
+        return reopen.answered(call, leg, event.response, now) if event.method == "INVITE" else []
 
     def _facts(self, event: FactsFound, now: float) -> Effects:
         if event.token.startswith(outside.TOKEN):
@@ -368,7 +384,7 @@ class Switchboard:
         self,
         event: AckReceived | AckMissing | DialogLost | HungUp | InviteAccepted | InviteCanceled | InviteTrying
         | InviteProgressed | InviteRejected | PrackMissing | ProvisionalAcknowledged | RequestInDialog | SessionExpired
-        | SessionRefreshDue,
+        | SessionRefreshDue | UsageMoved,
         now: float,
     ) -> Effects:  # fmt: skip
         call = self._index.usages.get(event.usage)
@@ -391,7 +407,11 @@ class Switchboard:
             case HungUp():
                 return ending.hung_up(call, leg, event.reason, now)
             case RequestInDialog():
-                return [*survival.attached(call, leg), *self._request_in_dialog(call, leg, event, now)]
+                survival.spoke(leg, event.request.method)
+                return self._request_in_dialog(call, leg, event, now)
+            case UsageMoved():
+                self._devices.attached(leg)
+                return survival.moved(call, leg, event.flow)
             case ProvisionalAcknowledged():
                 return answering.early_answer(call, leg, event.request, now)
             case SessionRefreshDue():
@@ -446,10 +466,18 @@ class Switchboard:
         """An event of a usage that has ended here: a request still wants an answer."""
         return [Sip(Respond(event.transaction, 481))] if isinstance(event, RequestInDialog) else []
 
-    def _flow_lost(self, usage: UsageId, now: float) -> Effects:
-        call = self._index.usages.get(usage)
-        leg = call.by_usage(usage) if call is not None else None
-        return survival.flow_lost(call, leg, now) if call is not None and leg is not None else []
+    def _flow_lost(self, event: FlowLost, now: float) -> Effects:
+        """The legs of a connection that is gone; those whose device is back already follow it at once (LIVE-5)."""
+        found = [(call, call.by_usage(usage)) for usage in event.usages if (call := self._index.usages.get(usage))]
+        legs = [(call, leg) for call, leg in found if leg is not None]
+        follow = [effect for _, leg in legs for effect in self._devices.left_behind(leg)]
+        follow += [effect for usage, peer in event.owed for effect in self._devices.owed(event.flow, usage, peer, now)]
+        left = self._devices.lost(event.flow) or event.left
+        lost = [effect for call, leg in legs for effect in survival.flow_lost(call, leg, left, now)]
+        return [*lost, *follow]
+
+    def _legs_on(self, flow: FlowId) -> list[tuple[Call, Leg]]:
+        return [(call, leg) for call in self._calls.values() for leg in call.live if leg.flow.id == flow]
 
     # ---- media
 
@@ -460,6 +488,8 @@ class Switchboard:
         if call.state is CallState.ENDED:
             # It ended while the engine opened, and has been logged then.
             return [CloseMedia(event.media_call)]
+        if call.reopening:
+            return reopen.opened(call, event.media_call, event.legs)
         more = bridge.opened(call, event.media_call)
         stale = [effect for ref, local in event.legs.items() for effect in self._take_leg(call, ref, local)]
         call.state = CallState.RINGING
@@ -492,6 +522,8 @@ class Switchboard:
             return []
         code = "media_engine_lost" if event.code == "engine_lost" else "media_ports_exhausted"
         outcome = refusal(code, event.text)
+        if call.reopening:
+            return reopen.refused(call, event.code, now)
         if not call.media_calls:
             return ending.refuse(call, outcome, now)
         # Which leg was refused is not said, and the next would be refused too.
@@ -510,19 +542,13 @@ class Switchboard:
                 leg.facts, leg.quality = facts, facts.quality
         return [] if call.media_calls else [WriteCallLog(call.record())]
 
-    def _engine_lost(self, now: float) -> Effects:
-        """Its legs are gone: every call that had one ends, with the reason said (taking them back comes later)."""
-        effects = [effect for call in list(self._calls.values()) if call.media_calls
-                   for effect in ending.end(call, "media_engine_lost", "server", now, _ENGINE_LOST)]  # fmt: skip
-        return self._after(effects, now)
-
     def _leg_updated(self, event: MediaLegUpdated) -> Effects:
         call = self._index.legs.get(event.leg)
         leg = call.by_media(event.leg) if call is not None else None
         if leg is None:
             return []
         leg.media = event.local
-        return renegotiation.renegotiated(leg)
+        return [*renegotiation.renegotiated(leg), *reopen.updated(leg)]
 
     def _media_event(self, event: MediaEvent, now: float) -> Effects:
         call = self._index.legs.get(event.leg)
@@ -532,10 +558,9 @@ class Switchboard:
     def _leg_event(self, call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
         match event:
             case FirstMedia() | MediaResumed():
-                leg.silent = False
                 return survival.heard_again(call, leg)
             case MediaStopped():
-                leg.silent = True
+                return survival.fell_silent(call, leg, event.silent_ms)
             case DigitPressed():
                 renegotiation.took_press(leg, event.digit, event.duration_ms, event.method, now)
                 return [call.happened("call.digit", leg, digit=event.digit, ms=str(event.duration_ms))]
@@ -553,7 +578,7 @@ class Switchboard:
                 leg.close_finding(_toward(event.direction), now)
                 return [call.happened("call.finding_cleared", leg, direction=event.direction)]
             case LegMediaFailed():
-                return ending.end(call, "media_engine_lost", "server", now, _ENGINE_LOST)
+                return ending.end(call, "media_engine_lost", "server", now, reopen.ENGINE_LOST)
         return []
 
     def _path(self, call: Call, leg: Leg, event: PathChanged, now: float) -> Effects:
@@ -592,19 +617,20 @@ class Switchboard:
                 return transfer.transferor_stayed(call, left) if left is not None else []
             case survival.LateCaller():
                 return survival.late_caller_over(call, now)
-            case survival.DetachedSilence() | survival.FlowGrace():
+            case reopen.ReopenLimit():
+                return reopen.limit_over(call, now)
+            case _:
                 leg = call.by_ref(key.leg_ref)
-                if leg is None:
-                    return []
-                if isinstance(key, survival.FlowGrace):
-                    return survival.grace_over(call, leg, now)
-                return survival.silence_due(call, leg)
+                return survival.clock_rang(call, leg, key, now) if leg is not None else []
 
     def _after(self, effects: Effects, now: float) -> Effects:
         """Moves calls that have ended out of the way."""
         ended, self._index.ended = self._index.ended, []
         for call in ended:
             self._forget(call)
+            effects += survival.stopped(call)
+            for leg in call.former:
+                self._devices.buried(leg, now)
             self._ended[call.ref] = call
             effects += self.gateway.ended(call) if self.gateway is not None else []
             while len(self._ended) > self._config.ended_kept:

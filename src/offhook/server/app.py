@@ -16,6 +16,7 @@ from offhook import __version__
 from offhook.api.app import ApiSettings
 from offhook.api.app import create as create_api
 from offhook.calls.effects import CallRecord, KeptText
+from offhook.calls.events import EngineReady
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
@@ -49,6 +50,7 @@ from offhook.store.traces import Traces
 from offhook.store.writer import Writer
 from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import FlowTable
+from offhook.transport.probe import alive
 
 _WRITE_LEG = insert(call_log).prefix_with("OR REPLACE")
 
@@ -145,6 +147,9 @@ class Sockets:
         path = self.flows.get(flow)
         if path is not None:
             path.close(code, slug)
+
+    async def probe(self, flow: FlowId, seconds: float) -> bool:
+        return await alive(self.flows.get(flow), seconds)
 
 
 @dataclass
@@ -318,6 +323,8 @@ class App:
             timers=SipTimers(t1=self.settings.sip.t1),
             session_expires=self.settings.sip.session_expires,
             min_se=self.settings.sip.min_se,
+            leg_queue=limits.leg_queue,
+            tombstone=limits.tombstone,
             transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow),
             subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),
             registrar=RegistrarLimits(
@@ -342,6 +349,9 @@ class App:
             flow_grace=limits.flow_grace,
             detached_silence=limits.detached_silence,
             late_caller=limits.late_caller,
+            reload_grace=limits.reload_grace,
+            media_timeout=limits.media_timeout,
+            tombstone=limits.tombstone,
             call_rate=limits.call_rate,
             text_rate=limits.text_rate,
             text_max=limits.text_max,
@@ -372,6 +382,7 @@ class App:
 
     def _media_ready(self) -> None:
         self.driver.use_engine(self.media.engine)
+        self.driver.tell(EngineReady())
         if hasattr(self, "platform") and self.listeners:
             self._write_running()
 

@@ -158,6 +158,14 @@ class Limits(_Group):
     """Seconds a call waits for a device whose connection is gone, once its media is silent."""
     detached_silence: float = 15.0
     """Seconds without media after which `flow_grace` starts."""
+    reload_grace: float = 30.0
+    """Seconds a call waits for a page that said it leaves: a reload takes 2 to 8."""
+    media_timeout: float = 60.0
+    """Seconds without media from a connected device, not on hold, after which its call ends; 0 never ends one."""
+    leg_queue: int = Field(16, ge=1, le=1000)
+    """Requests kept for a device whose connection is gone: a page that is away for a minute misses a dozen digits."""
+    tombstone: float = 600.0
+    """Seconds a call that ended without its device is remembered, so that the device hears of it when it returns."""
     late_caller: float = 4.0
     """Seconds a ringing call waits for its caller's connection."""
     register_rate: float = 5.0

@@ -33,6 +33,7 @@ from offhook.sip.grammar import Limits
 from offhook.sip.location import Binding
 from offhook.sip.message import Message
 from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket
+from offhook.transport.flow import LEFT
 
 MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
     media.PathChanged: lambda e: calls_events.PathChanged(e.leg, e.local, e.remote, e.reason),
@@ -132,7 +133,8 @@ class Driver:
 
     def flow_lost(self, flow: Flow, reason: str) -> None:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
-        self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now())))
+        left = reason.startswith(LEFT)
+        self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now(), left)))
 
     def restored(self, aor: str, bindings: tuple[Binding, ...]) -> None:
         """Bindings of an address of record that outlived a restart."""
@@ -285,12 +287,10 @@ class Driver:
                     self._timers.stop(("calls", effect.key))
                 case calls_effects.LookUp():
                     self._look_up(effect)
-                case calls_effects.Locate():
-                    self._spawn(self._locate(effect))
-                case calls_effects.Connect():
-                    self._connect(effect)
-                case calls_effects.RateHop():
-                    self._peers.rate(effect)
+                case calls_effects.Locate() | calls_effects.Connect() | calls_effects.RateHop():
+                    self._hop(effect)
+                case calls_effects.ProbeFlow() | calls_effects.CloseFlow():
+                    self._flow(effect)
                 case calls_effects.Note():
                     log.info(effect.slug, **effect.details)
                 case calls_effects.Publish():
@@ -303,6 +303,15 @@ class Driver:
                     self._journal.write(effect.record)
                 case _:
                     self._media.perform(effect)
+
+    def _flow(self, effect: calls_effects.FlowEffect) -> None:
+        if isinstance(effect, calls_effects.CloseFlow):
+            self._wires.close(effect.flow, effect.code, effect.slug)
+        else:
+            self._spawn(self._probe(effect))
+
+    async def _probe(self, effect: calls_effects.ProbeFlow) -> None:
+        self.tell(calls_events.FlowProbed(effect.flow, await self._wires.probe(effect.flow, effect.seconds)))
 
     def _look_up(self, effect: calls_effects.LookUp) -> None:
         caller = self._directory.account(effect.username) if effect.username else None
@@ -322,6 +331,15 @@ class Driver:
                     self.tell(calls_events.TextsFound(binding, texts))
 
     # ---- next hops
+
+    def _hop(self, effect: calls_effects.HopEffect) -> None:
+        match effect:
+            case calls_effects.Locate():
+                self._spawn(self._locate(effect))
+            case calls_effects.Connect():
+                self._connect(effect)
+            case calls_effects.RateHop():
+                self._peers.rate(effect)
 
     async def _locate(self, effect: calls_effects.Locate) -> None:
         self.tell(await self._peers.locate(effect))

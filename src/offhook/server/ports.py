@@ -26,6 +26,10 @@ class Wires(Protocol):
     def send(self, flow: FlowId, data: bytes) -> bool: ...
     def close(self, flow: FlowId, code: int, slug: str) -> None: ...
 
+    async def probe(self, flow: FlowId, seconds: float) -> bool:
+        """True if the other end of a connection gives a sign of life in time."""
+        ...
+
 
 class Gate(Protocol):
     """Judges what a connection presents before its first message."""

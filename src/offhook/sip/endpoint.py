@@ -197,13 +197,15 @@ class SipEndpoint:
         lost = self._flows.pop(flow, None)
         self._doorkeeper.flow_lost(flow)
         # The usages know it before their requests fail, so that these turn back into wishes (LIVE-7).
-        effects = [effect for usage in self._core.speaking_on(flow) for effect in usage.lose_flow()]
+        usages = self._core.speaking_on(flow)
+        effects = [effect for usage in usages for effect in usage.lose_flow()]
         effects += [*self._registrar.flow_lost(flow), *self._core.table.flow_lost(flow)]
         settled = [*self._settle(effects), *self._settle(self._core.subscriptions.flow_lost(flow))]
         if lost is None:
             return settled
         paused = self._core.subscriptions.on_flow(flow)
-        return [*settled, Deliver(FlowLost(flow, self._core.on_flow(flow), paused, left))]
+        owed = tuple((usage.id, usage.peer) for usage in usages if usage.owes_bye and usage.peer is not None)
+        return [*settled, Deliver(FlowLost(flow, self._core.on_flow(flow), paused, left, owed))]
 
     def registration_found(
         self, token: Hashable, account: Account | None, bindings: tuple[Binding, ...], now: float

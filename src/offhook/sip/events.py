@@ -200,12 +200,14 @@ class UsageMoved:
 class FlowLost:
     """A stream or WebSocket flow is gone. Its bindings are removed; `usages`, ringing or confirmed, stand as they were:
     call control ends them by its own clocks (LIVE-1, LIVE-12). `subscriptions` pause until moved, or run out (EVT-4).
-    `left`: the page said that it leaves (LIVE-3)."""
+    `left`: the page said that it leaves (LIVE-3). `owed` have ended for call control, but their peer has not got its BYE;
+    each has the user name of the endpoint behind it (LIVE-14)."""
 
     flow: FlowId
     usages: tuple[UsageId, ...]
     subscriptions: tuple[SubscriptionId, ...] = ()
     left: bool = False
+    owed: tuple[tuple[UsageId, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

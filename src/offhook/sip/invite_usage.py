@@ -169,11 +169,18 @@ class InviteUsage:
 
     def settle(self, probe: bool) -> list[Effect]:
         """LIVE-9: the peer has had its time to speak first: the wish about media is sent, or without one an UPDATE that says
-        nothing, if `probe`."""
+        nothing, if `probe` and the peer takes it."""
         if self.detached or self.over:
             return []
-        wish = self.wishes.take_media() or (Wish("UPDATE") if probe else None)
-        return [] if wish is None else self.send(wish.method, wish.headers, wish.body)
+        wish = self.wishes.take_media()
+        if wish is not None:
+            return self.send(wish.method, wish.headers, wish.body)
+        return self.refresh(self.session.timer.ask()) if probe and self.takes("UPDATE") else []
+
+    @property
+    def owes_bye(self) -> bool:
+        """True if it has ended for call control, and its peer cannot be told."""
+        return self.over and self.detached and (self.wishes.bye is not None or self._bye_waits is not None)
 
     def _keep(self, wish: Wish) -> list[Effect]:
         if self.wishes.add(wish):
@@ -436,6 +443,9 @@ class InviteUsage:
         if offers and (self._our_offer_pending(dialog) or self._their_offer_pending() or self._unacknowledged):
             # 14.1, RFC 3311 5.1: no offer while another is under way; the peer would only say so itself.
             return [self._answered(method, Response(491, phrase(491)))]
+        if offers:
+            # The newer state is on its way, so the one that waits is out of date.
+            self.wishes.take_media()
         return self.send_again(SentInDialog(self, dialog, method, offers, headers, body))
 
     def dialog_to_speak_in(self) -> Dialog | None:
@@ -529,11 +539,13 @@ class InviteUsage:
         self._byes -= 1
         return self._bury()
 
-    def bye_failed(self, reason: str | None, failure: Failure) -> list[Effect]:
+    def bye_failed(self, reason: str | None, flow: FlowId, failure: Failure) -> list[Effect]:
         """Our BYE died with its flow: it is said when the peer has another one, the one it is on already, or never."""
         if failure is not Failure.FLOW_FAILED or not self.flow.transport.reliable:
             return self.bye_settled()
         self._byes -= 1
+        if flow != self.flow.id:
+            return self._bye(reason)
         lost = self.lose_flow()
         self.wishes.hang_up(reason)
         return lost
@@ -666,12 +678,14 @@ class SentBye:
     dialog: Dialog
     reason: str | None
     attempt: Attempt = field(init=False)
+    flow: FlowId = FlowId("")
 
     def __post_init__(self) -> None:
         self.attempt = Attempt(self.dialog.auth)
 
     def start(self) -> list[Effect]:
         """Sends it."""
+        self.flow = self.dialog.flow.id
         return self.dialog.send(self.core, "BYE", self, reason_field(self.reason))[2]
 
     def answered(self, response: Response) -> list[Effect]:
@@ -682,7 +696,7 @@ class SentBye:
 
     def failed(self, failure: Failure) -> list[Effect]:
         """See machine.Owner."""
-        return [] if self.usage is None else self.usage.bye_failed(self.reason, failure)
+        return [] if self.usage is None else self.usage.bye_failed(self.reason, self.flow, failure)
 
 
 _ACK_TIMERS = (Timer.REPEAT_2XX, Timer.AWAIT_ACK)

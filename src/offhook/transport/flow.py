@@ -5,10 +5,14 @@ Lives here: the boundary between sockets and the driver. Never here: parsing of 
 
 import ipaddress
 import socket
+import time
 from collections import Counter
 from typing import Protocol
 
 from offhook.sip.flow import Flow, FlowId
+
+LEFT = "page left"
+"""The reason of `Receiver.flow_lost` when the client itself said that it goes (close code 1001, WS-13)."""
 
 
 class Receiver(Protocol):
@@ -59,6 +63,14 @@ class Path(Protocol):
 
     def close(self, code: int, slug: str) -> None: ...
 
+    def ping(self) -> None:
+        """Provokes a sign of life."""
+        ...
+
+    def answered(self, since: float) -> bool:
+        """True if the other end has shown, after that moment of the loop's clock, that it is there."""
+        ...
+
 
 class FlowTable:
     """Every live path by its flow id, with the caps per node and per source (SIGNALLING.md section 13, FLOWS)."""
@@ -69,6 +81,8 @@ class FlowTable:
         self._per_node = per_node
         self._per_source = per_source
         self._next = 0
+        # Calls outlive a restart, and what they remember of flows must not name those of the next process.
+        self._start = f"{time.time_ns() // 1_000_000 % 0x1_0000_0000:08x}"
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -85,9 +99,9 @@ class FlowTable:
         return len(self._paths) < self._per_node and self._sources[source] < self._per_source
 
     def new_id(self, transport: str) -> FlowId:
-        """An id that is never used again in this process."""
+        """An id that is never used again, in this process or a later one."""
         self._next += 1
-        return FlowId(f"{transport.lower()}-{self._next}")
+        return FlowId(f"{transport.lower()}-{self._start}-{self._next}")
 
     def add(self, path: Path) -> None:
         """Registers an open path."""

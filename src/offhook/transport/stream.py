@@ -15,6 +15,7 @@ from offhook.transport.backpressure import Backpressure, Patience
 from offhook.transport.flow import Advertiser, FlowTable, Receiver, is_loopback
 from offhook.transport.identity import identities
 from offhook.transport.keepalive import Keepalive
+from offhook.transport.probe import acknowledged
 from offhook.transport.sockets import STREAM, bind_all
 from offhook.transport.tls import Tls
 
@@ -129,6 +130,14 @@ class SipStream(asyncio.Protocol):
     def settings(self) -> StreamSettings:
         """What the connection is held to."""
         return self._settings
+
+    def ping(self) -> None:
+        """An empty line, which every parser skips (RFC 3261 section 7.5): nothing answers it but the peer's kernel."""
+        self._transport.write(b"\r\n")
+
+    def answered(self, since: float) -> bool:
+        """Something was heard, or what we wrote has arrived."""
+        return self._heard_at > since or acknowledged(self._transport)
 
     def pause_writing(self) -> None:
         self._pressure.pause()

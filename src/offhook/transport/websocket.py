@@ -10,7 +10,7 @@ from typing import cast
 
 from offhook.sip.flow import Flow
 from offhook.transport.backpressure import Backpressure, Patience
-from offhook.transport.flow import FlowTable, Receiver
+from offhook.transport.flow import LEFT, FlowTable, Receiver
 from offhook.transport.frames import SLUGS, Frame, FrameError, FrameReader, Opcode, accept_key, frame
 
 
@@ -37,6 +37,7 @@ class SipWebSocket(asyncio.Protocol):
         self._reader = FrameReader(settings.max_message)
         self._loop = asyncio.get_running_loop()
         self._missed = 0
+        self._heard_at = 0.0
         self._heard = False
         self._reason = "peer closed the connection"
 
@@ -59,6 +60,7 @@ class SipWebSocket(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
         if self._missed:
             self._heard_again()
         try:
@@ -80,7 +82,7 @@ class SipWebSocket(asyncio.Protocol):
                 self._write(Opcode.PONG, one.payload)
             case Opcode.CLOSE:
                 code = int.from_bytes(one.payload[:2], "big") if len(one.payload) >= 2 else 1005
-                self._reason = "page left" if code == 1001 else f"closed by the client ({code})"
+                self._reason = LEFT if code == 1001 else f"closed by the client ({code})"
                 self._end(code, one.payload[:2])
             case _:
                 pass  # a pong: data_received has noted the sign of life
@@ -133,6 +135,14 @@ class SipWebSocket(asyncio.Protocol):
         if self._missed > 1:
             self._receiver.flow_suspected(self.flow, False)
         self._missed = 0
+
+    def ping(self) -> None:
+        """Asks for a pong out of turn (LIVE-5)."""
+        self._write(Opcode.PING, b"")
+
+    def answered(self, since: float) -> bool:
+        """Anything heard will do."""
+        return self._heard_at > since
 
     # ---- what goes out
 

@@ -1,0 +1,130 @@
+"""Calls that survive, with real browsers and phones: broken connections, reloaded pages, killed processes."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from interop.support.baresip import Baresip
+from interop.support.browser import Browser, Page
+from interop.support.cable import Cable
+from interop.support.server import Offhook
+
+LIBRARIES = [("chromium", "jssip"), ("chromium", "sipjs"), ("firefox", "jssip"), ("firefox", "sipjs")]
+
+
+@pytest.fixture
+async def cable(server: Offhook) -> AsyncIterator[Cable]:
+    """The way from pages to the server."""
+    async with Cable("127.0.0.1", int(server.running["http_url"].rpartition(":")[2])) as one:
+        yield one
+
+
+async def signed_in(
+    browser: Browser, server: Offhook, cable: Cable, username: str, library: str = "jssip", name: str = ""
+) -> Page:
+    """A page that came by the cable, and is registered."""
+    page = await browser.open(name or username, f"http://127.0.0.1:{cable.port}/", library)
+    await page.start(f"ws://127.0.0.1:{cable.port}", server.uri(username), server.passwords[username])
+    await page.expect("registered")
+    return page
+
+
+async def sounds(page: Page, browser: Browser, seconds: float = 2.0) -> None:
+    """Sound comes in the whole time. A browser without a sound card tells by its counters."""
+    if browser.name == "chromium":
+        heard = await page.heard(seconds)
+        assert heard.frequency == pytest.approx(1000, rel=0.01)
+        assert heard.longest_gap <= 0.1
+        assert heard.seconds > seconds - 0.7
+        return
+    before = await page.stats()
+    await asyncio.sleep(seconds)
+    after = await page.stats()
+    assert after["packetsReceived"] - before.get("packetsReceived", 0) > 40 * seconds
+    assert after["energy"] > before.get("energy", 0)
+
+
+@pytest.mark.parametrize(("program", "library"), LIBRARIES)
+async def test_the_socket_breaks_in_mid_call_and_comes_back(
+    server: Offhook, cable: Cable, tmp_path: Path, program: str, library: str
+) -> None:
+    async with Browser(program, tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, cable, "alice", library)
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await sounds(page, browser)
+        ref = (await server.calls())[0]["call_ref"]
+        cable.pull()
+        # 1. the call goes on without a connection
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached", 3)
+        await sounds(page, browser, 3)
+        cable.plug()
+        # 2. the library comes back and has its call again (LIVE-5)
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "attached", 35)
+        assert (await server.call(ref))["legs"][0]["flow"]["moves"] == 1
+        await asyncio.sleep(3)  # LIVE-9: whoever wants to speak has done so
+        await sounds(page, browser)
+        # 3. what it says now arrives
+        await page.hang_up()
+        await server.until_idle(3)
+        assert (await server.call(ref))["end_code"] == "hangup"
+
+
+@pytest.mark.parametrize("library", ["jssip", "sipjs"])
+async def test_the_peer_hangs_up_in_the_gap(server: Offhook, cable: Cable, tmp_path: Path, library: str) -> None:
+    async with (
+        Browser("chromium", tmp_path, tone=1000) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone,
+    ):
+        await phone.registered()
+        page = await signed_in(browser, server, cable, "alice", library)
+        await page.call(server.uri("bob"))
+        await phone.expect("CALL_INCOMING")
+        await phone.answer()
+        await page.expect("confirmed")
+        cable.pull()
+        await phone.hang_up()
+        await server.until_idle(3)
+        cable.plug()
+        # The page hears of it when it is back, and not before (LIVE-7, LIVE-14).
+        await page.expect("ended", within=35)
+
+
+async def test_a_killed_engine_is_followed_by_another_and_chromium_rekeys(server: Offhook, tmp_path: Path) -> None:
+    """LIVE-15: new addresses, new ICE credentials, a new fingerprint."""
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await browser.open("alice", server.http_url)
+        await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
+        await page.expect("registered")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await sounds(page, browser)
+        engine = server.engine_pid
+        os.kill(engine, signal.SIGKILL)
+        await server.until_ready(5)
+        await asyncio.sleep(3)  # the handshakes
+        assert server.engine_pid != engine
+        assert len(await server.calls()) == 1
+        await sounds(page, browser)
+        await page.hang_up()
+        await server.until_idle(3)
+
+
+async def test_a_browser_that_does_not_rekey_ends_with_a_cause(server: Offhook, tmp_path: Path) -> None:
+    """LIVE-15: Firefox takes the offer, but begins no new handshake on a transport that had one."""
+    async with Browser("firefox", tmp_path) as browser:
+        page = await browser.open("alice", server.http_url)
+        await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
+        await page.expect("registered")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await sounds(page, browser)
+        ref = (await server.calls())[0]["call_ref"]
+        os.kill(server.engine_pid, signal.SIGKILL)
+        ended = await page.expect("ended", within=20)
+        assert "media engine is gone" in ended["reason"]
+        assert (await server.call(ref))["end_code"] == "media_engine_lost"

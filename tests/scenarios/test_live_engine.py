@@ -1,0 +1,184 @@
+"""The media engine dies with calls up: they get new media and their peers new addresses (LIVE-15)."""
+
+import pytest
+
+from offhook.calls import effects as do
+from offhook.calls import events as did
+from offhook.sip.commands import Respond
+from offhook.sip.events import RequestInDialog
+from tests.support.house import WITH_SDP, House, Phone
+from tests.support.link import Link
+from tests.support.messages import SDP
+from tests.support.page import Page, talking
+
+GONE = 'SIP;cause=503;text="The media engine is gone"'
+
+
+def lose_engine(house: House) -> None:
+    house.media.open.clear()
+    house.media.calls.clear()
+    house.media.told.clear()
+    house.apply(lambda: house.node.tell(did.EngineLost()))
+
+
+def answer_next(phone: Phone, status: int = 200) -> None:
+    asked = phone.station.of(RequestInDialog)[-1]
+    assert isinstance(asked, RequestInDialog)
+    body = SDP if status == 200 else b""
+    phone.station.perform(
+        Respond(asked.transaction, status, WITH_SDP if body else WITH_SDP.without("Content-Type"), body)
+    )
+    phone.house.link.run(0.1)
+
+
+def test_live_15_a_page_and_a_phone_are_heard_again(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    before = [leg.media for leg in house.call().parties]
+    lose_engine(house)
+    # 1. nobody is told of anything yet
+    assert not bob.got("BYE")
+    assert len(bob.got("INVITE")) == 1
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    after = [leg.media for leg in house.call().parties]
+    assert all(leg is not None for leg in after)
+    assert before != after
+    # 2. the phone is told the new address, and served at once where it was
+    (offer,) = bob.got("INVITE")[1:]
+    assert f"m=audio {house.call().parties[1].media.candidates[0][1]} ".encode() in offer.body  # type: ignore[union-attr]
+    # 3. the page gets new credentials and may choose its role for the new handshake
+    (page_offer,) = alice.got("INVITE")
+    assert b"a=setup:actpass" in page_offer.body
+    kinds = [type(one) for one in house.media.told]
+    assert kinds.index(do.OpenMedia) < kinds.index(do.BridgeMedia)
+    answer_next(bob)
+    for leg in house.call().parties:
+        assert leg.media is not None
+        alice.heard(leg.media.leg)
+    completed = {one.leg for one in house.media.of(do.CompleteMedia) if isinstance(one, do.CompleteMedia)}
+    assert completed == {leg.media.leg for leg in house.call().parties if leg.media is not None}
+    # 4. the call goes on and is logged once, at its end
+    link.run(60)
+    assert house.node.log == []
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+    assert [record.call_ref for record in house.node.log] == [house.call().ref]
+
+
+def test_live_15_a_built_in_plays_again(link: Link) -> None:
+    house = House(link)
+    alice = Page(house, "alice")
+    alice.dial_page("echo")
+    lose_engine(house)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    assert house.media.of(do.BridgeMedia)
+    assert alice.got("INVITE")
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_live_15_who_is_detached_hears_of_it_when_it_returns(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    alice.lose()
+    lose_engine(house)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob)
+    link.run(10)
+    alice.reconnect()
+    link.run(2)
+    (offer,) = alice.got("INVITE")
+    assert house.call().caller.media is not None
+    assert house.call().caller.media.ufrag.encode() in offer.body
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.parametrize("status", [488, 500])
+def test_live_15_a_peer_that_refuses_ends_the_call_with_its_cause(link: Link, status: int) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    lose_engine(house)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob, status)
+    assert house.call().end_code == "media_engine_lost"
+    assert alice.got("BYE")[0].headers.get("Reason") == GONE
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_a_peer_that_says_nothing_for_32_seconds(link: Link) -> None:
+    house = House(link)
+    alice, _ = talking(house)
+    lose_engine(house)
+    link.drop("offhook", "INVITE", 99)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    alice.answers_requests = False
+    link.run(33)
+    assert house.call().end_code == "dialog_lost"
+    assert alice.got("BYE")
+    house.assert_nothing_left(alice)
+
+
+def test_live_15_no_engine_comes(link: Link) -> None:
+    house = House(link, reopen_limit=20)
+    alice, bob = talking(house)
+    lose_engine(house)
+    link.run(19)
+    assert not bob.got("BYE")
+    link.run(2)
+    assert bob.got("BYE")[0].headers.get("Reason") == GONE
+    assert house.call().end_code == "media_engine_lost"
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_a_page_that_takes_the_offer_but_never_rekeys(link: Link) -> None:
+    house = House(link, reopen_silence=10)
+    alice, bob = talking(house)
+    lose_engine(house)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob)
+    link.run(9)
+    assert not bob.got("BYE")
+    link.run(2)
+    assert bob.got("BYE")[0].headers.get("Reason") == GONE
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_the_engine_dies_twice(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    lose_engine(house)
+    house.media.slow = 1.0
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    house.media.refuse = "engine_lost"
+    house.apply(lambda: house.node.tell(did.EngineLost()))
+    link.run(2)
+    house.media.refuse, house.media.slow = "", 0.0
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob)
+    link.run(5)
+    assert house.node.switchboard.calls()
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_the_new_engine_has_no_room(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    lose_engine(house)
+    house.media.refuse = "ports_exhausted"
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    assert house.call().end_code == "media_engine_lost"
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_an_offer_while_there_is_no_engine_waits_for_ours(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    lose_engine(house)
+    bob.ask("INVITE", SDP + b"a=sendonly\r\n", bob.ringing)
+    assert bob.answers("INVITE")[-1].status == 491
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob)
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
