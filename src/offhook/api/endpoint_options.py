@@ -7,7 +7,12 @@ from offhook.api.errors import Fault
 
 RINGS = ("parallel", "serial", "q")
 FORWARDS: dict[str, Any] = {"always": None, "busy": None, "no_answer": None, "unreachable": None}
-SIP: dict[str, Any] = {"may_page": False, "may_alert": False, "pickup_group": None}
+SIP: dict[str, Any] = {
+    "may_page": False,
+    "may_alert": False,
+    "pickup_group": None,
+    "challenge_every_invite": False,
+}
 DEFAULTS: dict[str, dict[str, Any]] = {"forward": FORWARDS, "sip": SIP}
 """Options that are objects of their own."""
 
@@ -28,7 +33,7 @@ def _target(value: Any) -> str:
 
 _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
     "forward": dict.fromkeys(FORWARDS, _target),
-    "sip": {"may_page": _flag, "may_alert": _flag, "pickup_group": _group},
+    "sip": {"may_page": _flag, "may_alert": _flag, "pickup_group": _group, "challenge_every_invite": _flag},
 }
 
 

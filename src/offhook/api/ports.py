@@ -80,6 +80,18 @@ class Platform(Protocol):
         """Drops the endpoint's bindings and the trust of its flows, and closes nothing else."""
         ...
 
+    def registrations(self) -> list[dict[str, Any]]:
+        """Every live binding, as API.md 12.2 shows them."""
+        ...
+
+    async def kick(self, id_: str, hang_up: bool) -> bool:
+        """Takes one binding away, with the calls of its flow if wanted; False if there is none."""
+        ...
+
+    def provision(self, username: str, seconds: int, origin: str) -> dict[str, Any]:
+        """Credentials for a page, as API.md section 11 shows them."""
+        ...
+
     async def hang_up_all(self, username: str, code: str) -> None:
         """Ends the endpoint's live calls with an end code."""
         ...

@@ -1,4 +1,4 @@
-"""The command `offhook`: serve | endpoint | call | trace | doctor."""
+"""The command `offhook`: serve | endpoint | registration | token | call | trace | doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
-from offhook.cli import calls, endpoints
+from offhook.cli import calls, endpoints, registrations
 from offhook.cli.doctor import doctor
 from offhook.cli.serve import serve
+from offhook.cli.tokens import token
 from offhook.cli.trace import trace
 
 app = typer.Typer(
@@ -20,7 +21,9 @@ app = typer.Typer(
 )
 app.add_typer(endpoints.app, name="endpoint")
 app.add_typer(calls.app, name="call")
+app.add_typer(registrations.app, name="registration")
 app.command()(serve)
+app.command()(token)
 app.command()(trace)
 app.command()(doctor)
 

@@ -190,9 +190,9 @@ class Driver:
             self.recorder.invited(event)
         self._calls(effects)
 
-    def unbind(self, aor: str) -> None:
-        """Drops all bindings of an address of record."""
-        self._command_sip(Unbind(aor))
+    def unbind(self, aor: str, binding: str = "") -> None:
+        """Drops one binding of an address of record, or all."""
+        self._command_sip(Unbind(aor, binding))
 
     # ---- the loop of feeding and performing
 

@@ -9,6 +9,7 @@ from offhook.api.ports import EndpointRows, TokenRow
 from offhook.calls.commands import HangUpCall, HangUpEndpoint
 from offhook.calls.ports import LegFacts
 from offhook.media.client import MediaError
+from offhook.server import registrations
 from offhook.server.addresses import host_addresses
 from offhook.server.ladder import ladder
 from offhook.server.trace import pcap
@@ -43,6 +44,15 @@ class ServerPlatform:
     async def unbind(self, username: str) -> None:
         self._app.authenticator.forget_account(username)
         self._app.driver.unbind(self._app.store.aor(username))
+
+    def registrations(self) -> list[dict[str, Any]]:
+        return registrations.rows(self._app, self._now())
+
+    async def kick(self, id_: str, hang_up: bool) -> bool:
+        return registrations.kick(self._app, id_, hang_up)
+
+    def provision(self, username: str, seconds: int, origin: str) -> dict[str, Any]:
+        return registrations.provision(self._app, username, seconds, origin, self._now())
 
     async def hang_up_all(self, username: str, code: str) -> None:
         self._app.driver.command(HangUpEndpoint(username, code))

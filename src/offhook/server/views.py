@@ -12,7 +12,7 @@ from offhook.calls.leg import Finding, Leg, LegState
 from offhook.calls.ports import KeyKind, LegFacts
 
 
-def _iso(moment: float | None, now: float) -> str | None:
+def iso(moment: float | None, now: float) -> str | None:
     """A time on the core's clock as ISO 8601 UTC with milliseconds."""
     if moment is None:
         return None
@@ -34,9 +34,9 @@ def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, A
         "direction": _direction(call),
         "from": call.from_name,
         "to": call.to_name,
-        "created_at": _iso(call.created_at, now),
-        "answered_at": _iso(call.answered_at, now),
-        "ended_at": _iso(call.ended_at, now),
+        "created_at": iso(call.created_at, now),
+        "answered_at": iso(call.answered_at, now),
+        "ended_at": iso(call.ended_at, now),
         "duration_ms": int((end - call.answered_at) * 1000) if call.answered_at is not None else 0,
         "verdict": _verdict(call, open_codes),
         "findings": open_codes,
@@ -118,8 +118,8 @@ def _finding(one: Finding, leg: Leg, now: float) -> dict[str, Any]:
         "severity": row.severity,
         "leg_ref": leg.ref,
         "direction": one.direction,
-        "since": _iso(one.since, now),
-        "until": _iso(one.until, now),
+        "since": iso(one.since, now),
+        "until": iso(one.until, now),
         "evidence": {"verdict": one.verdict, **one.evidence},
         "cause": row.cause,
         "remedy": row.remedy,

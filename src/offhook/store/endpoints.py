@@ -65,6 +65,7 @@ class Endpoint:
             forward=Forward(**{name: to or "" for name, to in self.offhook.get("forward", {}).items()}),
             ring=self.offhook.get("ring", "parallel"),
             pickup_group=sip.get("pickup_group") or "",
+            challenge_every_invite=sip.get("challenge_every_invite", False),
             rights=frozenset(name for name in ("page", "alert") if sip.get(f"may_{name}")),
         )
 

@@ -1,0 +1,95 @@
+"""Registered devices: `/api/offhook/registrations` (API.md 12.2)."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from offhook.api.auth import Calling
+from offhook.api.errors import Fault, Invalid, not_found
+from offhook.api.paging import page
+from offhook.api.ports import Platform
+
+PATH = "/api/offhook/registrations"
+FILTERS = ("endpoint_id", "username", "state", "transport", "source", "user_agent")
+router = APIRouter(tags=["Registrations"])
+
+
+def _flag(query: dict[str, str], name: str) -> bool:
+    text = query.get(name, "false").lower()
+    if text not in ("true", "false"):
+        raise Invalid(Fault(name, "invalid_parameter", f"{name} must be true or false"))
+    return text == "true"
+
+
+def _own(platform: Platform, project: str) -> list[dict[str, Any]]:
+    """The registrations of a project's endpoints."""
+    theirs = {row.id for row in platform.endpoints if row.project_id == project}
+    return [row for row in platform.registrations() if row["endpoint_id"] in theirs]
+
+
+def _one(platform: Platform, project: str, id_: str) -> dict[str, Any]:
+    row = next((one for one in _own(platform, project) if one["id"] == id_), None)
+    if row is None:
+        raise not_found("registration_not_found", "No registration has this id, or it has ended")
+    return row
+
+
+@router.get(PATH)
+async def list_registrations(request: Request, token: Calling) -> dict[str, Any]:
+    """Newest first. `endpoint_id`, `username`, `state` and `transport` match whole, `source` and `user_agent` in part."""
+    platform: Platform = request.app.state.platform
+    query = dict(request.query_params)
+
+    def wanted(row: dict[str, Any]) -> bool:
+        for name in FILTERS:
+            text, value = query.get(name, ""), str(row[name] or "")
+            partly = name in ("source", "user_agent")
+            if text and not (text.casefold() in value.casefold() if partly else text.casefold() == value.casefold()):
+                return False
+        return True
+
+    rows = [row for row in _own(platform, token.project_id) if wanted(row)]
+    return page(rows, lambda row: str(row["id"]), lambda row: row, PATH, query)
+
+
+@router.get(PATH + "/summary")
+async def count_registrations(request: Request, token: Calling) -> dict[str, Any]:
+    """How many devices are registered, and how."""
+    platform: Platform = request.app.state.platform
+    rows = _own(platform, token.project_id)
+    by_transport: dict[str, int] = {}
+    for row in rows:
+        by_transport[row["transport"]] = by_transport.get(row["transport"], 0) + 1
+    reachable = sum(row["state"] in ("reachable", "unknown") for row in rows)
+    return {"total": len(rows), "reachable": reachable, "by_transport": by_transport}
+
+
+@router.get(PATH + "/{id_}")
+async def show_registration(id_: str, request: Request, token: Calling) -> dict[str, Any]:
+    """One device's registration."""
+    platform: Platform = request.app.state.platform
+    return _one(platform, token.project_id, id_)
+
+
+@router.delete(PATH + "/{id_}", status_code=204)
+async def remove_registration(id_: str, request: Request, token: Calling) -> None:
+    """Takes a device's registration away and closes its WebSocket; its calls wait out the grace time unless `hangup`."""
+    platform: Platform = request.app.state.platform
+    query = dict(request.query_params)
+    if query.get("block_seconds", "0") != "0":
+        message = "block_seconds is not served yet; disable the endpoint to keep its devices away"
+        raise Invalid(Fault("block_seconds", "feature_not_available", message))
+    hang_up = _flag(query, "hangup")
+    await platform.kick(_one(platform, token.project_id, id_)["id"], hang_up)
+
+
+@router.delete(PATH)
+async def remove_registrations(request: Request, token: Calling) -> dict[str, int]:
+    """Takes all registrations of one endpoint away."""
+    platform: Platform = request.app.state.platform
+    query = dict(request.query_params)
+    endpoint, hang_up = query.get("endpoint_id"), _flag(query, "hangup")
+    if not endpoint:
+        raise Invalid(Fault("endpoint_id", "missing_required_parameter", "endpoint_id is required"))
+    rows = [row["id"] for row in _own(platform, token.project_id) if row["endpoint_id"] == endpoint]
+    return {"removed": sum([await platform.kick(id_, hang_up) for id_ in rows])}

@@ -1,0 +1,105 @@
+"""Registrations and provisioning as the API shows them (API.md 11, 12.2)."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from offhook.calls.commands import HangUpCall
+from offhook.server.views import iso
+from offhook.sip import ephemeral
+from offhook.sip.flow import FlowId
+from offhook.sip.location import Binding
+
+if TYPE_CHECKING:
+    from offhook.server.app import App
+
+
+def rows(app: "App", now: float) -> list[dict[str, Any]]:
+    """Every live binding."""
+    legs = [leg for call in app.driver.switchboard.calls() for leg in call.legs]
+    calls = Counter(leg.flow.id for leg in legs if not leg.detached)
+    return [_row(app, one, calls, now) for one in app.store.bindings if one.expires_at > now]
+
+
+def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[str, Any]:
+    username = one.aor.removeprefix("sip:").rpartition("@")[0]
+    endpoint = app.store.endpoints.named(username)
+    return {
+        "id": one.id,
+        "endpoint_id": endpoint.id if endpoint is not None else None,
+        "username": username,
+        "aor": one.aor,
+        "contact": str(one.contact),
+        "instance_id": one.instance.strip("<>").removeprefix("urn:uuid:") if one.instance else None,
+        "reg_id": one.reg_id,
+        "path": list(one.path),
+        "state": _state(app, one),
+        "transport": one.flow.transport.value.lower(),
+        "source": f"{one.flow.remote[0]}:{one.flow.remote[1]}",
+        "user_agent": one.user_agent,
+        "registered_at": iso(one.registered_at, now),
+        "refreshed_at": iso(one.refreshed_at, now),
+        "expires_at": iso(one.expires_at, now),
+        "calls": calls[one.flow.id],
+    }
+
+
+def _state(app: "App", one: Binding) -> str:
+    """A datagram says nothing about who is there, and a phone that is to be dialled back has no flow."""
+    if not one.flow.transport.reliable or not one.attached:
+        return "unknown"
+    return app.driver.endpoint.reachability(one.flow.id).value
+
+
+def kick(app: "App", id_: str, hang_up: bool) -> bool:
+    """Takes a binding away; a WebSocket is closed, so that its page knows. False if there is none."""
+    found = next((one for one in app.store.bindings if one.id == id_), None)
+    if found is None:
+        return False
+    if hang_up:
+        for call in app.driver.switchboard.calls():
+            if any(leg.flow.id == found.flow.id for leg in call.legs):
+                app.driver.command(HangUpCall(call.ref, "api_hangup"))
+    app.authenticator.forget_flow(found.flow.id)
+    app.driver.unbind(found.aor, found.id)
+    if found.flow.transport.websocket:
+        app.sockets.close(found.flow.id, 1008, "kicked")
+    return True
+
+
+def provision(app: "App", username: str, seconds: int, origin: str, now: float) -> dict[str, Any]:
+    """Credentials for a page, which end after `seconds`."""
+    space = app.store.space
+    token, ends = app.tokens.mint(username, seconds, origin)
+    user = ephemeral.write(username, ends)
+    endpoint = app.store.endpoints.named(username)
+    assert endpoint is not None
+    account = endpoint.account(space.realm)
+    aor, expires_at = app.store.aor(username), iso(now + seconds, now)
+    urls = [app.running().get("wss_url") or app.websocket_url]
+    name = account.caller_id or username
+    return {
+        "sip": {
+            "uri": aor,
+            "display_name": name,
+            "domain": space.domain,
+            "registrar_server": f"sip:{space.domain}",
+            "extension": endpoint.offhook.get("extension"),
+            "websocket_urls": urls,
+            "expires_at": expires_at,
+        },
+        "jssip": {
+            "uri": aor,
+            "display_name": name,
+            "authorization_user": user,
+            "password": app.authenticator.ephemeral_password(user).reveal(),
+            "realm": space.realm,
+            "registrar_server": f"sip:{space.domain}",
+            "register": True,
+            "register_expires": 300,
+            "session_timers": True,
+        },
+        "token": {"value": token, "expires_at": expires_at},
+        "media": {"ice_servers": [], "codecs": list(account.codecs), "max_calls": account.max_calls},
+        "grace_seconds": round(app.settings.limits.flow_grace),
+        "destinations": {"echo": f"sip:echo@{space.domain}"},
+    }
