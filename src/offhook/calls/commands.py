@@ -42,4 +42,18 @@ class RegisterTrunk:
     trunk_id: str
 
 
-CallCommand = HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Places a call for an endpoint: its devices ring first, then `target` (a name, a number or a URI) for whoever answers.
+
+    `call_ref` is drawn by the caller of this. `name` is shown to the endpoint's own devices; with `auto_answer` they are
+    asked to answer by themselves."""
+
+    call_ref: str
+    username: str
+    target: str
+    name: str = ""
+    auto_answer: bool = False
+
+
+CallCommand = Dial | HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk

@@ -13,6 +13,9 @@ from offhook.sip.fields import sip_reason
 def refuse(call: Call, outcome: Outcome, now: float) -> Effects:
     """The final refusal to the caller."""
     call.refused_text = outcome.text
+    if call.caller.request is None:
+        # Placed by a command: nobody waits for a final response.
+        return end(call, outcome.row.code, "server", now)
     respond = Sip(RespondInvite(call.caller.usage, outcome.status, outcome.headers(call.config.domain)))
     call.retire(call.caller, outcome.row.code)
     decided = call.explain(f"refused with {outcome.status}: {outcome.text}")

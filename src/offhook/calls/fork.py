@@ -89,9 +89,10 @@ class Fork:
 
     `destination` is what was dialled last, `callee` whom it named, `rights` the endpoint whose rights count for it: the
     dialling one or the last that forwarded. `visited` are the endpoints sought so far, `history` those left behind, `stages`
-    the devices that ring after the present ones, `redirects` what 3xx of devices named, `extra` fields for the devices.
-    `transferor` is the leg whose REFER made it ring, None if a call did. `follows`: forwardings of the callee count. `ear`
-    is the branch that the party hears before the answer, in the early dialog `ear_tag`.
+    the devices that ring after the present ones, `redirects` what 3xx of devices named, `extra` fields for the devices,
+    `shown` a complete From value instead of the party's own. `transferor` is the leg whose REFER made it ring, None if a
+    call did. `follows`: forwardings of the callee count. `ear` is the branch that the party hears before the answer, in the
+    early dialog `ear_tag`.
     """
 
     ref: str
@@ -108,6 +109,7 @@ class Fork:
     history: History = ()
     stages: list[tuple[Binding, ...]] = field(default_factory=list)
     redirects: list[str] = field(default_factory=list)
+    shown: str = ""
     extra: tuple[tuple[str, str], ...] = ()
     branches: dict[str, Leg] = field(default_factory=dict)
     bindings: dict[str, Binding] = field(default_factory=dict)
@@ -132,7 +134,7 @@ def invitation_of(call: Call, fork: Fork) -> Invitation:
         may = party.account.rights if party.account is not None else frozenset[str]()
         passed = passing.crossing(party.request, may, call.config.pass_headers)
     way = history_info(fork.history, f"sip:{name}@{domain}")
-    return Invitation(passing.identity(party, domain), name, hops_of(party), (*passed, *fork.extra, *way))
+    return Invitation(fork.shown or passing.identity(party, domain), name, hops_of(party), (*passed, *fork.extra, *way))
 
 
 def hops_of(party: Leg) -> int:

@@ -11,6 +11,7 @@ from offhook.calls import (
     answering,
     bridge,
     consultation,
+    dialling,
     ending,
     fork,
     history,
@@ -28,7 +29,7 @@ from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
-from offhook.calls.commands import CallCommand, HangUpCall, HangUpEndpoint
+from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint
 from offhook.calls.dial_back import DialBacks
 from offhook.calls.effects import CloseMedia, LookUp, Sip, WriteCallLog
 from offhook.calls.events import (
@@ -136,6 +137,7 @@ class Switchboard:
         self._dial_backs = DialBacks()
         self._devices = Devices(config.tombstone)
         self._ended: OrderedDict[str, Call] = OrderedDict()
+        self._dials: dict[str, Dial] = {}
         self._index.outbound = outbound
         self.gateway = Gateway(outbound, self._index, config.hosts) if outbound is not None else None
 
@@ -169,6 +171,9 @@ class Switchboard:
         if of_trunks is not None:
             return of_trunks
         match command:
+            case Dial():
+                self._dials[command.call_ref] = command
+                return dialling.look_up(command)
             case HangUpCall():
                 found = self._calls.get(command.call_ref)
                 return self._after(ending.end(found, command.code, "api", now), now) if found is not None else []
@@ -321,6 +326,9 @@ class Switchboard:
             return self._outside.found(event, now)
         event = self._dial_backs.resumed(event)
         ref, _, of_fork = event.token.partition("/")
+        dial = self._dials.pop(of_fork, None) if ref == "dial" else None
+        if dial is not None:
+            return dialling.begin(dial, event, self._config, self._ids, self._index, now)
         call = self._calls.get(ref)
         if call is None:
             return []

@@ -5,7 +5,7 @@ Attended transfers, which join two calls, are consultation.py's.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from offhook.calls import bridge, ending, seeking
 from offhook.calls.call import NORMAL, Call, CallState, Effects
@@ -43,7 +43,7 @@ class Transfer:
     transferee: Leg
     subscription: SubscriptionId | None = None
     told: int = 100
-    ringback: bool = field(default=False)
+    ringback: bool = False
 
     # ---- what the transferor hears
 
@@ -60,10 +60,10 @@ class Transfer:
     def ringing(self, call: Call, fork: Fork, leg: Leg, response: Response, now: float) -> Effects:
         """The transferee hears ringback, or what the target's side sends before the answer."""
         told = self.tell(response.status)
-        if response.body:
+        if response.body and fork.ear is None:
             early = bridge.complete_branch(leg, response)
             if early is not None:
-                self.ringback = True
+                self.ringback, fork.ear, fork.ear_tag = True, leg, bridge.tag_of(response)
                 return [*told, *early, *bridge.join(self.transferee, leg)]
         if self.ringback or response.status not in (180, 183):
             return told
@@ -165,6 +165,9 @@ def blind(call: Call, transfer: Transfer, target: Uri, refused: Outcome | None, 
     """XFER-3: the target rings for the transferee, by the transferor's rights. `refused` tells that those do not suffice."""
     leg, transferee = transfer.transferor, transfer.transferee
     one = Fork(call.ids.ref(), transferee, seeking.Seeker(transfer), leg.account, transferor=leg)
+    if target.host in call.config.refer_hosts:
+        # XFER-9: some clients write their vendor's host.
+        target = replace(target, host=call.config.domain, port=None)
     wrong = refused or _unreachable(call, target)
     if wrong is not None:
         return transfer.failed(call, one, wrong, now)
@@ -174,8 +177,8 @@ def blind(call: Call, transfer: Transfer, target: Uri, refused: Outcome | None, 
 
 
 def _unreachable(call: Call, target: Uri) -> Outcome | None:
-    """XFER-9: the host has to be one of ours, or one that endpoints are known to name instead."""
-    if target.scheme == "tel" or target.host in call.config.hosts or target.host in call.config.refer_hosts:
+    """Without a way out the host has to be one of ours."""
+    if target.scheme == "tel" or target.host in call.config.hosts or call.index.outbound is not None:
         return None
     text = f"{target.host} is not served here; sip.refer_hosts lists the hosts that mean {call.config.domain}"
     return refusal("domain_unknown", text)
