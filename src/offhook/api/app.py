@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from offhook.api.auth import Attempts
 from offhook.api.errors import ApiError, Fault, Invalid
 from offhook.api.ports import Ha1, Platform
-from offhook.api.routes import calls, health, provision, registrations, sip_endpoints
+from offhook.api.routes import calls, health, phone_numbers, provision, registrations, sip_endpoints, trunks
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
@@ -77,7 +77,8 @@ def create(
     app.state.body_bytes = settings.body_bytes
     app.state.password_min_length = settings.password_min_length
     app.add_middleware(RequestIds)
-    for routes in (health.router, sip_endpoints.router, calls.router, registrations.router, provision.router):
+    of_calls = (calls.router, registrations.router, provision.router)
+    for routes in (health.router, sip_endpoints.router, phone_numbers.router, trunks.router, *of_calls):
         app.include_router(routes)
     _add_errors(app)
     _add_slash_rule(app)

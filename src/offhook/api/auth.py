@@ -70,12 +70,13 @@ def authenticate(request: Request) -> TokenRow:
     return token
 
 
-def scope(name: str) -> Callable[[TokenRow], TokenRow]:
-    """A dependency that lets only tokens with the scope pass; `management` implies `monitor`."""
+def scope(name: str, *others: str) -> Callable[[TokenRow], TokenRow]:
+    """A dependency that lets only tokens with one of the scopes pass; `management` implies `monitor`."""
 
     def check(token: Annotated[TokenRow, Depends(authenticate)]) -> TokenRow:
         held = token.permissions
-        if name not in held and not (name == "monitor" and "management" in held):
+        wanted = {name, *others, *(("management",) if "monitor" in (name, *others) else ())}
+        if not wanted & held:
             raise ApiError(403, "scope_missing", f"This token lacks the scope '{name}'")
         return token
 
@@ -84,3 +85,6 @@ def scope(name: str) -> Callable[[TokenRow], TokenRow]:
 
 Calling = Annotated[TokenRow, Depends(scope("calling"))]
 Monitor = Annotated[TokenRow, Depends(scope("monitor"))]
+Management = Annotated[TokenRow, Depends(scope("management"))]
+Numbers = Annotated[TokenRow, Depends(scope("numbers"))]
+TrunkReader = Annotated[TokenRow, Depends(scope("monitor", "calling"))]

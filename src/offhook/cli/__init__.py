@@ -1,4 +1,4 @@
-"""The command `offhook`: serve | endpoint | registration | token | call | trace | doctor."""
+"""The command `offhook`: serve | endpoint | trunk | number | registration | token | call | trace | doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
-from offhook.cli import calls, endpoints, registrations
+from offhook.cli import calls, endpoints, numbers, registrations, trunks
 from offhook.cli.doctor import doctor
 from offhook.cli.serve import serve
 from offhook.cli.tokens import token
@@ -20,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(endpoints.app, name="endpoint")
+app.add_typer(trunks.app, name="trunk")
+app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="call")
 app.add_typer(registrations.app, name="registration")
 app.command()(serve)

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,14 @@ from sqlalchemy import insert
 from offhook import __version__
 from offhook.api.app import ApiSettings
 from offhook.api.app import create as create_api
+from offhook.calls.caller_id import CallerNumbers
+from offhook.calls.commands import UseTrunk
 from offhook.calls.effects import CallRecord, KeptText
 from offhook.calls.events import EngineReady
+from offhook.calls.outbound import Outbound, OutboundSettings
 from offhook.calls.switchboard import CallConfig, Switchboard
+from offhook.calls.trunk import read_trunk
+from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.config import Settings
@@ -27,6 +32,7 @@ from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners
+from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
 from offhook.server.recorder import Recorder, TraceLimits
@@ -43,10 +49,13 @@ from offhook.sip.transaction.table import TransactionLimits
 from offhook.store.bindings import Bindings
 from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
+from offhook.store.numbers import NumberRows
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
 from offhook.store.tables import call_log
 from offhook.store.texts import Texts
 from offhook.store.traces import Traces
+from offhook.store.trunks import TrunkRows
+from offhook.store.vault import Vault
 from offhook.store.writer import Writer
 from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import FlowTable
@@ -70,6 +79,8 @@ class Store:
     traces: Traces
     texts: Texts
     writer: Writer
+    trunks: TrunkRows
+    numbers: NumberRows
 
     def aor(self, username: str) -> str:
         return f"sip:{username}@{self.space.domain}"
@@ -108,6 +119,18 @@ class StoreDirectory:
 
     def drop_text(self, ref: str) -> None:
         self.store.texts.drop(ref)
+
+    def number(self, number: str) -> tuple[bool, Account | None]:
+        row = self.store.numbers.find(number)
+        endpoint = self.store.endpoints.get(row.endpoint_id) if row is not None and row.endpoint_id else None
+        return row is not None, endpoint.account(self.store.space.realm) if endpoint is not None else None
+
+    def caller_numbers(self, username: str) -> CallerNumbers | None:
+        endpoint, numbers = self.store.endpoints.named(username), self.store.numbers
+        if endpoint is None:
+            return None
+        chosen = endpoint.send_as if endpoint.send_as in numbers.every else None
+        return CallerNumbers(numbers.of_endpoint(endpoint.id), numbers.every, numbers.first, chosen)
 
 
 @dataclass
@@ -172,7 +195,10 @@ class App:
         self.tokens = await self._token_keys()
         self.authenticator = Authenticator(self._auth_settings(), self.store.space.secret, ids, self.tokens)
         endpoint = SipEndpoint(self._sip_config(), ids, self.authenticator)
-        switchboard = Switchboard(self._call_config(), ids, self.authenticator)
+        outbound = self._outbound(ids)
+        switchboard = Switchboard(self._call_config(), ids, self.authenticator, outbound)
+        if switchboard.gateway is not None:
+            endpoint.use_gate(switchboard.gateway)
         directory, journal = StoreDirectory(self.store), StoreJournal(self.store.writer)
         limits = ParserLimits(max_message=settings.limits.max_message)
         recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
@@ -184,6 +210,7 @@ class App:
         self.platform = ServerPlatform(self)
         await self._listen()
         await self._load_bindings()
+        self._take_trunks_into_service()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._write_running()
@@ -246,7 +273,10 @@ class App:
         limits = self.settings.limits
         texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
         await texts.load()
-        return Store(space, spaces, endpoints, bindings, traces, texts, writer), first
+        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine)
+        await trunks.load()
+        await numbers.load()
+        return Store(space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers), first
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
         import secrets
@@ -361,6 +391,32 @@ class App:
             pass_headers=self.settings.sip.pass_headers,
             refer_hosts=frozenset(host.lower() for host in self.settings.sip.refer_hosts),
         )
+
+    def _outbound(self, ids: SystemIds) -> Outbound:
+        """The way out of the space: trunks, numbering plans, policies."""
+        sip, limits, space = self.settings.sip, self.settings.limits, self.store.space
+        now = datetime.now(UTC)
+        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        settings = OutboundSettings(
+            country=sip.country,
+            emergency=self.settings.numbers.emergency,
+            enabled=sip.pstn_enabled,
+            external_sip=sip.external_sip,
+            strict_caller_id=sip.strict_caller_id,
+            tries=limits.trunk_tries,
+            ring_seconds=limits.trunk_ring_time,
+            rate=limits.trunk_call_rate,
+            burst=5 * limits.trunk_call_rate,
+            foreign_rate=limits.foreign_rate,
+            day_ends=asyncio.get_running_loop().time() + (midnight - now).total_seconds(),
+        )
+        return Outbound(settings, self._hosts, WorldPlan(), Trunks(space.domain, ids), ids)
+
+    def _take_trunks_into_service(self) -> None:
+        for row in self.store.trunks:
+            if row.broken:
+                log.error("a trunk's password cannot be read", trunk=row.name, text=row.broken)
+            self.driver.command(UseTrunk(read_trunk(row.id, row.settings, row.password, row.digest_password)))
 
     async def _start_media(self) -> None:
         settings = self.settings

@@ -102,6 +102,14 @@ class Sip(_Group):
     """Seconds of the session timer we propose (RFC 4028): a device that died in a call is noticed within this time."""
     min_se: int = Field(90, ge=90, le=3600)
     """Shortest session timer in seconds we accept from a device."""
+    country: str = Field("US", pattern="^[A-Z]{2}$")
+    """ISO 3166 country whose rules national numbers and short codes are read by."""
+    pstn_enabled: bool = True
+    """False is the kill switch: every call to a trunk but an emergency is refused at once."""
+    external_sip: str = Field("all", pattern="^(all|api_only|none)$")
+    """Who may call foreign SIP URIs (`sip:carol@elsewhere.example`): all endpoints, calls of the API only, or nobody."""
+    strict_caller_id: bool = False
+    """Refuse a call that asks to be shown with a number that is neither ours nor verified, instead of showing another."""
     t1: float = Field(0.5, gt=0, le=4)
     """RFC 3261 timer T1 in seconds; change it in tests only."""
 
@@ -119,6 +127,13 @@ class Outbound(_Group):
         for one in networks:
             ip_network(one)
         return networks
+
+
+class Numbers(_Group):
+    """Phone numbers."""
+
+    emergency: tuple[str, ...] = ()
+    """Further emergency numbers, beside 911, 112, 933 and those of `sip.country`."""
 
 
 class Media(_Group):
@@ -186,6 +201,14 @@ class Limits(_Group):
     """Forwardings one call may go through: people lose track earlier."""
     fork_targets: int = Field(50, ge=1, le=200)
     """Devices that one call may ring."""
+    trunk_call_rate: float = Field(2.0, gt=0)
+    """New calls to numbers per second and endpoint; bursts of five times that. Stolen passwords are used at once."""
+    foreign_rate: float = Field(1.0, gt=0)
+    """Calls to foreign SIP URIs per second and endpoint."""
+    trunk_tries: int = Field(4, ge=1, le=16)
+    """Addresses that one call tries: four times four seconds are the caller's patience."""
+    trunk_ring_time: int = Field(90, ge=5, le=600)
+    """Seconds a number rings before the caller hears that nobody answers."""
     fails_per_user_source: int = 10
     """Wrong passwords for one user from one source in ten minutes before answers stop being checked."""
     fails_per_source: int = 60
@@ -275,6 +298,7 @@ class Settings(_Group):
     http: Http = Http()
     sip: Sip = Sip()
     outbound: Outbound = Outbound()
+    numbers: Numbers = Numbers()
     media: Media = Media()
     limits: Limits = Limits()
     trace: Trace = Trace()

@@ -22,12 +22,12 @@ from offhook.server.ports import Directory, Gate, Journal, Peers, Wires
 from offhook.server.recorder import Recorder
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
-from offhook.sip.commands import MarkFlow, SendInvite, SipCommand, Unbind
+from offhook.sip.commands import MarkFlow, SendInvite, SendRequest, SipCommand, Unbind
 from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.errors import FramingLost, PeerError
-from offhook.sip.events import InviteReceived
+from offhook.sip.events import InviteReceived, RequestSettled
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.grammar import Limits
 from offhook.sip.location import Binding
@@ -76,6 +76,7 @@ class Driver:
         self._timers = Timers(self._loop, self._timer_fired)
         self._media = MediaWork(self.tell)
         self._todo: deque[Callable[[], None]] = deque()
+        self._asked: dict[Hashable, asyncio.Future[RequestSettled]] = {}
         self._working = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._traced = log.is_enabled_for(logging.DEBUG)
@@ -88,6 +89,11 @@ class Driver:
     def use_peers(self, peers: Peers) -> None:
         """Who looks names up and connects."""
         self._peers = peers
+
+    @property
+    def peers(self) -> Peers:
+        """Who looks names up and connects."""
+        return self._peers
 
     def use_gate(self, gate: Gate) -> None:
         """Who judges the tokens that connections present."""
@@ -178,6 +184,24 @@ class Driver:
         """A command of the API, through the same door as everything else."""
         self._feed(lambda: self._calls(self.switchboard.perform(command, self._now())))
 
+    async def ask(self, request: SendRequest) -> RequestSettled:
+        """Sends a request of the operator's, who waits for its end."""
+        asked: asyncio.Future[RequestSettled] = self._loop.create_future()
+        self._asked[request.token] = asked
+        self._command_sip(request)
+        try:
+            return await asked
+        finally:
+            del self._asked[request.token]
+
+    def _settles_question(self, event: calls_events.CallEvent) -> bool:
+        asked = self._asked.get(event.token) if isinstance(event, RequestSettled) else None
+        if asked is None or not isinstance(event, RequestSettled):
+            return False
+        if not asked.done():
+            asked.set_result(event)
+        return True
+
     def tell(self, event: calls_events.CallEvent) -> None:
         """An event for call control."""
         self._feed(lambda: self._handle(event))
@@ -235,7 +259,8 @@ class Driver:
                 case sip_effects.StopTimer():
                     self._timers.stop(("sip", effect.key))
                 case sip_effects.Deliver():
-                    self.tell(effect.event)
+                    if not self._settles_question(effect.event):
+                        self.tell(effect.event)
                 case sip_effects.FindRegistration():
                     self._find_registration(effect)
                 case sip_effects.UpdateBindings():
@@ -316,8 +341,14 @@ class Driver:
     def _look_up(self, effect: calls_effects.LookUp) -> None:
         caller = self._directory.account(effect.username) if effect.username else None
         callee = self._directory.account(effect.target_user) if effect.target_user else None
+        number = None
+        if callee is None and effect.number is not None:
+            ours, callee = self._directory.number(effect.number)
+            number = effect.number if ours else None
         bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
-        self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings))
+        rights = effect.rights or effect.username
+        shown = self._directory.caller_numbers(rights) if rights and callee is None else None
+        self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings, number, shown))
 
     def _text(self, effect: calls_effects.TextEffect) -> None:
         match effect:

@@ -5,14 +5,18 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
-from offhook.api.ports import EndpointRows, TokenRow
-from offhook.calls.commands import HangUpCall, HangUpEndpoint
+from offhook.api.ports import EndpointRows, NumberRows, TokenRow, TrunkRows
+from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
 from offhook.calls.ports import LegFacts
+from offhook.calls.trunk import read_trunk
+from offhook.calls.trunks import TrunkState
 from offhook.media.client import MediaError
 from offhook.server import registrations
 from offhook.server.addresses import host_addresses
 from offhook.server.ladder import ladder
 from offhook.server.trace import pcap
+from offhook.server.trunk_test import TrunkTest
+from offhook.server.trunk_views import NOT_RUNNING, status_of
 from offhook.server.views import call_view, diagnosis_of
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ class ServerPlatform:
         self.domain = app.store.space.domain
         self.realm = app.store.space.realm
         self.endpoints: EndpointRows = app.store.endpoints
+        self.trunks: TrunkRows = app.store.trunks
+        self.numbers: NumberRows = app.store.numbers
 
     def token(self, project: str, text: str) -> TokenRow | None:
         return self._app.store.spaces.token(project, text)
@@ -56,6 +62,34 @@ class ServerPlatform:
 
     async def hang_up_all(self, username: str, code: str) -> None:
         self._app.driver.command(HangUpEndpoint(username, code))
+
+    def _trunk(self, id_: str) -> TrunkState | None:
+        gateway = self._app.driver.switchboard.gateway
+        return gateway.outbound.trunks.get(id_) if gateway is not None else None
+
+    def trunk_status(self, id_: str) -> dict[str, Any]:
+        state = self._trunk(id_)
+        return NOT_RUNNING if state is None else status_of(state, self._now())
+
+    async def trunk_changed(self, id_: str) -> None:
+        row = self.trunks.get(id_)
+        if row is not None:
+            trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
+            self._app.driver.command(UseTrunk(trunk))
+
+    async def remove_trunk(self, id_: str) -> None:
+        await self.trunks.remove(id_)
+        self._app.driver.command(DropTrunk(id_))
+
+    async def register_trunk(self, id_: str) -> None:
+        self._app.driver.command(RegisterTrunk(id_))
+
+    async def test_trunk(self, id_: str) -> dict[str, Any]:
+        row, driver = self.trunks.get(id_), self._app.driver
+        if row is None:
+            return {"ok": False, "steps": []}
+        trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
+        return await TrunkTest(trunk, self._trunk(id_), self.domain, driver.peers, driver.ask, driver.flow_opened).run()
 
     def calls(self) -> list[dict[str, Any]]:
         views = self._app.driver.switchboard.calls()

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import CallRecord, Connect, KeptText, Locate, RateHop
 from offhook.calls.events import Connected, Located
 from offhook.sip.flow import Flow, FlowId
@@ -18,6 +19,13 @@ class Directory(Protocol):
     def keep_text(self, text: KeptText) -> None: ...
     def drop_text(self, ref: str) -> None: ...
     def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None: ...
+    def number(self, number: str) -> tuple[bool, Account | None]:
+        """Whether a number is ours, and whom it rings."""
+        ...
+
+    def caller_numbers(self, username: str) -> CallerNumbers | None:
+        """What may be shown of an endpoint to the outside."""
+        ...
 
 
 class Wires(Protocol):

@@ -122,3 +122,31 @@ texts = Table(
     Column("body", LargeBinary, nullable=False),
     Column("kept_at", DateTime(timezone=True), nullable=False),
 )
+
+trunks = Table(
+    "trunks",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("name_folded", String(64), nullable=False, unique=True),
+    Column("settings", JSON, nullable=False),
+    Column("password", LargeBinary),
+    Column("digest_password", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+phone_numbers = Table(
+    "phone_numbers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("number", String(16), nullable=False, unique=True),
+    Column("name", String(64), nullable=False, default=""),
+    Column("number_type", String(16), nullable=False, default="longcode"),
+    Column("endpoint_id", String(36), index=True),
+    Column("settings", JSON, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)

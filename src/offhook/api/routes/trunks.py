@@ -1,0 +1,163 @@
+"""Trunks: `/api/offhook/trunks` (API.md 12.1)."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from offhook.api.auth import Management, TrunkReader
+from offhook.api.errors import ApiError, Fault, Invalid, not_found
+from offhook.api.paging import page
+from offhook.api.ports import Platform, TrunkRow
+from offhook.api.requests import body_object
+from offhook.api.trunk_fields import overlaps, secret_fault, trunk_fields
+
+PATH = "/api/offhook/trunks"
+router = APIRouter(tags=["Trunks"])
+_writing = asyncio.Lock()
+
+
+def shown(row: TrunkRow, platform: Platform) -> dict[str, Any]:
+    """The object of API.md 12.1: every field, no secret, and the state as it is now."""
+    inbound = {**row.settings["inbound"], "digest_password_set": row.digest_password is not None}
+    return {
+        "type": "trunk",
+        "id": row.id,
+        **row.settings,
+        "inbound": inbound,
+        "password_set": row.password is not None,
+        "created_at": row.created_at.isoformat(),
+        "updated_at": row.updated_at.isoformat(),
+        "status": platform.trunk_status(row.id),
+    }
+
+
+def _own(platform: Platform, project: str, id_: str) -> TrunkRow:
+    row = platform.trunks.get(id_)
+    if row is None or row.project_id != project:
+        raise not_found("trunk_not_found", "No trunk has this id")
+    return row
+
+
+@router.get(PATH)
+async def list_trunks(request: Request, token: TrunkReader) -> dict[str, Any]:
+    """Newest first; `name` matches a substring, `state` one of up, degraded, down, unknown, disabled."""
+    platform: Platform = request.app.state.platform
+    query = dict(request.query_params)
+    name, state = query.get("name", "").casefold(), query.get("state", "")
+    rows = [
+        row
+        for row in platform.trunks
+        if row.project_id == token.project_id
+        and name in row.name.casefold()
+        and state in ("", platform.trunk_status(row.id)["state"])
+    ]
+    return page(rows, lambda row: row.id, lambda row: shown(row, platform), PATH, query)
+
+
+@router.post(PATH, status_code=201)
+async def create_trunk(request: Request, token: Management) -> dict[str, Any]:
+    """Takes calls and registers the instant this answers."""
+    platform: Platform = request.app.state.platform
+    body = await body_object(request)
+    values, faults = trunk_fields(body)
+    secrets = _secrets(body, faults)
+    async with _writing:
+        _judge(platform, values, None, faults)
+        row = await platform.trunks.create(
+            token.project_id, values, secrets.get("password"), secrets.get("digest_password")
+        )
+    if row is None:
+        raise Invalid(_taken())
+    await platform.trunk_changed(row.id)
+    return shown(row, platform)
+
+
+@router.get(PATH + "/{id_}")
+async def show_trunk(id_: str, request: Request, token: TrunkReader) -> dict[str, Any]:
+    """One trunk with its state."""
+    platform: Platform = request.app.state.platform
+    return shown(_own(platform, token.project_id, id_), platform)
+
+
+@router.patch(PATH + "/{id_}")
+async def change_trunk(id_: str, request: Request, token: Management) -> dict[str, Any]:
+    """Changes the fields given and keeps the rest; live calls go on, registration and health begin anew."""
+    platform: Platform = request.app.state.platform
+    body = await body_object(request)
+    row = _own(platform, token.project_id, id_)
+    values, faults = trunk_fields(body, row.settings)
+    secrets = _secrets(body, faults)
+    async with _writing:
+        _judge(platform, values, id_, faults)
+        changed = await platform.trunks.change(id_, values, **secrets)
+    if changed is None:
+        raise Invalid(_taken())
+    await platform.trunk_changed(id_)
+    return shown(changed, platform)
+
+
+@router.delete(PATH + "/{id_}", status_code=204)
+async def delete_trunk(id_: str, request: Request, response: Response, token: Management, drain: bool = False) -> None:
+    """Refused while it has calls; `drain=true` takes no new ones and deletes it after the last."""
+    platform: Platform = request.app.state.platform
+    row = _own(platform, token.project_id, id_)
+    busy = sum(platform.trunk_status(row.id)["channels"].values())
+    if busy and not drain:
+        text = f"The trunk has {busy} calls; hang them up, or delete it with drain=true"
+        raise ApiError(409, "trunk_in_use", text)
+    await platform.remove_trunk(row.id)
+
+
+@router.post(PATH + "/{id_}/register", status_code=202)
+async def register_trunk(id_: str, request: Request, token: Management) -> dict[str, Any]:
+    """Registers at once, whatever it waits for."""
+    platform: Platform = request.app.state.platform
+    row = _own(platform, token.project_id, id_)
+    if not row.settings["register"]:
+        raise ApiError(422, "trunk_does_not_register", "Set register to true first")
+    await platform.register_trunk(row.id)
+    return shown(row, platform)
+
+
+@router.post(PATH + "/{id_}/test")
+async def test_trunk(id_: str, request: Request, token: Management) -> dict[str, Any]:
+    """Tries DNS, connection, TLS, OPTIONS and the registration, and says of each what to mend."""
+    platform: Platform = request.app.state.platform
+    row = _own(platform, token.project_id, id_)
+    return await platform.test_trunk(row.id)
+
+
+def _secrets(body: Mapping[str, Any], faults: list[Fault]) -> dict[str, str | None]:
+    """The secrets that the request gives; an absent one keeps what is stored."""
+    found: dict[str, str | None] = {}
+    inbound = body.get("inbound")
+    places = [("password", "password", body)]
+    if isinstance(inbound, dict):
+        places.append(("inbound.digest_password", "digest_password", inbound))
+    for field, name, place in places:
+        if name in place:
+            fault = secret_fault(field, place[name])
+            faults += [fault] if fault else []
+            found[name] = place[name]
+    return found
+
+
+def _judge(platform: Platform, values: Mapping[str, Any], id_: str | None, faults: list[Fault]) -> None:
+    """What only the other rows can tell. Raises Invalid with every fault."""
+    if not faults:
+        named = platform.trunks.named(values["name"])
+        if named is not None and named.id != id_:
+            faults.append(_taken())
+        for other in platform.trunks:
+            shared = overlaps(values["did_ranges"], other.settings["did_ranges"]) if other.id != id_ else None
+            if shared is not None:
+                text = f"did_ranges {shared} is delivered by trunk {other.name} already"
+                faults.append(Fault("did_ranges", "value_not_unique", text))
+    if faults:
+        raise Invalid(*faults)
+
+
+def _taken() -> Fault:
+    return Fault("name", "value_not_unique", "name is that of another trunk")

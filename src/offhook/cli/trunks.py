@@ -1,0 +1,174 @@
+"""`offhook trunk`: the carriers that calls go to and come from."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from offhook.cli.server import Server, fail, settings_of, table
+
+PATH = "/api/offhook/trunks"
+app = typer.Typer(help="Carriers that calls go to and come from.", no_args_is_help=True)
+
+Prefixes = Annotated[
+    list[str] | None,
+    typer.Option("--allow-prefix", help="E.164 prefix it may carry, like +1; without any it carries nothing."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any field of the API: name=value or group.name=value, JSON where it is no text."),
+]
+
+
+def _find(server: Server, name: str) -> dict[str, Any]:
+    for row in server.rows(f"{PATH}?page_size=1000"):
+        if row["name"].casefold() == name.casefold() or row["id"] == name:
+            return row
+    fail(f"No trunk is named {name}. `offhook trunk list` shows them all.")
+
+
+def _given(assignments: list[str] | None) -> dict[str, Any]:
+    """`numbers.country_code=49` becomes {"numbers": {"country_code": "49"}}; values that parse as JSON are taken so."""
+    body: dict[str, Any] = {}
+    for one in assignments or []:
+        name, equals, text = one.partition("=")
+        if not equals:
+            fail(f"--set {one}: write name=value")
+        place = body
+        *groups, last = name.split(".")
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = _value(last, text)
+    return body
+
+
+TEXTS = {"username", "auth_username", "password", "digest_username", "digest_password", "number", "name", "description"}
+TEXTS |= {"country_code", "national_prefix", "international_prefix", "from_user", "contact_user", "prefix", "prepend"}
+"""Fields that are text even where they look like numbers."""
+
+
+def _value(name: str, text: str) -> Any:
+    if text == "null" or name not in TEXTS:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    name: str,
+    target: Annotated[list[str], typer.Option(help="SIP URI of the carrier; several are tried in order.")],
+    username: Annotated[str | None, typer.Option(help="Account at the carrier.")] = None,
+    password: Annotated[str | None, typer.Option(help="Its password; asked for if it is - ; kept encrypted.")] = None,
+    register: Annotated[bool, typer.Option(help="Register with the carrier.")] = False,
+    transport: Annotated[str, typer.Option(help="auto (by DNS), udp, tcp or tls.")] = "auto",
+    allow_prefix: Prefixes = None,
+    allow_source: Annotated[list[str] | None, typer.Option(help="Address or network its calls come from.")] = None,
+    set_: Set = None,
+) -> None:
+    """Make a trunk. It registers and takes calls at once."""
+    if password == "-":
+        password = typer.prompt("Password", hide_input=True)
+    body: dict[str, Any] = {
+        "name": name,
+        "targets": [
+            {"uri": uri if ":" in uri.split("@")[-1] and uri.startswith("sip") else f"sip:{uri}", "transport": transport,
+             "priority": 10 * (at + 1)}
+            for at, uri in enumerate(target)
+        ],
+        "username": username,
+        "register": register,
+        "allowed_prefixes": allow_prefix or [],
+    }  # fmt: skip
+    if password is not None:
+        body["password"] = password
+    if allow_source:
+        body["inbound"] = {"allow": allow_source}
+    row = Server(settings_of(context)).request("POST", PATH, json=_laid_over(body, _given(set_)))
+    typer.echo(f"made trunk {row['name']}")
+    if not row["allowed_prefixes"]:
+        typer.echo("It carries no call out yet: nothing is allowed until you list it, like --allow-prefix +1")
+
+
+def _laid_over(body: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    for name, value in given.items():
+        inner = body.get(name)
+        body[name] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
+    return body
+
+
+@app.command("list")
+def list_(context: typer.Context) -> None:
+    """All trunks, and how they are."""
+    rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
+    shown = []
+    for row in reversed(rows):
+        status = row["status"]
+        calls = f"{status['channels']['in']} in, {status['channels']['out']} out"
+        where = ", ".join(target["uri"] for target in row["targets"])
+        shown.append((row["name"], status["state"], status["registration"]["state"], calls, where))
+    table(("NAME", "STATE", "REGISTRATION", "CALLS", "TARGETS"), shown)
+
+
+@app.command("show")
+def show(context: typer.Context, name: str) -> None:
+    """One trunk: its settings, its state and why it is so."""
+    row = _find(Server(settings_of(context)), name)
+    status = row.pop("status")
+    for field, value in row.items():
+        text = value if isinstance(value, str) else "-" if value is None else json.dumps(value)
+        typer.echo(f"{field:<22} {text}")
+    code = f", {status['code']}" if status["code"] else ""
+    typer.echo(f"{'state':<22} {status['state']}: {status['text']}{code}")
+    line = status["registration"]
+    said = f" ({line['sip_code']} {line['sip_reason']})" if line["sip_code"] else ""
+    typer.echo(f"{'registration':<22} {line['state']}{said}")
+    for target in status["targets"]:
+        rtt = f", {target['rtt_ms']} ms" if target["rtt_ms"] is not None else ""
+        why = f", {target['code']}" if target["code"] else ""
+        typer.echo(f"{'address':<22} {target['address']}/{target['transport']} {target['state']}{rtt}{why}")
+
+
+@app.command("set")
+def set_fields(
+    context: typer.Context,
+    name: str,
+    assignments: Annotated[list[str], typer.Argument(help="name=value or group.name=value, as in the API.")],
+) -> None:
+    """Change fields of a trunk; the rest stays."""
+    server = Server(settings_of(context))
+    row = _find(server, name)
+    server.request("PATCH", f"{PATH}/{row['id']}", json=_given(assignments))
+    typer.echo(f"changed trunk {row['name']}")
+
+
+@app.command("remove")
+def remove(
+    context: typer.Context,
+    name: str,
+    drain: Annotated[bool, typer.Option(help="Let live calls finish instead of refusing.")] = False,
+) -> None:
+    """Delete a trunk; it is unregistered at once."""
+    server = Server(settings_of(context))
+    row = _find(server, name)
+    server.request("DELETE", f"{PATH}/{row['id']}", params={"drain": drain})
+    typer.echo(f"removed trunk {row['name']}")
+
+
+@app.command("test")
+def test(context: typer.Context, name: str) -> None:
+    """Try DNS, connection, TLS, OPTIONS and registration, and say what to mend."""
+    server = Server(settings_of(context))
+    row = _find(server, name)
+    result = server.request("POST", f"{PATH}/{row['id']}/test", timeout=60)
+    for step in result["steps"]:
+        said = f" {step['sip_code']}" if step["sip_code"] else ""
+        typer.echo(f"{'ok  ' if step['ok'] else 'FAIL'} {step['name']:<10} {step['ms']} ms{said}")
+        if not step["ok"]:
+            typer.echo(f"     {step['code']}: {step.get('text', '')}")
+            typer.echo(f"     {step['remedy']}")
+    if not result["ok"]:
+        raise typer.Exit(1)

@@ -1,0 +1,83 @@
+"""Trunks as the API shows them (API.md 12.1)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from offhook.calls.trunks import TrunkState
+from offhook.sip.registration import LineState
+
+NOT_RUNNING: dict[str, Any] = {
+    "state": "unknown",
+    "since": None,
+    "code": None,
+    "text": None,
+    "channels": {"in": 0, "out": 0},
+    "calls_per_second": 0.0,
+    "totals": {"attempts": 0, "answered": 0, "answer_seizure_percent": None},
+    "targets": [],
+    "registration": {"state": "off", "expires_at": None, "sip_code": None, "sip_reason": None, "code": None},
+}
+"""Before a trunk is in service."""
+
+
+def status_of(state: TrunkState, now: float) -> dict[str, Any]:
+    """`status` of one trunk; `now` is the core's clock."""
+    line, usage = state.line, state.usage
+    asked = 100 * state.answered / state.attempts if state.attempts else None
+    return {
+        "state": state.state,
+        "since": _wall(state.since, now),
+        "code": state.code or None,
+        "text": _words(state),
+        "channels": {"in": len(usage.legs_in), "out": len(usage.legs_out)},
+        "calls_per_second": usage.per_second(now),
+        "totals": {
+            "attempts": state.attempts,
+            "answered": state.answered,
+            "answer_seizure_percent": round(asked, 1) if asked is not None else None,
+        },
+        "targets": [
+            {
+                "uri": place.uri,
+                "address": f"{hop.address}:{hop.port}",
+                "transport": hop.transport.value.lower(),
+                "state": {True: "up", False: "down", None: "unknown"}[place.up],
+                "rtt_ms": round(place.rtt * 1000, 1) if place.rtt is not None else None,
+                "last_ok_at": _wall(place.last_ok, now),
+                "failures": place.failures,
+                "code": place.code or None,
+            }
+            for hop, place in state.health.places.items()
+        ],
+        "registration": {
+            "state": line.state.value,
+            "expires_at": _wall(line.expires_at, now) if line.state is LineState.REGISTERED else None,
+            "sip_code": line.status or None,
+            "sip_reason": line.reason or None,
+            "code": line.code or None,
+        },
+    }
+
+
+def _words(state: TrunkState) -> str:
+    """One sentence for people (TRK-1)."""
+    line = state.line
+    said = f" ({line.status} {line.reason})" if line.status else f" ({line.reason})" if line.reason else ""
+    match state.state:
+        case "disabled":
+            return "switched off"
+        case "unknown":
+            return "nothing has been heard yet"
+        case "up":
+            return "registered" if line.state is LineState.REGISTERED else "answers"
+        case _ if line.code:
+            return f"registration failed{said}"
+        case _:
+            down = [f"{hop}" for hop, place in state.health.places.items() if place.up is False]
+            return f"no answer from {', '.join(down)}"
+
+
+def _wall(at: float | None, now: float) -> str | None:
+    if at is None:
+        return None
+    return (datetime.now(UTC) + timedelta(seconds=at - now)).isoformat(timespec="seconds")

@@ -1,0 +1,123 @@
+"""Numbers of the space: what a call to each leads to (API.md section 5), in memory for the call path."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Executable, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from offhook.store.identifiers import new_id
+from offhook.store.tables import phone_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRow:
+    """One row. `number` is E.164 with +; `endpoint_id` is whom it rings, None while it leads nowhere."""
+
+    id: str
+    project_id: str
+    number: str
+    created_at: datetime
+    updated_at: datetime
+    name: str = ""
+    number_type: str = "longcode"
+    endpoint_id: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class NumberRows:
+    """All numbers of the installation."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._rows: dict[str, NumberRow] = {}
+        self._by_number: dict[str, NumberRow] = {}
+        self._of_endpoint: dict[str, tuple[str, ...]] = {}
+        self._all: frozenset[str] = frozenset()
+
+    async def load(self) -> None:
+        """Reads every row."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(phone_numbers).order_by(phone_numbers.c.id))).mappings().all()
+        for row in rows:
+            values = dict(row)
+            for name in ("created_at", "updated_at"):
+                values[name] = row[name].replace(tzinfo=UTC)
+            self._rows[values["id"]] = NumberRow(**values)
+        self._index()
+
+    def __iter__(self) -> Iterator[NumberRow]:
+        return iter(tuple(self._rows.values()))
+
+    def get(self, id_: str) -> NumberRow | None:
+        """By id."""
+        return self._rows.get(id_)
+
+    def find(self, number: str) -> NumberRow | None:
+        """By E.164."""
+        return self._by_number.get(number)
+
+    def of_endpoint(self, endpoint_id: str) -> tuple[str, ...]:
+        """The numbers that ring an endpoint, the oldest first."""
+        return self._of_endpoint.get(endpoint_id, ())
+
+    @property
+    def every(self) -> frozenset[str]:
+        """All numbers."""
+        return self._all
+
+    @property
+    def first(self) -> str | None:
+        """The oldest number: what is shown when nothing else is chosen."""
+        return next((row.number for row in self._rows.values()), None)
+
+    async def create(self, **fields: Any) -> NumberRow | None:
+        """A new row, committed; None when the number is taken."""
+        now = datetime.now(UTC)
+        row = NumberRow(id=new_id(), created_at=now, updated_at=now, **fields)
+        if not await self._execute(insert(phone_numbers).values(**_values(row))):
+            return None
+        self._rows[row.id] = row
+        self._index()
+        return row
+
+    async def change(self, id_: str, **fields: Any) -> NumberRow | None:
+        """The row with those fields changed, committed; None when it is gone."""
+        row = self._rows.get(id_)
+        if row is None:
+            return None
+        changed = replace(row, updated_at=datetime.now(UTC), **fields)
+        await self._execute(update(phone_numbers).where(phone_numbers.c.id == id_).values(**_values(changed)))
+        self._rows[id_] = changed
+        self._index()
+        return changed
+
+    async def remove(self, id_: str) -> None:
+        """Deletes the row; a second time does nothing."""
+        await self._execute(delete(phone_numbers).where(phone_numbers.c.id == id_))
+        self._rows.pop(id_, None)
+        self._index()
+
+    async def _execute(self, statement: Executable) -> bool:
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(statement)
+        except IntegrityError:
+            return False
+        return True
+
+    def _index(self) -> None:
+        self._by_number = {row.number: row for row in self._rows.values()}
+        self._all = frozenset(self._by_number)
+        owned: dict[str, list[str]] = {}
+        for row in self._rows.values():
+            if row.endpoint_id is not None:
+                owned.setdefault(row.endpoint_id, []).append(row.number)
+        self._of_endpoint = {id_: tuple(numbers) for id_, numbers in owned.items()}
+
+
+def _values(row: NumberRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in NumberRow.__dataclass_fields__}
