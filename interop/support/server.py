@@ -46,6 +46,8 @@ class Offhook:
             "OFFHOOK_SIPS_PORT": "0",
             "OFFHOOK_MEDIA_PORT": "0",
             "OFFHOOK_LOG_LEVEL": "debug",
+            # Browsers and phones of the test share the processor; their start is no overload of the server.
+            "OFFHOOK_LIMITS_LOOP_LAG": "3",
             **self._settings,
             **settings,
         }
@@ -90,6 +92,11 @@ class Offhook:
                 self._process.kill()
                 await self._process.wait()
                 raise AssertionError(f"offhook serve did not stop:\n{self.log()[-4000:]}") from None
+
+    async def ended(self) -> int:
+        """Waits until the server has stopped by itself; its exit code."""
+        assert self._process is not None
+        return await self._process.wait()
 
     @property
     def pid(self) -> int:

@@ -26,18 +26,20 @@ from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.config import Settings
+from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners
+from offhook.server.load import LoadWatch
 from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
 from offhook.server.recorder import Recorder, TraceLimits
 from offhook.server.tokens import Tokens
-from offhook.sip.config import RegistrarLimits, SipConfig, SubscriptionLimits
+from offhook.sip.config import RegistrarLimits, SipConfig, StrangerLimits, SubscriptionLimits
 from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
@@ -213,7 +215,15 @@ class App:
         self._take_trunks_into_service()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
+        self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
         self._write_running()
+
+    async def drain(self) -> None:
+        """Takes no new calls and closes connections as they become idle; ends when none and no call is left."""
+        self.driver.drain()
+        calls = self.driver.switchboard.calls
+        spread = self.settings.limits.drain_spread
+        await Drain(self.flows, self.driver.in_use, lambda: bool(calls()), spread).run()
 
     async def stop(self) -> None:
         """Takes every part down; safe after a start that failed half way."""
@@ -221,9 +231,11 @@ class App:
         for task in (self._sweeping, self._keeping):
             if task is not None:
                 task.cancel()
+        if hasattr(self, "_load"):
+            self._load.stop()
         if hasattr(self, "_listening"):
             for path in self.flows:
-                path.close(1012, "server-restarts")
+                path.close(RESTART, "node-draining")
             self._listening.close()
         if hasattr(self, "tokens"):
             await self.tokens.stop()
@@ -355,6 +367,7 @@ class App:
             min_se=self.settings.sip.min_se,
             leg_queue=limits.leg_queue,
             tombstone=limits.tombstone,
+            strangers=StrangerLimits(limits.unauth_rate, 2 * limits.unauth_rate),
             transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow),
             subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),
             registrar=RegistrarLimits(

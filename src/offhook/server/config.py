@@ -187,6 +187,13 @@ class Limits(_Group):
     """REGISTER per second and address of record."""
     register_source_rate: float = 20.0
     """REGISTER per second and source before proof of identity; bursts of three times that."""
+    unauth_rate: float = Field(20.0, gt=0)
+    """Requests per second and source without proof of identity, REGISTER not counted; bursts of twice that. Scanners send
+    hundreds."""
+    loop_lag: float = Field(0.2, gt=0)
+    """Seconds the server may be late before it refuses new calls (503), and then registrations."""
+    drain_spread: float = Field(10.0, ge=0)
+    """Seconds over which idle connections are closed when the server stops, so that not all come back at once."""
     call_rate: float = 10.0
     """New calls per second and endpoint; bursts of twice that."""
     text_rate: float = 5.0

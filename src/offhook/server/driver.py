@@ -22,7 +22,7 @@ from offhook.server.ports import Directory, Gate, Journal, Peers, Wires
 from offhook.server.recorder import Recorder
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
-from offhook.sip.commands import MarkFlow, SendInvite, SendRequest, SipCommand, Unbind
+from offhook.sip.commands import MarkFlow, RefuseNew, SendInvite, SendRequest, SipCommand, Unbind
 from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
@@ -81,6 +81,7 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._traced = log.is_enabled_for(logging.DEBUG)
         self.draining = False
+        self._overloaded: frozenset[str] = frozenset()
 
     def use_engine(self, engine: MediaEngine) -> None:
         """The media engine that commands go to from now on."""
@@ -98,6 +99,26 @@ class Driver:
     def use_gate(self, gate: Gate) -> None:
         """Who judges the tokens that connections present."""
         self._gate = gate
+
+    def overloaded(self, methods: frozenset[str]) -> None:
+        """New requests of these methods are refused from now on (CALL-25)."""
+        log.warning(
+            "overloaded" if methods else "no longer overloaded", refused=", ".join(sorted(methods)) or "nothing"
+        )
+        self._overloaded = methods
+        self._refuse_new()
+
+    def drain(self) -> None:
+        """The server stops: no new calls."""
+        self.draining = True
+        self._refuse_new()
+
+    def _refuse_new(self) -> None:
+        if self.draining:
+            refused = RefuseNew(self._overloaded | {"INVITE"}, "node-draining", "the server is stopping")
+        else:
+            refused = RefuseNew(self._overloaded)
+        self._command_sip(refused)
 
     @property
     def idle(self) -> bool:

@@ -1,7 +1,6 @@
 """Start, signals, drain, stop."""
 
 import asyncio
-import contextlib
 import signal
 
 import uvloop
@@ -42,18 +41,17 @@ async def _serve(settings: Settings) -> int:
     await first.wait()
     if app.driver.switchboard.calls():
         print("Stopping once the calls have ended; a second signal stops at once.", flush=True)
-        app.driver.draining = True
-        await _until(app, second)
+    await _drained(app, second)
     await app.stop()
     return 0
 
 
-async def _until(app: App, second: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN):
-            while app.driver.switchboard.calls() and not second.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(second.wait(), 0.5)
+async def _drained(app: App, second: asyncio.Event) -> None:
+    """Until the drain is over, its time is up, or a second signal comes."""
+    tasks = [asyncio.create_task(app.drain()), asyncio.create_task(second.wait())]
+    await asyncio.wait(tasks, timeout=DRAIN, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def _welcome(app: App) -> str:

@@ -147,6 +147,17 @@ class Attach:
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseNew:
+    """Answer new requests of these methods with 503 from now on (CALL-25, a node that stops); none of them: serve all.
+
+    `slug` and `text` stand in the Warning. What belongs to a dialog, or replaces one, is served all the same."""
+
+    methods: frozenset[str]
+    slug: str = "node-overloaded"
+    text: str = "no processor time left"
+
+
+@dataclass(frozen=True, slots=True)
 class Unbind:
     """Take away one binding of an address of record by its id, or all of them. `BindingsChanged` follows."""
 
@@ -201,6 +212,7 @@ SipCommand = (
     | SendRequest
     | MarkFlow
     | Attach
+    | RefuseNew
     | Unbind
     | SubscriptionCommand
     | MoveUsage

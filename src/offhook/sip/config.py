@@ -57,6 +57,18 @@ class SubscriptionLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class StrangerLimits:
+    """`UNAUTH_RATE`: requests per second and source of somebody who has not proved who he is."""
+
+    rate: float = 20.0
+    """Scanners send hundreds; typing errors stay below."""
+    burst: float = 40.0
+    """How many may come at once."""
+    sources: int = 10_000
+    """Sources whose rate is remembered; the longest unheard is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
 class SipConfig:
     """Read by the endpoint only. `allow` and `supported` hold what works, and nothing else (CALL-26)."""
 
@@ -100,6 +112,7 @@ class SipConfig:
     """Event packages served to SUBSCRIBE (EVT-3)."""
     transactions: TransactionLimits = field(default_factory=TransactionLimits)
     subscriptions: SubscriptionLimits = field(default_factory=SubscriptionLimits)
+    strangers: StrangerLimits = field(default_factory=StrangerLimits)
     registrar: RegistrarLimits = field(default_factory=RegistrarLimits)
 
     @property

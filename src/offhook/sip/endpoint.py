@@ -19,6 +19,7 @@ from offhook.sip.commands import (
     MoveSubscription,
     MoveUsage,
     Notify,
+    RefuseNew,
     Respond,
     RespondInvite,
     SendInDialog,
@@ -142,7 +143,7 @@ class SipEndpoint:
 
     def receive_malformed(self, error: PeerError, flow: Flow, now: float) -> list[SipEffect]:
         """What the parser refused: answered without state when enough of it could be read, else nothing."""
-        return self._server.refuse_malformed(error, flow)
+        return self._settle(self._server.refuse_malformed(error, flow, now))
 
     def _response(self, response: Response, fields: Envelope) -> list[Effect]:
         key = client_key(fields)
@@ -247,6 +248,9 @@ class SipEndpoint:
                 return self._outside(command)
             case MarkFlow(flow, reachability):
                 self._registrar.mark(flow, reachability)
+                return []
+            case RefuseNew():
+                self._server.refuse_new(command)
                 return []
             case Unbind():
                 return self._registrar.unbind(command)

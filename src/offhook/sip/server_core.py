@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from offhook.sip.contacts import option_tags
 from offhook.sip.core import Core
 from offhook.sip.dialog import contact_uri
-from offhook.sip.effects import Deliver, FindRegistration, Note, Send, SipEffect
+from offhook.sip.effects import Deliver, FindRegistration, Note, Send
 from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import RequestReceived, SubscribeReceived
@@ -25,6 +25,7 @@ from offhook.sip.session_timer import SessionTimer
 from offhook.sip.stamp import stamped
 from offhook.sip.subscription import Subscription
 from offhook.sip.subscriptions import read_event, read_expires
+from offhook.sip.throttle import Throttle
 from offhook.sip.transaction.key import AnyServerKey, merge_key, server_key
 from offhook.sip.transaction.machine import Effect
 
@@ -57,6 +58,8 @@ class ServerCore:
         self._core = core
         self._doorkeeper = doorkeeper
         self._registrar = registrar
+        self._throttle = Throttle(core)
+        self.refuse_new = self._throttle.refuse
         self.gate: Gate | None = None
 
     def receive(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
@@ -65,10 +68,12 @@ class ServerCore:
             return self.acknowledge(request, fields)
         request = stamped(request, fields, flow)
         if request.method == "CANCEL":
-            return self._cancel(key, request, fields, flow)
-        if self._core.table.full(flow):
-            seconds = str(round(self._core.ids.uniform(5, 15)))
-            return self._stateless(request, flow, 503, ("Retry-After", seconds))
+            return self._cancel(key, request, fields, flow, now)
+        away = self._throttle.turn_away(request, fields, flow)
+        if away is None:
+            away = self._strangers(request, fields, flow, now)
+        if away is not None:
+            return away
         if request.method == "REGISTER" and not self._refusal(request):
             turned_away = self._registrar.turn_away(request, flow, now)
             if turned_away is not None:
@@ -85,20 +90,36 @@ class ServerCore:
         read = with_description(request, self._core.config)
         return [] if usage is None or not isinstance(read, Request) else usage.ack(read, fields)
 
-    def refuse_malformed(self, error: PeerError, flow: Flow) -> list[SipEffect]:
+    def refuse_malformed(self, error: PeerError, flow: Flow, now: float) -> list[Effect]:
         """A stateless answer that names the fault, if the message is a request that tells where answers go."""
         request = error.partial
         if request is None or request.method == "ACK" or not request.headers.get("Via"):
             return []
+        away = None if self._acquainted(flow, now) else self._throttle.stranger(request, flow, now)
+        if away is not None:
+            return away
         fields = Headers([self._core.warning(error.slug, str(error))])
         return [Send(flow.id, self._core.response(request, error.status, fields))]
 
+    def _strangers(self, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect] | None:
+        """`UNAUTH_RATE`. Not for what belongs to a dialog, nor for REGISTER, which has its own; trunks are no strangers."""
+        if request.method == "REGISTER" or (fields.to_tag and fields.dialog in self._core.dialogs):
+            return None
+        if self._acquainted(flow, now):
+            return None
+        if request.method == "INVITE" and self.gate is not None and self.gate.turn_away(request, flow, False) is None:
+            return None
+        return self._throttle.stranger(request, flow, now)
+
     # CANCEL
 
-    def _cancel(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow) -> list[Effect]:
+    def _cancel(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         invite = server_key(request, fields, "INVITE")
         server = self._core.table.server(invite)
         user = getattr(server, "user", None)
+        away = self._strangers(request, fields, flow, now) if server is None else None
+        if away is not None:
+            return away
         self._open(key, request, fields, flow)
         if server is None or user is None:
             # 9.2: nothing to cancel.
@@ -260,6 +281,9 @@ class ServerCore:
         fields = [*self._core.abilities(flow), ("Accept", ", ".join(self._core.config.accept))]
         return self._core.answer(key, 200, Headers(fields))
 
+    def _acquainted(self, flow: Flow, now: float) -> bool:
+        return self._registrar.carries(flow.id) or self._doorkeeper.trusted(flow, now) is not None
+
     def _known(self, flow: Flow, now: float) -> str | None:
         return self._doorkeeper.trusted(flow, now) or self._registrar.peer(flow.id)
 
@@ -304,6 +328,3 @@ class ServerCore:
         *extra: tuple[str, str],
     ) -> list[Effect]:
         return [*self._open(key, request, fields, flow), *self._core.answer(key, status, Headers(extra))]
-
-    def _stateless(self, request: Request, flow: Flow, status: int, *extra: tuple[str, str]) -> list[Effect]:
-        return [Send(flow.id, self._core.response(request, status, Headers(extra)))]

@@ -1,0 +1,74 @@
+"""What is refused before it costs anything: overload, a node that is stopping, strangers that ask too often (CALL-25).
+
+Lives here: refusals that look at no more than method, dialog and source. Never here: REGISTER_RATE (registrar.py), the
+rights of somebody who has proved who he is.
+"""
+
+from offhook.sip.attempts import source_of
+from offhook.sip.commands import RefuseNew
+from offhook.sip.core import Core
+from offhook.sip.effects import CloseFlow, Note, Send
+from offhook.sip.envelope import Envelope
+from offhook.sip.flow import Flow, Transport
+from offhook.sip.message import Headers, Request
+from offhook.sip.rate import Rates
+from offhook.sip.transaction.machine import Effect
+
+NOTES_APART = 1.0
+"""Seconds between two lines of the log about strangers: a flood must not fill the disk."""
+
+NOTHING = RefuseNew(frozenset())
+
+
+class Throttle:
+    """Owned by the UAS core. Nothing inside a dialog is ever refused here, and neither are BYE and CANCEL of a call."""
+
+    def __init__(self, core: Core) -> None:
+        limits = core.config.strangers
+        self._core = core
+        self._rates = Rates(limits.rate, limits.burst, limits.sources)
+        self._refused = NOTHING
+        self._noted_at = -NOTES_APART
+
+    def refuse(self, command: RefuseNew) -> None:
+        """From now on; the last command counts."""
+        self._refused = command
+
+    def turn_away(self, request: Request, fields: Envelope, flow: Flow) -> list[Effect] | None:
+        """None: the request may go on."""
+        if fields.to_tag and fields.dialog in self._core.dialogs:
+            return None
+        if request.method in self._refused.methods and request.headers.get("Replaces") is None:
+            return self._overloaded(request, flow)
+        if self._core.table.full(flow):
+            return [self._unavailable(request, flow, "node-overloaded", "too many transactions (limits.transactions)")]
+        return None
+
+    def stranger(self, request: Request, flow: Flow, now: float) -> list[Effect] | None:
+        """`UNAUTH_RATE` for a request of somebody unknown. None: it may go on."""
+        source = source_of(flow.remote[0])
+        if self._rates.allow(source, now):
+            return None
+        noted: list[Effect] = []
+        if now - self._noted_at >= NOTES_APART:
+            self._noted_at = now
+            noted = [Note("requests-too-often", {"source": source, "flow": flow.id, "method": request.method})]
+        if flow.transport is Transport.UDP:
+            # The source may be forged, and whoever floods gets nothing for it.
+            return noted
+        text = "more requests without proof of identity than allowed (limits.unauth_rate)"
+        return [*noted, self._unavailable(request, flow, "requests-too-often", text, self._rates.wait(source))]
+
+    def _overloaded(self, request: Request, flow: Flow) -> list[Effect]:
+        slug = self._refused.slug
+        if request.method == "REGISTER" and flow.transport is Transport.UDP:
+            return []
+        if request.method == "REGISTER" and flow.transport.websocket and not self._core.on_flow(flow.id):
+            # REG-3: JsSIP connects again by itself, but never repeats a refused REGISTER.
+            return [CloseFlow(flow.id, 1013, slug)]
+        return [self._unavailable(request, flow, slug, self._refused.text)]
+
+    def _unavailable(self, request: Request, flow: Flow, slug: str, text: str, wait: float | None = None) -> Send:
+        seconds = self._core.ids.uniform(5, 15) if wait is None else wait
+        fields = [("Retry-After", str(round(seconds))), self._core.warning(slug, text)]
+        return Send(flow.id, self._core.response(request, 503, Headers(fields)))
