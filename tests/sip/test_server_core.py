@@ -39,7 +39,8 @@ def ask(node: Station, request: Request, flow: Flow = FLOW) -> Response:
     ("request_", "status", "name", "value"),
     [
         (make_request("DANCE"), 501, "Allow", ALLOW),
-        (make_request("PUBLISH"), 405, "Allow", ALLOW),
+        (make_request("SUBSCRIBE"), 489, "Allow-Events", ", ".join(SipConfig(DOMAIN).allow_events)),
+        (make_request("NOTIFY", Event="dialog"), 481, None, None),
         (make_request("OPTIONS", "soap.beep://192.0.2.103:3002"), 416, None, None),
         (make_request("OPTIONS", Require="noOne, Nothing"), 420, "Unsupported", "noOne, Nothing"),
         (make_request("INFO"), 481, None, None),

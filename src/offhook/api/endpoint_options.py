@@ -10,6 +10,7 @@ FORWARDS: dict[str, Any] = {"always": None, "busy": None, "no_answer": None, "un
 SIP: dict[str, Any] = {
     "may_page": False,
     "may_alert": False,
+    "may_watch": False,
     "pickup_group": None,
     "challenge_every_invite": False,
 }
@@ -33,7 +34,13 @@ def _target(value: Any) -> str:
 
 _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
     "forward": dict.fromkeys(FORWARDS, _target),
-    "sip": {"may_page": _flag, "may_alert": _flag, "pickup_group": _group, "challenge_every_invite": _flag},
+    "sip": {
+        "may_page": _flag,
+        "may_alert": _flag,
+        "may_watch": _flag,
+        "pickup_group": _group,
+        "challenge_every_invite": _flag,
+    },
 }
 
 

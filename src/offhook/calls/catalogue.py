@@ -93,6 +93,8 @@ _ROWS = (
     Row("callee_no_answer", 480, "noAnswer", "info", "The callee rang for the whole time", "Call again later", 19),
     Row("caller_canceled", 487, "abandoned", "info", "The caller gave up before an answer", "Nothing to mend", 16),
     Row("answered_elsewhere", 0, "cancel", "info", "Another device of the callee answered", "Nothing to mend", 26),
+    Row("watch_not_allowed", 403, "error", "error", "This state is shown to its own endpoint only",
+        "Watch it with the endpoint's own account", 21),
     Row("text_too_large", 413, "error", "error", "The text is longer than limits.text_max", "Send less, or raise the limit"),
     Row("text_type_not_served", 415, "error", "error", "The body is no text", "Send text/plain or CPIM"),
     Row("text_rate_exceeded", 503, "error", "error", "More texts per second than limits.text_rate allows", "Slow down"),

@@ -24,6 +24,7 @@ from offhook.calls import (
     seeking,
     survival,
     transfer,
+    watching,
 )
 from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
@@ -31,7 +32,7 @@ from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint
 from offhook.calls.dial_back import DialBacks
-from offhook.calls.effects import CloseMedia, LookUp, Sip, WriteCallLog
+from offhook.calls.effects import CloseMedia, LookUp, Publish, Sip, WriteCallLog
 from offhook.calls.events import (
     CallEvent,
     Connected,
@@ -65,9 +66,11 @@ from offhook.calls.leg import Leg
 from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
+from offhook.calls.presence import PublicationOver
 from offhook.calls.routing import Destination, destination_of
 from offhook.calls.text import Branch, TextPatience, Texts
 from offhook.calls.trunk import Trunk
+from offhook.calls.watching import Watchers
 from offhook.sip.commands import Respond, RespondInvite
 from offhook.sip.credentials import Authenticator, Challenged
 from offhook.sip.digest import both_ha1
@@ -131,8 +134,14 @@ class Switchboard:
         self._authenticator = authenticator
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
         self._texts = Texts(self._config, ids)
-        self._outside = outside.Outside(self._config, ids, self._admission, {"MESSAGE": self._texts})
         self._index = Index()
+        self._watchers = Watchers(self._config, ids, self._index)
+        rooms: dict[str, outside.Room] = {
+            "MESSAGE": self._texts,
+            "SUBSCRIBE": self._watchers,
+            "PUBLISH": self._watchers.publications,
+        }
+        self._outside = outside.Outside(self._config, ids, self._admission, rooms)
         self._calls = self._index.calls
         self._dial_backs = DialBacks()
         self._devices = Devices(config.tombstone)
@@ -202,7 +211,8 @@ class Switchboard:
                 return self._after(self._timer(event, now), now)
             case FlowLost():
                 lines = self.gateway.flow_lost(event, now) if self.gateway is not None else []
-                return self._after([*self._flow_lost(event, now), *lines], now)
+                watched = self._watchers.flow_lost(event.subscriptions)
+                return self._after([*self._flow_lost(event, now), *lines, *watched], now)
             case FlowProbed():
                 return self._devices.probed(event.flow, event.alive, self._legs_on)
             case Connected():
@@ -304,11 +314,16 @@ class Switchboard:
                 return self._answered(event, now)
             case TextsFound():
                 return self._texts.found(event)
+            case NotifyDue():
+                return self._watchers.due(event.subscription)
+            case SubscriptionEnded():
+                return self._watchers.ended(event.subscription)
             case BindingsChanged():
                 self._devices.changed(event)
-                return registrations.changed(event)
+                return [*registrations.changed(event), *self._watchers.bindings_changed(event, now)]
             case DeviceReturned():
-                return [*self._devices.returned(event, self._legs_on), *self._texts.returned(event)]
+                moved = self._devices.returned(event, self._legs_on)
+                return [*moved, *self._watchers.returned(event), *self._texts.returned(event)]
             case _:
                 return []
 
@@ -324,6 +339,8 @@ class Switchboard:
     def _facts(self, event: FactsFound, now: float) -> Effects:
         if event.token.startswith(outside.TOKEN):
             return self._outside.found(event, now)
+        if event.token.startswith(watching.TOKEN):
+            return self._watchers.found(event, now)
         event = self._dial_backs.resumed(event)
         ref, _, of_fork = event.token.partition("/")
         dial = self._dials.pop(of_fork, None) if ref == "dial" else None
@@ -434,6 +451,9 @@ class Switchboard:
                 return self._texts.in_dialog(call, leg, event, now)
             case "REFER":
                 return self._refer(call, leg, event, now)
+            case "NOTIFY":
+                # RFC 6665 section 4.1.3: we have subscribed to nothing.
+                return [Sip(Respond(event.transaction, 481))]
             case _:
                 return renegotiation.answer(call, leg, event, now)
 
@@ -611,6 +631,10 @@ class Switchboard:
         key = event.key
         if isinstance(key, TextPatience):
             return self._texts.impatient(key)
+        if isinstance(key, watching.WatchPace):
+            return self._watchers.pace_over(key)
+        if isinstance(key, PublicationOver):
+            return self._watchers.publications.over(key, now)
         if not isinstance(key, _CLOCKS):
             return []
         call = self._calls.get(key.call_ref)
@@ -643,6 +667,9 @@ class Switchboard:
             effects += self.gateway.ended(call) if self.gateway is not None else []
             while len(self._ended) > self._config.ended_kept:
                 self._ended.popitem(last=False)
+        if len(self._watchers):
+            told = [one for one in effects if isinstance(one, Publish) and one.event.call_ref]
+            effects += self._watchers.calls_changed(told, self._calls, self._ended, now) if told else []
         return effects
 
     def _forget(self, call: Call) -> None:

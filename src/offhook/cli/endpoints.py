@@ -76,6 +76,7 @@ def set_(
     ] = None,
     may_page: Annotated[bool | None, typer.Option(help="Whether its calls may answer by themselves.")] = None,
     may_alert: Annotated[bool | None, typer.Option(help="Whether it may choose how others ring.")] = None,
+    may_watch: Annotated[bool | None, typer.Option(help="Whether its busy lamps show with whom others talk.")] = None,
 ) -> None:
     """Change how an endpoint is called. An empty text takes a setting away."""
     server = Server(settings_of(context))
@@ -83,7 +84,7 @@ def set_(
     forward = _given(
         always=forward_always, busy=forward_busy, no_answer=forward_no_answer, unreachable=forward_unreachable
     )
-    sip = _given(pickup_group=pickup_group, may_page=may_page, may_alert=may_alert)
+    sip = _given(pickup_group=pickup_group, may_page=may_page, may_alert=may_alert, may_watch=may_watch)
     plain = _given(do_not_disturb=do_not_disturb, ring=ring, ring_seconds=ring_seconds, max_calls=max_calls)
     changes = {**plain, **({"forward": forward} if forward else {}), **({"sip": sip} if sip else {})}
     if not changes:

@@ -79,7 +79,8 @@ class SipConfig:
     server: str = "Offhook"
     """Server and User-Agent, without a version."""
     allow: tuple[str, ...] = (
-        "INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REFER", "MESSAGE", "OPTIONS", "REGISTER"
+        "INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REFER", "NOTIFY", "SUBSCRIBE", "MESSAGE", "OPTIONS",
+        "REGISTER", "PUBLISH",
     )  # fmt: skip
     supported: tuple[str, ...] = ("timer", "replaces", "norefersub", "tdialog", "histinfo", "100rel")
     """Option tags served in calls, for Supported and against Require."""
@@ -108,7 +109,7 @@ class SipConfig:
     epoch: float | None = None
     """Unix time at which the core's monotonic clock showed 0, for Date; without it no Date is written."""
     timers: Timers = field(default_factory=Timers)
-    events: tuple[str, ...] = ()
+    events: tuple[str, ...] = ("dialog", "presence", "message-summary", "reg")
     """Event packages served to SUBSCRIBE (EVT-3)."""
     transactions: TransactionLimits = field(default_factory=TransactionLimits)
     subscriptions: SubscriptionLimits = field(default_factory=SubscriptionLimits)

@@ -68,7 +68,8 @@ class Account:
     pickup_group: str = ""
     """Endpoints of one group may take each other's calls; "" is nobody's."""
     rights: frozenset[str] = frozenset()
-    """`page`: its calls may answer by themselves; `alert`: it may choose how others ring."""
+    """`page`: its calls may answer by themselves; `alert`: it may choose how others ring; `watch`: it may see with whom
+    others talk (EVT-1)."""
     challenge_every_invite: bool = False
     """AUTH-9: asked for its password at every INVITE, for clients that count on a 407."""
 

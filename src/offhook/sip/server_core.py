@@ -193,6 +193,9 @@ class ServerCore:
     ) -> list[Effect]:
         if request.method == "OPTIONS" and not usage.over:
             return self._options(key, usage.flow)
+        if request.method == "PUBLISH":
+            # RFC 3903 section 4: it never belongs to a dialog.
+            return self._core.answer(key, 405, Headers([("Allow", ", ".join(self._core.config.allow))]))
         if isinstance(usage, Subscription):
             return usage.receive(key, request, fields, now)
         if request.method != "SUBSCRIBE":
@@ -216,7 +219,7 @@ class ServerCore:
         if refusal is not None:
             return self._refuse(key, request, fields, flow, refusal[0], *refusal[1])
         if request.method in ONLY_IN_DIALOG:
-            return self._refuse(key, request, fields, flow, 481)
+            return self._stray(key, request, fields, flow, now)
         if request.method == "INVITE":
             return self._invite(key, request, fields, flow, now)
         if request.method == "SUBSCRIBE":
@@ -247,6 +250,16 @@ class ServerCore:
             return self._turn_away(key, request, fields, flow, away)
         usage = IncomingInvite(self._core, key, read, fields, flow, peer)
         return [*self._open(key, request, fields, flow, usage), *usage.start()]
+
+    def _stray(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
+        """A request that makes sense in a dialog only. Some phones keep their flow alive by NOTIFY."""
+        event = read_event(request.headers)
+        if request.method == "NOTIFY" and event is not None and event.package == "keep-alive":
+            if self._known(flow, now):
+                return self._refuse(key, request, fields, flow, 200)
+            if flow.transport is Transport.UDP:
+                return [Note("unknown-flow", {"flow": flow.id})]
+        return self._refuse(key, request, fields, flow, 481)
 
     def _subscribe(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow) -> list[Effect]:
         """RFC 6665 section 4.2.1.1: what can be said before it is known who asks."""

@@ -66,7 +66,7 @@ class Endpoint:
             ring=self.offhook.get("ring", "parallel"),
             pickup_group=sip.get("pickup_group") or "",
             challenge_every_invite=sip.get("challenge_every_invite", False),
-            rights=frozenset(name for name in ("page", "alert") if sip.get(f"may_{name}")),
+            rights=frozenset(name for name in ("page", "alert", "watch") if sip.get(f"may_{name}")),
         )
 
 
