@@ -16,8 +16,15 @@ from tests.support.messages import SDP, make_flow, make_request, make_response
 from tests.support.nodes import authorized, make_account, make_endpoint
 from tests.support.pair import WITH_SDP
 
-METHODS = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "REGISTER", "NOTIFY", "DANCE"]
-STATUSES = [100, 180, 183, 199, 200, 302, 401, 408, 481, 486, 487, 491, 500, 603]
+METHODS = ["INVITE", "ACK", "BYE", "CANCEL", "PRACK", "OPTIONS", "INFO", "UPDATE", "REGISTER", "NOTIFY", "DANCE"]
+EXTRAS: list[dict[str, str]] = [
+    {},
+    {"Require": "100rel"},
+    {"Supported": "100rel, timer", "Session-Expires": "90;refresher=uac", "Allow": "UPDATE, PRACK"},
+    {"Supported": "timer", "Session-Expires": "100", "Min-SE": "95"},
+]
+"""What a request may say of reliable answers and timers."""
+STATUSES = [100, 180, 183, 199, 200, 302, 401, 408, 422, 481, 486, 487, 491, 500, 603]
 
 KINDS = [
     *["request"] * 3,
@@ -74,7 +81,9 @@ class World:
         """A request outside any dialog; few branches and Call-IDs, so that they meet."""
         body = SDP if step.word == "INVITE" and step.c else b""
         branch = ("z9hG4bK" if step.a else "old") + str(step.b)
-        self._feed(make_request(step.word, branch=branch, call_id=f"c{step.b}", cseq=1 + step.c, body=body), step)
+        extra = EXTRAS[step.status % len(EXTRAS)]
+        request = make_request(step.word, branch=branch, call_id=f"c{step.b}", cseq=1 + step.c, body=body, **extra)
+        self._feed(request, step)
 
     def inside(self, step: Step) -> None:
         """A request that fits a dialog the node has answered in, in either role."""
@@ -87,6 +96,10 @@ class World:
         request = make_request(
             step.word, branch=f"z9hG4bKin{self.count}", cseq=step.b + self.count, body=SDP if step.c else b""
         )
+        if step.word == "PRACK" and step.a:
+            cseq = (of.headers.get("CSeq") or "1 INVITE").split()[0]
+            rack = ("RAck", f"{of.headers.get('RSeq') or step.b} {cseq} INVITE")
+            request = Request("PRACK", request.uri, Headers([*request.headers, rack]), request.body)
         headers = request.headers.replaced("From", of.headers.get(theirs) or "")
         headers = headers.replaced("To", of.headers.get(ours) or "").replaced(
             "Call-ID", of.headers.get("Call-ID") or ""
@@ -97,9 +110,12 @@ class World:
         requests = [m for m in self.node.sent if isinstance(m, Request) and m.method != "ACK"]
         if requests:
             tag = f"fork{step.b}" if step.b else ""
-            self._feed(
-                make_response(requests[-1 - step.a % len(requests)], step.status, tag, Contact="<sip:x@y>"), step
-            )
+            extra = {"Require": "100rel", "RSeq": str(1 + step.c)} if step.c and 100 < step.status < 200 else {}
+            if step.status == 422:
+                extra = {"Min-SE": str(1000 * (1 + step.c))}
+            of = requests[-1 - step.a % len(requests)]
+            body = SDP if step.c > 1 else b""
+            self._feed(make_response(of, step.status, tag, body, Contact="<sip:x@y>", Allow="UPDATE", **extra), step)
 
     def command(self, step: Step) -> None:
         if not self.usages:

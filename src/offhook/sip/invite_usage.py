@@ -213,6 +213,11 @@ class InviteUsage:
         return asked or ours or bool(self._unacknowledged)
 
     @property
+    def established(self) -> bool:
+        """True from the 2xx to the end."""
+        return self.phase in (Phase.MORATORIUM, Phase.ESTABLISHED)
+
+    @property
     def owns_call_id(self) -> bool:
         """True for the side that sent the dialog's first INVITE (14.1)."""
         return False
@@ -498,7 +503,8 @@ class InviteUsage:
         if sent.told:
             effects.append(self._answered(sent.method, response))
         gone = response is not None and response.status in (408, 481)
-        if not gone and failure is not Failure.NO_RESPONSE:
+        if not self.established or (not gone and failure is not Failure.NO_RESPONSE):
+            # Before the answer the INVITE alone decides what becomes of the dialog.
             return effects
         # 12.2.1.2: the peer has forgotten the dialog, or cannot be reached in it. To the latter a BYE may still get through.
         if response is None or response.status == 408:

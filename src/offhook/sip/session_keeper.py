@@ -65,7 +65,8 @@ class SessionKeeper:
     def _arm(self) -> list[Effect]:
         terms = self.timer.terms
         effects = self._stop()
-        if terms is None or self._paused or self._usage.over:
+        if terms is None or self._paused or not self._usage.established:
+            # An UPDATE in the early dialog names terms too; there is no session to expire yet.
             return effects
         self._left = terms.expiry
         effects.append(self._start_timer(OWN, Timer.SESSION, terms.expiry))
