@@ -6,9 +6,12 @@ from offhook.calls import effects as do
 from offhook.calls.call import CallState
 from offhook.calls.leg import LegState
 from offhook.calls.ports import SourceKind
+from offhook.sip.commands import Respond
+from offhook.sip.events import RequestInDialog
 from offhook.sip.flow import Transport
+from offhook.sip.message import Headers
 from tests.sdp.samples import offer_of
-from tests.support.house import House, Phone
+from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
 
@@ -227,5 +230,100 @@ def test_fax_beside_audio_is_port_zero_and_alone_488(link: Link, offer: bytes, s
     assert answer.status == status
     assert status != 200 or b"m=image 0 UDPTL t38" in answer.body or b"m=image 0 udptl t38" in answer.body
     assert house.call().state is CallState.TALKING
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+# hold = pass
+
+
+def shown(phone: Phone) -> list[bytes]:
+    """Directions that the house has offered a phone inside its dialog."""
+    return [direction(one.body) for one in phone.got("INVITE")[1:]]
+
+
+@pytest.mark.ladder
+def test_hold_is_passed_where_it_is_set(link: Link) -> None:
+    house = House(link, hold="pass")  # type: ignore[arg-type]
+    alice, bob = house.talking()
+    bob.oblige(SDP + b"a=recvonly\r\n")
+    alice.ask("INVITE", HELD, seconds=0.5)
+    # 1. Alice is answered at once; Bob's phone is shown the hold and hears the music through it
+    assert direction(alice.final().body) == b"recvonly"
+    assert shown(bob) == [b"sendonly"]
+    assert hears(house, bob) is SourceKind.MUSIC
+    # 2. the way back
+    bob.oblige(SDP)
+    alice.ask("INVITE", SDP, seconds=0.5)
+    assert shown(bob) == [b"sendonly", b"sendrecv"]
+    assert isinstance(hears(house, bob), int)
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_shown_hold_counts_when_the_held_side_offers_anew(link: Link) -> None:
+    house = House(link, hold="pass")  # type: ignore[arg-type]
+    alice, bob = house.talking()
+    bob.oblige(SDP + b"a=recvonly\r\n")
+    alice.ask("INVITE", HELD, seconds=0.5)
+    bob.ask("INVITE", SDP.replace(b"4000", b"4100"), usage=bob.ringing)
+    assert direction(bob.answers("INVITE")[-1].body) == b"sendonly"
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_phone_that_refuses_to_be_shown_it_is_held_all_the_same(link: Link) -> None:
+    """CALL-9: the refused offer leaves dialog and media as they were."""
+    house = House(link, hold="pass")  # type: ignore[arg-type]
+    alice, bob = house.talking()
+    bob.station.on_event = lambda event: (
+        bob.station.perform(Respond(event.transaction, 488)) if isinstance(event, RequestInDialog) else None
+    )
+    alice.ask("INVITE", HELD, seconds=0.5)
+    assert house.call().winner.direction == "sendrecv"  # type: ignore[union-attr]
+    assert hears(house, bob) is SourceKind.MUSIC
+    assert house.call().state is CallState.TALKING
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_shown_hold_that_meets_an_offer_is_shown_later_and_the_newest_only(link: Link) -> None:
+    """CALL-8: 491, a pause by who owns the Call-ID, and a newer wish in place of the waiting one."""
+    house = House(link, hold="pass")  # type: ignore[arg-type]
+    alice, bob = house.talking()
+    refusing = [True]
+
+    def told(event: object) -> None:
+        if isinstance(event, RequestInDialog):
+            status = 491 if refusing[0] else 200
+            answer = b"" if refusing[0] else SDP + b"a=inactive\r\n"
+            bob.station.perform(Respond(event.transaction, status, WITH_SDP if answer else Headers(), answer))
+
+    bob.station.on_event = told
+    alice.ask("INVITE", HELD, seconds=0.3)
+    assert shown(bob) == [b"sendonly"]
+    refused_at = link.now
+    # Alice changes her mind while the house waits.
+    alice.ask("INVITE", DEAF, seconds=0.3)
+    assert shown(bob) == [b"sendonly"]
+    refusing[0] = False
+    link.run(4.1)
+    assert shown(bob) == [b"sendonly", b"inactive"]
+    # We sent the first INVITE of Bob's dialog, so we wait 2.1 to 4 s.
+    again = link.times("offhook: INVITE")[-1]
+    assert 1.8 <= again - refused_at <= 4.0
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_trunk_is_never_shown_a_hold(link: Link) -> None:
+    house = House(link, hold="pass")  # type: ignore[arg-type]
+    alice, bob = house.talking()
+    leg = house.call().winner
+    assert leg is not None
+    leg.trunk = object()  # type: ignore[assignment]
+    alice.ask("INVITE", HELD, seconds=0.5)
+    assert shown(bob) == []
+    leg.trunk = None
     alice.hang_up()
     house.assert_nothing_left(alice, bob)

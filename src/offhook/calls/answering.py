@@ -5,7 +5,7 @@ Lives here: the UAS side of a call's INVITE. Never here: the devices that ring f
 
 from typing import TYPE_CHECKING
 
-from offhook.calls import bridge, early, ending
+from offhook.calls import bridge, early, ending, proposal
 from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
@@ -79,7 +79,7 @@ def acknowledged(call: Call, leg: Leg, request: Request, now: float) -> Effects:
         taken = None
     if taken is None or leg.audio is None:
         return ending.end(call, "bad_answer", "server", now, sip_reason(488, "The ACK carries no usable answer"))
-    return [*taken, *bridge.settle_again(call, leg)]
+    return [*taken, *bridge.settle_again(call, leg), *proposal.pass_hold(call, leg)]
 
 
 def early_answer(call: Call, leg: Leg, request: Request, now: float) -> Effects:

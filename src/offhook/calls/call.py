@@ -70,6 +70,8 @@ class CallConfig:
     refer_hosts: frozenset[str] = frozenset()
     recall_seconds: float = 20.0
     transferor_leaves: float = 2.0
+    hold: str = "local"
+    """`pass` shows a hold to the other side's phone; `local` plays it music and says nothing (CALL-7)."""
 
 
 @dataclass(slots=True, eq=False)

@@ -92,6 +92,10 @@ class Leg:
     fed: Destination | None = None
     device: "Device | None" = None
     spoke: bool = False
+    proposed: str = ""
+    before: str = ""
+    wished: str = ""
+    """Direction of an offer of ours that is out, the one before it, and one that waits (proposal.py)."""
     asking: bool = False
     asked: bool = False
     reoffer: bool = False

@@ -5,7 +5,7 @@ All of it is answered locally, at once; the other side hears it only as sound (4
 
 from dataclasses import replace
 
-from offhook.calls import bridge
+from offhook.calls import bridge, proposal
 from offhook.calls.call import SDP, Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, remote_of, speech_of, wanted
 from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
@@ -17,7 +17,7 @@ from offhook.calls.ports import Direction
 from offhook.sdp.description import Media, SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
-from offhook.sip.commands import Respond, SendInDialog
+from offhook.sip.commands import Respond
 from offhook.sip.events import RequestInDialog
 from offhook.sip.fields import parse_name_addr, warning
 from offhook.sip.message import Headers
@@ -57,19 +57,11 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
         leg.early[tag] = offer
         if fork is not None and (fork.ear is not leg or fork.ear_tag != tag):
             return _beside(call, leg, event, offer)
-    if _same(leg.remote, offer):
-        # Row 12: nothing changed, the answer is repeated byte for byte.
-        return [Sip(Respond(event.transaction, 200, Headers([SDP]), leg.body))]
+    if bridge.same(leg.remote, offer) and answer_direction(audio.direction, proposal.wish(call, leg)) == leg.direction:
+        # Row 12: nothing changed, the answer is written as before, version and all.
+        body = leg.describe_answer(offer, leg.chosen, leg.direction)
+        return [Sip(Respond(event.transaction, 200, Headers([SDP]), body))]
     return _take(call, leg, event, offer, audio)
-
-
-def refresh(leg: Leg) -> Effects:
-    """The session is due and the peer takes no UPDATE: a re-INVITE with the description as it stands (RFC 4028 7.4)."""
-    if leg.media is None or leg.detached:
-        return []
-    # RFC 8842 section 5.2: an offer leaves the DTLS role to the peer, whatever the last answer said.
-    body = leg.body.replace(b"a=setup:passive", b"a=setup:actpass").replace(b"a=setup:active", b"a=setup:actpass")
-    return [Sip(SendInDialog(leg.usage, "INVITE", Headers([SDP]), body))]
 
 
 def _offer(leg: Leg, event: RequestInDialog) -> Effects:
@@ -78,10 +70,10 @@ def _offer(leg: Leg, event: RequestInDialog) -> Effects:
         return [Sip(Respond(event.transaction, 500))]
     leg.direction, leg.offering = "sendrecv", True
     before = leg.body
-    if leg.describe_offer() != before:
+    if leg.describe_reoffer() != before:
         leg.version += 1
     leg.offer = replace(leg.offer, direction=Direction.SENDRECV)
-    answer = Sip(Respond(event.transaction, 200, Headers([SDP]), leg.describe_offer()))
+    answer = Sip(Respond(event.transaction, 200, Headers([SDP]), leg.describe_reoffer()))
     return [UpdateMedia(leg.media.leg, leg.offer), answer]
 
 
@@ -111,7 +103,7 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
     if isinstance(choice, Outcome):
         return [Sip(Respond(event.transaction, choice.status, choice.headers(call.config.domain)))]
     restart = leg.webrtc and leg.audio is not None and audio.ufrag != leg.audio.ufrag
-    direction = answer_direction(audio.direction, "both")
+    direction = answer_direction(audio.direction, proposal.wish(call, leg))
     wish = offer_for_offer(leg.flow, audio, speech_of(select(audio.formats, names)), choice)
     leg.formats = select(audio.formats, names)
     redrawn = (wish.keys, wish.suites) != (leg.offer.keys, leg.offer.suites)
@@ -124,9 +116,10 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
     if restart or redrawn:
         # Fresh credentials or keys of ours must be in the answer: it waits for the engine (renegotiated).
         leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP]))
-        return [update, complete, *heard]
+        return [update, complete, *heard, *proposal.pass_hold(call, leg)]
     body = leg.describe_answer(offer, chosen, direction)
-    return [update, complete, *heard, Sip(Respond(event.transaction, 200, Headers([SDP]), body))]
+    answered = Sip(Respond(event.transaction, 200, Headers([SDP]), body))
+    return [update, complete, *heard, answered, *proposal.pass_hold(call, leg)]
 
 
 def renegotiated(leg: Leg) -> Effects:
@@ -137,11 +130,6 @@ def renegotiated(leg: Leg) -> Effects:
     leg.pending = None
     body = leg.describe_answer(offer, chosen, direction)
     return [Sip(Respond(transaction, 200, headers, body))]
-
-
-def _same(before: Session | None, after: Session) -> bool:
-    """Compares what the lines say, not only the o= version: some phones count it up for nothing, some never."""
-    return before is not None and before.media == after.media
 
 
 def _refuse(call: Call, event: RequestInDialog, code: str, text: str) -> Effects:

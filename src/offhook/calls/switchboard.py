@@ -17,6 +17,7 @@ from offhook.calls import (
     history,
     outside,
     passing,
+    proposal,
     registrations,
     renegotiation,
     reopen,
@@ -111,7 +112,10 @@ from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.replaces import read_target_dialog
 
-_CLOCKS = fork.RingTimer | transfer.TransferorLeaves | survival.LateCaller | survival.LegClock | reopen.ReopenLimit
+_CLOCKS = (
+    fork.RingTimer | transfer.TransferorLeaves | survival.LateCaller | survival.LegClock | reopen.ReopenLimit
+    | proposal.ProposeAgain
+)  # fmt: skip
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
     DialogLost: ("dialog_lost", sip_reason(481, "The other side lost the call")),
@@ -334,7 +338,9 @@ class Switchboard:
             return []
         if event.method == "MESSAGE":
             return self._texts.answered(leg, event)
-        return reopen.answered(call, leg, event.response, now) if event.method == "INVITE" else []
+        if event.method != "INVITE":
+            return []
+        return [*proposal.answered(call, leg, event.response), *reopen.answered(call, leg, event.response, now)]
 
     def _facts(self, event: FactsFound, now: float) -> Effects:
         if event.token.startswith(outside.TOKEN):
@@ -440,7 +446,7 @@ class Switchboard:
             case ProvisionalAcknowledged():
                 return answering.early_answer(call, leg, event.request, now)
             case SessionRefreshDue():
-                return renegotiation.refresh(leg)
+                return proposal.refresh(leg)
             case AckMissing() | DialogLost() | PrackMissing() | SessionExpired():
                 code, reason = _LOST[type(event)]
                 return ending.gone(call, leg, code, "server", now, reason)
@@ -651,6 +657,9 @@ class Switchboard:
                 return survival.late_caller_over(call, now)
             case reopen.ReopenLimit():
                 return reopen.limit_over(call, now)
+            case proposal.ProposeAgain():
+                waiting = call.by_ref(key.leg_ref)
+                return proposal.again(call, waiting) if waiting is not None else []
             case _:
                 leg = call.by_ref(key.leg_ref)
                 return survival.clock_rang(call, leg, key, now) if leg is not None else []

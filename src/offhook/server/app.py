@@ -389,6 +389,7 @@ class App:
             domain=self.store.space.domain,
             hosts=self._hosts,
             ring_seconds=self.settings.sip.ring_seconds,
+            hold=self.settings.sip.hold,
             flow_grace=limits.flow_grace,
             detached_silence=limits.detached_silence,
             late_caller=limits.late_caller,

@@ -110,6 +110,8 @@ class Sip(_Group):
     """Who may call foreign SIP URIs (`sip:carol@elsewhere.example`): all endpoints, calls of the API only, or nobody."""
     strict_caller_id: bool = False
     """Refuse a call that asks to be shown with a number that is neither ours nor verified, instead of showing another."""
+    hold: str = Field("local", pattern="^(local|pass)$")
+    """`local`: who is held hears music and is told nothing; `pass`: its phone is shown the hold, a trunk never is."""
     t1: float = Field(0.5, gt=0, le=4)
     """RFC 3261 timer T1 in seconds; change it in tests only."""
 
