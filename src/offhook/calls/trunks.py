@@ -137,9 +137,10 @@ class Trunks:
     def drop(self, trunk_id: str) -> Effects:
         """A trunk is deleted."""
         state = self._states.pop(trunk_id, None)
-        self._flows.pop(trunk_id, None)
         self.matcher.drop(trunk_id)
-        return self._stop(state) if state is not None else []
+        effects = self._stop(state) if state is not None else []
+        self._flows.pop(trunk_id, None)
+        return effects
 
     def _start(self, state: TrunkState, now: float) -> Effects:
         if not state.trunk.enabled:

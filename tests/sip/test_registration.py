@@ -1,0 +1,95 @@
+"""The machine of a registration of ours, by itself: NAT, wishes of the operator, what is told."""
+
+from offhook.sip.flow import Flow, FlowId, Transport
+from offhook.sip.message import Headers, Response
+from offhook.sip.registration import Changed, Line, LineState, Register, Wake, retry_after
+from tests.support.ids import SeededIds
+
+
+def flow(transport: Transport = Transport.UDP, advertised: str = "10.0.0.5:5060") -> Flow:
+    return Flow(FlowId("f"), transport, ("198.51.100.7", 5060), ("10.0.0.5", 5060), advertised, False, False)
+
+
+def make() -> Line:
+    return Line(SeededIds(1), "call-id", "token", "urn:uuid:1", 600)
+
+
+def ok(via: str = "SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bKx") -> Response:
+    return Response(200, "OK", Headers([("Via", via), ("Contact", "<sip:token@10.0.0.5:5060>;expires=600")]))
+
+
+def test_start_registers_once() -> None:
+    line = make()
+    assert line.start(0.0) == [Changed(LineState.REGISTERING), Register(1, 600)]
+    assert line.start(0.0) == []
+
+
+def test_received_and_rport_correct_the_contact_once(  # TRK-2
+) -> None:
+    line = make()
+    line.start(0.0)
+    assert "token@10.0.0.5:5060" in (line.headers(flow(), 600).get("Contact") or "")
+    nat = ok("SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bKx;received=203.0.113.9;rport=40001")
+    steps = line.answered(nat, 1, flow(), 0.0)
+    assert steps[-1] == Register(2, 600), "again, now with the address the registrar saw"
+    assert "token@203.0.113.9:40001" in (line.headers(flow(), 600).get("Contact") or "")
+    steps = line.answered(nat, 2, flow(), 0.0)
+    assert isinstance(steps[-1], Wake), "and no third time"
+
+
+def test_a_public_address_that_is_set_is_left_alone() -> None:
+    line = make()
+    line.start(0.0)
+    public = flow(advertised="203.0.113.1:5060")
+    nat = ok("SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKx;received=203.0.113.9;rport=40001")
+    assert isinstance(line.answered(nat, 1, public, 0.0)[-1], Wake)
+    assert "token@203.0.113.1:5060" in (line.headers(public, 600).get("Contact") or "")
+
+
+def test_a_challenge_raises_the_number_of_the_next() -> None:
+    line = make()
+    line.start(0.0)
+    line.answered(ok(), 2, flow(), 0.0)
+    assert line.due(500.0) == [Register(3, 600)]
+
+
+def test_stop_takes_back_only_what_stands() -> None:
+    line = make()
+    assert line.stop() == []
+    line.start(0.0)
+    assert Register(2, 0) not in line.stop()
+    line = make()
+    line.start(0.0)
+    line.answered(ok(), 1, flow(), 0.0)
+    assert line.stop() == [Wake(None), Changed(LineState.OFF), Register(2, 0)]
+    assert line.answered(ok(), 2, flow(), 0.0) == [], "the answer to that changes nothing"
+
+
+def test_again_does_not_wait_for_the_quarter_of_an_hour() -> None:
+    line = make()
+    line.start(0.0)
+    steps = line.answered(Response(403, "Forbidden", Headers()), 1, flow(), 0.0)
+    assert steps == [Changed(LineState.FAILED, alarm=True), Wake(900.0)]
+    assert line.again(1.0) == [Wake(None), Changed(LineState.REGISTERING), Register(2, 600)]
+    steps = line.answered(Response(403, "Forbidden", Headers()), 2, flow(), 2.0)
+    assert steps == [Changed(LineState.FAILED, alarm=False), Wake(900.0)], "the alarm is raised once"
+
+
+def test_423_without_a_higher_minimum_is_a_failure_like_any() -> None:
+    line = make()
+    line.start(0.0)
+    steps = line.answered(Response(423, "Interval Too Brief", Headers([("Min-Expires", "60")])), 1, flow(), 0.0)
+    assert line.state is LineState.FAILED
+    assert isinstance(steps[-1], Wake)
+
+
+def test_retry_after_is_read_with_comment_and_parameter() -> None:
+    def said(value: str) -> int | None:
+        return retry_after(Response(503, "No", Headers([("Retry-After", value)])))
+
+    assert [said("5"), said("5 (soon)"), said("5;duration=9"), said("99999")] == [5, 5, 5, 3600]
+    assert said("soon") is None
+
+
+def test_transport_stands_in_the_contact_of_streams() -> None:
+    assert ";transport=tls>" in (make().headers(flow(Transport.TLS), 60).get("Contact") or "")
