@@ -1,4 +1,4 @@
-"""Registration with a carrier (TRK-2): 423 obeyed, 403 and a refused password wait a quarter of an hour, failures back off."""
+"""Registration with a carrier (TRK-2): 423 obeyed, 403 and a refused password wait 15 minutes, failures back off."""
 
 import re
 from itertools import pairwise

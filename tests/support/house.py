@@ -386,6 +386,14 @@ class Phone:
         self.station.perform(command)
         self.house.link.run(0.1)
 
+    def dial_uri(self, uri: str, body: bytes = SDP, **headers: str) -> None:
+        """INVITE to the house for a URI that need not be of ours."""
+        fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        extra = Headers([*(WITH_SDP if body else ()), *fields])
+        caller = f"<sip:{self.username}@{DOMAIN}>"
+        self.station.perform(SendInvite(self.call, self.there.id, parse_uri(uri), caller, f"<{uri}>", 70, extra, body))
+        self.house.link.run(0.1)
+
     @property
     def ringing(self) -> UsageId:
         """The usage of the INVITE that came last."""
