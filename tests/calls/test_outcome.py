@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.calls.outcome import Outcome, best, of_branch, refusal, stops_all
 from offhook.sip.events import Failure
-from offhook.sip.message import Response
+from offhook.sip.message import Headers, Response
 
 
 def outcome(status: int) -> Outcome:
@@ -22,6 +22,58 @@ def test_every_final_status_has_an_answer_with_words(status: int) -> None:
     assert said.status != 503
     assert said.text
     assert said.headers("example.com").get("Warning") == f'399 example.com "{said.row.slug} {said.text}"'
+
+
+TABLE = [
+    # from B, to A, Q.850 (None: no cause): the rows of SIGNALLING.md 4.4 that are about devices
+    (404, 404, 1), (604, 604, 1), (410, 410, 22), (484, 484, 28),
+    (486, 486, 17), (600, 486, 17),
+    (480, 480, 19), (408, 480, 19), (487, 480, 19),
+    (500, 480, 18), (503, 480, 18), (504, 480, 18), (430, 480, 20),
+    (401, 502, 21), (407, 502, 21),
+    (415, 488, 88), (488, 488, 88), (606, 488, 88),
+    (482, 482, 25), (483, 482, 25),
+    (300, 480, 21), (302, 480, 21), (380, 480, 21),
+    (603, 603, 21), (607, 607, 21), (608, 608, 21),
+    (403, 403, 21), (402, 402, 21),
+    # what is handled in leg B, and what is about our own request to it
+    (422, 480, 21), (423, 480, 21), (491, 480, 21), (400, 480, 21), (420, 480, 21), (405, 480, 21), (481, 480, 21),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("heard", "status", "cause"), TABLE)
+def test_the_table(heard: int, status: int, cause: int) -> None:
+    said = outcome(heard)
+    assert said.status == status
+    assert (said.headers("example.com").get("Reason") or "").startswith(f"Q.850;cause={cause};")
+
+
+def test_the_far_sides_reasons_are_kept() -> None:
+    given = Headers(
+        [("Reason", 'Q.850;cause=18;text="No user, responding", SIP;cause=480'), ("Reason", "X.int;cause=7")]
+    )
+    said = of_branch("bob", Response(480, "No", given), None).headers("example.com")
+    # RFC 9366: several values; the far side's Q.850 cause stands in place of ours.
+    assert said.all("Reason") == ('Q.850;cause=18;text="No user, responding"', "SIP;cause=480", "X.int;cause=7")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Q.850",
+        "Q.850;cause=",
+        "Q.850;cause=abc",
+        "Q.850;cause=12345",
+        ";cause=1",
+        'SIP;cause=1;text="x',
+        "SIP;cause=1;text=" + "x" * 300,
+    ],
+)
+def test_a_reason_that_cannot_be_read_is_left_out(value: str) -> None:
+    said = of_branch("bob", Response(480, "No", Headers([("Reason", value)])), None).headers("example.com")
+    assert [one.partition(";")[0] for one in said.all("Reason")] == ["Q.850"]
+    assert "cause=19" in (said.get("Reason") or "")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ ROWS = [
     (488, 488, "codec-mismatch", "bob's device takes none of the codecs offered", 88),
     (606, 488, "codec-mismatch", "bob's device takes none of the codecs offered", 88),
     (482, 482, "loop-detected", "The call came round in a circle", 25),
-    (302, 480, "callee-refused", "bob's device asks to be called elsewhere", 21),
+    (302, 480, "forward-refused", "bob's device sends the call elsewhere, and does not say where to", 21),
     (603, 603, "callee-declined", "bob declined the call", 21),
 ]
 

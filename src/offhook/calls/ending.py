@@ -7,7 +7,6 @@ from offhook.calls.fork import cancel
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome
 from offhook.sip.commands import HangUp, RespondInvite
-from offhook.sip.fields import sip_reason
 
 
 def refuse(call: Call, outcome: Outcome, now: float) -> Effects:
@@ -24,7 +23,7 @@ def refuse(call: Call, outcome: Outcome, now: float) -> Effects:
 
 def canceled(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
     """The caller gave up; the SIP layer has answered him."""
-    return gone(call, leg, "caller_canceled", "caller", now, reason or sip_reason(487, "The caller gave up"))
+    return gone(call, leg, "caller_canceled", "caller", now, reason or NORMAL)
 
 
 def hung_up(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:

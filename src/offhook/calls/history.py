@@ -87,10 +87,17 @@ def history_info(history: History, target: str) -> list[tuple[str, str]]:
     for entry in history:
         marks = [f"Reason={quote(f'SIP;cause={entry.cause}', safe='')}"]
         marks += ["Privacy=history"] if entry.private else []
-        values.append(_value(f"{_address(entry.address, cause)}?{'&'.join(marks)}", index))
+        values.append(_value(f"{_address(_with_host(entry.address, target), cause)}?{'&'.join(marks)}", index))
         index, cause = f"{index}.1", entry.cause
     values.append(_value(_address(target, cause), index))
     return [("History-Info", ", ".join(values))]
+
+
+def _with_host(address: str, target: str) -> str:
+    """A tel URI has no place for the Reason (RFC 3966), so a number is written as a SIP URI of the target's host."""
+    if not address.startswith("tel:"):
+        return address
+    return f"sip:{address.removeprefix('tel:')}@{target.rpartition('@')[2].partition(';')[0]};user=phone"
 
 
 def _address(address: str, cause: int) -> str:

@@ -9,6 +9,7 @@ from offhook.calls.catalogue import CATALOGUE, Row
 from offhook.sip.events import Failure
 from offhook.sip.fields import q850_reason, warning
 from offhook.sip.message import Headers, Response
+from offhook.sip.reason import protocol_of, read_reasons
 from offhook.sip.response import phrase
 
 COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
@@ -19,21 +20,24 @@ COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 class Outcome:
     """A final refusal: status for the caller, catalogue row, and one sentence about this case.
 
-    `heard` is the status that the branch ended with, 0 if it is not about one branch.
+    `heard` is the status that the branch ended with, 0 if it is not about one branch; `reasons` are the Reason values that
+    the branch gave.
     """
 
     status: int
     row: Row
     text: str
     heard: int = 0
+    reasons: tuple[str, ...] = ()
 
     def headers(self, domain: str) -> Headers:
-        """Warning with the slug and the words, Reason with the Q.850 cause."""
+        """Warning with the slug and the words, Reason with the Q.850 cause: the far side's own, or else the row's."""
         fields = [("Warning", warning(domain, self.row.slug, self.text))]
         if self.status == 488:
             # CALL-23: RFC 3261 section 20.43 has codes of its own for what cannot be agreed.
             fields.append(("Warning", f'305 {domain} "Incompatible media format"'))
-        if self.row.q850:
+        fields += [("Reason", value) for value in self.reasons]
+        if self.row.q850 and "q.850" not in map(protocol_of, self.reasons):
             fields.append(("Reason", q850_reason(self.row.q850, self.text)))
         return Headers(fields)
 
@@ -47,7 +51,8 @@ def refusal(code: str, text: str = "") -> Outcome:
 def of_branch(callee: str, response: Response | None, failure: Failure | None) -> Outcome:
     """What one branch's end means for the caller."""
     if response is not None:
-        return replace(_of_response(callee, response), heard=response.status)
+        said = _of_response(callee, response)
+        return replace(said, heard=response.status, reasons=read_reasons(response.headers))
     # No response counts as 408 (RFC 3261 section 8.1.3.1), a useless answer as the 502 that it becomes.
     heard = 502 if failure is Failure.BAD_ANSWER else 408
     return replace(_of_failure(callee, failure), heard=heard)
@@ -86,8 +91,11 @@ def _of_response(callee: str, response: Response) -> Outcome:
         case _ if status >= 500:
             return refusal("device_silent", f"{callee}'s device failed ({status} {phrase(status)})")
         case _ if status < 400:
-            return Outcome(480, CATALOGUE["callee_refused"], f"{callee}'s device asks to be called elsewhere")
-    return _theirs(status, callee)
+            return refusal("forward_refused", f"{callee}'s device sends the call elsewhere, and does not say where to")
+        case 403 | 402:
+            return _theirs(status, callee)
+    # The rest is about our own request to that device, not about the caller's.
+    return Outcome(480, CATALOGUE["callee_refused"], f"{callee}'s device refused: {status} {phrase(status)}")
 
 
 _CAUSES = {404: 1, 604: 1, 410: 22, 484: 28}

@@ -8,6 +8,7 @@ from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr, quote
+from offhook.sip.grammar import CONTROL, TOKEN
 from offhook.sip.message import Headers, Request
 
 ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
@@ -83,6 +84,9 @@ def crossing(request: Request, rights: frozenset[str], rules: tuple[str, ...] = 
 
 
 def _crosses(name: str, value: str, rights: frozenset[str], named: set[str]) -> bool:
+    if CONTROL.search(value) or not TOKEN.fullmatch(name):
+        # What we may not write ourselves.
+        return False
     if name == "User-to-User":
         return len(value.encode("utf-8", "surrogateescape")) <= USER_TO_USER
     if name in PAGES:

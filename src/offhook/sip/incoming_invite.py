@@ -11,6 +11,7 @@ from offhook.sip.events import InviteCanceled, InviteReceived, PrackMissing, Pro
 from offhook.sip.flow import Flow
 from offhook.sip.invite_usage import Asked, InviteUsage, Phase, UsageClock, reason_field
 from offhook.sip.message import Headers, Request
+from offhook.sip.reason import reason_of
 from offhook.sip.reliable import OPTION, Answer, Pending, ReliableAnswers
 from offhook.sip.response import NO_FIELDS
 from offhook.sip.timers import Timer, TimerKey
@@ -180,7 +181,7 @@ class IncomingInvite(InviteUsage):
         if self.phase in (Phase.MORATORIUM, Phase.ESTABLISHED):
             return super()._bye_received(key, request)
         # CALL-13: BYE in the early dialog is CANCEL by another name.
-        return [*self.core.answer(key, 200), *self._give_up(request.headers.get("Reason"))]
+        return [*self.core.answer(key, 200), *self._give_up(reason_of(request.headers))]
 
     def cancelled(self, key: Hashable, reason: str | None) -> list[Effect]:
         """9.2: 487 while no final response is out; later CANCEL has no effect, and the call stands until BYE (CALL-12)."""

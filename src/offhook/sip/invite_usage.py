@@ -28,6 +28,7 @@ from offhook.sip.events import (
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
+from offhook.sip.reason import reason_of
 from offhook.sip.response import NO_FIELDS, phrase
 from offhook.sip.session_keeper import SessionKeeper
 from offhook.sip.session_timer import Fields
@@ -296,7 +297,7 @@ class InviteUsage:
     def _bye_received(self, key: Hashable, request: Request) -> list[Effect]:
         effects = self.core.answer(key, 200)
         if self.phase in (Phase.MORATORIUM, Phase.ESTABLISHED):
-            effects.append(Deliver(HungUp(self.id, request.headers.get("Reason"))))
+            effects.append(Deliver(HungUp(self.id, reason_of(request.headers))))
             effects += self.end()
         return effects
 

@@ -20,6 +20,7 @@ from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.proof import Doorkeeper
+from offhook.sip.reason import reason_of
 from offhook.sip.registrar import Registrar
 from offhook.sip.session_timer import SessionTimer
 from offhook.sip.stamp import stamped
@@ -125,7 +126,7 @@ class ServerCore:
             # 9.2: nothing to cancel.
             return self._core.answer(key, 481)
         answer = self._core.answer(key, 200, to_tag=user.tag())
-        return [*answer, *user.cancelled(invite, request.headers.get("Reason"))]
+        return [*answer, *user.cancelled(invite, reason_of(request.headers))]
 
     # in a dialog
 
