@@ -91,7 +91,7 @@ class IncomingInvite(InviteUsage):
         pending = self._reliable.pending
         if key not in self._clocks or not isinstance(key.owner, UsageClock) or pending is None:
             return []
-        self._clocks.discard(key)
+        self._clocks.pop(key, None)
         if key.timer is Timer.AWAIT_PRACK:
             return self._prack_missing()
         # Section 3: doubled each time, without the ceiling of T2.

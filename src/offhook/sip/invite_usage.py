@@ -7,6 +7,7 @@ INVITE is incoming_invite.py's and outgoing_invite.py's. Never here: what a sess
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from weakref import proxy
 
 from offhook.sip.client_auth import Attempt, ClientAuth
 from offhook.sip.core import Core
@@ -92,7 +93,7 @@ class InviteUsage:
         self.phase = Phase.PREPARATIVE
         self.over = False
         self.dialog: Dialog | None = None
-        self._clocks: set[TimerKey] = set()
+        self._clocks: dict[TimerKey, None] = {}
         self._unacknowledged: dict[int, Unacknowledged] = {}
         self._theirs: dict[Hashable, Asked] = {}
         self._ours: dict[ClientKey, SentInDialog | None] = {}
@@ -104,7 +105,9 @@ class InviteUsage:
         self.wishes = Wishes(core.config.leg_queue)
         self._acks_sent: dict[ClientKey, Request] = {}
         self._allow: frozenset[str] | None = None
-        self.session = SessionKeeper(self, self._start, self._stop)
+        # Weakly: a usage that is done must be free at once, and not at the next collection of cycles.
+        me: InviteUsage = proxy(self)
+        self.session = SessionKeeper(me, lambda *what: me._start(*what), lambda *what: me._stop(*what))
 
     # what the endpoint asks
 
@@ -384,7 +387,7 @@ class InviteUsage:
         """A timer of this usage; a stale one is ignored."""
         if key not in self._clocks or not isinstance(key.owner, UsageClock):
             return []
-        self._clocks.discard(key)
+        self._clocks.pop(key, None)
         match key.timer:
             case Timer.REPEAT_2XX:
                 return self._repeat(key.owner.cseq)
@@ -595,7 +598,7 @@ class InviteUsage:
         for key in self._registered:
             self.core.dialogs.pop(key, None)
         self._registered.clear()
-        effects: list[Effect] = [StopTimer(key) for key in sorted(self._clocks, key=repr)]
+        effects: list[Effect] = [StopTimer(key) for key in self._clocks]
         self._clocks.clear()
         return effects
 
@@ -614,14 +617,14 @@ class InviteUsage:
 
     def _start(self, cseq: int, timer: Timer, seconds: float) -> StartTimer:
         key = TimerKey(UsageClock(self.id, cseq), timer)
-        self._clocks.add(key)
+        self._clocks[key] = None
         return StartTimer(key, seconds)
 
     def _stop(self, cseq: int, timer: Timer) -> list[Effect]:
         key = TimerKey(UsageClock(self.id, cseq), timer)
         if key not in self._clocks:
             return []
-        self._clocks.discard(key)
+        self._clocks.pop(key, None)
         return [StopTimer(key)]
 
 
