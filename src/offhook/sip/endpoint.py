@@ -49,7 +49,7 @@ from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.gate import Gate
 from offhook.sip.ids import Ids
 from offhook.sip.inspection import with_description
-from offhook.sip.invite_usage import InviteUsage, UsageClock
+from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.outgoing_invite import OutgoingInvite
@@ -61,6 +61,7 @@ from offhook.sip.subscription import SubscriptionClock
 from offhook.sip.timers import TimerKey
 from offhook.sip.transaction.key import client_key, server_key
 from offhook.sip.transaction.machine import AckPassed, Effect, Owner, RequestFailed, ResponsePassed, Terminated
+from offhook.sip.usage_state import UsageClock
 
 GONE = frozenset({410, 430})
 """The device is not at its contact any more; the flow to it is lost (RFC 5626 section 11.2)."""

@@ -9,13 +9,14 @@ from offhook.sip.effects import Deliver, Note, Send
 from offhook.sip.envelope import Envelope
 from offhook.sip.events import InviteCanceled, InviteReceived, PrackMissing, ProvisionalAcknowledged, UsageId
 from offhook.sip.flow import Flow
-from offhook.sip.invite_usage import Asked, InviteUsage, Phase, UsageClock, reason_field
+from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.message import Headers, Request
 from offhook.sip.reason import reason_of
 from offhook.sip.reliable import OPTION, Answer, Pending, ReliableAnswers
 from offhook.sip.response import NO_FIELDS
 from offhook.sip.timers import Timer, TimerKey
 from offhook.sip.transaction.machine import Effect
+from offhook.sip.usage_state import Asked, Phase, UsageClock, reason_field
 
 
 class IncomingInvite(InviteUsage):

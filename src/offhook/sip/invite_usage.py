@@ -5,11 +5,9 @@ INVITE is incoming_invite.py's and outgoing_invite.py's. Never here: what a sess
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from weakref import proxy
 
-from offhook.sip.client_auth import Attempt, ClientAuth
+from offhook.sip.client_auth import ClientAuth
 from offhook.sip.core import Core
 from offhook.sip.dialog import Dialog
 from offhook.sip.effects import Deliver, Note, Send, StartTimer, StopTimer
@@ -30,51 +28,17 @@ from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.reason import reason_of
-from offhook.sip.response import NO_FIELDS, phrase
+from offhook.sip.response import phrase
+from offhook.sip.sent import SentBye, SentInDialog
 from offhook.sip.session_keeper import SessionKeeper
 from offhook.sip.session_timer import Fields
 from offhook.sip.timers import Timer, TimerKey
 from offhook.sip.transaction.key import ClientKey
 from offhook.sip.transaction.machine import Effect
+from offhook.sip.usage_state import Asked, Phase, Unacknowledged, UsageClock
 from offhook.sip.wishes import Wish, Wishes
 
-ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
-
-
-class Phase(StrEnum):
-    """The states of RFC 5407 section 2, under its names."""
-
-    PREPARATIVE = "preparative"
-    EARLY = "early"
-    MORATORIUM = "moratorium"
-    ESTABLISHED = "established"
-    MORTAL = "mortal"
-    MORGUE = "morgue"
-
-
-@dataclass(frozen=True, slots=True)
-class UsageClock:
-    """Owner of a usage's timers: one INVITE of it, by CSeq number."""
-
-    usage: UsageId
-    cseq: int
-
-
-@dataclass(slots=True)
-class Unacknowledged:
-    """A 2xx of ours that is repeated until its ACK. `offered` tells that the 2xx carries the offer, the ACK the answer."""
-
-    response: Response
-    interval: float
-    offered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request of the peer that waits for our final answer, and the dialog it came in."""
-
-    request: Request
-    dialog: Dialog
+_ACK_TIMERS = (Timer.REPEAT_2XX, Timer.AWAIT_ACK)
 
 
 class InviteUsage:
@@ -626,92 +590,3 @@ class InviteUsage:
             return []
         self._clocks.pop(key, None)
         return [StopTimer(key)]
-
-
-@dataclass(slots=True)
-class SentInDialog:
-    """Transaction user of a request of ours inside the dialog. It acknowledges a re-INVITE's 2xx even after the end.
-
-    `terms` are the fields of the session timer, those that stand when None. `told`: call control asked for the request and
-    hears of the answer.
-    """
-
-    usage: InviteUsage
-    dialog: Dialog
-    method: str
-    offers: bool
-    headers: Headers = NO_FIELDS
-    body: bytes = b""
-    terms: Fields | None = None
-    told: bool = True
-    attempt: Attempt = field(init=False)
-    key: ClientKey | None = None
-    flow: FlowId = FlowId("")
-    cseq: int = 0
-    ack: Request | None = None
-
-    def __post_init__(self) -> None:
-        self.attempt = Attempt(self.dialog.auth)
-
-    def answered(self, response: Response) -> list[Effect]:
-        """See machine.Owner."""
-        if response.status < 200:
-            return []
-        self.usage.heard(response)
-        accepted = response.status < 300
-        if accepted and self.ack is not None:
-            return [Send(self.dialog.flow.id, self.ack)]
-        if not self.usage.over and self.attempt.challenged(response):
-            return self.usage.send_again(self)
-        effects: list[Effect] = []
-        if accepted and self.method in ("INVITE", "UPDATE"):
-            self.dialog.refresh_target(response)
-        if accepted and self.method == "INVITE":
-            client = None if self.key is None else self.usage.core.table.client(self.key)
-            self.ack = self.dialog.ack(self.usage.core, self.cseq, None if client is None else client.request)
-            effects.append(Send(self.dialog.flow.id, self.ack))
-            if self.key is not None:
-                self.usage.sent_ack(self.key, self.ack)
-        return [*effects, *self.usage.settled(self, response, None)]
-
-    def failed(self, failure: Failure) -> list[Effect]:
-        """See machine.Owner."""
-        return self.usage.settled(self, None, failure)
-
-
-@dataclass(slots=True)
-class SentBye:
-    """Transaction user of a BYE of ours; any end of it will do (15.1.1)."""
-
-    usage: InviteUsage | None
-    core: Core
-    dialog: Dialog
-    reason: str | None
-    attempt: Attempt = field(init=False)
-    flow: FlowId = FlowId("")
-
-    def __post_init__(self) -> None:
-        self.attempt = Attempt(self.dialog.auth)
-
-    def start(self) -> list[Effect]:
-        """Sends it."""
-        self.flow = self.dialog.flow.id
-        return self.dialog.send(self.core, "BYE", self, reason_field(self.reason))[2]
-
-    def answered(self, response: Response) -> list[Effect]:
-        """See machine.Owner."""
-        if self.attempt.challenged(response):
-            return self.start()
-        return [] if response.status < 200 or self.usage is None else self.usage.bye_settled()
-
-    def failed(self, failure: Failure) -> list[Effect]:
-        """See machine.Owner."""
-        return [] if self.usage is None else self.usage.bye_failed(self.reason, self.flow, failure)
-
-
-_ACK_TIMERS = (Timer.REPEAT_2XX, Timer.AWAIT_ACK)
-
-
-def reason_field(reason: str | None) -> Headers:
-    """Reason as a header field, nothing for None or ""."""
-    return Headers([("Reason", reason)]) if reason else NO_FIELDS

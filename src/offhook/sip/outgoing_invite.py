@@ -10,13 +10,15 @@ from offhook.sip.effects import Deliver, Send
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.events import Failure, InviteAccepted, InviteProgressed, InviteRejected, InviteTrying
 from offhook.sip.flow import Flow
-from offhook.sip.invite_usage import ELSEWHERE, InviteUsage, Phase, SentBye, reason_field
+from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.reliable import Heard, rseq_of
 from offhook.sip.response import response_to
+from offhook.sip.sent import SentBye
 from offhook.sip.timers import Timer
 from offhook.sip.transaction.key import ClientKey
 from offhook.sip.transaction.machine import Effect
+from offhook.sip.usage_state import ELSEWHERE, Phase, reason_field
 
 
 class OutgoingInvite(InviteUsage):
