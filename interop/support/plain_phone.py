@@ -95,15 +95,39 @@ class PlainPhone:
         await self._send(self._request("INVITE", target, 2, f"<{target}>", proof, body))
         return await self._final()
 
-    def _proof(self, challenge: str, uri: str) -> str:
-        value = _field("Proxy-Authenticate", challenge)
+    async def register(self) -> None:
+        """REGISTER, digest."""
+        target = f"sip:{self._domain}"
+        me = f"<sip:{self._user}@{self._domain}>"
+        await self._send(self._request("REGISTER", target, 101, me))
+        challenge = await self._final()
+        proof = self._proof(challenge, target, "REGISTER")
+        await self._send(self._request("REGISTER", target, 102, me, proof))
+        answer = await self._final()
+        assert answer.startswith("SIP/2.0 200"), answer
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where SIP is listened for."""
+        host, port = self._sip.getsockname()
+        return host, port
+
+    async def heard(self) -> str:
+        """The next message, whatever it is."""
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._sip, 65_535), 5)
+        return data.decode()
+
+    def _proof(self, challenge: str, uri: str, method: str = "INVITE") -> str:
+        registrar = method == "REGISTER"
+        value = _field("WWW-Authenticate" if registrar else "Proxy-Authenticate", challenge)
         realm, nonce = (re.search(rf'{name}="([^"]+)"', value) for name in ("realm", "nonce"))
         assert realm
         assert nonce
         ha1 = _md5(f"{self._user}:{realm.group(1)}:{self._password}")
-        answer = _md5(f"{ha1}:{nonce.group(1)}:00000001:c:auth:{_md5(f'INVITE:{uri}')}")
+        answer = _md5(f"{ha1}:{nonce.group(1)}:00000001:c:auth:{_md5(f'{method}:{uri}')}")
         return (
-            f'Proxy-Authorization: Digest username="{self._user}", realm="{realm.group(1)}", nonce="{nonce.group(1)}", '
+            f'{"" if registrar else "Proxy-"}Authorization: Digest username="{self._user}", '
+            f'realm="{realm.group(1)}", nonce="{nonce.group(1)}", '
             f'uri="{uri}", response="{answer}", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"\r\n'
         )
 

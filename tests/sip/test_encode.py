@@ -118,3 +118,32 @@ def test_any_octets_are_a_message_or_a_peer_error(data: bytes, tail: bytes) -> N
     for octets in (data, encode(make_request("OPTIONS"))[: len(data) * 2] + tail):
         with suppress(PeerError):
             encode(parse_datagram(octets))
+
+
+def test_compact_form_is_shorter_and_means_the_same() -> None:
+    """RFC 3261 7.3.3."""
+    request = Request(
+        "INVITE",
+        parse_uri("sip:bob@example.com"),
+        Headers(
+            [
+                ("Via", "SIP/2.0/UDP a.example;branch=z9hG4bK1"),
+                ("Via", "SIP/2.0/UDP b.example;branch=z9hG4bK2"),
+                ("From", "<sip:a@example.com>;tag=1"),
+                ("To", '"From: x" <sip:b@example.com>'),
+                ("Call-ID", "c"),
+                ("CSeq", "1 INVITE"),
+                ("Contact", "<sip:a@a.example>"),
+                ("Max-Forwards", "70"),
+                ("Content-Type", "text/plain"),
+                ("Supported", "timer"),
+                ("Session-Expires", "1800"),
+            ]
+        ),
+        b"From: body\r\n\r\nVia: body",
+    )
+    long, short = encode(request), encode(request, compact=True)
+    assert len(short) < len(long)
+    assert b"\r\nv:SIP/2.0/UDP a.example" in short
+    assert b"\r\nl:23\r\n\r\n" in short
+    assert parse_datagram(short) == parse_datagram(long)

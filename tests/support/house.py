@@ -124,6 +124,9 @@ class HouseNode:
     def send_failed(self, flow: FlowId, message: Message, now: float) -> list[SipEffect]:
         return self._sip(self.endpoint.send_failed(flow, message, now))
 
+    def stream_opened(self, key: Hashable, flow: Flow | None, now: float) -> list[SipEffect]:
+        return self._sip(self.endpoint.stream_opened(key, flow, now))
+
     def flow_opened(self, flow: Flow, now: float) -> list[SipEffect]:
         return self._sip(self.endpoint.flow_opened(flow, now))
 

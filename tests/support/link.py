@@ -23,6 +23,7 @@ from offhook.sip.effects import (
     Deliver,
     FindRegistration,
     Note,
+    OpenStream,
     Send,
     SipEffect,
     StartTimer,
@@ -44,6 +45,7 @@ class Node(Protocol):
     def receive(self, message: Message, flow: Flow, now: float) -> list[SipEffect]: ...
     def receive_malformed(self, error: PeerError, flow: Flow, now: float) -> list[SipEffect]: ...
     def timer_fired(self, key: Hashable, now: float) -> list[SipEffect]: ...
+    def stream_opened(self, key: Hashable, flow: Flow | None, now: float) -> list[SipEffect]: ...
     def send_failed(self, flow: FlowId, message: Message, now: float) -> list[SipEffect]: ...
     def flow_opened(self, flow: Flow, now: float) -> list[SipEffect]: ...
     def flow_lost(self, flow: FlowId, now: float) -> list[SipEffect]: ...
@@ -113,9 +115,11 @@ class Station:
         """Performs effects in order, as a driver does."""
         for effect in effects:
             match effect:
-                case Send(flow, message):
+                case Send(flow, message, compact):
                     self.sent.append(message)
-                    self.link.carry(self, flow, message)
+                    self.link.carry(self, flow, message, compact)
+                case OpenStream(key, flow):
+                    self.link.open_stream(self, key, flow)
                 case StartTimer(key, seconds):
                     self.timers[key] = self.link.at(seconds, self, key)
                 case StopTimer(key):
@@ -153,6 +157,9 @@ class Link:
         self.now = 0.0
         self.latency = latency
         self.steps: list[Step] = []
+        self.takes_tcp: set[str] = set()
+        self.sizes: list[tuple[str, int, Transport]] = []
+        self._transports: dict[FlowId, Transport] = {}
         self.stations: dict[str, Station] = {}
         self._rules: list[Rule] = []
         self._ends: dict[FlowId, tuple[Station, Station, Flow]] = {}
@@ -178,6 +185,7 @@ class Link:
         )
         self._ends[flows[0].id], self._ends[flows[1].id] = (a, b, flows[1]), (b, a, flows[0])
         self._other[flows[0].id], self._other[flows[1].id] = flows[1].id, flows[0].id
+        self._transports |= {flow.id: transport for flow in flows}
         a.apply(a.node.flow_opened(flows[0], self.now))
         if transport.reliable:
             b.apply(b.node.flow_opened(flows[1], self.now))
@@ -207,14 +215,28 @@ class Link:
         """Delivers them twice."""
         self._rules.append(Rule(sender, what, times, 0.0, 2))
 
-    def carry(self, sender: Station, flow: FlowId, message: Message) -> None:
+    def open_stream(self, station: Station, key: Hashable, flow: Flow) -> None:
+        """TCP to the peer of a flow, if its name is in `takes_tcp`; the answer comes after a round trip."""
+        end = self._ends.get(flow.id)
+
+        def answer(_: int) -> None:
+            if end is None or end[1].name not in self.takes_tcp:
+                station.apply(station.node.stream_opened(key, None, self.now))
+                return
+            there, _back = self.connect(station, end[1], Transport.TCP)
+            station.apply(station.node.stream_opened(key, there, self.now))
+
+        self._push(2 * self.latency, answer)
+
+    def carry(self, sender: Station, flow: FlowId, message: Message, compact: bool = False) -> None:
         """Takes one message into the network."""
         end = self._ends.get(flow)
         if end is None:
             sender.apply(sender.node.send_failed(flow, message, self.now))
             return
         _, receiver, back = end
-        data, text = encode(message), summary(message)
+        data, text = encode(message, compact), summary(message)
+        self.sizes.append((text, len(data), self._transports.get(flow, Transport.UDP)))
         rule = next((r for r in self._rules if r.times and (r.sender, r.summary) == (sender.name, text)), None)
         if rule is not None:
             rule.times -= 1

@@ -368,7 +368,7 @@ class App:
             leg_queue=limits.leg_queue,
             tombstone=limits.tombstone,
             strangers=StrangerLimits(limits.unauth_rate, 2 * limits.unauth_rate),
-            transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow),
+            transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow, limits.datagram),
             subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),
             registrar=RegistrarLimits(
                 expires_min=limits.expires_min,

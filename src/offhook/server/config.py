@@ -247,6 +247,10 @@ class Limits(_Group):
     """Octets of a REST request's body."""
     login_failures_per_minute: int = 20
     """Wrong API tokens per source and minute."""
+    datagram: int = Field(1300, ge=576, le=65_000)
+    """Octets a request of ours may have over UDP; above it goes by TCP, or in compact form where the peer takes none."""
+    datagram_tcp: float = Field(1.0, gt=0, le=10)
+    """Seconds such a peer has to take the TCP connection."""
     dns_lookup: float = Field(2.0, gt=0, le=10)
     """Seconds one name may take to be looked up; a caller waits for it."""
     connect: float = Field(3.5, gt=0, le=30)

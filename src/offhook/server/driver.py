@@ -274,7 +274,7 @@ class Driver:
         for effect in effects:
             match effect:
                 case sip_effects.Send():
-                    self._send(effect.flow, effect.message)
+                    self._send(effect.flow, effect.message, effect.compact)
                 case sip_effects.StartTimer():
                     self._timers.start(("sip", effect.key), effect.seconds)
                 case sip_effects.StopTimer():
@@ -286,13 +286,15 @@ class Driver:
                     self._find_registration(effect)
                 case sip_effects.UpdateBindings():
                     self._update_bindings(effect)
+                case sip_effects.OpenStream():
+                    self._spawn(self._open_stream(effect))
                 case sip_effects.CloseFlow():
                     self._wires.close(effect.flow, effect.code, effect.slug)
                 case sip_effects.Note():
                     log.info(effect.slug, **effect.details)
 
-    def _send(self, flow: FlowId, message: Message) -> None:
-        data = encode(message)
+    def _send(self, flow: FlowId, message: Message, compact: bool) -> None:
+        data = encode(message, compact)
         if self._traced:
             log.debug("sip out", flow=flow, message=data)
         self.recorder.sent(message, data, flow, self._now())
@@ -383,6 +385,10 @@ class Driver:
                     self.tell(calls_events.TextsFound(binding, texts))
 
     # ---- next hops
+
+    async def _open_stream(self, effect: sip_effects.OpenStream) -> None:
+        flow = await self._peers.stream_to(effect.flow)
+        self._feed(lambda: self._sip(self.endpoint.stream_opened(effect.key, flow, self._now())))
 
     def _hop(self, effect: calls_effects.HopEffect) -> None:
         match effect:

@@ -11,6 +11,7 @@ from offhook.server.config import Settings
 from offhook.server.observe import log
 from offhook.sip.address_policy import AddressPolicy
 from offhook.sip.flow import Flow, Transport
+from offhook.sip.hop import Hop
 from offhook.sip.ids import Ids
 from offhook.transport.flow import FlowTable, Receiver
 from offhook.transport.outbound import Outbound, OutboundSettings, Unreachable
@@ -28,8 +29,8 @@ def address_policy(settings: Settings) -> AddressPolicy:
 class OutwardPeers:
     """Made once the listeners stand."""
 
-    def __init__(self, resolver: Resolver, outbound: Outbound) -> None:
-        self._resolver, self._outbound = resolver, outbound
+    def __init__(self, resolver: Resolver, outbound: Outbound, stream_wait: float) -> None:
+        self._resolver, self._outbound, self._stream_wait = resolver, outbound, stream_wait
         self._clock = asyncio.get_running_loop().time
 
     async def locate(self, effect: Locate) -> Located:
@@ -54,6 +55,18 @@ class OutwardPeers:
             return self._refused(effect, error)
         self._resolver.aside.worked(effect.hop)
         return Connected(effect.token, flow)
+
+    async def stream_to(self, flow: Flow) -> Flow | None:
+        hop = Hop(Transport.TCP, *flow.remote)
+        if self._resolver.aside.holds(hop, self._clock()):
+            return None
+        try:
+            async with asyncio.timeout(self._stream_wait):
+                return await self._outbound.connect(hop)
+        except (Unreachable, TimeoutError):
+            # A phone behind a NAT, most of the time: not asked again for a while.
+            self._resolver.aside.failed(hop, self._clock())
+            return None
 
     def rate(self, effect: RateHop) -> None:
         if effect.worked:
@@ -83,4 +96,5 @@ def outward_peers(
     resolver = Resolver(records, policy, ids.uniform, clock, families, ResolverSettings(lookup=limits.dns_lookup))
     context: ssl.SSLContext = client_context(sip.tls_authorities, settings.http.certificate, settings.http.key)
     ways = OutboundSettings(connect=limits.connect, wildcards=sip.tls_wildcards, stream=stream)
-    return OutwardPeers(resolver, Outbound(flows, receiver, policy, datagram, advertised, context, ways))
+    outbound = Outbound(flows, receiver, policy, datagram, advertised, context, ways)
+    return OutwardPeers(resolver, outbound, limits.datagram_tcp)

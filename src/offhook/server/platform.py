@@ -154,6 +154,8 @@ class ServerPlatform:
                 "legs": sum(len(one.legs) for one in calls),
                 "transactions": endpoint.transactions,
                 "dialogs": endpoint.dialogs,
+                "large_by_tcp": endpoint.large_requests["tcp"],
+                "large_compact": endpoint.large_requests["compact"],
             },
             "warnings": self._warnings(),
         }

@@ -68,6 +68,10 @@ class Peers(Protocol):
         """By a new connection, within four seconds."""
         ...
 
+    async def stream_to(self, flow: Flow) -> Flow | None:
+        """TCP to the peer of a UDP flow, within a second; None if it does not take it."""
+        ...
+
     def rate(self, effect: RateHop) -> None:
         """Remembers how an address did."""
         ...

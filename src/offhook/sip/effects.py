@@ -7,17 +7,28 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from offhook.sip.events import SipEvent
-from offhook.sip.flow import FlowId
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Binding
 from offhook.sip.message import Message
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Write one message to a flow. If the flow is gone, tell the endpoint by `send_failed(flow, message)`."""
+    """Write one message to a flow. If the flow is gone, tell the endpoint by `send_failed(flow, message)`. `compact` asks
+    for the compact names of header fields (RFC 3261 section 7.3.3)."""
 
     flow: FlowId
     message: Message
+    compact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """A request is too large for a datagram: connect to the peer of this UDP flow by TCP, within a second. Answer by
+    `stream_opened(key, flow, now)`, flow None when the peer does not take it (CALL-21)."""
+
+    key: Hashable
+    flow: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +93,4 @@ class Note:
     details: dict[str, str]
 
 
-SipEffect = Send | StartTimer | StopTimer | Deliver | FindRegistration | UpdateBindings | CloseFlow | Note
+SipEffect = Send | OpenStream | StartTimer | StopTimer | Deliver | FindRegistration | UpdateBindings | CloseFlow | Note

@@ -1,7 +1,7 @@
 """Messages to bytes. Content-Length is always written; a control character of ours is a bug and refused."""
 
 from offhook.sip.errors import Misuse
-from offhook.sip.grammar import CANONICAL, CONTROL, TOKEN
+from offhook.sip.grammar import CANONICAL, COMPACT, CONTROL, TOKEN
 from offhook.sip.message import Message, Request
 
 _NAMES = frozenset(CANONICAL.values())
@@ -9,8 +9,10 @@ _QUOTING = frozenset({"From", "To"})
 """The parser lets an escaped control character into their quoted names (RFC 4475 section 3.1.1.2); answers repeat it."""
 
 
-def encode(message: Message) -> bytes:
-    """The message as it goes on the wire, UTF-8, CRLF line ends. Raises Misuse."""
+def encode(message: Message, compact: bool = False) -> bytes:
+    """The message as it goes on the wire, UTF-8, CRLF line ends; `compact` with the short names of fields. Raises Misuse."""
+    if compact:
+        return _compacted(encode(message))
     if isinstance(message, Request):
         lines = [f"{message.method} {message.uri} SIP/2.0"]
     else:
@@ -32,3 +34,16 @@ def encode(message: Message) -> bytes:
 def _check(name: str, value: str) -> None:
     if CONTROL.search(value) and (name not in _QUOTING or "\r" in value or "\n" in value):
         raise Misuse(f"a control character in {name} of a message of ours")
+
+
+_SHORT = {name: letter for letter, name in COMPACT.items()}
+
+
+def _compacted(data: bytes) -> bytes:
+    head, blank, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    for at, line in enumerate(lines[1:], 1):
+        name, _, value = line.partition(": ")
+        if name in _SHORT:
+            lines[at] = f"{_SHORT[name]}:{value}"
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + blank + body

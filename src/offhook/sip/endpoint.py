@@ -92,6 +92,11 @@ class SipEndpoint:
         return len(self._core.table)
 
     @property
+    def large_requests(self) -> dict[str, int]:
+        """Requests of ours too large for a datagram, by the way they went: `tcp`, `compact` (CALL-21)."""
+        return {way: self._core.table.large[way] for way in ("tcp", "compact")}
+
+    @property
     def usages(self) -> int:
         """INVITE usages that call control knows."""
         return sum(not usage.over for usage in self._core.usages.values())
@@ -185,6 +190,10 @@ class SipEndpoint:
             if message.method != "ACK":
                 effects += self._core.table.send_failed(client_key(envelope(message)))
         return self._settle(effects)
+
+    def stream_opened(self, key: Hashable, flow: Flow | None, now: float) -> list[SipEffect]:
+        """The answer to `OpenStream`."""
+        return self._settle(self._core.table.stream_opened(key, flow))
 
     def flow_opened(self, flow: Flow, now: float) -> list[SipEffect]:
         """A stream or WebSocket is up; a UDP flow may be announced too, when a stored binding names it."""

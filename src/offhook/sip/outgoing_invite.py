@@ -251,16 +251,18 @@ class OutgoingInvite(InviteUsage):
         if self._cancel_sent:
             return []
         self._cancel_sent = True
-        invite = self.request.headers
+        sent = self.core.table.client(self.key)
+        written, flow = (self.request, self.flow) if sent is None else (sent.request, sent.flow)
+        invite = written.headers
         # 9.1: Request-URI, Call-ID, To, From, CSeq number, top Via and Route are the INVITE's.
         fields = [("Via", invite.get("Via") or ""), *(("Route", value) for value in invite.all("Route"))]
         fields += [("Max-Forwards", "70")]
         fields += [(name, invite.get(name) or "") for name in ("From", "To", "Call-ID")]
         fields += [("CSeq", f"{self.cseq} CANCEL"), *credentials_of(self.request), *reason_field(self._cancel_reason)]
-        request = Request("CANCEL", self.request.uri, Headers(fields))
+        request = Request("CANCEL", written.uri, Headers(fields))
         key = ClientKey(self.key.branch, "CANCEL")
         wait = self._start(self.cseq, Timer.AWAIT_FINAL, self.core.config.timers.give_up)
-        return [*self.core.table.open_client(key, request, self.flow, SentCancel()), wait]
+        return [*self.core.table.open_client(key, request, flow, SentCancel()), wait]
 
     def _abandon(self, cseq: int) -> list[Effect]:
         if self.dialog is not None:

@@ -112,6 +112,7 @@ class Machine:
         self.flow = flow
         self._timers = timers
         self._running: set[Timer] = set()
+        self.compact = False
 
     @property
     def running(self) -> frozenset[Timer]:
@@ -126,7 +127,7 @@ class Machine:
         return True
 
     def _send(self, message: Message) -> Send:
-        return Send(self.flow.id, message)
+        return Send(self.flow.id, message, self.compact)
 
     def _start(self, timer: Timer, seconds: float) -> StartTimer:
         self._running.add(timer)

@@ -3,15 +3,19 @@
 Lives here: which machine a message, timer or failure belongs to. Never here: what a machine does with it.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
+from offhook.sip.effects import Note
+from offhook.sip.encode import encode
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.message import Message, Request, Response
 from offhook.sip.timers import TimerKey, Timers
 from offhook.sip.transaction.invite_client import InviteClient
 from offhook.sip.transaction.invite_server import InviteServer
 from offhook.sip.transaction.key import AnyServerKey, ClientKey, MergeKey
+from offhook.sip.transaction.large_request import MARGIN, LargeRequest, estimate, over_tcp
 from offhook.sip.transaction.machine import (
     Effect,
     Event,
@@ -27,7 +31,7 @@ from offhook.sip.transaction.non_invite_client import NonInviteClient
 from offhook.sip.transaction.non_invite_server import NonInviteServer
 from offhook.sip.transaction.non_invite_server import State as NonInviteState
 
-Client = InviteClient | NonInviteClient
+Client = InviteClient | NonInviteClient | LargeRequest
 Server = InviteServer | NonInviteServer
 
 
@@ -37,6 +41,8 @@ class TransactionLimits:
 
     per_node: int = 200_000
     per_flow: int = 500
+    datagram: int = 1300
+    """Octets a request of ours may have over UDP (CALL-21, RFC 3261 section 18.1.1)."""
 
 
 class TransactionTable:
@@ -49,6 +55,7 @@ class TransactionTable:
         self._by_flow: dict[FlowId, set[Hashable]] = {}
         self._merged: dict[MergeKey, Hashable] = {}
         self._merge_of: dict[Hashable, MergeKey] = {}
+        self.large: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._machines)
@@ -66,12 +73,41 @@ class TransactionTable:
     def open_client(self, key: ClientKey, request: Request, flow: Flow, owner: Owner) -> list[Effect]:
         """Sends a request whose top Via carries the branch of `key`; `owner` comes back with each response."""
         machine: Client
+        if not flow.transport.reliable and self._too_large(request):
+            machine = LargeRequest(key, request, flow, owner, self._timers)
+            self._remember(machine)
+            return self._absorb(machine.start())
+        return self._begin(key, request, flow, owner)
+
+    def _begin(self, key: ClientKey, request: Request, flow: Flow, owner: Owner, compact: bool = False) -> list[Effect]:
+        machine: InviteClient | NonInviteClient
         if request.method == "INVITE":
             machine = InviteClient(key, request, flow, owner, self._timers)
         else:
             machine = NonInviteClient(key, request, flow, owner, self._timers)
+        machine.compact = compact
         self._remember(machine)
         return self._absorb(machine.start())
+
+    def _too_large(self, request: Request) -> bool:
+        size = estimate(request)
+        if size < self._limits.datagram - MARGIN:
+            return False
+        return len(encode(request)) > self._limits.datagram
+
+    def stream_opened(self, key: Hashable, flow: Flow | None) -> list[Effect]:
+        """The answer to `OpenStream`: the held request goes by TCP, or in compact form by UDP. Ignored once it has ended."""
+        held = self._machines.get(key)
+        if not isinstance(held, LargeRequest) or not isinstance(key, ClientKey):
+            return []
+        self._forget(key)
+        way = "compact" if flow is None else "tcp"
+        self.large[way] += 1
+        facts = {"method": held.request.method, "way": way, "octets": str(len(encode(held.request, flow is None)))}
+        note = Note("datagram-too-large", {**facts, "flow": held.flow.id})
+        if flow is None:
+            return [note, *self._begin(key, held.request, held.flow, held.owner, compact=True)]
+        return [note, *self._begin(key, over_tcp(held.request, flow, key.branch), flow, held.owner)]
 
     def open_server(
         self, key: AnyServerKey, request: Request, flow: Flow, merge: MergeKey | None, user: ServerUser | None = None
@@ -109,7 +145,7 @@ class TransactionTable:
     def client(self, key: Hashable) -> Client | None:
         """The client transaction, if it is alive."""
         machine = self._machines.get(key)
-        return machine if isinstance(machine, InviteClient | NonInviteClient) else None
+        return machine if isinstance(machine, InviteClient | NonInviteClient | LargeRequest) else None
 
     def receive(self, key: Hashable, message: Message) -> list[Effect]:
         """A request or response for a transaction that `server` or `client` has found."""
