@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from offhook.calls.dial_back import DialBack, DialBacks
-from offhook.calls.effects import Connect, LookUp, Sip
+from offhook.calls.dial_back import DialBack, DialBacks, Redial
+from offhook.calls.effects import Connect, LookUp, Sip, StartTimer
 from offhook.calls.events import Connected, FactsFound
 from offhook.sip.commands import Attach, Unbind
 from offhook.sip.flow import Transport
@@ -44,13 +44,18 @@ def test_the_look_up_is_made_anew_after_the_last_connection() -> None:
     # A phone that is off loses its binding, so that the next call does not wait for it.
     assert backs.connected(Connected(second, None, "trunk_unreachable", "refused")) == [Sip(Unbind(AOR, "hall"))]
     assert backs.connected(Connected(second, flow)) == []
-    assert backs.connected(Connected(first, flow)) == [Sip(Attach(AOR, "desk", flow)), LookUp("call/fork", None, "bob")]
+    redial = Redial("call/fork")
+    assert backs.connected(Connected(first, flow)) == [Sip(Attach(AOR, "desk", flow)), StartTimer(redial, 0.0)]
+    assert backs.due(redial) == [LookUp("call/fork", None, "bob")]
     assert backs.connected(Connected(first, flow)) == []
     # What was known of the caller is not looked up again.
     back = replace(DESK, flow=flow, attached=True)
     answer = FactsFound("call/fork", None, BOB, (back, PAGE))
     assert backs.resumed(answer) == replace(before, token="call/fork", bindings=(back, PAGE))
     assert len(backs) == 0
+    assert backs.due(redial) == []
+    # Another one that is lost by now is not waited for again.
+    assert backs.hold("call/fork", replace(answer, bindings=(HALL,))) is None
     assert backs.resumed(answer) is answer
 
 

@@ -371,15 +371,15 @@ class Phone:
         """The flow has proved the account (AUTH-9)."""
         self.house.node.authenticator.trust(self.back, self.house.node.accounts[self.username], self.house.link.now)
 
-    def dial(self, user: str, body: bytes = SDP, from_user: str = "", **headers: str) -> None:
-        """INVITE to the house."""
+    def dial(self, user: str, body: bytes = SDP, from_user: str = "", uri: str = "", **headers: str) -> None:
+        """INVITE to the house; `uri` stands in the Request-URI instead of the user's address."""
         fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
         extra = Headers([*(WITH_SDP if body else ()), *fields])
         caller = f"<sip:{from_user or self.username}@{DOMAIN}>"
         command = SendInvite(
             self.call,
             self.there.id,
-            parse_uri(f"sip:{user}@{DOMAIN}"),
+            parse_uri(uri or f"sip:{user}@{DOMAIN}"),
             caller,
             f"<sip:{user}@{DOMAIN}>",
             70,

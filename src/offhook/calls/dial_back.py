@@ -6,7 +6,7 @@ binding, so that only one call waits for a phone that is off.
 
 from dataclasses import dataclass, field, replace
 
-from offhook.calls.effects import CallEffect, Connect, LookUp, Sip
+from offhook.calls.effects import CallEffect, Connect, LookUp, Sip, StartTimer
 from offhook.calls.events import Connected, FactsFound
 from offhook.sip.commands import Attach, Unbind
 
@@ -20,6 +20,13 @@ class DialBack:
     binding: str
 
 
+@dataclass(frozen=True, slots=True)
+class Redial:
+    """Timer at which the look-up `token` is made anew."""
+
+    token: str
+
+
 @dataclass(slots=True)
 class _Waiting:
     facts: FactsFound
@@ -31,12 +38,17 @@ class DialBacks:
     """Owned by the switchboard."""
 
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _resumed: str = ""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def hold(self, token: str, facts: FactsFound) -> list[CallEffect] | None:
         """None when every device found for a look-up has its flow; else the connections to make before it is made anew."""
+        resumed, self._resumed = self._resumed, ""
+        if resumed == token:
+            # Once is enough: what is lost by now is lost.
+            return None
         lost = [(one, hop) for one in facts.bindings if not one.attached and (hop := one.dial_back) is not None]
         if not lost or facts.callee is None:
             return None
@@ -53,9 +65,16 @@ class DialBacks:
         waiting.open.discard(token)
         made = Unbind(token.aor, token.binding) if event.flow is None else Attach(token.aor, token.binding, event.flow)
         effects: list[CallEffect] = [Sip(made)]
-        if not waiting.open and waiting.facts.callee is not None:
-            effects.append(LookUp(token.token, None, waiting.facts.callee.username))
+        if not waiting.open:
+            # Not at once: the binding is written when what has been asked for is done.
+            effects.append(StartTimer(Redial(token.token), 0.0))
         return effects
+
+    def due(self, key: Redial) -> list[CallEffect]:
+        """All that was wanted is done: who is there now?"""
+        waiting = self._waiting.get(key.token)
+        callee = waiting.facts.callee if waiting is not None else None
+        return [LookUp(key.token, None, callee.username)] if callee is not None else []
 
     def resumed(self, event: FactsFound) -> FactsFound:
         """The answer to a look-up that was made anew: what was known before, with the bindings of now."""
@@ -63,4 +82,5 @@ class DialBacks:
         if waiting is None or waiting.open:
             return event
         del self._waiting[event.token]
+        self._resumed = event.token
         return replace(waiting.facts, token=event.token, bindings=event.bindings)

@@ -32,7 +32,7 @@ from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint
-from offhook.calls.dial_back import DialBacks
+from offhook.calls.dial_back import DialBacks, Redial
 from offhook.calls.effects import CloseMedia, LookUp, Publish, Sip, WriteCallLog
 from offhook.calls.events import (
     CallEvent,
@@ -641,6 +641,8 @@ class Switchboard:
             return self._watchers.pace_over(key)
         if isinstance(key, PublicationOver):
             return self._watchers.publications.over(key, now)
+        if isinstance(key, Redial):
+            return self._dial_backs.due(key)
         if not isinstance(key, _CLOCKS):
             return []
         call = self._calls.get(key.call_ref)
