@@ -1,0 +1,169 @@
+"""Debian's Kamailio as a carrier's edge, with SIPp as the telephone behind it; addresses of its own on loopback."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from interop.support.certificate import write_certificate
+
+CONFIG = Path(__file__).parent.parent / "kamailio"
+ADDRESS, BEHIND = "127.0.0.3", "127.0.0.5"
+"""The edge and the telephone: other addresses than ours, as carriers have."""
+
+TONE = 620.0
+"""What the telephone sends, in Hz."""
+
+TLS = """\
+[server:default]
+method = TLSv1.2+
+verify_certificate = no
+require_certificate = no
+private_key = {key}
+certificate = {certificate}
+"""
+
+
+def free_port(address: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def write_ulaw(path: Path, frequency: float, seconds: float = 2.0) -> None:
+    """Octets of G.711 mu-law at 8 kHz that loop without a click."""
+    time = np.arange(int(8000 * seconds)) / 8000
+    linear = np.sin(2 * np.pi * frequency * time) * 8000
+    magnitude = np.minimum(np.abs(linear), 32635).astype(int) + 132
+    exponent = np.floor(np.log2(magnitude)).astype(int) - 7
+    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    sign = np.where(linear < 0, 0x80, 0)
+    path.write_bytes((~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes())
+
+
+class Carrier:
+    """`async with Carrier(folder, customer) as carrier`; `customer` is where calls in go, host:port."""
+
+    def __init__(self, folder: Path, customer: str, tls: bool = False, name: str = "carrier.test") -> None:
+        self.folder = folder / f"kamailio-{free_port(ADDRESS)}"
+        self._customer, self._tls, self._name = customer, tls, name
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def __aenter__(self) -> "Carrier":
+        self.folder.mkdir()
+        self.port, self.tls_port = free_port(ADDRESS), free_port(ADDRESS, socket.SOCK_STREAM)
+        self.behind_port = free_port(BEHIND)
+        write_ulaw(self.folder / "tone.ulaw", TONE)
+        self.log = self.folder / "kamailio.log"
+        program = shutil.which("kamailio") or "/usr/sbin/kamailio"
+        names = {
+            "IP": ADDRESS,
+            "PORT": str(self.port),
+            "PORT_TLS": str(self.tls_port),
+            "CALLEE": f"sip:{BEHIND}:{self.behind_port}",
+            "IP_CALLEE": BEHIND,
+            "CUSTOMER": self._customer,
+        }
+        if self._tls:
+            names["WITH_TLS"] = "1"
+            self.certificate, key = write_certificate(self.folder, self._name)
+            (self.folder / "tls.cfg").write_text(TLS.format(certificate=self.certificate, key=key))
+        text = (CONFIG / "carrier.cfg").read_text().replace("__RUN__", str(self.folder))
+        for name in sorted(names, key=len, reverse=True):
+            if name != "WITH_TLS":
+                text = _replaced(text, name, names[name])
+        if self._tls:
+            text = text.replace("#!KAMAILIO\n", "#!KAMAILIO\n#!define WITH_TLS\n", 1)
+        (self.folder / "kamailio.cfg").write_text(text)
+        with self.log.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                program, "-f", str(self.folder / "kamailio.cfg"), "-DD", "-E", "-Y", str(self.folder), "-m", "32", "-M", "8",
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        self._processes.append(process)
+        await self._until_listening(process)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in self._processes:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), 5)
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+
+    async def _until_listening(self, process: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(15):
+                while process.returncode is None:
+                    with contextlib.suppress(OSError):
+                        _, writer = await asyncio.open_connection(ADDRESS, self.tls_port if self._tls else self.port)
+                        writer.close()
+                        return
+                    await asyncio.sleep(0.1)  # the port is the signal
+        raise AssertionError(f"kamailio did not start:\n{self.log.read_text()[-3000:]}")
+
+    async def telephone(self, calls: int = 1) -> "Telephone":
+        """Answers calls from the customer and sends its tone."""
+        port = free_port(BEHIND)
+        arguments = ["-sf", str(CONFIG / "callee.xml"), "-i", BEHIND, "-p", str(self.behind_port)]
+        arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", str(calls), "-nostdin"]
+        return await self._sipp("callee", arguments)
+
+    async def call_in(self, number: str, seconds: float) -> "Telephone":
+        """The telephone calls the customer's number, sends its tone, and hangs up after some seconds."""
+        port = free_port(BEHIND)
+        arguments = ["-sf", str(CONFIG / "caller.xml"), "-i", BEHIND, "-p", str(self.behind_port), "-s", number]
+        arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", "1", "-nostdin"]
+        arguments += ["-d", str(int(seconds * 1000)), f"{ADDRESS}:{self.port}"]
+        return await self._sipp("caller", arguments)
+
+    async def _sipp(self, name: str, arguments: list[str]) -> "Telephone":
+        log = self.folder / f"{name}.log"
+        messages = self.folder / f"{name}.messages"
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                "sipp", *arguments, "-trace_msg", "-message_file", str(messages), "-trace_err", "-error_file",
+                str(self.folder / f"{name}.errors"),
+                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder,
+            )  # fmt: skip
+        self._processes.append(process)
+        return Telephone(process, log, messages)
+
+    def counted(self, what: str) -> int:
+        """How often the edge's log has this line: `challenge INVITE`, `proved BYE`."""
+        return self.log.read_text(errors="replace").count(what)
+
+
+class Telephone:
+    """One SIPp. It succeeds when its scenario ran to the end."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path, messages: Path) -> None:
+        self._process, self._log, self._messages = process, log, messages
+
+    async def done(self, within: float = 20.0) -> None:
+        """Waits until the scenario is over, and fails unless every step of it was met."""
+        try:
+            code = await asyncio.wait_for(self._process.wait(), within)
+        except TimeoutError:
+            code = -1
+        if code != 0:
+            text = self._messages.read_text(errors="replace")[-4000:] if self._messages.exists() else ""
+            raise AssertionError(f"sipp ended with {code}:\n{self._log.read_text(errors='replace')[-1500:]}\n{text}")
+
+    def messages(self) -> str:
+        """Everything sent and received."""
+        return self._messages.read_text(errors="replace") if self._messages.exists() else ""
+
+
+def _replaced(text: str, name: str, value: str) -> str:
+    import re
+
+    return re.sub(rf"(?<![A-Z_]){name}(?![A-Z_])", value, text)

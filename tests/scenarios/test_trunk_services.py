@@ -1,0 +1,287 @@
+"""What trunks do beside plain calls: health, hold, late offers, emergency, privacy, forwarding, limits, foreign URIs."""
+
+from typing import Any
+
+from offhook.calls.commands import HangUpCall
+from offhook.sip.commands import SendInvite
+from offhook.sip.flow import Transport
+from offhook.sip.hop import Hop
+from offhook.sip.location import ClientCredentials, Forward, Secret
+from offhook.sip.message import Headers, Request
+from offhook.sip.uri import parse_uri
+from tests.support.carriers import TrunkHouse
+from tests.support.challenger import Gate
+from tests.support.house import WITH_SDP
+from tests.support.link import Link
+from tests.support.messages import SDP
+
+CARRIER, SECOND = "198.51.100.7", "198.51.100.8"
+GOOD: dict[str, Any] = {"targets": [{"uri": f"sip:{CARRIER}"}], "allowed_prefixes": ["+1"]}
+NUMBER, OURS = "+14155550123", "+15125550100"
+
+
+def test_hold_is_never_passed_to_a_trunk(link: Link) -> None:
+    """CALL-7, section 11 pain 4: the carrier hears music, and no re-INVITE."""
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(**GOOD)
+    alice = house.caller()
+    alice.dial(NUMBER)
+    carrier.respond(200, SDP)
+    for direction in (b"sendonly", b"inactive", b"sendrecv"):
+        alice.ask("INVITE", SDP + b"a=" + direction + b"\r\n")
+        link.run(2)
+    assert [one.status for one in alice.answers("INVITE")] == [200, 200, 200, 200]
+    assert len(carrier.got("INVITE")) == 1
+    assert not carrier.got("UPDATE")
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_late_offer_from_trunk(link: Link) -> None:
+    """4.1 row 2: an INVITE without offer gets ours in the 200, and the ACK brings the answer."""
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers[OURS] = "bob"
+    house.trunk(**GOOD)
+    bob = house.callee()
+    carrier.dial(f"sip:{OURS}@127.0.0.2", body=b"")
+    assert bob.invite.body, "1. the device gets an offer at once"
+    bob.respond(200, SDP)
+    final = carrier.final()
+    assert final.status == 200
+    assert b"m=audio" in final.body, "2. the 200 offers"
+    bob.hang_up(bob.ringing)
+    link.run(0.2)
+    assert carrier.got("BYE")
+
+
+def test_options_every_thirty_seconds_decide_who_is_tried_last(link: Link) -> None:
+    house = TrunkHouse(link)
+    first, second = house.carrier(CARRIER), house.carrier(SECOND)
+    first.gate.verdict = lambda _: (503, Headers())
+    second.gate.verdict = lambda _: (404, Headers())
+    health = {"options_interval": 30}
+    house.trunk("t1", targets=[{"uri": "sip:carrier.example"}], allowed_prefixes=["+1"], health=health)
+    house.outside.names["carrier.example"] = (Hop(Transport.UDP, CARRIER, 5060), Hop(Transport.UDP, SECOND, 5060))
+    link.run(120)
+    asked = first.got("OPTIONS")
+    assert 3 <= len(asked) <= 5, "30 s ± 10 %"
+    assert house.state().state == "degraded"
+    alice = house.caller()
+    alice.dial(NUMBER)
+    assert not first.got("INVITE"), "503 is down and comes last"
+    second.respond(200, SDP)
+    assert alice.final().status == 200, "404 to OPTIONS is alive"
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_a_target_that_is_down_is_used_when_all_are(link: Link) -> None:
+    house = TrunkHouse(link)
+    only = house.carrier(CARRIER)
+    only.gate.verdict = lambda _: (503, Headers())
+    house.trunk(**GOOD, health={"options_interval": 10})
+    link.run(15)
+    assert house.state().state == "down"
+    alice = house.caller()
+    alice.dial(NUMBER)
+    only.respond(200, SDP)
+    assert alice.final().status == 200
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_emergency_bypasses_limits_and_keeps_to_trunks_marked_for_it(link: Link) -> None:
+    """TRK-9."""
+    house = TrunkHouse(link, rate=0.001, burst=1.0)
+    plain, marked = house.carrier(CARRIER), house.carrier(SECOND)
+    house.trunk("t1", **GOOD)
+    fields = {"targets": [{"uri": f"sip:{SECOND}"}], "emergency": True, "max_channels": 1, "priority": 99}
+    house.trunk("t2", **fields)
+    for name in ("alice", "bob"):
+        phone = house.caller(name)
+        phone.dial("911", Geolocation="<cid:here@example.com>", Geolocation_Routing="yes")
+        marked.respond(200, SDP)
+        assert phone.final().status == 200, "1. nothing listed, over the channels, over the rate: it goes through"
+        phone.hang_up()
+        phone.dial("112")
+        marked.respond(503)
+        link.run(1)
+        assert phone.final().status == 502, "2. and never fails over to a trunk that is not marked"
+    assert str(marked.got("INVITE")[0].uri) == f"sip:911@{SECOND}", "3. untouched"
+    assert marked.got("INVITE")[0].headers.get("Geolocation") == "<cid:here@example.com>", "4. with where he is"
+    assert not plain.got("INVITE")
+
+
+def test_a_withheld_caller_is_anonymous_to_the_carrier(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers[OURS] = "alice"
+    house.trunk(**GOOD)
+    alice = house.caller()
+    alice.dial(NUMBER, Privacy="id", P_Preferred_Identity=f"<sip:{OURS}@example.com>", X_Mine="secret")
+    headers = carrier.invite.headers
+    assert (headers.get("From") or "").startswith('"Anonymous" <sip:anonymous@anonymous.invalid>')
+    assert headers.get("Privacy") == "id"
+    assert headers.get("P-Asserted-Identity") == f"<sip:{OURS}@{CARRIER}>", "the billing identity"
+    assert headers.get("P-Preferred-Identity") is None, "hints are read, never passed"
+    assert headers.get("X-Mine") is None, "to trunks only what the trunk lists (CALL-20)"
+    assert "alice" not in str([value for _, value in headers])
+    carrier.respond(486)
+    house.assert_nothing_left(alice)
+
+
+def forwarded(link: Link, **fields: Any) -> tuple[TrunkHouse, Request]:
+    """A carrier's call to Bob, who forwards to a number outside."""
+    house = TrunkHouse(link)
+    carrier, out = house.carrier(CARRIER), house.carrier(SECOND)
+    bob = house.node.accounts["bob"]
+    house.node.accounts["bob"] = type(bob)(
+        bob.id, bob.username, bob.realm, bob.ha1_md5, bob.ha1_sha256, forward=Forward(always="+12025550199")
+    )
+    house.node.numbers[OURS] = "bob"
+    house.trunk("in", targets=[{"uri": f"sip:{CARRIER}"}])
+    house.trunk("out", targets=[{"uri": f"sip:{SECOND}"}], allowed_prefixes=["+1"], **fields)
+    carrier.dial(f"sip:{OURS}@127.0.0.2")
+    return house, out.invite
+
+
+def test_forwarding_outside_shows_the_forwarders_number_unless_the_trunk_allows_the_callers(link: Link) -> None:
+    _, invite = forwarded(link)
+    assert str(invite.uri) == f"sip:+12025550199@{SECOND}"
+    assert OURS in (invite.headers.get("From") or "")
+    assert invite.headers.get("Diversion") is None
+
+
+def test_forwarding_passes_the_caller_diversion_and_history_where_listed(link: Link) -> None:
+    fields = {"caller_id": {"policy": "passthrough"}, "pass_headers": ["Diversion", "History-Info"]}
+    _, invite = forwarded(link, **fields)
+    assert NUMBER in (invite.headers.get("From") or "")
+    assert "reason=unconditional" in (invite.headers.get("Diversion") or "")
+    assert "index=1.1" in (invite.headers.get("History-Info") or "")
+
+
+def test_a_call_ends_when_its_trunks_time_is_up(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(**GOOD, max_call_seconds=30)
+    alice = house.caller()
+    alice.dial(NUMBER)
+    carrier.respond(200, SDP)
+    link.run(31)
+    assert house.call().end_code == "max_duration"
+    assert carrier.got("BYE")
+    assert alice.got("BYE")
+    house.assert_nothing_left(alice)
+
+
+def test_over_a_cap_the_next_trunk_carries_it(link: Link) -> None:
+    house = TrunkHouse(link)
+    first, second = house.carrier(CARRIER), house.carrier(SECOND)
+    house.trunk("t1", **GOOD, max_channels=1)
+    house.trunk("t2", targets=[{"uri": f"sip:{SECOND}"}], allowed_prefixes=["+1"], priority=20)
+    alice, bob = house.caller(), house.caller("bob")
+    alice.dial(NUMBER)
+    bob.dial(NUMBER)
+    assert (len(first.got("INVITE")), len(second.got("INVITE"))) == (1, 1)
+    first.respond(200, SDP)
+    second.respond(200, SDP)
+    house.apply(lambda: house.node.command(HangUpCall(house.node.switchboard.calls()[0].ref, "api_hangup")))
+    assert not house.state("t1").usage.legs_out
+    bob.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_foreign_uri_goes_out_without_credentials_and_identity(link: Link) -> None:
+    """TRK-13."""
+    house = TrunkHouse(link)
+    elsewhere = house.carrier("203.0.113.9", Transport.TLS, gates=[])
+    house.outside.names["elsewhere.example"] = (Hop(Transport.TLS, "203.0.113.9", 5061, "elsewhere.example", True),)
+    house.node.numbers[OURS] = "alice"
+    alice = house.caller()
+    alice.dial_uri("sip:carol@elsewhere.example")
+    target = house.outside.located[-1].target
+    assert (target.host, target.foreign) == ("elsewhere.example", True), "1. held to the outbound-address policy"
+    invite = elsewhere.invite
+    assert str(invite.uri) == "sip:carol@elsewhere.example"
+    assert (invite.headers.get("From") or "").startswith("<sip:alice@example.com>"), "2. From is our AOR"
+    assert invite.headers.get("P-Asserted-Identity") is None, "3. no asserted identity"
+    assert b"a=crypto" in invite.body, "4. SRTP is offered over TLS"
+    elsewhere.respond(200, SDP)
+    assert alice.final().status == 200
+    alice.hang_up()
+    alice.dial_uri("sip:dave@elsewhere.example")
+    assert alice.final().status == 503, "5. FOREIGN_RATE: one a second"
+    house.assert_nothing_left(alice)
+
+
+def test_a_foreign_peer_that_asks_for_credentials_gets_none(link: Link) -> None:
+    house = TrunkHouse(link)
+    elsewhere = house.carrier("203.0.113.9", gates=[Gate()])
+    house.outside.names["elsewhere.example"] = (Hop(Transport.UDP, "203.0.113.9", 5060),)
+    alice = house.caller()
+    alice.dial_uri("sip:carol@elsewhere.example")
+    assert len(elsewhere.got("INVITE")) == 1
+    assert alice.final().status == 502
+    house.assert_nothing_left(alice)
+
+
+def test_a_number_of_our_own_stays_inside(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers[OURS] = "bob"
+    house.trunk(**GOOD)
+    alice, bob = house.caller(), house.callee()
+    alice.dial("512-555-0100")
+    assert bob.invite
+    assert not carrier.got("INVITE")
+    bob.respond(200, SDP)
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_two_trunks_of_one_address_are_told_apart_by_their_numbers(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers |= {OURS: "bob", "+15125550200": "bob"}
+    target = [{"uri": f"sip:{CARRIER}"}]
+    house.trunk("t1", targets=target, did_ranges=["+15125550100-+15125550199"])
+    house.trunk("t2", targets=target, did_ranges=["+15125550200-+15125550299"])
+    bob = house.callee()
+    carrier.dial("sip:+15125550200@127.0.0.2")
+    assert len(house.state("t2").usage.legs_in) == 1
+    bob.respond(486)
+    house.assert_nothing_left(bob)
+
+
+def test_a_trunk_that_proves_its_calls_by_digest(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers[OURS] = "bob"
+    house.trunk(
+        targets=[{"uri": "sip:203.0.113.1"}], inbound={"digest_username": "acme", "digest_password": "sesame open"}
+    )
+    bob = house.callee()
+    proof = ClientCredentials("acme", Secret("sesame open"))
+    uri = parse_uri(f"sip:{OURS}@example.com")
+    from_ = "<sip:+14155550123@carrier.example>"
+    carrier.station.perform(
+        SendInvite(carrier.call, carrier.there.id, uri, from_, f"<{uri}>", 70, WITH_SDP, SDP, credentials=proof)
+    )
+    link.run(0.3)
+    assert bob.invite, "from an address that no list has, proved by digest"
+    bob.respond(486)
+    assert carrier.final().status == 486
+    house.assert_nothing_left(bob)
+
+
+def test_an_endpoint_behind_the_carriers_address_is_still_an_endpoint(link: Link) -> None:
+    house = TrunkHouse(link)
+    house.trunk(targets=[{"uri": "sip:127.0.0.1"}])
+    alice, bob = house.caller(), house.callee()
+    alice.dial("bob")
+    bob.respond(200, SDP)
+    assert house.call().from_name == "alice"
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
