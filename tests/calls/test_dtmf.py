@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offhook.calls.digits import took_press
 from offhook.calls.dtmf import DIGITS, LONGEST, SHORTEST, Press, read_info
 from offhook.calls.leg import Leg
-from offhook.calls.renegotiation import took_press
 from offhook.sip.events import UsageId
 from tests.support.messages import make_flow
 

@@ -55,6 +55,7 @@ REMOTE = LegRemote(
     20,
     7,
     (KEY,),
+    True,
 )
 LOCAL = LegLocal(
     0x0100_0001_0000_0002,

@@ -241,6 +241,9 @@ pub struct LegRemote {
     /// Its key of the suite in use; SDES legs only, one element.
     #[serde(default)]
     pub crypto: Vec<Crypto>,
+    /// It is told of digits by signalling: where no telephone-event is agreed, none goes into its audio.
+    #[serde(default)]
+    pub digits_elsewhere: bool,
 }
 
 impl std::fmt::Debug for LegRemote {

@@ -99,7 +99,10 @@ impl Engine {
         method: &'static str,
         now: Now,
     ) {
-        let takes_events = |leg: &Leg| method != IN_BAND || leg.tx.event.is_some();
+        let takes_events = |leg: &Leg| {
+            let elsewhere = leg.remote.as_ref().is_some_and(|it| it.digits_elsewhere);
+            leg.tx.event.is_some() || (method != IN_BAND && !elsewhere)
+        };
         let sink = self
             .sink_of(from)
             .filter(|sink| self.legs.get(*sink).is_some_and(takes_events));

@@ -390,3 +390,25 @@ fn dtmf_1_tones_are_not_looked_for_where_the_peer_sends_events() {
     }
     assert_eq!(pressed(&world, a.leg), []);
 }
+
+#[test]
+fn dtmf_5_a_peer_that_is_told_by_signalling_gets_no_tone() {
+    let plain = vec![codec("PCMU", 0, 8_000)];
+    for told in [false, true] {
+        let mut world = World::new();
+        let (_, legs) = world.open(vec![port_offer(pcmu()), port_offer(plain.clone())]);
+        let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+        world.complete(a.leg, port_remote(pcmu(), a.address));
+        let mut remote = port_remote(plain.clone(), b.address);
+        remote.digits_elsewhere = told;
+        world.complete(b.leg, remote);
+        world.bridge(a.leg, b.leg);
+        for packet in press(&mut a, 5, 101, 8_000) {
+            world.datagram(a.socket, a.address, &packet);
+            world.advance_ms(20);
+        }
+        world.advance_ms(400);
+        assert_eq!(world.digits(a.leg).len(), 1, "it is told here either way");
+        assert_eq!(world.facts(b.leg).quality.dtmf_out, u64::from(!told));
+    }
+}

@@ -5,9 +5,11 @@ from typing import Any
 
 from offhook.api.errors import Fault
 
+DTMF = ("auto", "rfc4733", "info", "inband")
 RINGS = ("parallel", "serial", "q")
 FORWARDS: dict[str, Any] = {"always": None, "busy": None, "no_answer": None, "unreachable": None}
 SIP: dict[str, Any] = {
+    "dtmf": "auto",
     "may_page": False,
     "may_alert": False,
     "may_watch": False,
@@ -20,6 +22,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {"forward": FORWARDS, "sip": SIP}
 
 def _flag(value: Any) -> str:
     return "" if isinstance(value, bool) else "must be true or false"
+
+
+def _dtmf(value: Any) -> str:
+    return "" if value in DTMF else f"must be one of {', '.join(DTMF)}"
 
 
 def _group(value: Any) -> str:
@@ -35,6 +41,7 @@ def _target(value: Any) -> str:
 _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
     "forward": dict.fromkeys(FORWARDS, _target),
     "sip": {
+        "dtmf": _dtmf,
         "may_page": _flag,
         "may_alert": _flag,
         "may_watch": _flag,

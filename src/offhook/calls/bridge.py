@@ -6,6 +6,7 @@ Lives here: from session descriptions to the engine's commands. Never here: whom
 
 from dataclasses import replace
 
+from offhook.calls import digits
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
 from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, UpdateMedia
@@ -27,7 +28,7 @@ def read_offer(leg: Leg) -> Outcome | None:
     if not leg.request.body:
         return None
     try:
-        offered = parse_sdp(leg.request.body)
+        offered = digits.understood(leg, parse_sdp(leg.request.body))
     except SdpError as error:
         return refusal("sdp_invalid", f"The session description breaks its rules: {error}")
     audio = offered.audio
@@ -45,6 +46,8 @@ def prepare_incoming(leg: Leg) -> None:
     """Our half of a leg whose INVITE came in: for its offer, or an offer of ours."""
     audio = leg.audio
     names = wanted(leg.account.codecs if leg.account else SPEECH)
+    if leg.request is not None:
+        digits.learn(leg, leg.request)
     if audio is not None:
         # The caller's own order counts (4.1 row 1).
         allowed = tuple(name for name in speech_of(audio.formats) if name in names)
@@ -59,7 +62,7 @@ def prepare_incoming(leg: Leg) -> None:
 def prepare_outgoing(leg: Leg, names: tuple[str, ...]) -> None:
     """Our half of a leg to which we make the offer; `names` are its speech codecs in order."""
     webrtc = leg.flow.transport.websocket
-    leg.formats = our_formats(webrtc, names)
+    leg.formats = digits.agreeable(leg, our_formats(webrtc, names))
     leg.offer = offer_for_peer(leg.flow, leg.formats, webrtc, leg.policy)
 
 
@@ -94,9 +97,9 @@ def answer_incoming(leg: Leg, first: tuple[str, ...]) -> tuple[bytes, Effects]:
     chosen = select(leg.offered.audio.formats, (codec,))
     direction = answer_direction(leg.offered.audio.direction, "both")
     body = leg.describe_answer(leg.offered, chosen, direction)
-    return body, [
-        CompleteMedia(leg.media.leg, remote_of(leg.offered.audio, chosen, leg.offer.suites if leg.offer else ()))
-    ]
+    suites = leg.offer.suites if leg.offer else ()
+    remote = remote_of(leg.offered.audio, chosen, suites, digits.by_info(leg))
+    return body, [CompleteMedia(leg.media.leg, remote)]
 
 
 def complete_branch(leg: Leg, response: Response) -> Effects | None:
@@ -110,6 +113,7 @@ def complete_branch(leg: Leg, response: Response) -> Effects | None:
 
 def keep_early(leg: Leg, response: Response) -> bool:
     """Each early dialog keeps its own answer (4.1 row 5); True if the response brought one."""
+    digits.learn(leg, response)
     if not response.body:
         return False
     try:
@@ -144,7 +148,7 @@ def take_answer(leg: Leg, answer: Session | None) -> Effects | None:
     if audio.setup == "passive" and not leg.offer.dtls_active:
         leg.offer = active(leg.offer)
         effects.append(UpdateMedia(leg.media.leg, leg.offer))
-    return [*effects, CompleteMedia(leg.media.leg, remote_of(audio, chosen, leg.offer.suites))]
+    return [*effects, CompleteMedia(leg.media.leg, remote_of(audio, chosen, leg.offer.suites, digits.by_info(leg)))]
 
 
 def join(a: Leg, b: Leg) -> Effects:

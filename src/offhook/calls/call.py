@@ -59,6 +59,7 @@ class CallConfig:
     late_caller: float = 4.0
     call_rate: float = 10.0
     text_rate: float = 5.0
+    info_rate: float = 20.0
     text_max: int = 8_192
     store_texts: bool = False
     fork_targets: int = 50

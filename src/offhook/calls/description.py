@@ -91,7 +91,9 @@ def codecs(formats: tuple[Format, ...]) -> tuple[Codec, ...]:
     return tuple(Codec(one.name, one.payload_type, one.clock, one.channels, one.fmtp) for one in formats)
 
 
-def remote_of(media: Media, formats: tuple[Format, ...], suites: tuple[str, ...] = ()) -> LegRemote:
+def remote_of(
+    media: Media, formats: tuple[Format, ...], suites: tuple[str, ...] = (), digits_elsewhere: bool = False
+) -> LegRemote:
     """The peer's half; `formats` are the payload types to send, the first speech codec is the one sent. `suites` are those
     our half has keys for: the peer's first key among them counts."""
     return LegRemote(
@@ -106,6 +108,7 @@ def remote_of(media: Media, formats: tuple[Format, ...], suites: tuple[str, ...]
         ptime=media.ptime,
         ssrc=media.ssrc,
         crypto=tuple(Crypto(line.suite, line.key) for line in media.crypto if line.suite in suites)[:1],
+        digits_elsewhere=digits_elsewhere,
     )
 
 

@@ -1,13 +1,12 @@
-"""Digits by INFO (SIGNALLING.md section 7): reading application/dtmf-relay and application/dtmf.
-
-RFC 4733 events cross a bridge inside the engine; only what comes by INFO is decided here.
-"""
+"""How INFO tells a digit (DTMF-3): application/dtmf-relay and application/dtmf read, the former written."""
 
 import re
 from dataclasses import dataclass
 
 DIGITS = "0123456789*#ABCD"
 CONTENT_TYPES = ("application/dtmf-relay", "application/dtmf")
+MEDIA_CONTROL = "application/media_control+xml"
+"""RFC 5168: asks for a key frame."""
 SHORTEST, LONGEST, USUAL = 40, 6000, 100
 """Milliseconds of a press (DTMF-3)."""
 SAME_PRESS = 0.25
@@ -40,3 +39,8 @@ def read_info(content_type: str, body: bytes) -> Press | None:
     if len(digit) != 1 or digit not in DIGITS:
         return None
     return Press(digit, min(max(milliseconds, SHORTEST), LONGEST))
+
+
+def write_info(digit: str, milliseconds: int) -> bytes:
+    """The body that tells a press (DTMF-3): no space, because there are readers that trip over one."""
+    return f"Signal={digit}\r\nDuration={min(max(milliseconds, SHORTEST), LONGEST)}\r\n".encode()

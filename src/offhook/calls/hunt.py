@@ -6,12 +6,12 @@ a call (outbound.py), what a failure means (trunk_outcome.py).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from offhook.calls import bridge, fork
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.caller_id import Shown
-from offhook.calls.description import codecs, speech_of, wanted
+from offhook.calls.description import speech_of, wanted
 from offhook.calls.effects import CloseMediaLeg, Connect, Locate, RateHop, Sip, StartTimer, StopTimer
 from offhook.calls.encryption import Security
 from offhook.calls.events import Connected, Located
@@ -21,7 +21,6 @@ from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.trunk import Trunk, TrunkTarget
 from offhook.calls.trunk_outcome import all_failed, goes_on, of_carrier
 from offhook.calls.trunks import Trunks, TrunkState, first_hop, proxy_route
-from offhook.sdp.offer_answer import EVENT
 from offhook.sip.commands import CancelInvite, SendInvite
 from offhook.sip.events import Failure, UsageId
 from offhook.sip.fields import sip_reason
@@ -29,8 +28,6 @@ from offhook.sip.hop import Hop
 from offhook.sip.message import Headers, Response
 from offhook.sip.uri import Uri
 
-WITHOUT_EVENTS = frozenset({"info", "inband"})
-"""Settings of `dtmf` under which telephone-event is not offered (DTMF-5)."""
 ABANDONED = sip_reason(408, "Another way is tried")
 
 
@@ -235,9 +232,6 @@ def connected(call: Call, ringing: Fork, event: Connected, token: OfHunt, now: f
         shown=hunt.number,
     )
     bridge.prepare_outgoing(leg, wanted(trunk.codecs, speech_of(ringing.party.formats)))
-    if trunk.dtmf in WITHOUT_EVENTS:
-        leg.formats = tuple(one for one in leg.formats if one.name != EVENT)
-        leg.offer = replace(leg.offer, audio=codecs(leg.formats)) if leg.offer is not None else None
     ringing.branches[leg.ref] = leg
     call.know(leg)
     state = hunt.state

@@ -106,6 +106,11 @@ class Leg:
     end_code: str | None = None
     digits: list[tuple[str, int, str]] = field(default_factory=list)
     texts: list[Hashable] = field(default_factory=list)
+    takes_info: bool = False
+    """Its peer lists INFO in Allow. `infos` wait for the INFO that is out; `info_tokens` count those that come."""
+    infos: list[bytes] = field(default_factory=list)
+    infos_out: bool = False
+    info_tokens: tuple[float, float] | None = None
     last_press: tuple[str, str, float] | None = None
     pending: tuple[Hashable, Session, tuple[Format, ...], str, Headers] | None = None
     findings: list[Finding] = field(default_factory=list)

@@ -114,7 +114,7 @@ class LegRemote:
 
     `address`, `port`, `rtcp_port` come from its SDP (port legs; port 0 = none given). `fingerprints` are
     (algorithm lower case, upper-case hex pairs). `direction` is what the peer declared for its own side. `crypto` is its key
-    of the suite in use (SDES legs: exactly one).
+    of the suite in use (SDES legs: exactly one). `digits_elsewhere`: it gets digits by signalling, none goes into its audio.
     """
 
     audio: tuple[Codec, ...]
@@ -128,6 +128,7 @@ class LegRemote:
     ptime: int = 20
     ssrc: int = 0
     crypto: tuple[Crypto, ...] = ()
+    digits_elsewhere: bool = False
 
     def __repr__(self) -> str:
         return f"<remote {[c.name for c in self.audio]} {self.address}:{self.port} {self.direction}>"

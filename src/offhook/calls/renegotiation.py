@@ -5,11 +5,10 @@ All of it is answered locally, at once; the other side hears it only as sound (4
 
 from dataclasses import replace
 
-from offhook.calls import bridge, proposal
+from offhook.calls import bridge, digits, proposal
 from offhook.calls.call import SDP, Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, remote_of, speech_of, wanted
-from offhook.calls.dtmf import CONTENT_TYPES, SAME_PRESS, read_info
-from offhook.calls.effects import CompleteMedia, SendDigits, Sip, UpdateMedia
+from offhook.calls.effects import CompleteMedia, Sip, UpdateMedia
 from offhook.calls.encryption import for_answer
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
@@ -19,7 +18,7 @@ from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
 from offhook.sip.commands import Respond
 from offhook.sip.events import RequestInDialog
-from offhook.sip.fields import parse_name_addr, warning
+from offhook.sip.fields import parse_name_addr
 from offhook.sip.message import Headers
 
 
@@ -29,7 +28,7 @@ def answer(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
         case "INVITE" | "UPDATE":
             return _renegotiate(call, leg, event)
         case "INFO":
-            return _info(call, leg, event, now)
+            return digits.info(call, leg, event, now)
         case _:
             allowed = "INVITE, ACK, BYE, CANCEL, INFO, UPDATE, REFER"
             return [Sip(Respond(event.transaction, 405, Headers([("Allow", allowed)])))]
@@ -43,7 +42,7 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
             return [Sip(Respond(event.transaction, 200))]
         return _offer(leg, event)
     try:
-        offer = parse_sdp(request.body)
+        offer = digits.understood(leg, parse_sdp(request.body))
     except SdpError as error:
         return _refuse(call, event, "sdp_invalid", f"The session description breaks its rules: {error}")
     audio = offer.audio
@@ -108,11 +107,16 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
     leg.formats = select(audio.formats, names)
     redrawn = (wish.keys, wish.suites) != (leg.offer.keys, leg.offer.suites)
     # The DTLS role is sticky as long as the certificate is (MEDIA.md trap 3).
-    leg.offer = replace(wish, dtls_active=leg.offer.dtls_active, direction=Direction(direction))
+    leg.offer = replace(
+        wish,
+        dtls_active=leg.offer.dtls_active,
+        direction=Direction(direction),
+        detect_digits=leg.offer.detect_digits,
+    )
     leg.remote, leg.version = offer, leg.version + 1
     heard = bridge.settle_again(call, leg)
     update = UpdateMedia(leg.media.leg, leg.offer, restart)
-    complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen, wish.suites))
+    complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen, wish.suites, digits.by_info(leg, chosen)))
     if restart or redrawn:
         # Fresh credentials or keys of ours must be in the answer: it waits for the engine (renegotiated).
         leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP]))
@@ -135,32 +139,3 @@ def renegotiated(leg: Leg) -> Effects:
 def _refuse(call: Call, event: RequestInDialog, code: str, text: str) -> Effects:
     outcome = refusal(code, text)
     return [Sip(Respond(event.transaction, outcome.status, outcome.headers(call.config.domain)))]
-
-
-def _info(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
-    content_type = (event.request.headers.get("Content-Type") or "").split(";")[0].strip().lower()
-    if content_type not in CONTENT_TYPES:
-        if not event.request.body:
-            return [Sip(Respond(event.transaction, 200))]
-        return [Sip(Respond(event.transaction, 415, Headers([("Accept", ", ".join(CONTENT_TYPES))])))]
-    press = read_info(content_type, event.request.body)
-    if press is None:
-        text = warning(call.config.domain, "request-malformed", "The INFO body names no digit 0-9 * # A-D")
-        return [Sip(Respond(event.transaction, 400, Headers([("Warning", text)])))]
-    answered: Effects = [Sip(Respond(event.transaction, 200))]
-    if not took_press(leg, press.digit, press.milliseconds, "info", now):
-        return answered
-    peer = call.peer_of(leg)
-    if peer is None or peer.media is None or peer is leg:
-        return answered
-    return [*answered, SendDigits(peer.media.leg, press.digit, press.milliseconds)]
-
-
-def took_press(leg: Leg, digit: str, milliseconds: int, method: str, now: float) -> bool:
-    """DTMF-1: the same digit by a second method within 250 ms is the same press; True if it counts."""
-    last = leg.last_press
-    if last is not None and last[0] == digit and last[1] != method and now - last[2] < SAME_PRESS + milliseconds / 1000:
-        return False
-    leg.last_press = (digit, method, now)
-    leg.digits.append((digit, milliseconds, method))
-    return True

@@ -5,7 +5,7 @@ Lives here: what is asked of the engine and of the peers, and what their answers
 
 from dataclasses import dataclass, replace
 
-from offhook.calls import bridge, ending, fork
+from offhook.calls import bridge, digits, ending, fork
 from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import remote_of, speech_of
 from offhook.calls.effects import (
@@ -172,7 +172,7 @@ def _resume(leg: Leg) -> Effects:
         return []
     assert leg.media is not None
     assert leg.audio is not None
-    return [CompleteMedia(leg.media.leg, remote_of(leg.audio, leg.chosen))]
+    return [CompleteMedia(leg.media.leg, remote_of(leg.audio, leg.chosen, digits_elsewhere=digits.by_info(leg)))]
 
 
 def _joined(call: Call) -> Effects:

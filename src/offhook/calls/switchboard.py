@@ -12,6 +12,7 @@ from offhook.calls import (
     bridge,
     consultation,
     dialling,
+    digits,
     ending,
     fork,
     history,
@@ -338,6 +339,8 @@ class Switchboard:
             return []
         if event.method == "MESSAGE":
             return self._texts.answered(leg, event)
+        if event.method == "INFO":
+            return digits.answered(leg)
         if event.method != "INVITE":
             return []
         return [*proposal.answered(call, leg, event.response), *reopen.answered(call, leg, event.response, now)]
@@ -596,8 +599,7 @@ class Switchboard:
             case MediaStopped():
                 return survival.fell_silent(call, leg, event.silent_ms)
             case DigitPressed():
-                renegotiation.took_press(leg, event.digit, event.duration_ms, event.method, now)
-                return [call.happened("call.digit", leg, digit=event.digit, ms=str(event.duration_ms))]
+                return digits.heard(call, leg, event.digit, event.duration_ms, event.method, now)
             case QualityReported():
                 leg.quality = event.quality
             case PathChanged():

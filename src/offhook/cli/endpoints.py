@@ -74,6 +74,7 @@ def set_(
     pickup_group: Annotated[
         str | None, typer.Option(help="Endpoints of one group may take each other's calls.")
     ] = None,
+    dtmf: Annotated[str | None, typer.Option(help="How it gets digits: auto, rfc4733, info or inband.")] = None,
     may_page: Annotated[bool | None, typer.Option(help="Whether its calls may answer by themselves.")] = None,
     may_alert: Annotated[bool | None, typer.Option(help="Whether it may choose how others ring.")] = None,
     may_watch: Annotated[bool | None, typer.Option(help="Whether its busy lamps show with whom others talk.")] = None,
@@ -84,7 +85,7 @@ def set_(
     forward = _given(
         always=forward_always, busy=forward_busy, no_answer=forward_no_answer, unreachable=forward_unreachable
     )
-    sip = _given(pickup_group=pickup_group, may_page=may_page, may_alert=may_alert, may_watch=may_watch)
+    sip = _given(dtmf=dtmf, pickup_group=pickup_group, may_page=may_page, may_alert=may_alert, may_watch=may_watch)
     plain = _given(do_not_disturb=do_not_disturb, ring=ring, ring_seconds=ring_seconds, max_calls=max_calls)
     changes = {**plain, **({"forward": forward} if forward else {}), **({"sip": sip} if sip else {})}
     if not changes:

@@ -399,6 +399,7 @@ class App:
             call_rate=limits.call_rate,
             text_rate=limits.text_rate,
             text_max=limits.text_max,
+            info_rate=limits.info_rate,
             store_texts=self.settings.sip.store_texts,
             fork_targets=limits.fork_targets,
             forward_hops=limits.forward_hops,

@@ -200,6 +200,8 @@ class Limits(_Group):
     """New calls per second and endpoint; bursts of twice that."""
     text_rate: float = 5.0
     """MESSAGE per second and endpoint; bursts of twice that."""
+    info_rate: float = 20.0
+    """INFO per second in one dialog: fast dialling is 12 digits a second."""
     text_max: int = 8_192
     """Octets of one text: chat, not files."""
     texts_kept: int = 100

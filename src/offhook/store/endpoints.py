@@ -64,6 +64,7 @@ class Endpoint:
             do_not_disturb=self.offhook.get("do_not_disturb", False),
             forward=Forward(**{name: to or "" for name, to in self.offhook.get("forward", {}).items()}),
             ring=self.offhook.get("ring", "parallel"),
+            dtmf=sip.get("dtmf") or "auto",
             pickup_group=sip.get("pickup_group") or "",
             challenge_every_invite=sip.get("challenge_every_invite", False),
             rights=frozenset(name for name in ("page", "alert", "watch") if sip.get(f"may_{name}")),
