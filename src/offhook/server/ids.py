@@ -1,10 +1,12 @@
 """The system's identifiers and randomness, handed to the core (offhook.sip.ids.Ids)."""
 
-import base64
 import os
 import random
 
 from offhook.store.identifiers import new_id
+
+DRAWN = 128
+"""Tokens drawn from the operating system at once."""
 
 
 class SystemIds:
@@ -12,10 +14,15 @@ class SystemIds:
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
+        self._tokens: list[str] = []
 
     def token(self) -> str:
-        """96 random bits in 20 characters of lower case and digits, which every SIP parser takes."""
-        return base64.b32encode(os.urandom(12)).decode("ascii").rstrip("=").lower()
+        """96 random bits in 24 characters of lower case and digits, which every SIP parser takes. Drawn in advance: a call
+        needs a dozen, and each draw is a system call."""
+        if not self._tokens:
+            digits = os.urandom(12 * DRAWN).hex()
+            self._tokens = [digits[at : at + 24] for at in range(0, len(digits), 24)]
+        return self._tokens.pop()
 
     def ref(self) -> str:
         """A UUID version 7."""

@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -19,12 +20,16 @@ _SECRET = re.compile(
     """
 )
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization\s*:).*$")
+_SUSPECT = re.compile(r"respons|nonce|passw|token|ice-pwd|inline|secret|authoriz", re.IGNORECASE)
+"""Every text that the two above change has one of these in it; looking for them is ten times cheaper."""
 LONGEST = 8_192
 """Characters of one value: a whole SIP message, no more."""
 
 
 def redacted(text: str) -> str:
     """The text without passwords, digests, tokens and keys."""
+    if _SUSPECT.search(text) is None:
+        return text
     return _SECRET.sub(r"\1***", _AUTHORIZATION.sub(r"\1 ***", text))
 
 
@@ -32,26 +37,27 @@ def clean(value: Any) -> Any:
     """A value fit for one line of a log: strings redacted, cut, control characters shown as \\xNN."""
     if isinstance(value, str | bytes):
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        return _CONTROL.sub(lambda one: f"\\x{ord(one.group()):02x}", redacted(text)[:LONGEST])
+        text = redacted(text)[:LONGEST]
+        return text if text.isprintable() else _CONTROL.sub(lambda one: f"\\x{ord(one.group()):02x}", text)
     return value
 
 
-def _clean_all(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: clean(value) for key, value in event.items()}
+def _line(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    """One event as `timestamp='…' level='…' event='…'` and its facts."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    facts = "".join([f" {key}={clean(value)!r}" for key, value in event.items() if key != "event"])
+    return f"timestamp='{now}' level={level!r} event={clean(event.get('event'))!r}{facts}"
 
 
 def set_up(level: str) -> None:
     """Begins to log to standard error."""
     structlog.configure(
         processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _clean_all,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], drop_missing=True),
+            _line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
