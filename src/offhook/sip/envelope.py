@@ -40,17 +40,27 @@ class Envelope:
 
 
 def envelope(message: Message) -> Envelope:
-    """Reads the envelope. Raises errors.MalformedMessage; a message from the parser has passed these checks."""
+    """The envelope, read once for each message. Raises errors.MalformedMessage; a parsed one has passed the checks."""
     headers = message.headers
-    vias = [value for line in headers.all("Via") for value in split_list(line)]
-    number, method = parse_cseq(headers.get("CSeq") or "")
+    known = headers.envelope
+    if known is None:
+        vias = [value for line in headers.all("Via") for value in split_list(line)]
+        known = headers.envelope = read(
+            vias, headers.get("Call-ID") or "", headers.get("From") or "", headers.get("To") or "",
+            parse_cseq(headers.get("CSeq") or ""),
+        )  # fmt: skip
+    return known
+
+
+def read(vias: list[str], call_id: str, from_: str, to: str, cseq: tuple[int, str]) -> Envelope:
+    """The envelope of these values."""
     return Envelope(
         via=parse_via(vias[0]),
         via_text=vias[0],
         vias=len(vias),
-        call_id=headers.get("Call-ID") or "",
-        from_tag=parse_name_addr(headers.get("From") or "").tag,
-        to_tag=parse_name_addr(headers.get("To") or "").tag,
-        cseq=number,
-        method=method,
+        call_id=call_id,
+        from_tag=parse_name_addr(from_).tag,
+        to_tag=parse_name_addr(to).tag,
+        cseq=cseq[0],
+        method=cseq[1],
     )

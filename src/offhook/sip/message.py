@@ -5,20 +5,27 @@ Lives here: shape and access. Never here: bytes (parse.py, encode.py) or the mea
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from offhook.sip.uri import Uri
+
+if TYPE_CHECKING:
+    from offhook.sip.envelope import Envelope
 
 
 class Headers:
     """Header fields in the order they came, under their canonical long names; values as received, unfolded and stripped.
 
     Immutable: `with_…` methods return a copy. Names given to methods are canonical ("Call-ID", "Via", "CSeq").
+    `envelope` is kept here by envelope.py once it has been read.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_first", "envelope")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: tuple[tuple[str, str], ...] = tuple(fields)
+        self._first: dict[str, str] | None = None
+        self.envelope: Envelope | None = None
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._fields)
@@ -37,14 +44,14 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first field's value, or None."""
-        for key, value in self._fields:
-            if key == name:
-                return value
-        return None
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self._fields))
+        return first.get(name)
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every field's value, one per header line; comma lists are not split here (fields.split_list does)."""
-        return tuple(value for key, value in self._fields if key == name)
+        return tuple([value for key, value in self._fields if key == name])
 
     def with_field(self, name: str, value: str) -> "Headers":
         """A copy with the field added at the end."""

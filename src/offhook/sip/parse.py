@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from offhook.sip.envelope import read
 from offhook.sip.errors import FramingLost, MalformedMessage, PeerError, Silence, TooLarge, UnsupportedVersion
-from offhook.sip.fields import parse_cseq, parse_name_addr, parse_number, parse_via, presentable, split_list
+from offhook.sip.fields import parse_cseq, parse_name_addr, parse_number, presentable, split_list
 from offhook.sip.grammar import CANONICAL, CONTROL, DEFAULT_LIMITS, ECHOED, SINGLE, TOKEN, Limits
 from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.uri import Uri, parse_uri
@@ -210,13 +211,13 @@ def _checked(headers: Headers, method: str | None, limits: Limits) -> tuple[int,
         missing = [name for name in MUST_HAVE if not (vias if name == "Via" else seen.get(name))]
         raise MalformedMessage(f"missing or empty: {', '.join(missing)}")
     _check_counts(lists, limits)
-    parse_via(vias[0])
     if len(seen["Call-ID"]) > limits.max_call_id:
         raise TooLarge("max_call_id", limits.max_call_id)
-    named = parse_cseq(seen["CSeq"])[1]
-    if method is not None and named != method:
-        raise MalformedMessage(f"the method is {method}, CSeq says {named}")
-    _check_addresses(seen, lists)
+    cseq = parse_cseq(seen["CSeq"])
+    headers.envelope = envelope = read(vias, seen["Call-ID"], seen["From"], seen["To"], cseq)
+    if method is not None and envelope.method != method:
+        raise MalformedMessage(f"the method is {method}, CSeq says {envelope.method}")
+    _check_addresses(lists)
     if method is not None and "Max-Forwards" in seen:
         parse_number(seen["Max-Forwards"], "Max-Forwards", 255)
     length = seen.get("Content-Length")
@@ -231,10 +232,10 @@ def _check_counts(lists: dict[str, list[str]], limits: Limits) -> None:
             raise TooLarge("max_routes", limits.max_routes)
 
 
-def _check_addresses(seen: dict[str, str], lists: dict[str, list[str]]) -> None:
-    parse_name_addr(seen["From"])
-    parse_name_addr(seen["To"])
+def _check_addresses(lists: dict[str, list[str]]) -> None:
     for name, values in lists.items():
-        for value in values if name != "Via" else ():
+        if name == "Via":
+            continue
+        for value in values:
             if value != "*" or name != "Contact":
                 parse_name_addr(value)
