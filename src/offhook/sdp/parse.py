@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import replace
+from typing import Any
 
 from offhook.sdp.crypto import CryptoLine
 from offhook.sdp.crypto import read as read_crypto
@@ -21,6 +22,8 @@ MAX_CLOCK = 1_000_000
 """Hz; video has 90,000, no codec more than 192,000."""
 
 Section = list[tuple[str, str]]
+Fields = dict[str, Any]
+"""What lines say of a `Media`, by the names of its fields."""
 
 
 def parse(body: bytes) -> Session:
@@ -34,7 +37,7 @@ def parse(body: bytes) -> Session:
     origin = next((value.split() for kind, value in head if kind == "o"), [])
     if len(origin) != 6:
         raise SdpError("an o= line with six parts is needed")
-    base = _common(head, Media("", 0, ""))
+    base = _common(head, {})
     media = tuple(_media(section, base) for section in rest)
     bundle = next((value.split()[1:] for kind, value in head if kind == "a" and value.startswith("group:BUNDLE")), [])
     return Session(origin[5], origin[1], origin[2], media, tuple(bundle))
@@ -60,26 +63,26 @@ def _sections(text: str) -> list[Section]:
     return sections
 
 
-def _media(section: Section, base: Media) -> Media:
+def _media(section: Section, base: Fields) -> Media:
     pieces = section[0][1].split()
     if len(pieces) < 4:
         raise SdpError(f"m={section[0][1][:40]}: kind, port, protocol and formats are needed")
     port = _number(pieces[1].split("/")[0], 65_535)
     if port is None:
         raise SdpError(f"m={section[0][1][:40]}: bad port")
-    line = replace(base, kind=pieces[0], port=port, protocol=pieces[2].upper(), raw_formats=tuple(pieces[3:]))
-    media = _common(section[1:], line)
-    if media.kind not in ("audio", "video") or "RTP" not in media.protocol:
-        return media
-    media = replace(media, formats=_formats(section, pieces[3:]))
-    if media.port and not media.address:
+    kind, protocol = pieces[0], pieces[2].upper()
+    fields = _common(section[1:], base)
+    line: Fields = {"kind": kind, "port": port, "protocol": protocol, "raw_formats": tuple(pieces[3:])}
+    if kind not in ("audio", "video") or "RTP" not in protocol:
+        return Media(**line, **fields)
+    address = fields.get("address", "")
+    if port and not address:
         raise SdpError(f"m={section[0][1][:40]}: no c= line")
-    if media.address == "0.0.0.0" and media.direction == "sendrecv" and not media.ufrag:
+    if address == "0.0.0.0" and fields.get("direction", "sendrecv") == "sendrecv" and not fields.get("ufrag"):
         # RFC 3264 section 8.4: the old way to put a peer on hold. With ICE it only means that candidates decide.
-        media = replace(media, direction="sendonly")
-    if not media.rtcp_port:
-        media = replace(media, rtcp_port=media.port + 1)
-    return media
+        fields["direction"] = "sendonly"
+    fields.setdefault("rtcp_port", port + 1)
+    return Media(**line, formats=_formats(section, pieces[3:]), **fields)
 
 
 def _formats(section: Section, numbers: list[str]) -> tuple[Format, ...]:
@@ -114,13 +117,14 @@ def _number(text: str, most: int) -> int | None:
     return int(text)
 
 
-def _common(lines: Section, media: Media) -> Media:
+def _common(lines: Section, base: Fields) -> Fields:
     """c= and the attributes that may stand at both levels; the media level wins."""
+    fields = dict(base)
     fingerprints: list[tuple[str, str]] = []
     crypto: list[CryptoLine | None] = []
     for kind, value in lines:
         if kind == "c":
-            media = _connection(value, media)
+            fields["address"] = _connection(value)
         elif kind == "a":
             name, _, rest = value.partition(":")
             if name == "fingerprint":
@@ -129,14 +133,16 @@ def _common(lines: Section, media: Media) -> Media:
             elif name == "crypto":
                 crypto.append(read_crypto(rest))
             else:
-                media = _attribute(name, rest.strip(), media)
+                _attribute(name, rest.strip(), fields)
     lines_of_keys = tuple(line for line in crypto if line is not None)
     if lines_of_keys:
-        media = replace(media, crypto=lines_of_keys)
-    return replace(media, fingerprints=tuple(fingerprints)) if fingerprints else media
+        fields["crypto"] = lines_of_keys
+    if fingerprints:
+        fields["fingerprints"] = tuple(fingerprints)
+    return fields
 
 
-def _connection(value: str, media: Media) -> Media:
+def _connection(value: str) -> str:
     pieces = value.split()
     if len(pieces) != 3 or pieces[0] != "IN" or pieces[1] not in ("IP4", "IP6"):
         raise SdpError(f"c={value[:40]}: IN, IP4 or IP6, and an address are needed")
@@ -145,44 +151,39 @@ def _connection(value: str, media: Media) -> Media:
         ipaddress.ip_address(address)
     except ValueError:
         raise SdpError(f"c={value[:40]}: names are not resolved, an IP address is needed") from None
-    return replace(media, address=address)
+    return address
 
 
-def _attribute(name: str, value: str, media: Media) -> Media:
+_TEXTS = {"mid": "mid", "setup": "setup", "ice-ufrag": "ufrag", "ice-pwd": "password"}
+"""Attributes whose value is taken as it stands, and where it goes."""
+
+
+def _attribute(name: str, value: str, fields: Fields) -> None:
     match name:
         case "sendrecv" | "sendonly" | "recvonly" | "inactive":
-            return replace(media, direction=name)
-        case "mid":
-            return replace(media, mid=value)
-        case "setup":
-            return replace(media, setup=value)
-        case "ice-ufrag":
-            return replace(media, ufrag=value)
-        case "ice-pwd":
-            return replace(media, password=value)
+            fields["direction"] = name
         case "rtcp-mux":
-            return replace(media, rtcp_mux=True)
+            fields["rtcp_mux"] = True
         case "candidate":
-            if media.candidates >= MAX_CANDIDATES:
+            fields["candidates"] = fields.get("candidates", 0) + 1
+            if fields["candidates"] > MAX_CANDIDATES:
                 raise SdpError(f"more than limits.max_candidates ({MAX_CANDIDATES})")
-            return replace(media, candidates=media.candidates + 1)
         case "rtcp" | "ptime" | "extmap" | "ssrc":
-            return _numbered(name, value, media)
-        case _:
-            return media
+            _numbered(name, value, fields)
+        case _ if name in _TEXTS:
+            fields[_TEXTS[name]] = value
 
 
-def _numbered(name: str, value: str, media: Media) -> Media:
+def _numbered(name: str, value: str, fields: Fields) -> None:
     first, _, rest = value.partition(" ")
     number = _number(first.split("/")[0].split(".")[0], 2**32 - 1)
     if number is None:
-        return media
-    if name == "rtcp" and number < 65536:
-        return replace(media, rtcp_port=number)
-    if name == "ptime" and 5 <= number <= 120:
-        return replace(media, ptime=number)
-    if name == "ssrc" and not media.ssrc:
-        return replace(media, ssrc=number)
-    if name == "extmap" and 1 <= number <= 14:
-        return replace(media, extensions={**media.extensions, rest.split(" ")[0]: number})
-    return media
+        return
+    if name == "rtcp" and 0 < number < 65536:
+        fields["rtcp_port"] = number
+    elif name == "ptime" and 5 <= number <= 120:
+        fields["ptime"] = number
+    elif name == "ssrc" and not fields.get("ssrc"):
+        fields["ssrc"] = number
+    elif name == "extmap" and 1 <= number <= 14:
+        fields["extensions"] = {**fields.get("extensions", {}), rest.split(" ")[0]: number}

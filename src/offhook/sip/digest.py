@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from offhook.sip.fields import parse_auth, quote
 from offhook.sip.location import Secret
@@ -59,8 +60,10 @@ class Credentials:
         return f"<digest credentials of {self.username!r}, {self.algorithm}>"
 
 
+@lru_cache(maxsize=256)
 def parse_credentials(value: str) -> Credentials | None:
-    """Digest credentials, None for another scheme or if a mandatory parameter is missing."""
+    """Digest credentials, None for another scheme or if a mandatory parameter is missing. Remembered for a while: a request
+    is asked for its user, for whom it claims to be and for its proof."""
     scheme, params = parse_auth(value)
     if scheme != "digest" or any(not params.get(name) for name in ("username", "realm", "nonce", "uri", "response")):
         return None

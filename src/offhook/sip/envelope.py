@@ -1,13 +1,13 @@
 """The fields by which a message is placed, parsed once: top Via, Call-ID, tags, CSeq."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from offhook.sip.fields import Via, parse_cseq, parse_name_addr, parse_via, split_list
 from offhook.sip.message import Message
 
 
-@dataclass(frozen=True, slots=True)
-class DialogKey:
+class DialogKey(NamedTuple):
     """RFC 3261 section 12: what identifies a dialog, seen from our side."""
 
     call_id: str

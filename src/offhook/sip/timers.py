@@ -6,10 +6,13 @@ Lives here: T1, T2, T4 and what follows from them. Never here: a clock; whoever 
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Timer(StrEnum):
     """Timers of the transactions, under the names of RFC 3261 table 4 and RFC 6026, and those of the INVITE usage."""
+
+    __hash__ = str.__hash__  # that of Enum is a call of Python, and timers are looked up all the time
 
     A = "A"
     B = "B"
@@ -49,8 +52,7 @@ class Timer(StrEnum):
     """UDP phones are asked whether they are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimerKey:
+class TimerKey(NamedTuple):
     """The key of `StartTimer`: one timer of one transaction or usage."""
 
     owner: Hashable

@@ -5,6 +5,7 @@ Lives here: shapes. Never here: what is done with them (invite_usage.py).
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from offhook.sip.dialog import Dialog
 from offhook.sip.events import UsageId
@@ -25,8 +26,7 @@ class Phase(StrEnum):
     MORGUE = "morgue"
 
 
-@dataclass(frozen=True, slots=True)
-class UsageClock:
+class UsageClock(NamedTuple):
     """Owner of a usage's timers: one INVITE of it, by CSeq number."""
 
     usage: UsageId

@@ -1,6 +1,7 @@
 """What makes a message part of a transaction: RFC 3261 sections 17.1.3 and 17.2.3, RFC 2543 branches included."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from offhook.sip.envelope import Envelope
 from offhook.sip.message import Request
@@ -8,8 +9,7 @@ from offhook.sip.message import Request
 COOKIE = "z9hG4bK"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientKey:
+class ClientKey(NamedTuple):
     """17.1.3: our branch and the method of CSeq."""
 
     branch: str
@@ -19,8 +19,7 @@ class ClientKey:
         return f"{self.method} of ours {self.branch}"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerKey:
+class ServerKey(NamedTuple):
     """17.2.3: the peer's branch and sent-by, and the method, where ACK belongs to INVITE."""
 
     branch: str
@@ -53,8 +52,7 @@ class LegacyKey:
 AnyServerKey = ServerKey | LegacyKey
 
 
-@dataclass(frozen=True, slots=True)
-class MergeKey:
+class MergeKey(NamedTuple):
     """8.2.2.2: one request that reached us on two ways has these in common and differs in its branch."""
 
     from_tag: str
