@@ -1,8 +1,10 @@
 """Calls that survive, with real browsers and phones: broken connections, reloaded pages, killed processes."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -128,3 +130,79 @@ async def test_a_browser_that_does_not_rekey_ends_with_a_cause(server: Offhook, 
         ended = await page.expect("ended", within=20)
         assert "media engine is gone" in ended["reason"]
         assert (await server.call(ref))["end_code"] == "media_engine_lost"
+
+
+async def test_a_killed_server_takes_its_calls_back(server: Offhook, cable: Cable, tmp_path: Path) -> None:
+    """LIVE-15: the page and a phone over UDP talk on, nothing is renegotiated, and the call is logged once."""
+    async with (
+        Browser("chromium", tmp_path, tone=1000) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as phone,
+    ):
+        await phone.registered()
+        page = await signed_in(browser, server, cable, "alice")
+        await page.call(server.uri("bob"))
+        await phone.expect("CALL_INCOMING")
+        await phone.answer()
+        await page.expect("confirmed")
+        ref = (await server.calls())[0]["call_ref"]
+        engine = server.engine_pid
+        await asyncio.sleep(0.5)  # the journal gathers for some milliseconds
+        await server.kill()
+        # 1. nobody signals, the sound goes on
+        heard = await page.heard(2)
+        assert heard.frequency == pytest.approx(700, rel=0.01)
+        assert heard.longest_gap <= 0.1
+        await server.start(**server.same_ports())
+        # 2. the same call, on the same engine, with the phone where it was
+        assert server.engine_pid == engine
+        call = await server.call(ref)
+        assert [leg["state"] for leg in call["legs"]] == ["answered", "answered"]
+        # 3. the page comes back and its call goes on
+        await server.until(ref, lambda one: one["legs"][0]["flow"]["state"] == "attached", 35)
+        await asyncio.sleep(2)
+        heard = await page.heard(2)
+        assert heard.frequency == pytest.approx(700, rel=0.01)
+        assert heard.longest_gap <= 0.1
+        # 4. a BYE of the page reaches the phone
+        await page.hang_up()
+        await phone.expect("CALL_CLOSED")
+        await server.until_idle(3)
+        assert (await server.call(ref))["end_code"] == "hangup"
+        await server.stop()
+        assert logged(server) == {ref: 2}
+
+
+def logged(server: Offhook) -> dict[str, int]:
+    """How many legs of each call the log holds."""
+    with contextlib.closing(sqlite3.connect(server.data / "offhook.sqlite")) as database:
+        return dict(database.execute("SELECT call_ref, count(*) FROM call_log GROUP BY call_ref"))
+
+
+async def test_an_upgrade_costs_no_call(server: Offhook, cable: Cable, tmp_path: Path) -> None:
+    """SIGUSR2 stops at once and leaves engine and journal to the next start."""
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, cable, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        ref, engine = (await server.calls())[0]["call_ref"], server.engine_pid
+        await server.hand_over()
+        await sounds(page, browser)
+        await server.start(**server.same_ports())
+        assert server.engine_pid == engine
+        await server.until(ref, lambda one: one["legs"][0]["flow"]["state"] == "attached", 35)
+        await sounds(page, browser)
+        await page.hang_up()
+        await server.until_idle(3)
+
+
+async def test_a_stopped_server_ends_its_calls(server: Offhook, cable: Cable, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, cable, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        ref = (await server.calls())[0]["call_ref"]
+        os.kill(server.pid, signal.SIGTERM)
+        await asyncio.sleep(0.5)  # the first one only drains
+        await server.stop()
+        await page.expect("ended")
+        assert logged(server) == {ref: 1}

@@ -98,6 +98,27 @@ class Offhook:
         assert self._process is not None
         return await self._process.wait()
 
+    async def kill(self) -> None:
+        """SIGKILL to the server's process alone; the engine goes on. `start` again, on the same ports by `same_ports`."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+        await self.http.aclose()
+
+    def same_ports(self) -> dict[str, str]:
+        """Settings that make the next start listen where this one does."""
+        return {
+            "OFFHOOK_HTTP_PORT": self.running["http_url"].rpartition(":")[2],
+            "OFFHOOK_SIP_PORT": self.running["sip"].rpartition(":")[2],
+        }
+
+    async def hand_over(self) -> None:
+        """SIGUSR2: the server stops at once and leaves its calls to the next start."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR2)
+        await asyncio.wait_for(self._process.wait(), STOP_TIME)
+        await self.http.aclose()
+
     @property
     def pid(self) -> int:
         """The server's process id."""

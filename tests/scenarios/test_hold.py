@@ -1,5 +1,7 @@
 """Hold (4.1 row 8, 4.2, CALL-7): answered here at once; who is held hears music, and a page's keys and role stay."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from offhook.calls import effects as do
@@ -321,7 +323,7 @@ def test_a_trunk_is_never_shown_a_hold(link: Link) -> None:
     alice, bob = house.talking()
     leg = house.call().winner
     assert leg is not None
-    leg.trunk = object()  # type: ignore[assignment]
+    leg.trunk = SimpleNamespace(id="carrier")  # type: ignore[assignment]
     alice.ask("INVITE", HELD, seconds=0.5)
     assert shown(bob) == []
     leg.trunk = None

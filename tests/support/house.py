@@ -17,6 +17,7 @@ from offhook.calls import events as did
 from offhook.calls.call import Call
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import CallCommand
+from offhook.calls.kept import KeptCall
 from offhook.calls.outbound import Outbound
 from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
 from offhook.calls.switchboard import CallConfig, Switchboard
@@ -33,6 +34,7 @@ from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.hop import Hop
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Message, Request, Response
+from offhook.sip.revival import DialogRecord
 from offhook.sip.uri import parse_uri
 from tests.support.ids import SeededIds
 from tests.support.link import Link, Station
@@ -103,6 +105,8 @@ class HouseNode:
         self.log: list[do.CallRecord] = []
         self.published: list[do.Happened] = []
         self.half_open: set[FlowId] = set()
+        self.journal: dict[str, KeptCall] = {}
+        self.kept = 0
         self._todo: deque[Callable[[], None]] = deque()
         self._out: list[SipEffect] = []
         self._working = False
@@ -201,8 +205,8 @@ class HouseNode:
                     self._out.append(StopTimer(("calls", key)))
                 case do.LookUp():
                     self._look_up(effect)
-                case do.WriteCallLog(record):
-                    self.log.append(record)
+                case do.KeepCall() | do.WriteCallLog():
+                    self._book(effect)
                 case do.Publish(event):
                     self.published.append(event)
                 case do.KeepText() | do.DropText() | do.FindTexts():
@@ -218,6 +222,21 @@ class HouseNode:
                 case _:
                     self.media.told.append(effect)
                     self._answer(partial(self._media, effect))
+
+    def _book(self, effect: do.KeepCall | do.WriteCallLog) -> None:
+        if isinstance(effect, do.WriteCallLog):
+            self.log.append(effect.record)
+            self.journal.pop(effect.record.call_ref, None)
+        else:
+            self._feed(partial(self._keep, effect.call))
+
+    def _revive(self, record: DialogRecord, flow: Flow) -> None:
+        self._do_sip(self.endpoint.revive(record, flow, self._link.now))
+
+    def _keep(self, call: KeptCall) -> None:
+        parties = tuple(replace(leg, dialog=self.endpoint.dialog_record(leg.usage)) for leg in call.parties)
+        self.journal[call.ref] = replace(call, parties=parties)
+        self.kept += 1
 
     def _hop(self, effect: do.HopEffect) -> None:
         assert self.carriers is not None

@@ -24,6 +24,7 @@ from offhook.sip.message import Request
 
 if TYPE_CHECKING:
     from offhook.calls.fork import Fork
+    from offhook.calls.kept import Mark
 
 Effects = list[CallEffect]
 
@@ -88,7 +89,8 @@ class Call:
     """`caller` placed it; `parties` are those who talk or wait, the caller first; `leaving` have been replaced or have
     transferred the call and still have a dialog; `arrivals` come to replace one; `former` are done. `parked_by` sent the
     party that is left to a built-in destination. `media_calls` are the engine's numbers of what the legs were opened in: one
-    and one more for each call whose leg came by a transfer; `unopened` legs wait for the first."""
+    and one more for each call whose leg came by a transfer; `unopened` legs wait for the first. `kept` is what the journal
+    knows of it, `history` the log's records of legs that were done before a restart."""
 
     ref: str
     caller: Leg
@@ -114,6 +116,8 @@ class Call:
     ended_by: str = ""
     refused_text: str = ""
     reopening: bool = False
+    kept: "Mark | None" = None
+    history: tuple[tuple[str, dict[str, Any]], ...] = ()
 
     def __repr__(self) -> str:
         return f"<call {self.ref} {self.state} {self.parties}>"
@@ -216,7 +220,7 @@ class Call:
     def record(self) -> CallRecord:
         """What the call log keeps of it."""
         legs = tuple((leg.ref, self._leg_record(leg)) for leg in self.legs)
-        return CallRecord(self.ref, self.created_at, self.ended_at or self.created_at, legs)
+        return CallRecord(self.ref, self.created_at, self.ended_at or self.created_at, (*legs, *self.history))
 
     def _leg_record(self, leg: Leg) -> dict[str, Any]:
         facts = leg.facts

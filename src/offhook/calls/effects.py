@@ -2,13 +2,16 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from offhook.calls.ports import LegOffer, LegRemote, SourceKind
 from offhook.sip.commands import SipCommand
 from offhook.sip.flow import FlowId
 from offhook.sip.hop import Hop, Target
 from offhook.sip.location import Binding
+
+if TYPE_CHECKING:
+    from offhook.calls.kept import KeptCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +182,15 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepCall:
+    """Write into the journal how a call stands, in the place of what it knew; dialogs are filled in by who writes."""
+
+    call: "KeptCall"
+
+
+@dataclass(frozen=True, slots=True)
 class WriteCallLog:
-    """Write the record of a call that has ended, once."""
+    """Write the record of a call that has ended, once; the journal forgets it when that is done."""
 
     record: CallRecord
 
@@ -276,6 +286,7 @@ CallEffect = (
     | MediaEffect
     | StartTimer
     | StopTimer
+    | KeepCall
     | WriteCallLog
     | Publish
     | TextEffect

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import KeptText
@@ -10,6 +11,10 @@ from offhook.sip.events import SipEvent
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.hop import Hop
 from offhook.sip.location import Account, Binding
+
+if TYPE_CHECKING:
+    from offhook.calls.kept import KeptCall
+    from offhook.calls.revive import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,15 @@ class Connected:
     flow: Flow | None
     code: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallKept:
+    """A call of an earlier process, from the journal; its dialogs have been revived. `EngineReady` follows for those whose
+    media is gone."""
+
+    call: "KeptCall"
+    known: "Known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,4 +231,5 @@ CallEvent = (
     | TextsFound
     | EngineReady
     | FlowProbed
+    | CallKept
 )

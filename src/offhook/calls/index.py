@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Index:
     """`calls` are the live ones by ref; `usages` holds live legs only; `media` and `legs` are by the engine's numbers of a
-    call and of a leg; `ended` are the calls that ended in the event in hand."""
+    call and of a leg; `ended` are the calls that ended in the event in hand, `touched` those it was about."""
 
     calls: dict[str, "Call"] = field(default_factory=dict)
     usages: dict[UsageId, "Call"] = field(default_factory=dict)
     media: dict[int, "Call"] = field(default_factory=dict)
     legs: dict[int, "Call"] = field(default_factory=dict)
     ended: list["Call"] = field(default_factory=list)
+    touched: dict[str, "Call"] = field(default_factory=dict)
     dialogs: DialogNames = field(default_factory=DialogNames)
     outbound: "Outbound | None" = None
     """The way out of the space."""
@@ -35,6 +36,7 @@ class Index:
     def know(self, call: "Call", leg: "Leg") -> None:
         """The leg is of this call now, with its usage and what is known yet of its endpoint and its media."""
         self.usages[leg.usage] = call
+        self.touched[call.ref] = call
         self.took(leg)
         if leg.account is not None:
             self._endpoints.setdefault(leg.account.username.casefold(), {})[call.ref] = call

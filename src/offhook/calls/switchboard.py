@@ -34,9 +34,10 @@ from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint
 from offhook.calls.dial_back import DialBacks, Redial
-from offhook.calls.effects import CloseMedia, LookUp, Publish, Sip, WriteCallLog
+from offhook.calls.effects import CloseMedia, KeepCall, LookUp, Publish, Sip, WriteCallLog
 from offhook.calls.events import (
     CallEvent,
+    CallKept,
     Connected,
     DigitPressed,
     EngineLost,
@@ -64,11 +65,13 @@ from offhook.calls.events import (
 )
 from offhook.calls.gateway import Gateway
 from offhook.calls.index import Index
+from offhook.calls.kept import kept, mark_of
 from offhook.calls.leg import Leg
 from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
 from offhook.calls.presence import PublicationOver
+from offhook.calls.revive import revive
 from offhook.calls.routing import Destination, destination_of
 from offhook.calls.text import Branch, TextPatience, Texts
 from offhook.calls.trunk import Trunk
@@ -229,7 +232,7 @@ class Switchboard:
                 | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned()
             ):  # fmt: skip
                 return self._after(self._beside(event, now), now)
-            case EngineLost() | EngineReady() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
+            case CallKept() | EngineLost() | EngineReady() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
                 return self._of_engine(event, now)
             case (
                 AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
@@ -241,12 +244,14 @@ class Switchboard:
                 return self._after(self._media_event(event, now), now)
 
     def _of_engine(
-        self, event: EngineLost | EngineReady | MediaClosed | MediaLegOpened | MediaLegUpdated, now: float
+        self, event: CallKept | EngineLost | EngineReady | MediaClosed | MediaLegOpened | MediaLegUpdated, now: float
     ) -> Effects:
         match event:
             case EngineLost():
                 lost = [one for one in self._calls.values() if one.media_calls or one.reopening]
                 return self._after([effect for call in lost for effect in reopen.lost(call, now)], now)
+            case CallKept():
+                return self._after(self._revive(event, now), now)
             case EngineReady():
                 return [effect for call in self._calls.values() for effect in reopen.ready(call)]
             case MediaClosed():
@@ -254,7 +259,7 @@ class Switchboard:
             case MediaLegOpened():
                 return self._after(self._leg_opened(event, now), now)
             case MediaLegUpdated():
-                return self._leg_updated(event)
+                return self._after(self._leg_updated(event), now)
 
     # ---- a new call
 
@@ -341,6 +346,7 @@ class Switchboard:
             return self._texts.answered(leg, event)
         if event.method == "INFO":
             return digits.answered(leg)
+        self._index.touched[call.ref] = call
         if event.method != "INVITE":
             return []
         return [*proposal.answered(call, leg, event.response), *reopen.answered(call, leg, event.response, now)]
@@ -374,6 +380,7 @@ class Switchboard:
         replaces = call.request.headers.get("Replaces") is not None
         busy = 0 if replaces else self._index.busy(event.caller.username, call, event.caller.max_calls)
         call.caller.account = event.caller
+        self._index.touched[call.ref] = call
         call.know(call.caller)
         caller = call.caller
         wrong = self._admission.refuse(call.request, caller.flow, event.caller, busy, now) or self._unreadable(call)
@@ -425,6 +432,7 @@ class Switchboard:
         leg = call.by_usage(event.usage) if call is not None else None
         if call is None or leg is None:
             return self._stray(event)
+        self._index.touched[call.ref] = call
         match event:
             case InviteTrying():
                 return fork.trying(call, leg)
@@ -585,6 +593,8 @@ class Switchboard:
         if leg is None:
             return []
         leg.media = event.local
+        if call is not None:
+            self._index.touched[call.ref] = call
         return [*renegotiation.renegotiated(leg), *reopen.updated(leg)]
 
     def _media_event(self, event: MediaEvent, now: float) -> Effects:
@@ -670,6 +680,9 @@ class Switchboard:
 
     def _after(self, effects: Effects, now: float) -> Effects:
         """Moves calls that have ended out of the way."""
+        touched, self._index.touched = self._index.touched, {}
+        for call in touched.values():
+            effects += self._keep(call)
         ended, self._index.ended = self._index.ended, []
         for call in ended:
             self._forget(call)
@@ -683,6 +696,21 @@ class Switchboard:
         if len(self._watchers):
             told = [one for one in effects if isinstance(one, Publish) and one.event.call_ref]
             effects += self._watchers.calls_changed(told, self._calls, self._ended, now) if told else []
+        return effects
+
+    def _keep(self, call: Call) -> Effects:
+        """LIVE-15: what would be missed by the next process goes into the journal, when it has changed."""
+        mark = mark_of(call)
+        if mark is None or mark == call.kept:
+            return []
+        call.kept = mark
+        return [KeepCall(kept(call, self._devices))]
+
+    def _revive(self, event: CallKept, now: float) -> Effects:
+        call, effects = revive(event.call, event.known, self._config, self._ids, self._index, self._devices)
+        if any(leg.account is None and leg.trunk is None for leg in call.parties):
+            # Its endpoint or trunk was deleted meanwhile.
+            effects += ending.end(call, "endpoint_deleted", "api", now)
         return effects
 
     def _forget(self, call: Call) -> None:

@@ -94,6 +94,10 @@ class MediaEngine:
         """Closes a call; its legs' last facts."""
         return _expect(wire.Closed, await self._client.call(wire.CloseCall, call=call)).legs
 
+    def disconnect(self) -> None:
+        """Closes the connection only."""
+        self._client.close()
+
     async def exit(self) -> None:
         """Ends the engine."""
         await self._client.call(wire.Exit)

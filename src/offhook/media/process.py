@@ -102,6 +102,13 @@ class MediaProcess:
             way.close()
         return True
 
+    async def leave(self) -> None:
+        """Goes without ending the engine, which keeps its legs for its grace time for whoever comes next."""
+        if self._watching is not None:
+            self._watching.cancel()
+        if hasattr(self, "engine"):
+            self.engine.disconnect()
+
     async def stop(self) -> None:
         """Ends the engine: asked, then SIGTERM, then SIGKILL, by its process id."""
         if self._watching is not None:

@@ -1,6 +1,7 @@
 """The composition root: makes every part and hands each what it needs."""
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -10,21 +11,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
-
 from offhook import __version__
 from offhook.api.app import ApiSettings
 from offhook.api.app import create as create_api
 from offhook.calls.caller_id import CallerNumbers
-from offhook.calls.commands import UseTrunk
-from offhook.calls.effects import CallRecord, KeptText
+from offhook.calls.commands import HangUpCall, UseTrunk
+from offhook.calls.effects import KeptText
 from offhook.calls.events import EngineReady
 from offhook.calls.outbound import Outbound, OutboundSettings
 from offhook.calls.switchboard import CallConfig, Switchboard
-from offhook.calls.trunk import read_trunk
+from offhook.calls.trunk import Trunk, read_trunk
 from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
+from offhook.server.book import Book
+from offhook.server.comeback import take_back
 from offhook.server.config import Settings
 from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
@@ -51,9 +52,9 @@ from offhook.sip.transaction.table import TransactionLimits
 from offhook.store.bindings import Bindings
 from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
+from offhook.store.journal import Journal as CallJournal
 from offhook.store.numbers import NumberRows
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
-from offhook.store.tables import call_log
 from offhook.store.texts import Texts
 from offhook.store.traces import Traces
 from offhook.store.trunks import TrunkRows
@@ -63,9 +64,9 @@ from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import FlowTable
 from offhook.transport.probe import alive
 
-_WRITE_LEG = insert(call_log).prefix_with("OR REPLACE")
-
 RUNNING = "running.json"
+FAREWELL = 1.0
+"""Seconds in which the calls of a server that stops are ended and logged."""
 SWEEP = 30.0
 """Seconds between sweeps of expired bindings that no timer of the core has taken away."""
 
@@ -136,26 +137,6 @@ class StoreDirectory:
 
 
 @dataclass
-class StoreJournal:
-    """The call log (server.ports.Journal)."""
-
-    writer: Writer
-
-    def write(self, record: CallRecord) -> None:
-        wall, now = datetime.now(UTC), asyncio.get_running_loop().time()
-        moment = datetime.fromtimestamp
-        for leg_ref, facts in record.legs:
-            values = {
-                "leg_ref": leg_ref,
-                "call_ref": record.call_ref,
-                "started_at": moment(wall.timestamp() - (now - record.created_at), UTC),
-                "ended_at": moment(wall.timestamp() - (now - record.ended_at), UTC),
-                "record": facts,
-            }
-            self.writer.put(_WRITE_LEG, values)
-
-
-@dataclass
 class Sockets:
     """Every way to a peer (server.ports.Wires)."""
 
@@ -201,18 +182,26 @@ class App:
         switchboard = Switchboard(self._call_config(), ids, self.authenticator, outbound)
         if switchboard.gateway is not None:
             endpoint.use_gate(switchboard.gateway)
-        directory, journal = StoreDirectory(self.store), StoreJournal(self.store.writer)
+        directory = StoreDirectory(self.store)
+        self.book = Book(CallJournal(settings.data / "journal.sqlite"), self.store.writer, endpoint.dialog_record)
+        before = self.book.journal.load()
+        self.book.journal.start()
         limits = ParserLimits(max_message=settings.limits.max_message)
         recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
-        self.driver = Driver(endpoint, switchboard, directory, self.sockets, journal, limits, recorder)
+        self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
         self._listening = Listeners(settings, self.flows, self.driver)
         await self._start_media()
+        # Before anybody can speak in their dialogs.
+        taken = await take_back(before, self.book, self.driver, self.media.engine, self._trunks() if before else {})
         self.platform = ServerPlatform(self)
         await self._listen()
         await self._load_bindings()
         self._take_trunks_into_service()
+        if taken:
+            log.info("calls taken back", count=taken)
+            self.driver.tell(EngineReady())
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
@@ -225,9 +214,12 @@ class App:
         spread = self.settings.limits.drain_spread
         await Drain(self.flows, self.driver.in_use, lambda: bool(calls()), spread).run()
 
-    async def stop(self) -> None:
-        """Takes every part down; safe after a start that failed half way."""
+    async def stop(self, keep_calls: bool = False) -> None:
+        """Takes every part down; safe after a start that failed half way. `keep_calls` leaves engine and journal as they are
+        for the next start, which takes the calls back; without it calls that are up end here."""
         (self.settings.data / RUNNING).unlink(missing_ok=True)
+        if hasattr(self, "driver") and not keep_calls:
+            await self._end_calls()
         for task in (self._sweeping, self._keeping):
             if task is not None:
                 task.cancel()
@@ -240,12 +232,24 @@ class App:
         if hasattr(self, "tokens"):
             await self.tokens.stop()
         if hasattr(self, "media"):
-            await self.media.stop()
+            await (self.media.leave() if keep_calls else self.media.stop())
         if hasattr(self, "keeper"):
             await self.keeper.keep(asyncio.get_running_loop().time(), patience=0.0)
         if hasattr(self, "store"):
             await self.store.writer.stop()
+        if hasattr(self, "book"):
+            self.book.journal.stop()
+        if hasattr(self, "store"):
             await self._engine.dispose()
+
+    async def _end_calls(self) -> None:
+        """Everybody who talks is told, and every call is logged."""
+        for call in self.driver.switchboard.calls():
+            self.driver.command(HangUpCall(call.ref, "node_stopped"))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                while not self.driver.idle:  # noqa: ASYNC110 - the engine's last answers; nothing tells of them all
+                    await asyncio.sleep(0.01)
 
     # ---- parts
 
@@ -431,7 +435,13 @@ class App:
         for row in self.store.trunks:
             if row.broken:
                 log.error("a trunk's password cannot be read", trunk=row.name, text=row.broken)
-            self.driver.command(UseTrunk(read_trunk(row.id, row.settings, row.password, row.digest_password)))
+        for trunk in self._trunks().values():
+            self.driver.command(UseTrunk(trunk))
+
+    def _trunks(self) -> dict[str, Trunk]:
+        """By id."""
+        rows = self.store.trunks
+        return {row.id: read_trunk(row.id, row.settings, row.password, row.digest_password) for row in rows}
 
     async def _start_media(self) -> None:
         settings = self.settings

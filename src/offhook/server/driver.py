@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
+from functools import partial
 from typing import Any
 
 from offhook.calls import commands as calls_commands
@@ -30,9 +31,10 @@ from offhook.sip.errors import FramingLost, PeerError
 from offhook.sip.events import InviteReceived, RequestSettled
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.grammar import Limits
-from offhook.sip.location import Binding
+from offhook.sip.location import Account, Binding
 from offhook.sip.message import Message
 from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket
+from offhook.sip.revival import DialogRecord
 from offhook.transport.flow import LEFT
 
 MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
@@ -163,6 +165,21 @@ class Driver:
         left = reason.startswith(LEFT)
         self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now(), left)))
 
+    def account(self, username: str) -> Account | None:
+        """An endpoint's account."""
+        return self._directory.account(username)
+
+    def take_back(self, kept: calls_events.CallKept) -> None:
+        """A call of an earlier process: first its dialogs, then the call (LIVE-15)."""
+        for leg in kept.call.parties:
+            if leg.dialog is not None:
+                record, flow = leg.dialog, leg.flow
+                self._feed(partial(self._revive, record, flow))
+        self.tell(kept)
+
+    def _revive(self, record: DialogRecord, flow: Flow) -> None:
+        self._sip(self.endpoint.revive(record, flow, self._now()))
+
     def restored(self, aor: str, bindings: tuple[Binding, ...]) -> None:
         """Bindings of an address of record that outlived a restart."""
         self._feed(lambda: self._sip(self.endpoint.restored(aor, bindings, self._now())))
@@ -196,7 +213,7 @@ class Driver:
 
     def engine_lost(self) -> None:
         """The engine is gone, with every leg it had."""
-        log.error("media engine lost", remedy="it is started again; calls that were up have ended")
+        log.error("media engine lost", remedy="it is started again; calls that were up get new media")
         self.tell(calls_events.EngineLost())
 
     # ---- what comes in from the API
@@ -347,10 +364,17 @@ class Driver:
                     self._text(effect)
                 case calls_effects.Explain():
                     log.info("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
-                case calls_effects.WriteCallLog():
-                    self._journal.write(effect.record)
+                case calls_effects.KeepCall() | calls_effects.WriteCallLog():
+                    self._book(effect)
                 case _:
                     self._media.perform(effect)
+
+    def _book(self, effect: calls_effects.KeepCall | calls_effects.WriteCallLog) -> None:
+        if isinstance(effect, calls_effects.WriteCallLog):
+            self._journal.write(effect.record)
+        else:
+            # Behind the commands of the same event, which decide how the dialogs stand.
+            self._feed(lambda: self._journal.keep(effect.call))
 
     def _flow(self, effect: calls_effects.FlowEffect) -> None:
         if isinstance(effect, calls_effects.CloseFlow):

@@ -23,7 +23,10 @@ time, and pauses of half a second."""
 
 
 def run(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code. Raises StartError."""
+    """Serves until SIGTERM or SIGINT, or until SIGUSR2, which leaves the calls to the next start; returns the exit code.
+
+    Raises StartError.
+    """
     observe.set_up(settings.log.level)
     return uvloop.run(_serve(settings))
 
@@ -36,20 +39,26 @@ async def _serve(settings: Settings) -> int:
         await app.stop()
         raise StartError(str(error)) from error
     _spare_collections()
-    first, second = asyncio.Event(), asyncio.Event()
+    first, second, upgrade = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
         (second if first.is_set() else first).set()
 
+    def hand_over() -> None:
+        for one in (upgrade, first, second):
+            one.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGUSR2, hand_over)
     print(_welcome(app), flush=True)
     await first.wait()
-    if app.driver.switchboard.calls():
+    if app.driver.switchboard.calls() and not upgrade.is_set():
         print("Stopping once the calls have ended; a second signal stops at once.", flush=True)
-    await _drained(app, second)
-    await app.stop()
+    if not upgrade.is_set():
+        await _drained(app, second)
+    await app.stop(keep_calls=upgrade.is_set())
     return 0
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import CallRecord, Connect, KeptText, Locate, RateHop
 from offhook.calls.events import Connected, Located
+from offhook.calls.kept import KeptCall
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account, Binding
 
@@ -48,8 +49,9 @@ class Gate(Protocol):
 
 
 class Journal(Protocol):
-    """The call log."""
+    """The journal of live calls and the log of ended ones."""
 
+    def keep(self, call: KeptCall) -> None: ...
     def write(self, record: CallRecord) -> None: ...
 
 

@@ -56,6 +56,7 @@ from offhook.sip.outgoing_invite import OutgoingInvite
 from offhook.sip.probe import ProbeClock
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.registrar import Registrar, Registration
+from offhook.sip.revival import DialogRecord, RevivedInvite, record_of
 from offhook.sip.server_core import InDialog, ServerCore
 from offhook.sip.subscription import SubscriptionClock
 from offhook.sip.timers import TimerKey
@@ -241,6 +242,17 @@ class SipEndpoint:
     def restored(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[SipEffect]:
         """Bindings of an address of record that outlived a restart of ours; their flows are known by `flow_opened`."""
         return self._settle(self._registrar.restore(aor, bindings, now))
+
+    # restarts (LIVE-15)
+
+    def dialog_record(self, usage: UsageId) -> DialogRecord | None:
+        """What the next process must know of a confirmed dialog; None without one."""
+        found = self._core.usages.get(usage)
+        return None if found is None else record_of(found)
+
+    def revive(self, record: DialogRecord, flow: Flow, now: float) -> list[SipEffect]:
+        """Goes on with a dialog of an earlier process; one on a connection is detached until its peer is back."""
+        return self._settle(RevivedInvite(self._core, record, flow).start())
 
     # commands
 

@@ -167,6 +167,15 @@ class InviteUsage:
         """True if the peer's Allow lists the method; one that never sent Allow takes none of the later ones."""
         return self._allow is not None and method in self._allow
 
+    @property
+    def allowed(self) -> tuple[str, ...] | None:
+        """The peer's Allow, sorted; None if it never sent one."""
+        return None if self._allow is None else tuple(sorted(self._allow))
+
+    @allowed.setter
+    def allowed(self, methods: tuple[str, ...] | None) -> None:
+        self._allow = None if methods is None else frozenset(methods)
+
     def heard(self, message: Request | Response) -> None:
         """Remembers what the peer allows."""
         lines = message.headers.all("Allow")

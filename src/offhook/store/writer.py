@@ -8,7 +8,7 @@ call path never waits for a database).
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
@@ -29,6 +29,7 @@ PAUSE = 1.0
 """Seconds to the next try after the database refused."""
 
 Statement = tuple[Executable, Mapping[str, Any]]
+Written = Callable[[], None]
 
 
 class Writer:
@@ -40,7 +41,7 @@ class Writer:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = open_for_writing(engine)
         self._thread = ThreadPoolExecutor(1, "store writer")
-        self._queue: deque[Statement] = deque(maxlen=QUEUE)
+        self._queue: deque[Statement | Written] = deque(maxlen=QUEUE)
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
@@ -61,6 +62,10 @@ class Writer:
         if not self._wake.is_set():
             self._idle.clear()
             self._wake.set()
+
+    def after(self, written: Written) -> None:
+        """Calls back, on the loop, once everything queued so far is committed; never, if it is dropped."""
+        self._queue.append(written)
 
     async def drained(self) -> None:
         """Returns once everything queued so far is committed."""
@@ -89,10 +94,15 @@ class Writer:
             self._hurry.clear()
             self._idle.set()
 
-    async def _write(self, group: list[Statement]) -> None:
+    async def _write(self, queued: list[Statement | Written]) -> None:
+        group = [one for one in queued if isinstance(one, tuple)]
         while True:
             try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, group)
+                if group:
+                    await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, group)
+                for one in queued:
+                    if not isinstance(one, tuple):
+                        one()
                 return
             except SQLAlchemyError:
                 self.failures += 1

@@ -1,0 +1,145 @@
+"""A call as plain data: what the journal keeps of it, so that the next process can go on with it (LIVE-15).
+
+Lives here: the shapes, and what of a call goes into them. Never here: taking a call back (revive.py), files.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from offhook.calls.adoption import Device, Devices
+from offhook.calls.call import Call, CallState
+from offhook.calls.encryption import Security
+from offhook.calls.leg import Leg
+from offhook.calls.ports import LegLocal, LegOffer
+from offhook.sdp.description import Format, Session
+from offhook.sip.events import UsageId
+from offhook.sip.flow import Flow
+from offhook.sip.revival import DialogRecord
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLeg:
+    """One confirmed leg. Who is behind it is kept by name, credentials never are. `dialog` is filled by who writes."""
+
+    ref: str
+    role: str
+    usage: UsageId
+    flow: Flow
+    origin_id: int
+    version: int
+    state: str
+    direction: str
+    username: str = ""
+    trunk: str = ""
+    identity: str = ""
+    shown: str = ""
+    user_agent: str = ""
+    may_refer: bool = False
+    security: Security | None = None
+    offer: LegOffer | None = None
+    media: LegLocal | None = None
+    formats: tuple[Format, ...] = ()
+    chosen: tuple[Format, ...] = ()
+    remote: Session | None = None
+    body: bytes = b""
+    fed: str = ""
+    device: Device | None = None
+    heard: bool = False
+    reoffer: bool = False
+    flow_moves: int = 0
+    dialog: DialogRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCall:
+    """`parties` are empty until the call is answered. `history` are the log's records of legs that are done. Times are on
+    the clock of the core, which began at Unix time `epoch`."""
+
+    ref: str
+    state: str
+    caller: str
+    from_name: str
+    to_name: str
+    destination: str
+    created_at: float
+    answered_at: float | None
+    callee: str = ""
+    parties: tuple[KeptLeg, ...] = ()
+    media_calls: tuple[int, ...] = ()
+    history: tuple[tuple[str, dict[str, Any]], ...] = ()
+    epoch: float = 0.0
+
+
+Mark = tuple[object, ...]
+"""What of a call is worth a new record: two equal marks need but one."""
+
+
+def mark_of(call: Call) -> Mark | None:
+    """None for what is not to be kept: a stranger's INVITE, and a call that has ended."""
+    if call.state is CallState.ENDED or not (call.caller.account or call.caller.trunk):
+        return None
+    if not confirmed(call):
+        return ("early",)
+    return (
+        call.reopening,
+        *call.media_calls,
+        *((leg.usage, leg.flow.id, leg.version, leg.state, leg.remote, leg.media) for leg in call.parties),
+    )
+
+
+def confirmed(call: Call) -> bool:
+    """True when everybody who takes part has been answered."""
+    return call.state is CallState.TALKING and all(leg.confirmed for leg in call.parties)
+
+
+def kept(call: Call, devices: Devices) -> KeptCall:
+    """The record of a call. While somebody rings it says only what the log must know."""
+    talking = confirmed(call)
+    return KeptCall(
+        ref=call.ref,
+        state="talking" if talking else "early",
+        caller=call.caller.ref,
+        from_name=call.from_name,
+        to_name=call.to_name,
+        destination=call.destination.user,
+        created_at=call.created_at,
+        answered_at=call.answered_at,
+        callee=call.callee.username if call.callee is not None else "",
+        parties=tuple(_leg(leg, devices) for leg in call.parties) if talking else (),
+        media_calls=tuple(call.media_calls) if talking else (),
+        history=tuple(one for one in call.record().legs if one[0] not in {leg.ref for leg in call.parties})
+        if talking
+        else call.record().legs,
+    )
+
+
+def _leg(leg: Leg, devices: Devices) -> KeptLeg:
+    username = leg.account.username if leg.account is not None else ""
+    return KeptLeg(
+        ref=leg.ref,
+        role=leg.role,
+        usage=leg.usage,
+        flow=leg.flow,
+        origin_id=leg.origin_id,
+        version=leg.version,
+        state=leg.state.value,
+        direction=leg.direction,
+        username=username,
+        trunk=leg.trunk.id if leg.trunk is not None else "",
+        identity=leg.identity,
+        shown=leg.shown,
+        user_agent=leg.user_agent,
+        may_refer=leg.may_refer,
+        security=leg.security,
+        offer=leg.offer,
+        media=leg.media,
+        formats=leg.formats,
+        chosen=leg.chosen,
+        remote=leg.remote,
+        body=leg.body,
+        fed=leg.fed.user if leg.fed is not None else "",
+        device=leg.device or devices.of(leg.flow.id, username),
+        heard=leg.was_heard or not leg.silent,
+        reoffer=leg.reoffer or leg.asked,
+        flow_moves=leg.flow_moves,
+    )

@@ -1,0 +1,96 @@
+"""What outlives this process of calls: the journal of live ones, the log of those that ended.
+
+Each call is logged once, whatever happens: its record goes into the journal when it ends, into the log behind the writer,
+and out of the journal when the log has it. A process that dies in between leaves it to the next one (comeback.py).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import insert
+
+from offhook.calls.effects import CallRecord
+from offhook.calls.kept import KeptCall
+from offhook.sip.events import UsageId
+from offhook.sip.revival import DialogRecord
+from offhook.store.journal import Journal
+from offhook.store.tables import call_log
+from offhook.store.writer import Writer
+
+_WRITE_LEG = insert(call_log).prefix_with("OR REPLACE")
+
+DialogOf = Callable[[UsageId], DialogRecord | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call that is over, until the log has it. Times as in `KeptCall`."""
+
+    record: CallRecord
+    epoch: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the journal: a live call or one that has ended. `version` is that of these shapes."""
+
+    version: int
+    live: KeptCall | None = None
+    ended: Ended | None = None
+
+
+VERSION = 1
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Row)
+
+
+def read_row(state: bytes) -> Row | None:
+    """None for a row of another version, or a broken one."""
+    try:
+        row = _decoder.decode(state)
+    except msgspec.DecodeError:
+        return None
+    return row if row.version == VERSION else None
+
+
+class Book:
+    """Implements `server.ports.Journal`."""
+
+    def __init__(self, journal: Journal, writer: Writer, dialog_of: DialogOf) -> None:
+        self.journal = journal
+        self._writer = writer
+        self._dialog_of = dialog_of
+        self._epoch = time.time() - asyncio.get_running_loop().time()
+
+    @property
+    def epoch(self) -> float:
+        """Unix time at which the core's clock began."""
+        return self._epoch
+
+    def keep(self, call: KeptCall) -> None:
+        """How a live call stands."""
+        parties = tuple(replace(leg, dialog=self._dialog_of(leg.usage)) for leg in call.parties)
+        row = Row(VERSION, live=replace(call, parties=parties, epoch=self._epoch))
+        self.journal.put(call.ref, _encoder.encode(row))
+
+    def write(self, record: CallRecord) -> None:
+        """A call has ended."""
+        self.journal.put(record.call_ref, _encoder.encode(Row(VERSION, ended=Ended(record, self._epoch))))
+        self.log(record, self._epoch)
+
+    def log(self, record: CallRecord, epoch: float) -> None:
+        """Into the log, then out of the journal."""
+        for leg_ref, facts in record.legs:
+            values = {
+                "leg_ref": leg_ref,
+                "call_ref": record.call_ref,
+                "started_at": datetime.fromtimestamp(epoch + record.created_at, UTC),
+                "ended_at": datetime.fromtimestamp(epoch + record.ended_at, UTC),
+                "record": facts,
+            }
+            self._writer.put(_WRITE_LEG, values)
+        self._writer.after(lambda: self.journal.drop(record.call_ref))

@@ -1,0 +1,106 @@
+"""A confirmed dialog as plain data, and its INVITE usage made from it again after a restart (LIVE-15).
+
+Lives here: what has to be known of a dialog to go on speaking in it. Never here: where that is kept.
+"""
+
+from dataclasses import dataclass
+
+from offhook.sip.core import Core
+from offhook.sip.dialog import Dialog
+from offhook.sip.envelope import DialogKey
+from offhook.sip.events import UsageId
+from offhook.sip.flow import Flow
+from offhook.sip.invite_usage import InviteUsage
+from offhook.sip.session_timer import Terms
+from offhook.sip.transaction.machine import Effect
+from offhook.sip.uri import parse_uri
+from offhook.sip.usage_state import Phase
+
+CSEQ_STEP = 100
+"""Added to our sequence number: more requests than that are not sent between two records of a dialog."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialogRecord:
+    """`interval` 0 means that no session timer runs; `allow` None that the peer never said what it takes."""
+
+    usage: UsageId
+    peer: str | None
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: str
+    remote: str
+    contact_user: str
+    remote_target: str
+    route_set: tuple[str, ...]
+    local_cseq: int
+    remote_cseq: int | None
+    owns_call_id: bool
+    allow: tuple[str, ...] | None = None
+    interval: int = 0
+    refresh_is_ours: bool = True
+    peer_has_timer: bool = False
+
+
+def record_of(usage: InviteUsage) -> DialogRecord | None:
+    """None for a usage without a confirmed dialog."""
+    dialog, terms = usage.dialog, usage.session.timer.terms
+    if dialog is None or usage.over or not dialog.key.remote_tag:
+        return None
+    return DialogRecord(
+        usage=usage.id,
+        peer=usage.peer,
+        call_id=dialog.key.call_id,
+        local_tag=dialog.key.local_tag,
+        remote_tag=dialog.key.remote_tag,
+        local=dialog.local,
+        remote=dialog.remote,
+        contact_user=dialog.contact_user,
+        remote_target=str(dialog.remote_target),
+        route_set=dialog.route_set,
+        local_cseq=dialog.local_cseq,
+        remote_cseq=dialog.remote_cseq,
+        owns_call_id=usage.owns_call_id,
+        allow=usage.allowed,
+        interval=0 if terms is None else terms.interval,
+        refresh_is_ours=terms is None or terms.ours,
+        peer_has_timer=terms is not None and terms.spoken,
+    )
+
+
+class RevivedInvite(InviteUsage):
+    """A usage whose INVITE was another process's."""
+
+    def __init__(self, core: Core, record: DialogRecord, flow: Flow) -> None:
+        super().__init__(core, record.usage, flow, record.peer)
+        self._owns_call_id = record.owns_call_id
+        key = DialogKey(record.call_id, record.local_tag, record.remote_tag)
+        self.dialog = Dialog(
+            key,
+            record.local,
+            record.remote,
+            record.contact_user,
+            flow,
+            parse_uri(record.remote_target),
+            record.route_set,
+            record.local_cseq + CSEQ_STEP,
+            record.remote_cseq,
+        )
+        self.phase = Phase.ESTABLISHED
+        self.allowed = record.allow
+        if record.interval:
+            self.session.timer.terms = Terms(record.interval, record.refresh_is_ours, record.peer_has_timer)
+        self._register(key)
+
+    @property
+    def owns_call_id(self) -> bool:
+        """See InviteUsage."""
+        return self._owns_call_id
+
+    def start(self) -> list[Effect]:
+        """Over UDP the dialog goes on; a connection cannot have outlived the process, so its peer has to come back."""
+        self.core.attach(self)
+        if self.flow.transport.reliable:
+            return self.lose_flow()
+        return self.session.resume()

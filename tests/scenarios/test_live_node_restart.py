@@ -1,0 +1,159 @@
+"""The signalling process dies and comes back: calls go on from the journal (LIVE-15)."""
+
+from offhook.calls import effects as do
+from offhook.sip.commands import SendInDialog
+from offhook.sip.message import Headers
+from tests.support.house import House
+from tests.support.link import Link
+from tests.support.messages import SDP
+from tests.support.page import Page, talking
+from tests.support.restart import restart
+
+
+def test_live_node_restart(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    before = house.call()
+    link.steps.clear()
+    house.media.told.clear()
+    old = restart(house)
+    call = house.call()
+    # 1. the same call, with the same legs, and not a word to anybody nor to the engine
+    assert call is not before
+    assert (call.ref, [leg.ref for leg in call.parties]) == (before.ref, [leg.ref for leg in before.parties])
+    assert [leg.media for leg in call.parties] == [leg.media for leg in before.parties]
+    assert link.steps == []
+    assert house.media.told == []
+    # 2. the phone over UDP is where it was, the page has to come back
+    assert [leg.detached for leg in call.parties] == [True, False]
+    alice.reconnect()
+    assert not call.caller.detached
+    # 3. our numbers go on far above those that the dead process may have used
+    house.station.perform(SendInDialog(call.parties[1].usage, "INFO", Headers()))
+    link.run(0.1)
+    number = int((bob.got("INFO")[-1].headers.get("CSeq") or "0").split()[0])
+    assert number > 100
+    # 4. BYE works from either side, and the call is logged once by the process that saw its end
+    bob.hang_up(bob.ringing)
+    assert alice.got("BYE")
+    house.assert_nothing_left(alice, bob)
+    assert [record.call_ref for record in house.node.log] == [call.ref]
+    assert {ref for ref, _ in house.node.log[0].legs} == {leg.ref for leg in before.legs}
+    assert old.log is house.node.log
+
+
+def test_live_15_a_page_that_never_comes_back_ends_after_the_grace(link: Link) -> None:
+    house = House(link)
+    _, bob = talking(house)
+    restart(house, last_in_ms=20_000)
+    link.run(104)
+    assert not bob.got("BYE")
+    link.run(2)
+    assert bob.got("BYE")[0].headers.get("Reason") == 'SIP;cause=480;text="peer-connection-lost"'
+    house.assert_nothing_left(bob)
+
+
+def test_live_15_while_sound_comes_the_page_may_take_its_time(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    restart(house)
+    link.run(300)
+    assert not bob.got("BYE")
+    alice.reconnect()
+    alice.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_signalling_and_engine_are_both_gone(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    restart(house, engine_lives=False)
+    call = house.call()
+    # 1. new media, and the phone is told at once where it is
+    assert house.media.of(do.OpenMedia)
+    assert len(bob.got("INVITE")) == 2
+    # 2. the page when it is back
+    alice.reconnect()
+    link.run(2)
+    (offer,) = alice.got("INVITE")
+    assert call.caller.media is not None
+    assert call.caller.media.ufrag.encode() in offer.body
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_live_15_session_timers_go_on(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    restart(house)
+    alice.reconnect()
+    link.steps.clear()
+    link.run(3000)
+    # Whoever had the duty before the restart has it still, and nobody's session has run out.
+    refreshed = {frozenset((step.sender, step.receiver)) for step in link.steps if step.text in ("UPDATE", "INVITE")}
+    assert refreshed == {frozenset(("offhook", "alice")), frozenset(("offhook", "bob"))}
+    assert house.node.switchboard.calls()
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_what_the_peer_asks_in_an_old_dialog_is_served(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    restart(house)
+    bob.ask("INVITE", SDP + b"a=sendonly\r\n", bob.ringing)
+    assert bob.answers("INVITE")[-1].status == 200
+    assert b"a=recvonly" in bob.answers("INVITE")[-1].body
+    alice.reconnect()
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_it_may_die_twice(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    restart(house)
+    alice.reconnect()
+    restart(house)
+    alice.reconnect()
+    link.run(3)
+    alice.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob)
+    assert len(house.node.log) == 1
+
+
+def test_live_15_a_call_costs_few_records(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+    # While it rings, and once it is answered; its end is the log's.
+    assert house.node.kept <= 3
+    assert house.node.journal == {}
+
+
+def test_live_15_a_built_in_goes_on(link: Link) -> None:
+    house = House(link)
+    alice = Page(house, "alice")
+    alice.dial_page("music")
+    restart(house, engine_lives=False)
+    assert house.media.of(do.PlayMedia)
+    alice.reconnect()
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_live_15_strangers_and_ringing_calls_are_not_taken_back(link: Link) -> None:
+    house = House(link)
+    alice, bob = Page(house, "alice"), house.callee()
+    alice.dial_page("bob")
+    bob.respond(180)
+    (kept,) = house.node.journal.values()
+    # Only what the log must say of it is kept.
+    assert kept.parties == ()
+    assert [facts["from"] for _, facts in kept.history][:1] == ["alice"]
+    alice.cancel()
+    house.assert_nothing_left(alice, bob)
+    assert house.node.journal == {}

@@ -1,0 +1,56 @@
+"""The house dies without a word and another process takes its calls back from the journal, through the bytes of its file."""
+
+from functools import partial
+
+import msgspec
+
+from offhook.calls import events as did
+from offhook.calls.kept import KeptCall
+from offhook.calls.ports import LegFacts, Quality
+from offhook.calls.revive import Known
+from offhook.server.book import VERSION, Row, read_row
+from tests.support.house import House, HouseNode
+
+
+def facts_of(leg: int, last_in_ms: int) -> LegFacts:
+    """What an engine says of a leg whose last packet is so old."""
+    return LegFacts(
+        leg, "", "", "", "", "", "PCMU", "PCMU", False, "", "", 20, last_in_ms, 20, 20, "", "", {}, Quality()
+    )
+
+
+def through_the_file(call: KeptCall) -> KeptCall:
+    """As the next process reads it."""
+    row = read_row(msgspec.msgpack.encode(Row(VERSION, live=call)))
+    assert row is not None
+    assert row.live is not None
+    return row.live
+
+
+def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20) -> HouseNode:
+    """kill -9 and start again; connections are gone, UDP phones are where they were. Gives back the dead node."""
+    old, link = house.node, house.link
+    _cut_connections(house)
+    node = house.node = HouseNode(link, old.switchboard._config)
+    node.accounts, node.log, node.published = old.accounts, old.log, old.published
+    house.station.node, house.station.timers = node, {}
+    if engine_lives:
+        node.media = old.media
+    facts = {leg: facts_of(leg, last_in_ms) for leg in node.media.open}
+    for call in old.journal.values():
+        kept = through_the_file(call)
+        for leg in kept.parties:
+            assert leg.dialog is not None
+            house.station.apply(node._feed(partial(node._revive, leg.dialog, leg.flow)))
+        house.station.apply(node.tell(did.CallKept(kept, Known(node.accounts, {}, facts))))
+    house.apply(lambda: node.tell(did.EngineReady()))
+    return old
+
+
+def _cut_connections(house: House) -> None:
+    link = house.link
+    for end, (station, _, back) in list(link._ends.items()):
+        if back.transport.reliable and end in link._ends:
+            del link._ends[end]
+            if station is not house.station:
+                station.apply(station.node.flow_lost(end, link.now))
