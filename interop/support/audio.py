@@ -56,6 +56,14 @@ def tone_in(samples: NDArray[np.float64], rate: int, threshold_db: float = -45.0
     )
 
 
+def level_at(samples: NDArray[np.float64], rate: int, hertz: float) -> float:
+    """Level of one frequency among others, dB below a full-scale sine; measured in the last two seconds."""
+    part = samples[-2 * rate :]
+    window = np.hanning(len(part))
+    phase = np.exp(-2j * np.pi * hertz * np.arange(len(part)) / rate)
+    return float(20 * np.log10(2 * abs((part * window * phase).sum()) / window.sum() + 1e-9))
+
+
 def _frequency(samples: NDArray[np.float64], rate: int) -> float:
     window = samples * np.hanning(len(samples))
     spectrum = np.abs(np.fft.rfft(window))

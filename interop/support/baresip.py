@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from interop.support.audio import Tone, read_wav, tone_in
 
 CONFIG = """\
@@ -213,9 +216,12 @@ class Baresip:
         samples, rate = read_wav(latest)
         return tone_in(samples[before:], rate)
 
-    def heard(self) -> Tone:
-        """The tone in what the phone received in its latest call."""
+    def recording(self) -> tuple[NDArray[np.float64], int]:
+        """Samples and rate of what the phone received in its latest call."""
         recordings = sorted((self.home / "sounds").glob("*dec*.wav"), key=lambda path: path.stat().st_mtime)
         assert recordings, f"{self.username} recorded nothing"
-        samples, rate = read_wav(recordings[-1])
-        return tone_in(samples, rate)
+        return read_wav(recordings[-1])
+
+    def heard(self) -> Tone:
+        """The tone in what the phone received in its latest call."""
+        return tone_in(*self.recording())

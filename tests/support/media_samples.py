@@ -76,11 +76,12 @@ FACTS = LegFacts(
 
 SAMPLES: tuple[wire.Message, ...] = (
     wire.Hello(1, 4711, (40_000, 40_001)),
-    wire.OpenCall(1, (BROWSER, PHONE)),
+    wire.OpenCall(1, (BROWSER, PHONE), 72_057_594_037_927_936),
     wire.OpenLeg(2, 72_057_594_037_927_937, PHONE),
     wire.Complete(3, 72_057_598_332_895_234, REMOTE),
     wire.Update(4, 5, BROWSER, True),
     wire.Bridge(5, 1, 2),
+    wire.Join(6, 1, 72_057_594_037_927_937, True),
     wire.Play(6, 1, SourceKind.MUSIC, "US"),
     wire.Stop(7, 1),
     wire.SendDigits(8, 1, "12#", 100),

@@ -68,3 +68,19 @@ pub fn is_silent_payload(codec: Codec, payload: &[u8]) -> bool {
         Codec::Opus => codec.is_silence_hint(payload),
     }
 }
+
+/// Loudness of a G.711 payload in dBov; [`FLOOR_DBOV`] for silence or no bytes.
+#[must_use]
+pub fn companded_dbov(codec: Codec, payload: &[u8]) -> f32 {
+    let decode = match codec {
+        Codec::Pcma => g711::alaw_decode,
+        _ => g711::ulaw_decode,
+    };
+    let square = |byte: &u8| i64::from(decode(*byte)).pow(2);
+    let energy: i64 = payload.iter().map(square).sum();
+    if energy == 0 {
+        return FLOOR_DBOV;
+    }
+    let mean = energy as f64 / payload.len() as f64 / (32_768.0 * 32_768.0);
+    (10.0 * mean.log10()) as f32
+}

@@ -14,6 +14,9 @@ pub enum Command {
         n: u64,
         /// First legs.
         offers: Vec<LegOffer>,
+        /// On the shard of this call, where a room is; 0: on the least loaded.
+        #[serde(default)]
+        near: u64,
     },
     /// Adds a leg to a call. Reply: `LegOpened`.
     OpenLeg {
@@ -53,6 +56,18 @@ pub enum Command {
         a: u64,
         /// The other.
         b: u64,
+    },
+    /// The leg hears the room of that number and is heard in it; all members are legs of one shard. Reply: `Done`.
+    Join {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// The room: any number; by custom the call of its first member.
+        room: u64,
+        /// It hears only.
+        #[serde(default)]
+        muted: bool,
     },
     /// A player becomes the leg's source. Reply: `Done`.
     Play {
@@ -135,6 +150,7 @@ impl Command {
             | Self::Complete { n, .. }
             | Self::Update { n, .. }
             | Self::Bridge { n, .. }
+            | Self::Join { n, .. }
             | Self::Play { n, .. }
             | Self::Stop { n, .. }
             | Self::SendDigits { n, .. }
@@ -153,12 +169,14 @@ impl Command {
             Self::Bridge { a, .. } => Some(a),
             Self::Complete { leg, .. }
             | Self::Update { leg, .. }
+            | Self::Join { leg, .. }
             | Self::Play { leg, .. }
             | Self::Stop { leg, .. }
             | Self::SendDigits { leg, .. }
             | Self::Facts { leg, .. }
             | Self::CloseLeg { leg, .. } => Some(leg),
-            Self::OpenCall { .. } | Self::ListLegs { .. } | Self::Exit { .. } => None,
+            Self::OpenCall { near, .. } => Some(near).filter(|near| *near != 0),
+            Self::ListLegs { .. } | Self::Exit { .. } => None,
         }
     }
 

@@ -48,7 +48,7 @@ impl Engine {
 
     fn perform(&mut self, command: Command, now: Now) -> Result<Reply, Refusal> {
         match command {
-            Command::OpenCall { n, offers } => self.open_call(n, offers, now),
+            Command::OpenCall { n, offers, .. } => self.open_call(n, offers, now),
             Command::OpenLeg { n, call, offer } => self.open_late(n, call, offer, now),
             Command::ListLegs { n } => Ok(self.list(n, now)),
             Command::CloseCall { n, call } => Ok(Reply::Closed {
@@ -65,6 +65,7 @@ impl Engine {
             Command::Complete { leg, .. }
             | Command::Update { leg, .. }
             | Command::Bridge { a: leg, .. }
+            | Command::Join { leg, .. }
             | Command::Play { leg, .. }
             | Command::Stop { leg, .. }
             | Command::SendDigits { leg, .. }
@@ -90,6 +91,15 @@ impl Engine {
             Command::Bridge { b, .. } => {
                 let other = self.known(b)?;
                 self.bridge(id, other, now);
+            }
+            Command::Join { room, muted, .. } => {
+                if !self.join(id, room, muted, now) {
+                    let text = format!(
+                        "the room has {} members, as many as it may",
+                        crate::room::MAX_MEMBERS
+                    );
+                    return Err(("room_full", text));
+                }
             }
             Command::Play {
                 source, country, ..
@@ -180,6 +190,7 @@ impl Engine {
             offer,
             remote: None,
             sink: None,
+            muted: false,
             deadlines: Default::default(),
             completed: None,
             due_since: None,

@@ -17,12 +17,15 @@ use crate::io::{
 };
 use crate::leg::{Leg, Path};
 use crate::outbox::Outbox;
+use crate::room::Room;
+use crate::send::Source;
 use crate::timers::Timers;
 use crate::{Identity, dtls};
 
 /// Load of a leg that passes packets on, and of one that transcodes: encoding costs about twelve forwards.
 const FORWARD_LOAD: u32 = 1;
 const TRANSCODE_LOAD: u32 = 12;
+const ROOM_LOAD: u32 = 20;
 
 /// One shard: all legs and calls on it.
 ///
@@ -38,11 +41,14 @@ pub struct Engine {
     pub(crate) legs: Arena<Leg>,
     /// Legs of each call, in the order they were opened.
     pub(crate) calls: HashMap<u64, Vec<LegId>, foldhash::fast::RandomState>,
+    pub(crate) rooms: HashMap<u64, Room, foldhash::fast::RandomState>,
     pub(crate) next_call: u64,
     pub(crate) demux: Demux,
     pub(crate) timers: Timers,
     /// Where the 20 slots of 1 ms begin.
     pub(crate) epoch: Option<Instant>,
+    /// The time of the input in hand.
+    pub(crate) latest: Option<Now>,
     pub(crate) handshakes: usize,
     /// The leg whose packet, command or timer is being handled: what a panic takes down.
     pub(crate) in_hand: Option<LegId>,
@@ -68,10 +74,12 @@ impl Engine {
             out: Outbox::default(),
             legs: Arena::new(config.shard),
             calls: HashMap::default(),
+            rooms: HashMap::default(),
             next_call: 1,
             demux,
             timers: Timers::default(),
             epoch: None,
+            latest: None,
             handshakes: 0,
             in_hand: None,
             unclaimed: Vec::new(),
@@ -82,6 +90,7 @@ impl Engine {
     /// Takes one input. A panic inside it ends the call in hand and nothing else.
     pub fn handle(&mut self, input: Input<'_>, now: Now) {
         self.epoch.get_or_insert(now.instant);
+        self.latest = Some(now);
         match input {
             Input::Datagram {
                 socket,
@@ -138,10 +147,12 @@ impl Engine {
         self.out.recycle(packet);
     }
 
-    /// Weight of what runs here: forwarding leg 1, transcoding leg 12. For placement.
+    /// Weight of what runs here: forwarding leg 1, transcoding leg 12, member of a room 20. For placement.
     pub fn load(&self) -> u32 {
         let weight = |leg: &Leg| {
-            if leg.tx.ticks() {
+            if matches!(leg.tx.source, Source::Room(_)) {
+                ROOM_LOAD
+            } else if leg.tx.ticks() {
                 TRANSCODE_LOAD
             } else {
                 FORWARD_LOAD

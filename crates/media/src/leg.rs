@@ -81,6 +81,8 @@ pub(crate) struct Leg {
     pub(crate) tx: Sender,
     /// The leg that hears this one.
     pub(crate) sink: Option<LegId>,
+    /// Not heard in its room.
+    pub(crate) muted: bool,
     pub(crate) deadlines: Deadlines,
     pub(crate) completed: Option<Instant>,
     /// When what flows last became allowed to: completion, or a change of direction.

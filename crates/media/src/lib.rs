@@ -37,6 +37,7 @@ mod player;
 mod quality;
 mod receive;
 mod reports;
+mod room;
 mod route;
 mod sdes;
 mod send;

@@ -10,6 +10,12 @@ use crate::route;
 use crate::send::Source;
 
 impl Engine {
+    /// The leg feeds nobody and nothing feeds it.
+    pub(crate) fn unlink(&mut self, id: LegId) {
+        self.unlink_source(id);
+        self.unlink_sink(id);
+    }
+
     /// Each becomes the other's source; earlier links of both end. A leg with itself echoes.
     pub(crate) fn bridge(&mut self, a: LegId, b: LegId, now: Now) {
         let feeds = |leg: Option<&Leg>, source: LegId| {
@@ -36,7 +42,7 @@ impl Engine {
     pub(crate) fn play(&mut self, id: LegId, kind: SourceKind, country: &str, now: Now) {
         let playing = self.legs.get(id).is_some_and(|leg| match &leg.tx.source {
             Source::Player(player) => player.plays(kind, country),
-            Source::None | Source::Leg(_) => false,
+            Source::None | Source::Leg(_) | Source::Room(_) => false,
         });
         if playing {
             return;
@@ -49,12 +55,19 @@ impl Engine {
         self.arm_tick(id, now);
     }
 
-    /// Ends a player; a bridge stays.
+    /// Ends a player, or the leg's stay in a room; a bridge stays.
     pub(crate) fn stop(&mut self, id: LegId) {
         if let Some(leg) = self.legs.get_mut(id) {
             if matches!(leg.tx.source, Source::Player(_)) {
                 leg.tx.set_source(Source::None);
             }
+        }
+        if self
+            .legs
+            .get(id)
+            .is_some_and(|leg| leg.tx.source.room().is_some())
+        {
+            self.unlink_source(id);
         }
     }
 
@@ -104,6 +117,9 @@ impl Engine {
             {
                 source.sink = None;
             }
+        } else if let Source::Room(room) = leg.tx.source {
+            leg.tx.set_source(Source::None);
+            self.leave(id, room);
         }
     }
 
@@ -116,6 +132,9 @@ impl Engine {
 
     /// A leg that is gone feeds nobody and is fed by nobody.
     pub(crate) fn unlink_removed(&mut self, id: LegId, gone: &Leg) {
+        if let Source::Room(room) = gone.tx.source {
+            self.leave(id, room);
+        }
         if let Source::Leg(source) = gone.tx.source {
             if let Some(source) = self
                 .legs

@@ -49,6 +49,10 @@ impl Engine {
                 self.presses(from, changes, IN_BAND, now);
             }
         }
+        let room = self.legs.get(from).and_then(|leg| leg.tx.source.room());
+        if let Some(room) = room {
+            return self.room_packet(from, room, incoming, payload, now);
+        }
         let Some(sink) = self.sink_of(from) else {
             return;
         };

@@ -20,6 +20,18 @@ pub(crate) enum Source {
     None,
     Leg(LegId),
     Player(Player),
+    /// The number of a room.
+    Room(u64),
+}
+
+impl Source {
+    /// The room, if it is one.
+    pub(crate) fn room(&self) -> Option<u64> {
+        match self {
+            Self::Room(number) => Some(*number),
+            _ => None,
+        }
+    }
 }
 
 /// The speech codec we send.
@@ -245,12 +257,13 @@ impl Sender {
         self.decoding = None;
     }
 
-    /// none, tone, music, ringback, or leg:ID.
+    /// none, tone, music, ringback, leg:ID, or room:NUMBER.
     pub(crate) fn source_name(&self) -> String {
         match &self.source {
             Source::None => "none".to_owned(),
             Source::Leg(leg) => format!("leg:{:#x}", leg.0),
             Source::Player(player) => player.name().to_owned(),
+            Source::Room(number) => format!("room:{number:#x}"),
         }
     }
 

@@ -15,11 +15,11 @@ use crate::verdict::{self, Telling};
 use crate::{quality, reports};
 
 /// Length of a tick.
-const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// Legs tick in this many slots of 1 ms, so that a shard's encoding is spread.
 const SLOTS: u32 = 20;
 /// A tick this late is not caught up: the shard stood still, the sound is gone.
-const TOO_LATE: Duration = Duration::from_millis(200);
+pub(crate) const TOO_LATE: Duration = Duration::from_millis(200);
 /// How often verdicts and liveness are looked at: they are due to half a second.
 const SUPERVISION: Duration = Duration::from_millis(250);
 /// Quality is told so often while media flows.
@@ -35,7 +35,10 @@ impl Engine {
         }
         self.in_hand = Some(id);
         match kind {
-            Kind::Media => self.tick(id, at, now),
+            Kind::Media => match leg.tx.source.room() {
+                Some(room) => self.room_tick(id, room, at, now),
+                None => self.tick(id, at, now),
+            },
             Kind::Event => self.event_timer(id, now),
             Kind::Supervise => self.supervise(id, now),
             Kind::Report => self.report(id, now),
@@ -240,7 +243,7 @@ impl Engine {
                 .legs
                 .get(*feeder)
                 .and_then(|feeder| verdict::inward(feeder, stopped_after, now.instant)),
-            Source::None | Source::Player(_) => None,
+            Source::None | Source::Player(_) | Source::Room(_) => None,
         };
         let outward = verdict::outward(leg, feeder.as_ref(), now.instant);
         let Some(leg) = self.legs.get_mut(id) else {
@@ -285,7 +288,7 @@ fn fill(leg: &mut Leg, rate: u32, sound: &mut [i16], now: Instant) {
 }
 
 /// The next time of the leg's slot after `now`: absolute, so that ticks do not drift.
-fn next_slot(epoch: Instant, id: LegId, now: Instant) -> Instant {
+pub(crate) fn next_slot(epoch: Instant, id: LegId, now: Instant) -> Instant {
     let start = epoch + Duration::from_millis(u64::from(id.slot() % SLOTS));
     let passed = now.saturating_duration_since(start).as_millis() / TICK.as_millis();
     let next = u32::try_from(passed + 1).unwrap_or(u32::MAX);

@@ -23,6 +23,13 @@ pub(crate) fn played_rate(codec: Codec) -> u32 {
     codec.native_rate().min(PLAYED_RATE)
 }
 
+/// Ticks of a packet of so many milliseconds: one, two or three.
+pub(crate) fn ptime_ticks(ptime: u32) -> usize {
+    usize::try_from(ptime / 20)
+        .unwrap_or(1)
+        .clamp(1, MAX_TICKS_PER_PACKET)
+}
+
 /// The decoding half: another leg's packets, as sound.
 pub(crate) struct Decoding {
     from: LegId,
@@ -96,9 +103,7 @@ impl Encoding {
             complexity,
             ..EncoderOptions::default()
         };
-        let ticks_per_packet = usize::try_from(ptime / 20)
-            .ok()?
-            .clamp(1, MAX_TICKS_PER_PACKET);
+        let ticks_per_packet = ptime_ticks(ptime);
         Some(Self {
             encoder: Encoder::new(codec, rate, options).ok()?,
             ticks_per_packet,

@@ -66,6 +66,7 @@ fn perform(world: &mut World, legs: &mut Vec<(Phone, bool)>, action: Action) {
             if let Reply::CallOpened { legs: opened, .. } = world.command(|n| Command::OpenCall {
                 n,
                 offers: vec![offer],
+                near: 0,
             }) {
                 let mut phone = phone_of(&opened[0], legs.len() as u8, webrtc);
                 phone.ssrc = 0x2000 + legs.len() as u32;

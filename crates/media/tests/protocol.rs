@@ -25,6 +25,7 @@ fn a_command_is_a_map_that_begins_with_its_tag() {
     round_trip(&Command::OpenCall {
         n: 1,
         offers: vec![port_offer(opus())],
+        near: 0,
     });
     round_trip(&Command::Complete {
         n: 2,
@@ -87,6 +88,7 @@ fn refusals_name_their_code() {
             Command::OpenCall {
                 n: 1,
                 offers: vec![offer(Vec::new())],
+                near: 0,
             },
             "bad_description",
         ),

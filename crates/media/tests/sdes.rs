@@ -283,6 +283,7 @@ fn bad_keys_are_refused_in_words_and_change_nothing() {
     let reply = world.command(|n| Command::OpenCall {
         n,
         offers: vec![offer],
+        near: 0,
     });
     assert!(matches!(reply, Reply::Refused { .. }), "{reply:?}");
 }

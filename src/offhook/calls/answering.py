@@ -5,12 +5,13 @@ Lives here: the UAS side of a call's INVITE. Never here: the devices that ring f
 
 from typing import TYPE_CHECKING
 
-from offhook.calls import bridge, early, ending, proposal
+from offhook.calls import bridge, conference, early, ending, proposal
 from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.routing import conference_of
 from offhook.sdp.description import SdpError
 from offhook.sdp.parse import parse as parse_sdp
 from offhook.sip.commands import RespondInvite
@@ -42,7 +43,10 @@ class CallerWaits:
         """Echo, tone, music: they answer by themselves."""
         call.answered_at = now
         assert fork.destination is not None
-        return [*accept_incoming(call, fork.party, ()), *bridge.feed(fork.party, fork.destination)]
+        accept = accept_incoming(call, fork.party, ())
+        if conference_of(fork.destination.user) is not None:
+            accept[-1] = conference.as_focus(accept[-1])
+        return [*accept, *bridge.feed(call, fork.party, fork.destination)]
 
     def forwarded(self, call: Call, fork: "Fork") -> Effects:
         """CALL-16: 181, once for each forwarding."""

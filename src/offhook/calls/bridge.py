@@ -6,7 +6,7 @@ Lives here: from session descriptions to the engine's commands. Never here: whom
 
 from dataclasses import replace
 
-from offhook.calls import digits
+from offhook.calls import conference, digits
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
 from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, UpdateMedia
@@ -14,7 +14,7 @@ from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import KeyKind, LegOffer, SourceKind
-from offhook.calls.routing import Destination, source_of
+from offhook.calls.routing import Destination, conference_of, source_of
 from offhook.sdp.description import SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
@@ -75,7 +75,7 @@ def open_legs(call: Call, legs: list[Leg]) -> Effects:
         call.unopened += legs
         return []
     call.opening = True
-    return [OpenMedia(call.ref, offers)]
+    return [OpenMedia(call.ref, offers, conference.near(call))]
 
 
 def opened(call: Call, media_call: int) -> Effects:
@@ -184,10 +184,13 @@ def same(before: Session | None, after: Session) -> bool:
     return before is not None and before.media == after.media
 
 
-def feed(leg: Leg, destination: Destination) -> Effects:
+def feed(call: Call, leg: Leg, destination: Destination) -> Effects:
     """What a built-in destination lets a leg hear."""
     assert leg.media is not None
     leg.fed = destination
+    name = conference_of(destination.user)
+    if name is not None:
+        return conference.enter(call, leg, name)
     source = source_of(destination)
     return [BridgeMedia(leg.media.leg, leg.media.leg) if source is None else PlayMedia(leg.media.leg, source)]
 

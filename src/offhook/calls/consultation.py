@@ -30,7 +30,7 @@ def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effect
     if far is not None:
         return _join(call, transfer, other, consulted, far, now)
     if other.destination.built_in and not other.forks:
-        fed = bridge.feed(transfer.transferee, other.destination)
+        fed = bridge.feed(call, transfer.transferee, other.destination)
         call.destination, call.parked_by = other.destination, transfer.transferor.account
         done = transfer.succeeded(call, other.destination.user)
         return [*fed, *done, *ending.end(other, "transferred", "caller", now)]

@@ -136,7 +136,7 @@ class DialledSecond:
         """A built-in destination was dialled."""
         assert fork.destination is not None
         call.answered_at, call.state = now, CallState.TALKING
-        return bridge.feed(self.party, fork.destination)
+        return bridge.feed(call, self.party, fork.destination)
 
     def failed(self, call: Call, fork: Fork, outcome: Outcome, now: float) -> Effects:
         """The party gets BYE with the reason."""

@@ -84,10 +84,12 @@ HopEffect = Locate | Connect | RateHop
 
 @dataclass(frozen=True, slots=True)
 class OpenMedia:
-    """Open a media call with these legs. `MediaOpened` or `MediaRefused` follows."""
+    """Open a media call with these legs, beside the media call `near` (0: anywhere). `MediaOpened` or `MediaRefused`
+    follows."""
 
     call_ref: str
     offers: tuple[tuple[str, LegOffer], ...]
+    near: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,15 @@ class BridgeMedia:
 
     a: int
     b: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRoom:
+    """The leg hears a room and is heard there. The room's number is the media call of its first member."""
+
+    leg: int
+    room: int
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +279,7 @@ MediaEffect = (
     | CompleteMedia
     | UpdateMedia
     | BridgeMedia
+    | JoinRoom
     | PlayMedia
     | SendDigits
     | CloseMediaLeg

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class Room:
+    """A conference: the engine's number of its room, and the refs of the legs in it."""
+
+    number: int
+    legs: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Index:
     """`calls` are the live ones by ref; `usages` holds live legs only; `media` and `legs` are by the engine's numbers of a
     call and of a leg; `ended` are the calls that ended in the event in hand, `touched` those it was about."""
@@ -29,6 +37,8 @@ class Index:
     ended: list["Call"] = field(default_factory=list)
     touched: dict[str, "Call"] = field(default_factory=dict)
     dialogs: DialogNames = field(default_factory=DialogNames)
+    rooms: dict[str, Room] = field(default_factory=dict)
+    """Conferences that have a member, by name."""
     outbound: "Outbound | None" = None
     """The way out of the space."""
     _endpoints: dict[str, dict[str, "Call"]] = field(default_factory=dict)
@@ -61,8 +71,18 @@ class Index:
         if state is not None:
             state.usage.took(leg.usage, leg.request is not None)
 
+    def left_room(self, leg: "Leg") -> None:
+        """The leg is in no conference any more; the last one ends it."""
+        room = self.rooms.get(leg.room) if leg.room is not None else None
+        if room is not None and leg.room is not None:
+            room.legs.discard(leg.ref)
+            if not room.legs:
+                del self.rooms[leg.room]
+        leg.room = None
+
     def gave(self, leg: "Leg") -> None:
         """It gives the place back."""
+        self.left_room(leg)
         state = self._trunk_of(leg)
         if state is not None:
             state.usage.gave(leg.usage)

@@ -90,6 +90,7 @@ class Leg:
     detached: bool = False
     silent: bool = True
     fed: Destination | None = None
+    room: str | None = None
     device: "Device | None" = None
     spoke: bool = False
     proposed: str = ""

@@ -5,7 +5,7 @@ Lives here: what is asked of the engine and of the peers, and what their answers
 
 from dataclasses import dataclass, replace
 
-from offhook.calls import bridge, digits, ending, fork
+from offhook.calls import bridge, conference, digits, ending, fork
 from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import remote_of, speech_of
 from offhook.calls.effects import (
@@ -145,7 +145,7 @@ def ready(call: Call) -> Effects:
     if not call.reopening or call.media_calls or call.state is not CallState.TALKING:
         return []
     offers = tuple((leg.ref, leg.offer) for leg in call.parties if leg.offer is not None)
-    return [OpenMedia(call.ref, offers)]
+    return [OpenMedia(call.ref, offers, conference.near(call))]
 
 
 def opened(call: Call, media_call: int, legs: dict[str, LegLocal]) -> Effects:
@@ -179,7 +179,7 @@ def _joined(call: Call) -> Effects:
     first = call.parties[0]
     if len(call.parties) == 2:
         return bridge.join(first, call.parties[1])
-    return bridge.feed(first, first.fed) if first.fed is not None else []
+    return bridge.feed(call, first, first.fed) if first.fed is not None else []
 
 
 def refused(call: Call, code: str, now: float) -> Effects:

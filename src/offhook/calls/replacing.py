@@ -137,7 +137,7 @@ def _exchange(call: Call, place: Leg, leg: Leg, peer: Leg | None) -> Effects:
     if place is call.caller:
         call.caller = leg
     accept = answering.accept_incoming(call, leg, speech_of(peer.chosen) if peer is not None else ())
-    heard = bridge.join(leg, peer) if peer is not None else bridge.feed(leg, call.destination)
+    heard = bridge.join(leg, peer) if peer is not None else bridge.feed(call, leg, call.destination)
     old = [*ending.dismiss(call, place, "replaced", NORMAL), *ending.close_leg(place)]
     return [*accept[:-1], *heard, accept[-1], *old, call.happened("call.moved", leg)]
 

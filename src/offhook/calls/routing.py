@@ -1,5 +1,6 @@
 """Where does a call go: names and built-in destinations. The devices of an endpoint are chosen by preferences.py."""
 
+import re
 from dataclasses import dataclass
 
 from offhook.calls.ports import SourceKind
@@ -8,6 +9,9 @@ from offhook.sip.uri import Uri
 
 BUILT_INS: dict[str, SourceKind | None] = {"echo": None, "tone": SourceKind.TONE, "music": SourceKind.MUSIC}
 """Destinations of every space; None means that the caller hears himself."""
+
+
+_CONFERENCE = re.compile(r"conference-([a-z0-9][a-z0-9_.-]{0,63})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +32,16 @@ def destination_of(uri: Uri, gruus: Gruus | None = None) -> Destination:
     if gruu is not None:
         return Destination(gruu.user, False, gruu, uri)
     user = uri.unescaped_user.strip()
-    return Destination(user, user.casefold() in BUILT_INS, None, uri)
+    built_in = user.casefold() in BUILT_INS or conference_of(user) is not None
+    return Destination(user, built_in, None, uri)
 
 
 def source_of(destination: Destination) -> SourceKind | None:
     """What a built-in plays; None for echo."""
     return BUILT_INS[destination.user.casefold()]
+
+
+def conference_of(user: str) -> str | None:
+    """The conference that a dialled name means; names are compared without regard to case."""
+    found = _CONFERENCE.fullmatch(user)
+    return found.group(1).casefold() if found is not None else None

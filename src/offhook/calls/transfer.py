@@ -79,7 +79,7 @@ class Transfer:
         """A built-in destination has the transferee."""
         assert fork.destination is not None
         call.destination, call.parked_by = fork.destination, self.transferor.account
-        return [*bridge.feed(self.transferee, fork.destination), *self.succeeded(call, fork.destination.user)]
+        return [*bridge.feed(call, self.transferee, fork.destination), *self.succeeded(call, fork.destination.user)]
 
     def succeeded(self, call: Call, name: str) -> Effects:
         """NOTIFY 200; the transferor's leg waits a moment for its BYE."""

@@ -30,10 +30,12 @@ class Hello(Message, frozen=True):
 
 
 class OpenCall(Message, frozen=True):
-    """Opens a call on the least loaded shard, with its first legs, in one round trip. Reply: `CallOpened`."""
+    """Opens a call with its first legs, in one round trip: on the shard of the call `near`, 0 for the least loaded. Reply:
+    `CallOpened`."""
 
     n: int
     offers: tuple[LegOffer, ...]
+    near: int = 0
 
 
 class OpenLeg(Message, frozen=True):
@@ -67,6 +69,16 @@ class Bridge(Message, frozen=True):
     n: int
     a: int
     b: int
+
+
+class Join(Message, frozen=True):
+    """The leg hears the room of that number and is heard there unless muted. A room has up to 500 members, all on one shard;
+    by custom its number is the call of its first member. `Bridge`, `Play` and `Stop` leave it. Reply: `Done`."""
+
+    n: int
+    leg: int
+    room: int
+    muted: bool = False
 
 
 class Play(Message, frozen=True):
@@ -133,6 +145,7 @@ Command = (
     | Complete
     | Update
     | Bridge
+    | Join
     | Play
     | Stop
     | SendDigits
@@ -184,7 +197,8 @@ class Closed(Message, frozen=True):
 
 
 class Refused(Message, frozen=True):
-    """`code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, engine_busy, bad_description, bad_address."""
+    """`code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, room_full, engine_busy, bad_description,
+    bad_address."""
 
     n: int
     code: str

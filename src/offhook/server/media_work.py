@@ -19,13 +19,14 @@ from offhook.server.observe import log
 Tell = Callable[[did.CallEvent], None]
 
 _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
-    do.OpenMedia: lambda e: {"kind": wire.OpenCall, "offers": tuple(offer for _, offer in e.offers)},
+    do.OpenMedia: lambda e: {"kind": wire.OpenCall, "offers": tuple(offer for _, offer in e.offers), "near": e.near},
     do.AddMediaLeg: lambda e: {"kind": wire.OpenLeg, "call": e.media_call, "offer": e.offer},
     do.CompleteMedia: lambda e: {"kind": wire.Complete, "leg": e.leg, "remote": e.remote},
     do.UpdateMedia: lambda e: {
         "kind": wire.Update, "leg": e.leg, "offer": e.offer, "restart_ice": e.restart_ice,
     },
     do.BridgeMedia: lambda e: {"kind": wire.Bridge, "a": e.a, "b": e.b},
+    do.JoinRoom: lambda e: {"kind": wire.Join, "leg": e.leg, "room": e.room, "muted": e.muted},
     do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source, "country": "US"},
     do.SendDigits: lambda e: {"kind": wire.SendDigits, "leg": e.leg, "digits": e.digits, "each_ms": e.each_ms},
     do.CloseMediaLeg: lambda e: {"kind": wire.CloseLeg, "leg": e.leg},

@@ -37,12 +37,16 @@ class SendInvite:
 
 @dataclass(frozen=True, slots=True)
 class RespondInvite:
-    """A 1xx above 100, 2xx or final refusal to an `InviteReceived`. 2xx is repeated until ACK on every transport."""
+    """A 1xx above 100, 2xx or final refusal to an `InviteReceived`. 2xx is repeated until ACK on every transport.
+
+    `contact_params` stand behind our Contact from here on (`;isfocus`).
+    """
 
     usage: UsageId
     status: int
     headers: Headers = Headers()
     body: bytes = b""
+    contact_params: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,8 @@ class SipEndpoint:
         command: RespondInvite | UseCredentials | CancelInvite | HangUp | SendInDialog | SettleUsage,
     ) -> list[Effect]:
         match command:
-            case RespondInvite(_, status, headers, body):
+            case RespondInvite(_, status, headers, body, params):
+                usage.contact_params = params or usage.contact_params
                 return usage.respond_invite(status, headers, body)
             case UseCredentials(_, credentials):
                 return usage.use_credentials(credentials)

@@ -55,6 +55,7 @@ class InviteUsage:
         self.flow = flow
         self.peer = peer
         self.phase = Phase.PREPARATIVE
+        self.contact_params = ""
         self.over = False
         self.dialog: Dialog | None = None
         self._clocks: dict[TimerKey, None] = {}
@@ -586,7 +587,7 @@ class InviteUsage:
         self._registered.discard(key)
 
     def _contact(self, dialog: Dialog) -> str:
-        return self.core.contact(self.flow, dialog.contact_user)
+        return self.core.contact(self.flow, dialog.contact_user) + self.contact_params
 
     def _start(self, cseq: int, timer: Timer, seconds: float) -> StartTimer:
         key = TimerKey(UsageClock(self.id, cseq), timer)

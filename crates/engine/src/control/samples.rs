@@ -9,12 +9,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::message::Greeting;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
     "Update",
     "Bridge",
+    "Join",
     "Play",
     "Stop",
     "SendDigits",

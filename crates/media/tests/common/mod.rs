@@ -294,7 +294,7 @@ impl World {
     }
 
     pub fn open(&mut self, offers: Vec<LegOffer>) -> (u64, Vec<LegLocal>) {
-        match self.command(|n| Command::OpenCall { n, offers }) {
+        match self.command(|n| Command::OpenCall { n, offers, near: 0 }) {
             Reply::CallOpened { call, legs, .. } => (call, legs),
             other => panic!("{other:?}"),
         }

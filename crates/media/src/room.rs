@@ -1,0 +1,441 @@
+//! Rooms: many legs hear each other. One tick mixes for all; who is not speaking shares one encoder with the others.
+//!
+//! Who is loud is known without decoding (RFC 6464 levels, G.711 bytes); at most `SPEAKERS` are decoded and mixed.
+
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use offhook_dsp::{Codec, MAX_FRAME_BYTES, level};
+
+use crate::engine::Engine;
+use crate::ids::LegId;
+use crate::io::Now;
+use crate::leg::Leg;
+use crate::receive::{Incoming, Meaning};
+use crate::route::emit;
+use crate::send::Source;
+use crate::tick::{TICK, TOO_LATE, next_slot};
+use crate::timers::Kind;
+use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, ptime_ticks};
+
+/// Members of one room (MEDIA.md section 9).
+pub(crate) const MAX_MEMBERS: usize = 500;
+/// The loudest who are heard at once: more voices are noise, and decoding stays bounded.
+const SPEAKERS: usize = 4;
+/// Who was not loud for so long makes room for another.
+const HANG: Duration = Duration::from_millis(300);
+/// Softest speech, dBov: breathing and line noise lie below.
+const SPEECH: f32 = -55.0;
+/// What a packet counts for whose loudness nothing tells: softer than speech that is known.
+const UNTOLD: f32 = -50.0;
+/// Rate of the mix unless every member is narrow-band, Hz.
+const WIDE: u32 = 16_000;
+const NARROW: u32 = 8_000;
+/// Above this the sum is bent, so that loud voices together do not crackle: -6 dBFS.
+const KNEE: i32 = 16_384;
+
+struct Speaker {
+    leg: LegId,
+    decoding: Box<Decoding>,
+    loud: Instant,
+    level: f32,
+}
+
+/// Encoders that listeners share: one for each codec and packet time.
+struct Shared {
+    codec: Codec,
+    ticks: usize,
+    encoding: Box<Encoding>,
+}
+
+/// One room.
+pub(crate) struct Room {
+    members: Vec<LegId>,
+    speakers: ArrayVec<Speaker, SPEAKERS>,
+    shared: Vec<Shared>,
+    rate: u32,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            members: Vec::new(),
+            speakers: ArrayVec::new(),
+            shared: Vec::new(),
+            rate: WIDE,
+        }
+    }
+
+    /// The member whose timer ticks for all.
+    fn conductor(&self) -> Option<LegId> {
+        self.members.first().copied()
+    }
+
+    fn speaker(&mut self, leg: LegId) -> Option<&mut Speaker> {
+        self.speakers.iter_mut().find(|speaker| speaker.leg == leg)
+    }
+
+    /// A packet of a member: decoded if it is among the loudest.
+    fn heard(
+        &mut self,
+        from: LegId,
+        codec: Codec,
+        incoming: &Incoming,
+        payload: &[u8],
+        now: Instant,
+    ) {
+        let level = loudness(codec, incoming, payload);
+        let rate = self.rate;
+        if let Some(speaker) = self.speaker(from) {
+            if level >= SPEECH {
+                speaker.loud = now;
+            }
+            if !speaker.decoding.fits(from, codec, rate) {
+                let Some(fresh) = Decoding::new(from, codec, rate) else {
+                    return;
+                };
+                *speaker.decoding = fresh;
+            }
+            speaker.decoding.push(incoming, payload, now);
+            return;
+        }
+        if level < SPEECH || !self.make_room(level, now) {
+            return;
+        }
+        if let Some(mut decoding) = Decoding::new(from, codec, rate).map(Box::new) {
+            decoding.push(incoming, payload, now);
+            self.speakers.push(Speaker {
+                leg: from,
+                decoding,
+                loud: now,
+                level,
+            });
+        }
+    }
+
+    /// Whether one more may speak: there is a place, or one who has fallen silent gives his up.
+    fn make_room(&mut self, level: f32, now: Instant) -> bool {
+        if !self.speakers.is_full() {
+            return true;
+        }
+        let idle = self.speakers.iter().position(|speaker| {
+            now.saturating_duration_since(speaker.loud) >= HANG && speaker.level < level
+        });
+        idle.map(|at| self.speakers.remove(at)).is_some()
+    }
+
+    fn forget(&mut self, leg: LegId) {
+        self.members.retain(|member| *member != leg);
+        self.speakers.retain(|speaker| speaker.leg != leg);
+    }
+}
+
+/// How loud a packet is, dBov, as far as it tells without being decoded.
+fn loudness(codec: Codec, incoming: &Incoming, payload: &[u8]) -> f32 {
+    if let Some(told) = incoming.level {
+        return -f32::from(told.level);
+    }
+    match codec {
+        Codec::Pcmu | Codec::Pcma => level::companded_dbov(codec, payload),
+        Codec::Opus | Codec::G722 if codec.is_silence_hint(payload) => level::FLOOR_DBOV,
+        Codec::Opus | Codec::G722 => UNTOLD,
+    }
+}
+
+/// One voice less, bent softly above the knee.
+fn without(total: &[i32], own: Option<&[i16]>, out: &mut [i16]) {
+    for (at, (sample, sum)) in out.iter_mut().zip(total).enumerate() {
+        let own = own.and_then(|own| own.get(at)).copied().unwrap_or_default();
+        *sample = soft(sum - i32::from(own));
+    }
+}
+
+fn soft(sample: i32) -> i16 {
+    let size = sample.abs();
+    if size <= KNEE {
+        return i16::try_from(sample).unwrap_or_default();
+    }
+    // The excess is squeezed into what is left: continuous in value and slope, never above full scale.
+    let head = i32::from(i16::MAX) - KNEE;
+    let excess = i64::from(size - KNEE);
+    let bent =
+        KNEE + i32::try_from(excess * i64::from(head) / (excess + i64::from(head))).unwrap_or(head);
+    i16::try_from(bent * sample.signum()).unwrap_or(i16::MAX)
+}
+
+impl Engine {
+    /// A leg hears the room and is heard in it, if it is not muted. False when the room is full.
+    pub(crate) fn join(&mut self, id: LegId, number: u64, muted: bool, now: Now) -> bool {
+        let inside = self
+            .legs
+            .get(id)
+            .is_some_and(|leg| leg.tx.source.room() == Some(number));
+        if !inside {
+            let members = self.rooms.get(&number).map_or(0, |room| room.members.len());
+            if members >= MAX_MEMBERS {
+                return false;
+            }
+            self.unlink(id);
+            self.rooms
+                .entry(number)
+                .or_insert_with(Room::new)
+                .members
+                .push(id);
+            if let Some(leg) = self.legs.get_mut(id) {
+                leg.tx.set_source(Source::Room(number));
+            }
+        }
+        if let Some(leg) = self.legs.get_mut(id) {
+            leg.muted = muted;
+        }
+        if let (Some(room), true) = (self.rooms.get_mut(&number), muted) {
+            room.speakers.retain(|speaker| speaker.leg != id);
+        }
+        self.retune(number);
+        self.conduct(number, now);
+        true
+    }
+
+    /// A leg leaves its room, if it is in one; an empty room is no more.
+    pub(crate) fn leave(&mut self, id: LegId, number: u64) {
+        let Some(room) = self.rooms.get_mut(&number) else {
+            return;
+        };
+        room.forget(id);
+        if room.members.is_empty() {
+            self.rooms.remove(&number);
+        } else if let Some(now) = self.latest {
+            self.retune(number);
+            self.conduct(number, now);
+        }
+    }
+
+    /// Narrow-band only while every member is: who comes or goes may change the rate of the mix.
+    fn retune(&mut self, number: u64) {
+        let Some(room) = self.rooms.get_mut(&number) else {
+            return;
+        };
+        let legs = &self.legs;
+        let wide = room.members.iter().any(|member| {
+            let speech = legs.get(*member).and_then(|leg| leg.tx.speech);
+            speech.is_none_or(|speech| speech.codec.native_rate() > NARROW)
+        });
+        let rate = if wide { WIDE } else { NARROW };
+        if rate != room.rate {
+            room.rate = rate;
+            room.shared.clear();
+            room.speakers.clear();
+        }
+    }
+
+    /// Arms the tick of the room on its conductor.
+    fn conduct(&mut self, number: u64, now: Now) {
+        let epoch = self.epoch.unwrap_or(now.instant);
+        let conductor = self.rooms.get(&number).and_then(Room::conductor);
+        if let Some(leg) = conductor.and_then(|id| self.legs.get_mut(id)) {
+            if !leg.deadlines.armed(Kind::Media) {
+                let at = next_slot(epoch, leg.id, now.instant);
+                let id = leg.id;
+                self.timers.arm(&mut leg.deadlines, id, Kind::Media, at);
+            }
+        }
+    }
+
+    /// A packet of a room's member.
+    pub(crate) fn room_packet(
+        &mut self,
+        from: LegId,
+        number: u64,
+        incoming: &Incoming,
+        payload: &[u8],
+        now: Now,
+    ) {
+        let muted = self.legs.get(from).is_none_or(|leg| leg.muted);
+        let Some(room) = self.rooms.get_mut(&number).filter(|_| !muted) else {
+            return;
+        };
+        match incoming.meaning {
+            Meaning::Speech(codec) => room.heard(from, codec, incoming, payload, now.instant),
+            Meaning::Event(_) | Meaning::ComfortNoise => {
+                if let Some(speaker) = room.speaker(from) {
+                    speaker.decoding.push_gap(incoming, now.instant);
+                }
+            }
+            Meaning::Unknown => {}
+        }
+    }
+
+    /// 20 ms of a room: pull the speakers, mix, encode once for each distinct mix and codec, send.
+    pub(crate) fn room_tick(&mut self, id: LegId, number: u64, at: Instant, now: Now) {
+        let Some(mut room) = self.rooms.remove(&number) else {
+            return;
+        };
+        if room.conductor() == Some(id) {
+            self.mix(&mut room, now);
+            let epoch = self.epoch.unwrap_or(at);
+            let late = now.instant.saturating_duration_since(at) > TOO_LATE;
+            let next = if late {
+                next_slot(epoch, id, now.instant)
+            } else {
+                at + TICK
+            };
+            if let Some(leg) = self.legs.get_mut(id) {
+                self.timers.arm(&mut leg.deadlines, id, Kind::Media, next);
+            }
+        }
+        self.rooms.insert(number, room);
+    }
+
+    fn mix(&mut self, room: &mut Room, now: Now) {
+        let samples = room.rate as usize / 50;
+        let mut total = [0i32; MAX_TICK_SAMPLES];
+        let mut voices: ArrayVec<(LegId, [i16; MAX_TICK_SAMPLES]), SPEAKERS> = ArrayVec::new();
+        room.speakers.retain(|speaker| {
+            let mut voice = [0i16; MAX_TICK_SAMPLES];
+            let pulled = speaker.decoding.pull(now.instant);
+            voice
+                .iter_mut()
+                .zip(pulled)
+                .for_each(|(sample, one)| *sample = *one);
+            speaker.level = level::rms_dbov(pulled);
+            if speaker.level >= SPEECH {
+                speaker.loud = now.instant;
+            }
+            total
+                .iter_mut()
+                .zip(pulled)
+                .for_each(|(sum, one)| *sum += i32::from(*one));
+            voices.push((speaker.leg, voice));
+            now.instant.saturating_duration_since(speaker.loud) < 2 * HANG
+        });
+        let total = total.get(..samples).unwrap_or_default();
+        let mut everybody = [0i16; MAX_TICK_SAMPLES];
+        without(total, None, &mut everybody);
+        let everybody = everybody.get(..samples).unwrap_or_default();
+        self.send_listeners(room, &voices, everybody, now);
+        for (leg, voice) in &voices {
+            let mut sound = [0i16; MAX_TICK_SAMPLES];
+            without(total, Some(voice), &mut sound);
+            self.send_speaker(
+                *leg,
+                room.rate,
+                sound.get(..samples).unwrap_or_default(),
+                now,
+            );
+        }
+    }
+
+    fn send_listeners(
+        &mut self,
+        room: &mut Room,
+        voices: &[(LegId, [i16; MAX_TICK_SAMPLES])],
+        sound: &[i16],
+        now: Now,
+    ) {
+        let complexity = self.settings.opus_complexity;
+        let listens = |id: LegId| !voices.iter().any(|(speaker, _)| *speaker == id);
+        for member in &room.members {
+            let Some(leg) = self.legs.get(*member).filter(|_| listens(*member)) else {
+                continue;
+            };
+            let Some((codec, ticks)) = wanted(leg) else {
+                continue;
+            };
+            if !room
+                .shared
+                .iter()
+                .any(|one| one.codec == codec && one.ticks == ticks)
+            {
+                let ptime = u32::try_from(ticks).unwrap_or(1) * 20;
+                if let Some(encoding) =
+                    Encoding::new(codec, room.rate, ptime, complexity).map(Box::new)
+                {
+                    room.shared.push(Shared {
+                        codec,
+                        ticks,
+                        encoding,
+                    });
+                }
+            }
+        }
+        for shared in &mut room.shared {
+            let mut payload = [0u8; MAX_FRAME_BYTES];
+            let Some(len) = shared.encoding.push(sound).map(|encoded| {
+                payload
+                    .iter_mut()
+                    .zip(encoded)
+                    .for_each(|(to, from)| *to = *from);
+                encoded.len()
+            }) else {
+                continue;
+            };
+            let (payload, ticks) = (
+                payload.get(..len).unwrap_or_default(),
+                shared.encoding.packet_ticks(),
+            );
+            for member in &room.members {
+                let Some(leg) = self.legs.get_mut(*member).filter(|_| listens(*member)) else {
+                    continue;
+                };
+                if wanted(leg) == Some((shared.codec, shared.ticks)) {
+                    deliver(leg, payload, ticks, &mut self.out, now);
+                }
+            }
+        }
+    }
+
+    fn send_speaker(&mut self, id: LegId, rate: u32, sound: &[i16], now: Now) {
+        let complexity = self.settings.opus_complexity;
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let Some(speech) = leg.tx.speech else { return };
+        crate::route::prepare_encoding(leg, speech.codec, rate, complexity);
+        let Some(mut encoding) = leg.tx.encoding.take() else {
+            return;
+        };
+        let ticks = encoding.packet_ticks();
+        if let Some(payload) = encoding.push(sound) {
+            deliver(leg, payload, ticks, &mut self.out, now);
+        }
+        leg.tx.encoding = Some(encoding);
+    }
+}
+
+/// Codec and packet time of what a member hears.
+fn wanted(leg: &Leg) -> Option<(Codec, usize)> {
+    let ptime = leg
+        .remote
+        .as_ref()
+        .map_or(leg.offer.ptime, |remote| remote.ptime);
+    Some((leg.tx.speech?.codec, ptime_ticks(ptime)))
+}
+
+fn deliver(leg: &mut Leg, payload: &[u8], ticks: u32, out: &mut crate::outbox::Outbox, now: Now) {
+    let Some(speech) = leg.tx.speech else { return };
+    // A press by telephone-event mutes the sound beside it.
+    if leg.tx.digits.active() || leg.outlet(now.instant).is_err() {
+        leg.tx.skip(ticks);
+        return;
+    }
+    let fields = leg.tx.generated(ticks, speech.payload_type, now.instant);
+    emit(leg, fields, payload, None, out, now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_even_monotonic_and_never_full() {
+        let mut last = i16::MIN;
+        for sample in (-131_072..=131_072).step_by(37) {
+            let bent = soft(sample);
+            assert!(bent >= last, "{sample}");
+            assert_eq!(bent, -soft(-sample), "{sample}");
+            last = bent;
+        }
+        assert_eq!(soft(KNEE), 16_384);
+        assert!(soft(131_072) > 29_000);
+    }
+}

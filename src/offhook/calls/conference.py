@@ -1,0 +1,46 @@
+"""Conferences: everybody who dials `conference-NAME` hears everybody else (RFC 4579: we are the focus).
+
+Lives here: how a leg gets into the room of a name. Never here: mixing, which is the engine's. A room begins with its first
+member and ends with its last; every member's call is a call of its own.
+"""
+
+from dataclasses import replace
+
+from offhook.calls.call import Call, Effects
+from offhook.calls.effects import CallEffect, JoinRoom, Sip
+from offhook.calls.index import Room
+from offhook.calls.leg import Leg
+from offhook.calls.routing import conference_of
+from offhook.sip.commands import RespondInvite
+
+FOCUS = ";isfocus"
+"""What our Contact says in a conference (RFC 4579 section 5.1)."""
+SHARD_BITS = 56
+"""The shard of the engine stands in the top 8 of a number's 64 bits."""
+
+
+def near(call: Call) -> int:
+    """The media call beside which this call's has to be, 0 for none: members of a room share a shard."""
+    name = conference_of(call.destination.user)
+    room = call.index.rooms.get(name) if name is not None else None
+    return room.number if room is not None else 0
+
+
+def enter(call: Call, leg: Leg, name: str) -> Effects:
+    """The leg joins; the first member's media call gives the room its number."""
+    assert leg.media is not None
+    room = call.index.rooms.setdefault(name, Room(call.media_calls[0]))
+    if room.number >> SHARD_BITS != leg.media.leg >> SHARD_BITS:
+        # Only a call that was moved here comes by another shard, and there are no links between shards yet.
+        return [call.explain(f"conference {name} is on another processor core; this call cannot be moved there")]
+    call.index.left_room(leg)
+    room.legs.add(leg.ref)
+    leg.room = name
+    return [JoinRoom(leg.media.leg, room.number), call.happened("conference.joined", leg, name=name)]
+
+
+def as_focus(effect: CallEffect) -> CallEffect:
+    """Our 200 to a member."""
+    if isinstance(effect, Sip) and isinstance(effect.command, RespondInvite):
+        return Sip(replace(effect.command, contact_params=FOCUS))
+    return effect

@@ -1,0 +1,96 @@
+"""Conferences: several calls to one name share a room (RFC 4579); RFC 5359 2.10 and 2.11 as rooms."""
+
+from offhook.calls import effects as do
+from tests.support.house import House
+from tests.support.link import Link
+from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
+from tests.support.transferring import answer_notify, refer, told
+
+
+def joined(house: House) -> list[int]:
+    return [one.room for one in house.media.told if isinstance(one, do.JoinRoom)]
+
+
+def opened_near(house: House) -> list[int]:
+    return [one.near for one in house.media.told if isinstance(one, do.OpenMedia)]
+
+
+def test_members_share_the_room_of_the_first(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.caller(), house.caller("bob")
+    alice.dial("conference-Sales")
+    bob.dial("conference-sales")
+    # 1. both are answered, and our Contact says that we are the focus
+    for phone in (alice, bob):
+        assert phone.final().status == 200
+        assert (phone.final().headers.get("Contact") or "").endswith(";isfocus")
+    # 2. names are compared without regard to case: one room, beside the first member's media
+    rooms = joined(house)
+    assert len(rooms) == 2
+    assert rooms[0] == rooms[1]
+    assert opened_near(house) == [0, rooms[0]]
+    # 3. one leaves, the other stays; whoever comes next finds the same room
+    alice.hang_up()
+    carol = house.caller("carol")
+    carol.dial("conference-sales")
+    assert joined(house)[-1] == rooms[0]
+    bob.hang_up()
+    carol.hang_up()
+    # 4. the last one ends it
+    assert house.node.switchboard._index.rooms == {}
+    dave = house.caller("alice", "dave")
+    dave.dial("conference-sales")
+    assert joined(house)[-1] != rooms[0]
+    dave.hang_up()
+    house.assert_nothing_left(alice, bob, carol, dave)
+
+
+def test_names_that_are_no_conference(link: Link) -> None:
+    house = House(link)
+    for name in ("conference-", "conference-%20", "conference--x"):
+        alice = house.caller(name=f"phone-{name.encode().hex()}")
+        alice.dial(name)
+        # A name that cannot be one is nobody's.
+        assert alice.final().status == 404
+    assert joined(house) == []
+
+
+def test_rfc5359_2_10_three_way_added(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    answer_notify(alice)
+    # 1. alice sends bob into a room and dials it herself: the transfer is told as done
+    refer(alice, f"<sip:conference-three@{DOMAIN}>")
+    assert told(alice)[-1] == "SIP/2.0 200 OK terminated"
+    link.run(3)
+    again = house.caller("alice", "alice-again")
+    again.dial("conference-three")
+    # 2. the third party is added by dialling too (RFC 5359 2.11 without Join: the third party dials the room)
+    carol = house.caller("carol")
+    carol.dial("conference-three")
+    rooms = joined(house)
+    assert len(rooms) == 3
+    assert len(set(rooms)) == 1
+    # 3. whoever leaves, the others talk on
+    again.hang_up()
+    assert not bob.got("BYE")
+    carol.hang_up()
+    bob.hang_up(bob.ringing)
+    house.assert_nothing_left(alice, bob, again, carol)
+
+
+def test_a_member_on_hold_stays(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.caller(), house.caller("bob")
+    alice.dial("conference-a")
+    bob.dial("conference-a")
+    alice.ask("INVITE", SDP + b"a=sendonly\r\n")
+    alice.ask("INVITE", SDP)
+    assert alice.final().status == 200
+    # The room is joined again or was never left: no other source feeds the leg.
+    others = (do.BridgeMedia, do.PlayMedia)
+    assert not [one for one in house.media.told if isinstance(one, others)]
+    alice.hang_up()
+    bob.hang_up()
+    house.assert_nothing_left(alice, bob)
