@@ -81,15 +81,21 @@ export const jssip = {
     ua = new JsSIP.UA({
       sockets: [new JsSIP.WebSocketInterface(options.url)],
       uri: options.uri,
-      password: options.password,
+      password: options.password || undefined,
       register_expires: 300,
       ...options.more,
     });
     ua.on("connected", () => note("connected"));
     ua.on("disconnected", (event) => note("disconnected", { code: event?.code ?? null, reason: event?.reason ?? null }));
-    ua.on("registered", () => note("registered"));
+    ua.on("registered", () => note("registered", { gruu: ua.contact.pub_gruu?.toString(), temporary: ua.contact.temp_gruu?.toString() }));
     ua.on("unregistered", () => note("unregistered"));
-    ua.on("registrationFailed", (event) => note("registrationFailed", { status: event.response?.status_code, cause: event.cause }));
+    ua.on("registrationFailed", (event) =>
+      note("registrationFailed", {
+        status: event.response?.status_code,
+        cause: event.cause,
+        warning: event.response?.getHeader?.("Warning") ?? null,
+      }),
+    );
     ua.on("newRTCSession", (event) => {
       if (event.originator === "remote") jssipSession(event.session, "incoming");
     });
@@ -147,16 +153,18 @@ function referred() {
 let agent = null;
 let registerer = null;
 let inviter = null;
+let extraHeaders = [];
 
 export const sipjs = {
   async start(options) {
     agent = new UserAgent({
       uri: UserAgent.makeURI(options.uri),
       transportOptions: { server: options.url },
-      authorizationUsername: options.username,
+      authorizationUsername: options.more?.authorization_user ?? options.username,
       authorizationPassword: options.password,
       logLevel: "error",
     });
+    extraHeaders = options.more?.extra_headers ?? [];
     // What the library's own SimpleUser does: it tries again until it is connected, and registers then.
     const again = () => agent.reconnect().catch(() => setTimeout(again, 2000));
     agent.delegate = {
@@ -168,14 +176,14 @@ export const sipjs = {
     };
     await agent.start();
     note("connected");
-    registerer = new Registerer(agent);
+    registerer = new Registerer(agent, { extraHeaders, expires: 300 });
     registerer.stateChange.addListener((state) => {
       if (state === RegistererState.Registered) note("registered");
     });
-    await registerer.register({ requestDelegate: { onReject: (answer) => note("registrationFailed", { status: answer.message.statusCode }) } });
+    await registerer.register({ requestDelegate: { onReject: (answer) => note("registrationFailed", { status: answer.message.statusCode, warning: answer.message.getHeader("Warning") ?? null }) } });
   },
   async call(target) {
-    inviter = new Inviter(agent, UserAgent.makeURI(target), { sessionDescriptionHandlerOptions: { constraints: MEDIA } });
+    inviter = new Inviter(agent, UserAgent.makeURI(target), { extraHeaders, sessionDescriptionHandlerOptions: { constraints: MEDIA } });
     inviter.stateChange.addListener((state) => {
       if (state === SessionState.Established) {
         const pc = inviter.sessionDescriptionHandler.peerConnection;
