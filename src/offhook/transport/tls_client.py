@@ -45,7 +45,8 @@ class TlsClient(Tls):
         except ssl.SSLWantReadError:
             raise
         except ssl.SSLError as error:
-            self._end(f"the TLS handshake failed: {error.reason or error}")
+            # One that the library did not raise has no `reason`.
+            self._end(f"the TLS handshake failed: {getattr(error, 'reason', None) or error}")
             raise
         if self._app is not None and not self.ready.done():
             self.ready.set_result(self._app)
@@ -57,7 +58,7 @@ class TlsClient(Tls):
             names = ", ".join(identities(certificate)) or "nobody"
             hint = "; sip.tls_wildcards would let * count" if "*" in names and not self._wildcards else ""
             self._end(f"its certificate is for {names}, not for {self._name}{hint}")
-            raise ssl.SSLError(f"certificate is not for {self._name}")
+            raise ssl.SSLError(1, f"certificate is not for {self._name}")
 
     def _end(self, text: str) -> None:
         if not self.ready.done():
