@@ -5,13 +5,13 @@ import pytest
 from offhook.sip.client_auth import Attempt, ClientAuth, challenges
 from offhook.sip.commands import (
     CancelInvite,
+    FromCarrier,
     HangUp,
     Respond,
     RespondInvite,
     SendInDialog,
     SendInvite,
     SendRequest,
-    UseCredentials,
 )
 from offhook.sip.digest import ha1, parse_credentials, proves
 from offhook.sip.events import (
@@ -344,7 +344,7 @@ def test_a_dialog_that_the_carrier_began(link: Link) -> None:
     link.run(0.2)
     (event,) = line.us.of(InviteReceived)
     assert isinstance(event, InviteReceived)
-    line.us.perform(UseCredentials(event.usage, MINE))
+    line.us.perform(FromCarrier(event.usage, MINE))
     line.us.perform(RespondInvite(event.usage, 200, WITH_SDP, SDP))
     link.run(0.2)
     line.us.perform(HangUp(event.usage))

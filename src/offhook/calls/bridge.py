@@ -45,7 +45,7 @@ def read_offer(leg: Leg) -> Outcome | None:
 def prepare_incoming(leg: Leg) -> None:
     """Our half of a leg whose INVITE came in: for its offer, or an offer of ours."""
     audio = leg.audio
-    names = wanted(leg.account.codecs if leg.account else SPEECH)
+    names = wanted(leg.account.codecs if leg.account else leg.trunk.codecs if leg.trunk else SPEECH)
     if leg.request is not None:
         digits.learn(leg, leg.request)
     if audio is not None:

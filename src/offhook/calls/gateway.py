@@ -10,7 +10,7 @@ from offhook.calls import bridge, ending, hunt, passing
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.caller_id import identity_of, shown_inside
 from offhook.calls.commands import CallCommand, DropTrunk, RegisterTrunk, UseTrunk
-from offhook.calls.effects import LookUp, Sip, StopTimer
+from offhook.calls.effects import Connect, LookUp, Sip, StopTimer
 from offhook.calls.encryption import Security
 from offhook.calls.events import CallEvent, Connected, FactsFound, Located, TimerFired
 from offhook.calls.fork import Fork
@@ -22,12 +22,20 @@ from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.trunk import Trunk
 from offhook.calls.trunks import is_ours
-from offhook.sip.commands import UseCredentials
-from offhook.sip.events import FlowLost, RequestSettled
+from offhook.sip.commands import FromCarrier, MoveUsage
+from offhook.sip.events import FlowLost, RequestSettled, UsageId
 from offhook.sip.fields import sip_reason
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.gate import TurnedAway
 from offhook.sip.message import Request
+
+
+@dataclass(frozen=True, slots=True)
+class OfLeg:
+    """Token of a connection that is made anew for a call that goes on."""
+
+    usage: UsageId
+
 
 TIME_LIMIT = sip_reason(480, "The trunk's time limit is reached")
 
@@ -47,7 +55,7 @@ class Gateway:
         matcher = self.outbound.trunks.matcher
         if known or request.uri.host not in self.hosts or not comes_as_trunk(request, self.hosts):
             return None
-        if matcher.match(request, flow) is not None or matcher.demands_digest:
+        if matcher.match(request, flow, frozenset(flow.identities)) is not None or matcher.demands_digest:
             return None
         why = matcher.why_not(flow)
         row = refusal(why.code).row
@@ -61,7 +69,9 @@ class Gateway:
         if flow.transport.websocket:
             return None
         matcher = self.outbound.trunks.matcher
-        return matcher.by_line(request, flow) if claimed else matcher.match(request, flow)
+        if claimed:
+            return matcher.by_line(request, flow)
+        return matcher.match(request, flow, frozenset(flow.identities))
 
     def by_digest(self, username: str) -> Trunk | None:
         """The trunk whose calls prove themselves by this user name."""
@@ -71,6 +81,7 @@ class Gateway:
         """A trunk's call: who calls, which number, and whether there is room."""
         leg, settings = call.caller, self.outbound.settings
         leg.trunk, leg.security = trunk, Security(trunk.encryption, trunk.ciphers)
+        leg.may_refer = trunk.accept_refer
         identity = identity_of(call.request, lambda text: from_trunk(text, trunk, settings.country, self.outbound.plan))
         leg.identity = shown_inside(identity, call.config.domain)
         leg.shown = "anonymous" if identity.withheld else identity.number or identity.shown
@@ -79,8 +90,11 @@ class Gateway:
         if wrong is not None:
             return ending.refuse(call, wrong, now)
         self.index.took(leg)
-        prove: Effects = [Sip(UseCredentials(leg.usage, trunk.credentials))] if trunk.credentials is not None else []
-        return [*prove, call.happened("call.created"), LookUp(call.ref, None, None, number)]
+        return [
+            Sip(FromCarrier(leg.usage, trunk.credentials)),
+            call.happened("call.created"),
+            LookUp(call.ref, None, None, number),
+        ]
 
     def _refused(self, call: Call, trunk: Trunk, number: str | None, text: str, now: float) -> Outcome | None:
         if trunk.secure and not call.caller.flow.secure:
@@ -139,6 +153,8 @@ class Gateway:
                 return self._hunting(token, event, now)
             case Connected(token=OfHunt() as token):
                 return self._hunting(token, event, now)
+            case Connected(token=OfLeg(usage)):
+                return [Sip(MoveUsage(usage, event.flow.id))] if event.flow is not None else []
             case Located() if is_ours(event.token):
                 return trunks.located(event, now)
             case Connected() if is_ours(event.token):
@@ -156,8 +172,18 @@ class Gateway:
                 return None
 
     def flow_lost(self, event: FlowLost, now: float) -> Effects:
-        """A registration may have stood on it."""
-        return self.outbound.trunks.flow_lost(event.flow, now)
+        """A registration may have stood on it, and calls that go on: the way back to a carrier is ours to make."""
+        effects: Effects = list(self.outbound.trunks.flow_lost(event.flow, now))
+        for usage in event.usages:
+            call = self.index.usages.get(usage)
+            leg = call.by_usage(usage) if call is not None else None
+            if leg is not None and leg.hop is not None and leg.confirmed:
+                effects.append(Connect(OfLeg(usage), leg.hop))
+        return effects
+
+    def holds(self, flow: FlowId) -> bool:
+        """True for a connection that a registration stands on."""
+        return any(state.flow == flow for state in self.outbound.trunks)
 
     def _hunting(self, token: OfHunt, event: Located | Connected, now: float) -> Effects:
         call = self.index.calls.get(token.call_ref)

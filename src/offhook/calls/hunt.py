@@ -230,6 +230,8 @@ def connected(call: Call, ringing: Fork, event: Connected, token: OfHunt, now: f
         trunk=trunk,
         security=Security(trunk.encryption, trunk.ciphers),
         shown=hunt.number,
+        may_refer=trunk.accept_refer,
+        hop=hunt.hop,
     )
     bridge.prepare_outgoing(leg, wanted(trunk.codecs, speech_of(ringing.party.formats)))
     ringing.branches[leg.ref] = leg
@@ -261,8 +263,16 @@ def _invite(call: Call, hunt: Hunt, leg: Leg) -> Effects:
         body=leg.describe_offer(),
         routes=proxy_route(trunk),
         credentials=trunk.credentials,
+        carrier=not trunk.foreign,
     )
-    return [Sip(command), StartTimer(SilenceTimer(call.ref, leg.ref), trunk.failover.timeout)]
+    started: Effects = [Sip(command), StartTimer(SilenceTimer(call.ref, leg.ref), trunk.failover.timeout)]
+    if words.shown.refused:
+        # TRK-8: a number that may not be shown is replaced, and whoever asked for it can find out.
+        replaced = call.happened(
+            "call.caller_id_replaced", leg, asked=words.shown.refused, shown=words.shown.number or ""
+        )
+        started.append(replaced)
+    return started
 
 
 def request_uri(trunk: Trunk, target: TrunkTarget, number: str) -> Uri:

@@ -15,6 +15,7 @@ from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_off
 from offhook.sip.envelope import DialogKey
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
+from offhook.sip.hop import Hop
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 
@@ -69,6 +70,8 @@ class Leg:
     """The carrier at the other end; `identity` is the From of its caller towards devices, `shown` the number there."""
     identity: str = ""
     shown: str = ""
+    hop: Hop | None = None
+    """The address that was called, where one was: the way back when its connection breaks."""
     security: Security | None = None
     user_agent: str = ""
     request: Request | None = None

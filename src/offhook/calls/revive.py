@@ -16,7 +16,7 @@ from offhook.calls.leg import Leg, LegState
 from offhook.calls.ports import LegFacts
 from offhook.calls.routing import BUILT_INS, Destination
 from offhook.calls.trunk import Trunk
-from offhook.sip.commands import UseCredentials
+from offhook.sip.commands import FromCarrier
 from offhook.sip.envelope import DialogKey
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account
@@ -62,8 +62,8 @@ def revive(
         if record.dialog is not None:
             key = DialogKey(record.dialog.call_id, record.dialog.local_tag, record.dialog.remote_tag)
             index.dialogs.name(leg, key)
-        if leg.trunk is not None and leg.trunk.credentials is not None:
-            effects.append(Sip(UseCredentials(leg.usage, leg.trunk.credentials)))
+        if leg.trunk is not None and not leg.trunk.foreign:
+            effects.append(Sip(FromCarrier(leg.usage, leg.trunk.credentials)))
         if leg.flow.transport.reliable:
             effects += [*survival.detach(call, leg), *devices.left_behind(leg)]
     return call, [*effects, call.happened("call.restored")]

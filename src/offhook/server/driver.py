@@ -188,7 +188,8 @@ class Driver:
         return self._gate.admit(token, flow, self._now())
 
     def in_use(self, flow: Flow) -> bool:
-        return self.endpoint.carries(flow.id)
+        gateway = self.switchboard.gateway
+        return self.endpoint.carries(flow.id) or (gateway is not None and gateway.holds(flow.id))
 
     def proven(self, flow: Flow) -> bool:
         return self.endpoint.proven(flow, self._now()) or self.in_use(flow)

@@ -33,6 +33,9 @@ class SendInvite:
     routes: tuple[str, ...] = ()
     credentials: ClientCredentials | None = None
     contact_user: str = ""
+    carrier: bool = False
+    """The peer is no registered device but a carrier: its dialog goes where its route set leads, and is spoken in from any
+    address of its machines (TRK-12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,12 @@ class RespondInvite:
 
 
 @dataclass(frozen=True, slots=True)
-class UseCredentials:
-    """Answers challenges inside a dialog that the peer began; for our own INVITE they are in `SendInvite`."""
+class FromCarrier:
+    """This incoming INVITE is a carrier's: `credentials` answer its challenges inside the dialog, which goes where its route
+    set leads. For our own INVITE both are in `SendInvite`."""
 
     usage: UsageId
-    credentials: ClientCredentials
+    credentials: ClientCredentials | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,7 @@ SubscriptionCommand = AcceptSubscription | Notify | MoveSubscription
 SipCommand = (
     SendInvite
     | RespondInvite
-    | UseCredentials
+    | FromCarrier
     | CancelInvite
     | HangUp
     | SendInDialog

@@ -4,6 +4,7 @@ Lives here: the state and how a request inside is built. Never here: what keeps 
 subscription.py).
 """
 
+import ipaddress
 from dataclasses import dataclass
 
 from offhook.sip.client_auth import ClientAuth, credentials_of
@@ -11,7 +12,7 @@ from offhook.sip.core import Core, Outline
 from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr, split_list
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, Transport
 from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.response import NO_FIELDS
 from offhook.sip.transaction.key import ClientKey
@@ -23,7 +24,8 @@ from offhook.sip.uri import Uri
 class Dialog:
     """`local` and `remote` are complete From and To values, tags last, and never change (CALL-2).
 
-    `flow` is the next hop of everything we send, whatever route set and target say (CALL-3).
+    `flow` is the next hop of everything we send. Of a registered peer it is the device's own, whatever route set and target
+    say (CALL-3); a carrier's dialog `follows` them, for its answer may come from another machine than the one called.
     """
 
     key: DialogKey
@@ -37,12 +39,30 @@ class Dialog:
     remote_cseq: int | None
     auth: ClientAuth | None = None
     """What the peer asked us to prove inside this dialog, None when we have nothing to prove it with."""
+    follows: bool = False
+
+    def follow(self) -> None:
+        """8.1.2: from now on requests go where the topmost Route, else the remote target, says; names and other transports
+        are left to the flow, which leads to the same edge (TRK-12)."""
+        self.follows = True
+        first = _uri(self.route_set[0]) if self.route_set else self.remote_target
+        if (
+            first is None
+            or self.flow.transport is not Transport.UDP
+            or (first.params.get("transport") or "udp") != "udp"
+        ):
+            return
+        address = _address(first.host)
+        if address is not None and ":" not in address and ":" not in self.flow.remote[0]:
+            self.flow = self.flow.to(address, first.port or 5060)
 
     def refresh_target(self, message: Message) -> None:
         """12.2: INVITE and UPDATE, and 2xx to them, may move the remote target; a client may leave Contact out."""
         target = contact_uri(message)
         if target is not None:
             self.remote_target = target
+        if self.follows:
+            self.follow()
 
     def outline(self, core: Core, method: str, cseq: int, headers: Headers = NO_FIELDS, body: bytes = b"") -> Outline:
         """12.2.1.1: a request of ours with the given CSeq number."""
@@ -117,6 +137,13 @@ def _uri(value: str) -> Uri | None:
     try:
         return parse_name_addr(value).uri
     except PeerError:
+        return None
+
+
+def _address(host: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
         return None
 
 

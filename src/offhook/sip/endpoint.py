@@ -14,6 +14,7 @@ from offhook.sip.commands import (
     AcceptSubscription,
     Attach,
     CancelInvite,
+    FromCarrier,
     HangUp,
     MarkFlow,
     MoveSubscription,
@@ -28,7 +29,6 @@ from offhook.sip.commands import (
     SettleUsage,
     SipCommand,
     Unbind,
-    UseCredentials,
 )
 from offhook.sip.config import SipConfig
 from offhook.sip.core import Core
@@ -293,14 +293,14 @@ class SipEndpoint:
     def _to_usage(
         self,
         usage: InviteUsage,
-        command: RespondInvite | UseCredentials | CancelInvite | HangUp | SendInDialog | SettleUsage,
+        command: RespondInvite | FromCarrier | CancelInvite | HangUp | SendInDialog | SettleUsage,
     ) -> list[Effect]:
         match command:
             case RespondInvite(_, status, headers, body, params):
                 usage.contact_params = params or usage.contact_params
                 return usage.respond_invite(status, headers, body)
-            case UseCredentials(_, credentials):
-                return usage.use_credentials(credentials)
+            case FromCarrier(_, credentials):
+                return usage.from_carrier(credentials)
             case CancelInvite(_, reason):
                 return usage.cancel(reason)
             case HangUp(_, reason):

@@ -63,10 +63,14 @@ class Flow:
 
     def to_port(self, port: int) -> "Flow":
         """The UDP flow from the same socket of ours to another port of the same peer; itself if its id spells no address."""
-        old, new = _host_port(*self.remote), _host_port(self.remote[0], port)
+        return self.to(self.remote[0], port)
+
+    def to(self, address: str, port: int) -> "Flow":
+        """The UDP flow from the same socket of ours to another address, itself if its id spells none."""
+        old, new = _host_port(*self.remote), _host_port(address, port)
         if not self.id.endswith(f"-{old}"):
             return self
-        return replace(self, id=FlowId(self.id.removesuffix(old) + new), remote=(self.remote[0], port))
+        return replace(self, id=FlowId(self.id.removesuffix(old) + new), remote=(address, port))
 
     def __repr__(self) -> str:
         return f"<flow {self.id} {self.transport} {self.remote[0]}:{self.remote[1]}>"

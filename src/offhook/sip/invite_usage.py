@@ -54,6 +54,7 @@ class InviteUsage:
         self.id = usage
         self.flow = flow
         self.peer = peer
+        self.carrier = False
         self.phase = Phase.PREPARATIVE
         self.contact_params = ""
         self.over = False
@@ -200,10 +201,12 @@ class InviteUsage:
         """True for the side that sent the dialog's first INVITE (14.1)."""
         return False
 
-    def use_credentials(self, credentials: ClientCredentials) -> list[Effect]:
-        """What to prove ourselves with when the peer asks for it inside the dialog (TRK-3)."""
+    def from_carrier(self, credentials: ClientCredentials | None) -> list[Effect]:
+        """The peer is a carrier: what to prove ourselves with (TRK-3) in a dialog that goes where its route set leads."""
+        self.carrier = True
         if self.dialog is not None:
-            self.dialog.auth = ClientAuth(credentials, self.core.ids)
+            self.dialog.auth = ClientAuth(credentials, self.core.ids) if credentials is not None else None
+            self.dialog.follow()
         return []
 
     # what only one role can

@@ -9,7 +9,7 @@ from offhook.sip.dialog import Dialog, dialog_of_response
 from offhook.sip.effects import Deliver, Send
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.events import Failure, InviteAccepted, InviteProgressed, InviteRejected, InviteTrying
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.reliable import Heard, rseq_of
@@ -26,6 +26,7 @@ class OutgoingInvite(InviteUsage):
 
     def __init__(self, core: Core, command: SendInvite, flow: Flow, peer: str | None) -> None:
         super().__init__(core, command.usage, flow, peer)
+        self.carrier = command.carrier
         self.contact_user = command.contact_user or core.ids.token()
         self.local_tag = core.ids.token()
         self.call_id = core.ids.token()
@@ -37,7 +38,7 @@ class OutgoingInvite(InviteUsage):
         self.request = self._written([])
         self._early: dict[str, Dialog] = {}
         self._heard: dict[str, Heard] = {}
-        self._acks: dict[str, Request] = {}
+        self._acks: dict[str, tuple[FlowId, Request]] = {}
         self._cancel_wanted = False
         self._cancel_sent = False
         self._cancel_reason: str | None = None
@@ -178,6 +179,8 @@ class OutgoingInvite(InviteUsage):
     def _dialog(self, response: Response, fields: Envelope) -> Dialog:
         dialog = dialog_of_response(self.request, response, fields, self.contact_user, self.flow)
         dialog.auth = self._auth
+        if self.carrier:
+            dialog.follow()
         return dialog
 
     def _drop_early(self, tag: str) -> None:
@@ -190,13 +193,13 @@ class OutgoingInvite(InviteUsage):
         known = self._acks.get(fields.to_tag)
         if known is not None:
             # 13.2.2.4: the same ACK for each copy of the 2xx.
-            return [Send(self.flow.id, known)]
+            return [Send(known[0], known[1])]
         self.heard(response)
         dialog = self._dialog(response, fields)
         ack = dialog.ack(self.core, self.cseq, self.request)
-        self._acks[fields.to_tag] = ack
+        self._acks[fields.to_tag] = dialog.flow.id, ack
         self.sent_ack(self.key, ack)
-        effects: list[Effect] = [Send(self.flow.id, ack)]
+        effects: list[Effect] = [Send(dialog.flow.id, ack)]
         if self.dialog is not None or self.over:
             # CALL-4: a further fork answered too.
             return [*effects, *SentBye(None, self.core, dialog, ELSEWHERE).start()]

@@ -155,8 +155,10 @@ class ServerCore:
         """AUTH-13: another flow has to be trusted as the same endpoint, or the request must prove that it is."""
         if usage.peer is not None and self._doorkeeper.trusts(flow, usage.peer, now):
             return self._moved(usage, key, request, fields, flow, now)
-        if usage.peer is None and flow.remote[0] == usage.flow.remote[0]:
-            # A trunk was let in by its address; a request too large for a datagram it sends by TCP (3261 18.1.1).
+        carrier = isinstance(usage, InviteUsage) and usage.carrier
+        if usage.peer is None and (carrier or flow.remote[0] == usage.flow.remote[0]):
+            # A trunk was let in by its address; a request too large for a datagram it sends by TCP (3261 18.1.1), and the
+            # machine that answered speaks for itself: its dialog is known by Call-ID and tags (12.2.2).
             return self._served(usage, key, request, fields, now)
         username = self._doorkeeper.username(request, flow)
         if username is None:
