@@ -96,6 +96,9 @@ export const jssip = {
         warning: event.response?.getHeader?.("Warning") ?? null,
       }),
     );
+    ua.on("newMessage", (event) => {
+      if (event.originator === "remote") note("message", { from: event.request.from.uri.toString(), text: event.request.body });
+    });
     ua.on("newRTCSession", (event) => {
       if (event.originator === "remote") jssipSession(event.session, "incoming");
     });
@@ -109,6 +112,10 @@ export const jssip = {
   },
   hangUp() {
     session.terminate();
+  },
+  say(target, text) {
+    const said = (event) => note("said", { status: event.response?.status_code ?? 0, warning: event.response?.getHeader("Warning") ?? null });
+    ua.sendMessage(target, text, { eventHandlers: { succeeded: said, failed: said } });
   },
   digits(text, method = "RFC2833") {
     session.sendDTMF(text, { transportType: method, duration: 120, interToneGap: 120 });
@@ -201,6 +208,14 @@ export const sipjs = {
   },
   async hangUp() {
     await inviter.bye();
+  },
+  async digits(text) {
+    for (const digit of text) {
+      const content = `Signal=${digit}\r\nDuration=160\r\n`;
+      const body = { contentDisposition: "render", contentType: "application/dtmf-relay", content };
+      await new Promise((done) => inviter.info({ requestDelegate: { onAccept: done, onReject: done }, requestOptions: { body } }));
+      await new Promise((done) => setTimeout(done, 300));
+    }
   },
   async consult(target) {
     first = inviter;

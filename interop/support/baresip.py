@@ -71,11 +71,14 @@ class Baresip:
         codec: str = "PCMU/8000/1",
         tone: int = 700,
         encryption: str = "",
+        contact: str = "",
+        watches: bool = False,
     ) -> None:
         self.home = home / f"baresip-{username}"
         self.username, self.domain = username, domain
         self._password, self._server, self._transport = password, server, transport
         self._codec, self._tone, self._encryption = codec, tone, encryption
+        self._contact, self._watches = contact, watches
         self.sip_port, self._control = free_port(), free_port()
         self._events: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
@@ -123,6 +126,16 @@ class Baresip:
                 codec=MODULES[self._codec.split("/")[0]],
             )
         )
+        if self._contact:
+            # Whom it writes to, and watches; then it also asks for its mailbox.
+            more = ("contact", "presence", "mwi") if self._watches else ("contact",)
+            with (self.home / "config").open("a") as config:
+                config.writelines(f"module_app {name}.so\n" for name in more)
+            address = f"<sip:{self._contact}@{self.domain}>"
+            (self.home / "contacts").write_text(
+                f'"{self._contact}" {address}{";presence=p2p" if self._watches else ""}\n'
+            )
+            (self.home / "current_contact").write_text(f"sip:{self._contact}@{self.domain}")
         account = (
             f"<sip:{self.username}@{self.domain};transport={self._transport}>;auth_pass={self._password}"
             f';outbound="sip:{self._server};lr;transport={self._transport}";regint=600'
@@ -207,6 +220,18 @@ class Baresip:
     async def transfer(self, target: str) -> None:
         """Blind transfer of the current call."""
         await self.command("transfer", f"sip:{target}@{self.domain}")
+
+    async def write(self, text: str) -> None:
+        """A text to the contact."""
+        await self.command("message", text)
+
+    async def logged(self, text: str, within: float = EVENT_TIME) -> None:
+        """Waits until the phone has written this to its terminal."""
+        for _ in range(int(within / 0.05)):
+            if text.encode() in (self.home / "log").read_bytes():
+                return
+            await asyncio.sleep(0.05)  # a file; nothing can be awaited for it
+        raise AssertionError(f"no {text!r}: {(self.home / 'log').read_text(errors='replace')[-2000:]}")
 
     async def heard_now(self, seconds: float = 3.0) -> Tone:
         """The tone in what the phone receives during the next seconds."""

@@ -1,0 +1,129 @@
+"""Texts, digits by INFO and event packages with the programs people have: JsSIP, SIP.js, baresip, SIPp."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from interop.support.baresip import Baresip
+from interop.support.browser import Browser
+from interop.support.server import Offhook
+from interop.test_browser_calls import signed_in
+
+
+async def test_texts_between_a_page_and_a_phone(server: Offhook, tmp_path: Path) -> None:
+    async with (
+        Browser("chromium", tmp_path) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, contact="alice") as phone,
+    ):
+        await phone.registered()
+        page = await signed_in(browser, server, "alice")
+        await page.run("agent.jssip.say(args, 'tea?')", server.uri("bob"))
+        assert (await page.expect("said"))["status"] == 200
+        await phone.logged("created device 'alert'")  # without a terminal it shows no texts, but it sounds for each
+        await phone.write("in five minutes")
+        came = await page.expect("message")
+        assert (came["from"], came["text"]) == (server.uri("bob"), "in five minutes")
+
+
+async def test_a_text_to_nobody_says_why(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.run("agent.jssip.say(args, 'tea?')", server.uri("bob"))
+        said = await page.expect("said")
+        assert said["status"] == 480
+        assert "text-not-delivered" in said["warning"]
+
+
+@pytest.mark.parametrize("library", ["jssip", "sipjs"])
+async def test_digits_by_info_reach_a_phone_as_events(server: Offhook, tmp_path: Path, library: str) -> None:
+    """DTMF-1: one press, one digit; the page has telephone-event and uses INFO all the same."""
+    async with (
+        Browser("chromium", tmp_path, tone=1000) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone,
+    ):
+        await phone.registered()
+        page = await browser.open("alice", server.http_url, library)
+        await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
+        await page.expect("registered")
+        await page.call(server.uri("bob"))
+        await phone.expect("CALL_INCOMING")
+        await phone.answer()
+        await page.expect("confirmed")
+        await asyncio.sleep(1)  # both sides' sound is up
+        await page.digits("17#", "INFO")
+        got = [(await phone.expect("CALL_DTMF_START"))["param"] for _ in range(3)]
+        assert got == ["1", "7", "#"]
+        call = await server.call((await server.calls())[0]["call_ref"])
+        caller = next(leg for leg in call["legs"] if leg["role"] == "caller")
+        assert [(one["digit"], one["method"]) for one in caller["digits"]] == [
+            ("1", "info"), ("7", "info"), ("#", "info"),
+        ]  # fmt: skip
+        await page.hang_up()
+
+
+async def test_a_phone_watches_presence_and_its_mailbox(server: Offhook, tmp_path: Path) -> None:
+    """baresip subscribes to presence of its contact and to message-summary by itself."""
+    password = server.passwords["bob"]
+    async with Baresip(tmp_path, "bob", password, server.domain, server.sip, contact="alice", watches=True) as phone:
+        await phone.registered()
+        await phone.logged("Messages-Waiting: no")
+        async with Browser("chromium", tmp_path) as browser:
+            await signed_in(browser, server, "alice")
+            await phone.logged("changed status from")
+
+
+SCENARIO = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<scenario name="watcher">
+  <send retrans="500"><![CDATA[{request}]]></send>
+  <recv response="407" auth="true"></recv>
+  <send retrans="500"><![CDATA[{proven}]]></send>
+  <recv response="200"></recv>
+  <recv request="NOTIFY"></recv>
+  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+</scenario>
+"""
+
+SUBSCRIBE = """
+SUBSCRIBE sip:[service]@{domain} SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport
+Max-Forwards: 70
+From: <sip:alice@{domain}>;tag=[call_number]
+To: <sip:[service]@{domain}>
+Call-ID: [call_id]
+CSeq: {number} SUBSCRIBE
+Contact: <sip:alice@[local_ip]:[local_port]>
+Event: {package}
+Expires: 600
+{proof}Content-Length: 0
+
+"""
+
+
+@pytest.mark.parametrize("package", ["dialog", "presence"])
+async def test_sipp_subscribes(server: Offhook, tmp_path: Path, package: str) -> None:
+    """SUBSCRIBE, 407, SUBSCRIBE, 200, NOTIFY, as SIPp's own parser sees it."""
+    proof = f"[authentication username=alice password={server.passwords['alice']}]\n"
+    made = [
+        SUBSCRIBE.format(domain=server.domain, package=package, number=number, proof=text)
+        for number, text in ((1, ""), (2, proof))
+    ]
+    scenario = tmp_path / "watcher.xml"
+    scenario.write_text(SCENARIO.format(request=made[0], proven=made[1]))
+    process = await asyncio.create_subprocess_exec(
+        "sipp", server.sip, "-sf", str(scenario), "-s", "bob", "-m", "1", "-i", "127.0.0.1", "-nostdin",
+        "-timeout", "20s", "-trace_err", cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(process.communicate(), 40)
+    assert process.returncode == 0, out.decode(errors="replace")[-3000:]
