@@ -51,7 +51,7 @@ def test_the_callees_flow_is_lost_while_it_rings(link: Link) -> None:
     alice.dial("bob")
     bob.respond(180)
     link.disconnect(bob.there.id)
-    link.run(1)
+    link.run(9)
     assert alice.final().status == 480
     assert "flow-lost" in (alice.final().headers.get("Warning") or "")
     house.assert_nothing_left(alice)

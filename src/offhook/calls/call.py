@@ -53,6 +53,8 @@ class CallConfig:
     detached_limit: float = 1800.0
     reload_grace: float = 30.0
     settle: float = 1.5
+    late_arrival: float = 8.0
+    late_asleep: float = 20.0
     media_timeout: float = 60.0
     reopen_limit: float = 20.0
     reopen_silence: float = 10.0

@@ -168,6 +168,8 @@ _ROWS = (
         "Look at the device's network; limits.flow_grace is the time it has", 41),
     Row("media_timeout", 0, "error", "error", "Nothing came from the device for the time of limits.media_timeout",
         "See the silence finding; look at the device's network", 41),
+    Row("nothing_to_resume", 480, "noAnswer", "info", "No call of the endpoint waits for its page to come back",
+        "Call again", 20),
     Row("server_restarted", 503, "error", "error", "The server was started again while the call was being set up",
         "Call again", 41),
     Row("node_stopped", 503, "error", "error", "The server was stopped", "Call again once it is up", 41),

@@ -8,7 +8,7 @@ INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (r
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from offhook.calls import bridge, early, passing
+from offhook.calls import bridge, early, late, passing
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.description import speech_of, wanted
 from offhook.calls.effects import CloseMediaLeg, Sip, StartTimer, StopTimer
@@ -118,6 +118,9 @@ class Fork:
     ringing_told: bool = False
     ear: Leg | None = None
     ear_tag: str = ""
+    waits: bool = False
+    late: set[str] = field(default_factory=set)
+    """Whether it waits for a device that may come back, and branches that have joined it while it rang."""
     hunt: "Hunt | None" = None
     """The trunks that are tried, where a number or a foreign URI was dialled."""
 
@@ -181,7 +184,16 @@ def opened(call: Call, now: float) -> Effects:
             effects += fork.hunt.invite(call, fork)
         elif fork.branches and not fork.rung and all(leg.media is not None for leg in fork.branches.values()):
             effects += _ring(call, fork)
+        elif fork.late:
+            effects += _ring_late(call, fork)
     return effects
+
+
+def _ring_late(call: Call, fork: Fork) -> Effects:
+    """Devices that have come while the others rang."""
+    there = [leg for ref, leg in fork.branches.items() if ref in fork.late and leg.media is not None]
+    fork.late -= {leg.ref for leg in there}
+    return [effect for leg in there for effect in (Sip(_invite(call, fork, leg, 1)), *late.invited(call, leg))]
 
 
 def _ring(call: Call, fork: Fork) -> Effects:
@@ -192,7 +204,8 @@ def _ring(call: Call, fork: Fork) -> Effects:
         Sip(_invite(call, fork, leg, share))
         for leg, share in zip(branches, shares(total, len(branches)), strict=True)
     ]  # fmt: skip
-    return [*invites, StartTimer(RingTimer(call.ref, fork.ref), fork.ring_seconds)]
+    checks = [effect for leg in branches for effect in late.invited(call, leg)]
+    return [*invites, *checks, StartTimer(RingTimer(call.ref, fork.ref), fork.ring_seconds)]
 
 
 def _invite(call: Call, fork: Fork, leg: Leg, share: int) -> SendInvite:
@@ -219,15 +232,17 @@ def progressed(call: Call, leg: Leg, response: Response, now: float) -> Effects:
     if fork is None:
         return []
     leg.state = LegState.RINGING if leg.state is LegState.TRYING else leg.state
-    heard = fork.hunt.heard(call, leg, True) if fork.hunt is not None else []
+    heard = fork.hunt.heard(call, leg, True) if fork.hunt is not None else late.heard(call, fork, leg)
     name_dialog(call, leg, response)
     return [*heard, *fork.waiter.ringing(call, fork, leg, response, now)]
 
 
 def trying(call: Call, leg: Leg) -> Effects:
-    """100 of a branch: only a hunt wants to know, to wait on."""
+    """100 of a branch: a hunt waits on, and a page is awake."""
     fork = call.fork_of(leg)
-    return fork.hunt.heard(call, leg, False) if fork is not None and fork.hunt is not None else []
+    if fork is None:
+        return []
+    return fork.hunt.heard(call, leg, False) if fork.hunt is not None else late.heard(call, fork, leg)
 
 
 def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
@@ -241,7 +256,7 @@ def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
             Sip(HangUp(leg.usage, sip_reason(488, "No usable session description"))),
             *rejected(call, leg, None, Failure.BAD_ANSWER, now),
         ]
-    heard = fork.hunt.answered(call, leg, now) if fork.hunt is not None else []
+    heard = fork.hunt.answered(call, leg, now) if fork.hunt is not None else late.heard(call, fork, leg)
     del fork.branches[leg.ref]
     name_dialog(call, leg, response)
     losers = cancel(call, fork, COMPLETED_ELSEWHERE, "answered_elsewhere")
@@ -260,8 +275,9 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
         return fork.hunt.rejected(call, fork, leg, response, failure, now)
     if response is not None and 300 <= response.status < 400:
         fork.redirects += redirections(response)
+    effects: Effects = late.heard(call, fork, leg)
     call.retire(leg, "callee_refused")
-    effects: Effects = [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
+    effects += [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
     effects += early.branch_ended(fork, leg)
     fork.failures.append(of_branch(fork.invitation.to_name, response, failure))
     if stops_all(response):
@@ -270,6 +286,9 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
         return [*effects, *give_up(call, fork, fork.failures[0], reason, "callee_declined", now)]
     if fork.branches:
         return effects
+    if failure is Failure.FLOW_FAILED and fork.callee is not None and not fork.stages and fork.rung:
+        # LIVE-4: its page is perhaps only reloading.
+        return [*effects, StopTimer(RingTimer(call.ref, fork.ref)), *late.wait(call, fork)]
     return [*effects, *give_up(call, fork, best(fork.failures), "", "", now)]
 
 
@@ -287,8 +306,9 @@ def give_up(call: Call, fork: Fork, outcome: Outcome, reason: str, code: str, no
 
 def cancel(call: Call, fork: Fork, reason: str, code: str) -> Effects:
     """Ends every branch that still rings, and with them the fork; nobody is told."""
-    effects: Effects = []
+    effects: Effects = late.waits_no_more(call, fork)
     for leg in list(fork.branches.values()):
+        effects += late.heard(call, fork, leg)
         call.retire(leg, code)
         effects.append(Sip(CancelInvite(leg.usage, reason)))
         if leg.media is not None:

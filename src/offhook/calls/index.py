@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from offhook.calls.dialog_names import DialogNames
+from offhook.calls.late import Away
 from offhook.sip.events import UsageId
 from offhook.sip.replaces import Named
 
@@ -39,6 +40,9 @@ class Index:
     dialogs: DialogNames = field(default_factory=DialogNames)
     rooms: dict[str, Room] = field(default_factory=dict)
     """Conferences that have a member, by name."""
+    away: Away = field(default_factory=Away)
+    awaited: dict[str, dict[str, "Call"]] = field(default_factory=dict)
+    """Calls that wait for a device of an endpoint, by its user name (LIVE-4)."""
     outbound: "Outbound | None" = None
     """The way out of the space."""
     _endpoints: dict[str, dict[str, "Call"]] = field(default_factory=dict)

@@ -55,7 +55,7 @@ class Leg:
     our INVITE, by the remote tag of their early dialog (4.1 row 5); `early_media`: their sound may be heard. `dialog` names
     it to others, once it has both tags. `may_refer`: a trunk whose REFER is served (XFER-8); an endpoint's always is.
     `detached`: its flow is gone, `device` may come back for it. `asking`: we restart its media, `asked`: our re-INVITE
-    is out, `reoffer`: it has new media that the peer does not know yet. `asleep`: its page did not answer the INVITE.
+    is out, `reoffer`: it has new media that the peer does not know yet. `asleep`, `unheard`: its page answered no INVITE.
     `clocked`: survival's clocks may run for it. `fed`: the built-in destination it hears. `was_heard`: its sound came
     before its engine died.
     """
@@ -105,6 +105,7 @@ class Leg:
     reoffer: bool = False
     was_heard: bool = False
     asleep: bool = False
+    unheard: bool = False
     clocked: bool = False
     flow_moves: int = 0
     end_code: str | None = None

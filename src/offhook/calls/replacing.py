@@ -10,7 +10,7 @@ from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
 from offhook.calls.leg import Leg
-from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome
+from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome, refusal
 from offhook.sip.commands import RespondInvite
 from offhook.sip.errors import PeerError
 from offhook.sip.location import Account
@@ -40,6 +40,26 @@ def take(call: Call, now: float) -> Effects | None:
     wrong = _wrong(newcomer, named, other, place)
     if wrong is not None:
         return ending.refuse(call, wrong, now)
+    _go_over(call, other)
+    other.arrivals.append(Arrival(newcomer, place))
+    bridge.prepare_incoming(newcomer)
+    return bridge.open_legs(other, [newcomer])
+
+
+def resume(call: Call, now: float) -> Effects:
+    """LIVE-13: the destination `resume` takes the endpoint's newest call back whose page is gone, for clients that cannot
+    send Replaces."""
+    newcomer = call.caller
+    assert newcomer.account is not None
+    lost = [
+        (other, leg)
+        for other in call.index.of_endpoint(newcomer.account.username)
+        for leg in other.parties
+        if leg.detached and leg.confirmed and _same(leg, newcomer) and not other.forks and not other.arrivals
+    ]
+    if not lost:
+        return ending.refuse(call, refusal("nothing_to_resume"), now)
+    other, place = max(lost, key=lambda one: one[0].ref)
     _go_over(call, other)
     other.arrivals.append(Arrival(newcomer, place))
     bridge.prepare_incoming(newcomer)

@@ -11,6 +11,9 @@ BUILT_INS: dict[str, SourceKind | None] = {"echo": None, "tone": SourceKind.TONE
 """Destinations of every space; None means that the caller hears himself."""
 
 
+RESUME = "resume"
+"""The destination that takes a call back (LIVE-13); an endpoint of that name goes before it."""
+
 _CONFERENCE = re.compile(r"conference-([a-z0-9][a-z0-9_.-]{0,63})", re.IGNORECASE)
 
 

@@ -6,7 +6,7 @@ themselves (fork.py), how a party is told (the waiters).
 
 from dataclasses import dataclass
 
-from offhook.calls import bridge, fork, history, preferences
+from offhook.calls import bridge, fork, history, late, preferences
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.effects import LookUp
@@ -105,6 +105,8 @@ def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     calling = one.party.flow if one.party.usage else None
     devices = preferences.devices(bindings, calling, headers, call.config.fork_targets)
     wrong = _unreachable(call, callee, bindings, devices, headers)
+    if wrong is not None and _may_return(call, callee, bindings, now):
+        return _await(call, one, callee)
     if wrong is not None:
         return _fail(call, one, wrong, now)
     one.stages = _stages(callee, devices)
@@ -180,6 +182,22 @@ def _ring(call: Call, one: Fork) -> Effects:
     rings = "its device rings" if len(devices) == 1 else f"{len(devices)} devices ring"
     decided = call.explain(f"{one.callee.username} is called: {rings}")
     return [decided, *bridge.open_legs(call, [*before, *fork.start(call, one, one.callee, devices)])]
+
+
+def _may_return(call: Call, callee: Account, bindings: tuple[Binding, ...], now: float) -> bool:
+    return (
+        callee.enabled and not callee.do_not_disturb and not bindings and call.index.away.lately(callee.username, now)
+    )
+
+
+def _await(call: Call, one: Fork, callee: Account) -> Effects:
+    """LIVE-4: no device is there, but one was a moment ago."""
+    one.ring_seconds = fork.ring_time(call, callee)
+    fork.start(call, one, callee, ())
+    if one.party.offer is not None or one.party.request is None:
+        return late.wait(call, one)
+    bridge.prepare_incoming(one.party)
+    return [*bridge.open_legs(call, [one.party]), *late.wait(call, one)]
 
 
 def to_built_in(call: Call, one: Fork, now: float) -> Effects:

@@ -16,6 +16,8 @@ from offhook.calls import (
     ending,
     fork,
     history,
+    joining,
+    late,
     outside,
     passing,
     proposal,
@@ -72,7 +74,7 @@ from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
 from offhook.calls.presence import PublicationOver
 from offhook.calls.revive import revive
-from offhook.calls.routing import Destination, destination_of
+from offhook.calls.routing import RESUME, Destination, destination_of
 from offhook.calls.text import Branch, TextPatience, Texts
 from offhook.calls.trunk import Trunk
 from offhook.calls.watching import Watchers
@@ -117,8 +119,8 @@ from offhook.sip.message import Headers, Request
 from offhook.sip.replaces import read_target_dialog
 
 _CLOCKS = (
-    fork.RingTimer | transfer.TransferorLeaves | survival.LateCaller | survival.LegClock | reopen.ReopenLimit
-    | proposal.ProposeAgain
+    fork.RingTimer | late.LateArrival | late.PageCheck | transfer.TransferorLeaves | survival.LateCaller
+    | survival.LegClock | reopen.ReopenLimit | proposal.ProposeAgain
 )  # fmt: skip
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
@@ -330,12 +332,22 @@ class Switchboard:
                 return self._watchers.ended(event.subscription)
             case BindingsChanged():
                 self._devices.changed(event)
+                self._index.away.changed(event, now)
                 return [*registrations.changed(event), *self._watchers.bindings_changed(event, now)]
             case DeviceReturned():
                 moved = self._devices.returned(event, self._legs_on)
-                return [*moved, *self._watchers.returned(event), *self._texts.returned(event)]
+                came = self._joined(event)
+                return [*moved, *came, *self._watchers.returned(event), *self._texts.returned(event)]
             case _:
                 return []
+
+    def _joined(self, event: DeviceReturned) -> Effects:
+        """LIVE-4: calls that ring for the endpoint, or wait for it."""
+        self._index.away.back(event.username)
+        calls = self._index.of_endpoint(event.username)
+        waiting = self._index.awaited.get(event.username.casefold(), {}).values()
+        ringing = {call.ref: call for call in (*calls, *waiting) if call.forks}
+        return joining.joins(list(ringing.values()), event) if ringing else []
 
     def _answered(self, event: RequestAnswered, now: float) -> Effects:
         call = self._index.usages.get(event.usage)
@@ -387,6 +399,8 @@ class Switchboard:
         if wrong is not None:
             return ending.refuse(call, wrong, now)
         taken = replacing.take(call, now)
+        if taken is None and event.callee is None and call.destination.user.casefold() == RESUME:
+            taken = replacing.resume(call, now)
         return taken if taken is not None else [call.happened("call.created"), *self._begin(call, event, now)]
 
     def _challenge(self, call: Call, now: float) -> Headers:
@@ -664,6 +678,13 @@ class Switchboard:
             case fork.RingTimer():
                 return [effect for one in list(call.forks) if one.ref == key.fork_ref
                         for effect in fork.ring_time_over(call, one, now)]  # fmt: skip
+            case late.LateArrival():
+                return [effect for one in list(call.forks) if one.ref == key.fork_ref
+                        for effect in joining.over(call, one, now)]  # fmt: skip
+            case late.PageCheck():
+                page = call.by_ref(key.leg_ref)
+                rings = call.fork_of(page) if page is not None else None
+                return late.unheard(call, rings, page) if page is not None and rings is not None else []
             case transfer.TransferorLeaves():
                 left = call.by_ref(key.leg_ref)
                 return transfer.transferor_stayed(call, left) if left is not None else []

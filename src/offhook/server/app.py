@@ -398,6 +398,8 @@ class App:
             detached_silence=limits.detached_silence,
             late_caller=limits.late_caller,
             reload_grace=limits.reload_grace,
+            late_arrival=limits.late_arrival,
+            late_asleep=limits.late_asleep,
             media_timeout=limits.media_timeout,
             tombstone=limits.tombstone,
             call_rate=limits.call_rate,

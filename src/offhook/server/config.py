@@ -177,6 +177,10 @@ class Limits(_Group):
     """Seconds without media after which `flow_grace` starts."""
     reload_grace: float = 30.0
     """Seconds a call waits for a page that said it leaves: a reload takes 2 to 8."""
+    late_arrival: float = 8.0
+    """Seconds a call rings on for an endpoint whose last connection was lost within a minute: it is back in 2 to 4."""
+    late_asleep: float = 20.0
+    """Seconds a call rings on for a page that does not answer at all: a frozen tab may wake, or another device come."""
     media_timeout: float = 60.0
     """Seconds without media from a connected device, not on hold, after which its call ends; 0 never ends one."""
     leg_queue: int = Field(16, ge=1, le=1000)

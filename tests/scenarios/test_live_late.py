@@ -1,0 +1,244 @@
+"""Devices that are away for a moment, pages that sleep, pages that were loaded anew (LIVE-4, LIVE-13, WS-10, CALL-14)."""
+
+from offhook.sip.commands import HangUp, RespondInvite
+from offhook.sip.events import BindingsChanged
+from offhook.sip.location import Binding, Change, Changed
+from offhook.sip.uri import parse_uri
+from tests.support.house import WITH_SDP, House, Phone
+from tests.support.link import Link
+from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
+from tests.support.page import ANSWER, Page, talking
+
+BOB = f"sip:bob@{DOMAIN}"
+
+
+def sign_off(house: House, page: Page) -> None:
+    """The page's connection breaks, and call control hears what that did to its bindings."""
+    binding = Binding(BOB, parse_uri(page.contact), page.back, "reg", 1, 1e9, instance=page.instance or None)
+    page.lose()
+    house.apply(
+        lambda: house.node.tell(
+            BindingsChanged(BOB, house.node.bindings.get(BOB, ()), (Changed(binding, Change.FLOW_LOST),))
+        )
+    )
+
+
+def answer(page: Phone) -> None:
+    page.station.perform(RespondInvite(page.ringing, 200, WITH_SDP, ANSWER))
+    page.house.link.run(0.1)
+
+
+def silence(link: Link, page: Page) -> None:
+    """The socket answers, the page does not."""
+    for text in ("100 INVITE", "180 INVITE"):
+        link.drop(page.name, text, 99)
+
+
+def test_fork_late_binding_joins(link: Link) -> None:
+    house = House(link)
+    alice, desk = house.caller(), house.callee()
+    alice.dial("bob")
+    desk.respond(180)
+    link.run(5)
+    # 1. a page of Bob's registers while his desk phone rings, and rings too
+    page = Page(house, "bob", "bob-page")
+    link.run(0.2)
+    assert len(page.got("INVITE")) == 1
+    assert len(desk.got("INVITE")) == 1
+    # 2. its answer wins
+    answer(page)
+    assert alice.final().status == 200
+    assert desk.got("CANCEL")
+    alice.hang_up()
+    house.assert_nothing_left(alice, desk, page)
+
+
+def test_fork_late_binding_joins_only_once(link: Link) -> None:
+    house = House(link)
+    alice, page = house.caller(), Page(house, "bob")
+    alice.dial("bob")
+    page.respond(180)
+    page.sign_in()
+    link.run(1)
+    assert len(page.got("INVITE")) == 1
+    alice.cancel()
+    house.assert_nothing_left(alice, page)
+
+
+def test_live_4_a_call_waits_for_a_device_that_was_lost_a_moment_ago(link: Link) -> None:
+    house = House(link, late_arrival=8)
+    alice, page = house.caller(), Page(house, "bob")
+    sign_off(house, page)
+    link.run(20)
+    alice.dial("bob")
+    # 1. it rings for the caller, though nothing is there yet
+    assert [one.status for one in alice.station.received if one.status != 100] == [180]  # type: ignore[union-attr]
+    link.run(4)
+    page.reconnect()
+    # 2. the page that is back is rung and answers
+    link.run(0.2)
+    answer(page)
+    assert alice.final().status == 200
+    alice.hang_up()
+    house.assert_nothing_left(alice, page)
+
+
+def test_live_4_and_falls_through_when_nobody_comes(link: Link) -> None:
+    house = House(link, late_arrival=8)
+    alice, page = house.caller(), Page(house, "bob")
+    sign_off(house, page)
+    alice.dial("bob")
+    link.run(7)
+    assert not alice.answers("INVITE")
+    link.run(2)
+    assert alice.final().status == 480
+    assert "flow-lost" in (alice.final().headers.get("Warning") or "")
+    house.assert_nothing_left(alice)
+
+
+def test_live_4_who_was_lost_long_ago_is_not_waited_for(link: Link) -> None:
+    house = House(link)
+    alice, page = house.caller(), Page(house, "bob")
+    sign_off(house, page)
+    link.run(61)
+    alice.dial("bob")
+    assert alice.final().status == 480
+    assert "not-registered" in (alice.final().headers.get("Warning") or "")
+    house.assert_nothing_left(alice)
+
+
+def test_live_callee_lost_while_ringing(link: Link) -> None:
+    house = House(link, late_arrival=8)
+    alice, page = house.caller(), Page(house, "bob")
+    alice.dial("bob")
+    page.respond(180)
+    sign_off(house, page)
+    link.run(3)
+    assert not alice.answers("INVITE")
+    # LIVE-12, LIVE-4: the branch is gone, the page that is back is rung anew
+    page.reconnect()
+    link.run(0.2)
+    assert len(page.got("INVITE")) == 2
+    answer(page)
+    assert alice.final().status == 200
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_page_asleep_late_arrival(link: Link) -> None:
+    house = House(link, late_asleep=20)
+    alice, page = house.caller(), Page(house, "bob")
+    silence(link, page)
+    alice.dial("bob")
+    link.run(3.2)
+    # 1. WS-10: no response at all for three seconds
+    (leg,) = house.call().branches
+    assert leg.asleep
+    # 2. the same page wakes on another connection: it is rung there, no longer here
+    page.reconnect()
+    link.run(0.2)
+    assert not house.call().branches[0].asleep
+    answer(page)
+    assert alice.final().status == 200
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+def test_page_asleep_wakes(link: Link) -> None:
+    house = House(link, late_asleep=20)
+    alice, page = house.caller(), Page(house, "bob")
+    link.drop("bob", "100 INVITE", 99)
+    alice.dial("bob")
+    link.run(10)
+    page.respond(180)
+    link.run(30)
+    assert not alice.answers("INVITE")
+    answer(page)
+    assert alice.final().status == 200
+    alice.hang_up()
+    house.assert_nothing_left(alice, page)
+
+
+def test_page_asleep_falls_through(link: Link) -> None:
+    house = House(link, late_asleep=20)
+    alice, page = house.caller(), Page(house, "bob")
+    silence(link, page)
+    alice.dial("bob")
+    link.run(22)
+    assert not alice.answers("INVITE")
+    link.run(2)
+    assert alice.final().status == 480
+    assert "device-silent" in (alice.final().headers.get("Warning") or "")
+    house.assert_nothing_left(alice)
+
+
+# ---- a page that was loaded anew
+
+
+def test_live_reload_replaces(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    request = house.call().caller.dialog
+    assert request is not None
+    alice.lose(left=True)
+    again = Page(house, "alice", "alice-again", instance="<urn:uuid:2>")
+    # The page kept the ids of its dialog; either order of the tags will do.
+    named = f"{request.call_id};to-tag={request.local_tag};from-tag={request.remote_tag}"
+    again.dial_page("bob", Replaces=named)
+    assert again.final().status == 200
+    # 1. the peer hears nothing of it
+    assert len(bob.got("INVITE")) == 1
+    assert not bob.got("BYE")
+    # 2. the new leg has taken the old one's place
+    assert [leg.flow.id for leg in house.call().parties if leg.role == "caller"] == [again.back.id]
+    again.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(bob, again)
+    assert len(house.node.log) == 1
+
+
+def test_live_reload_resume_name(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    alice.lose(left=True)
+    again = Page(house, "alice", "alice-again", instance="<urn:uuid:2>")
+    again.dial_page("resume")
+    assert again.final().status == 200
+    assert not bob.got("BYE")
+    assert [leg.flow.id for leg in house.call().parties if leg.role == "caller"] == [again.back.id]
+    bob.station.perform(HangUp(bob.ringing))
+    link.run(0.1)
+    assert again.got("BYE")
+    house.assert_nothing_left(bob, again)
+
+
+def test_live_13_nothing_to_resume(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    carol = Page(house, "carol", "carol-page", instance="<urn:uuid:9>")
+    carol.dial_page("resume")
+    assert carol.final().status == 480
+    assert "nothing-to-resume" in (carol.final().headers.get("Warning") or "")
+    # Nor is a call taken from a page that is still there.
+    second = Page(house, "alice", "second", instance="<urn:uuid:2>")
+    second.dial_page("resume")
+    assert second.final().status == 480
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_13_another_endpoint_may_not(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    key = house.call().caller.dialog
+    assert key is not None
+    alice.lose(left=True)
+    carol = Page(house, "carol", "carol-page", instance="<urn:uuid:9>")
+    carol.dial_page("bob", Replaces=f"{key.call_id};to-tag={key.local_tag};from-tag={key.remote_tag}")
+    assert carol.final().status == 403
+    carol.dial("resume", SDP)
+    assert carol.final().status == 480
+    alice.reconnect()
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
