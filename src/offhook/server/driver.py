@@ -33,7 +33,7 @@ from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.grammar import Limits
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Message
-from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket
+from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket, unframed
 from offhook.sip.revival import DialogRecord
 from offhook.transport.flow import LEFT
 
@@ -159,6 +159,10 @@ class Driver:
 
     def refused(self, reason: str, data: bytes, flow: Flow) -> None:
         log.info("stream refused", flow=flow.id, reason=reason)
+        if data:
+            # RFC 3261 section 18.3: a last answer before the connection is closed.
+            fault = unframed(data, reason, self._limits)
+            self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self._now())))
 
     def flow_lost(self, flow: Flow, reason: str) -> None:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)

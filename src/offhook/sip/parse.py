@@ -29,6 +29,8 @@ MUST_HAVE: Final = ("Via", "From", "To", "Call-ID", "CSeq")
 _Body = Callable[[bytes, int | None], bytes]
 """What of the octets behind the head is the body, given Content-Length. Raises MalformedMessage."""
 
+_LENGTH_FIELD = re.compile(rb"(?:content-length|l)[ \t]*:", re.IGNORECASE)
+
 
 def parse_datagram(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
     """One UDP datagram: octets behind Content-Length are dropped, too few are an error (RFC 3261 section 18.3)."""
@@ -68,6 +70,20 @@ def _websocket_body(body: bytes, length: int | None) -> bytes:
 
 def _stream_body(body: bytes, length: int | None) -> bytes:
     return body
+
+
+def unframed(data: bytes, reason: str, limits: Limits = DEFAULT_LIMITS) -> FramingLost:
+    """The fault of a stream that cannot be cut into messages; it carries the request whose head came whole, if one did."""
+    head, blank, _ = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
+    partial: Request | None = None
+    if blank:
+        lines = [line for line in head.split(b"\r\n") if not _LENGTH_FIELD.match(line)]
+        try:
+            read = parse_datagram(b"\r\n".join(lines) + blank, limits)
+            partial = read if isinstance(read, Request) else None
+        except PeerError as error:
+            partial = error.partial
+    return FramingLost(reason, partial)
 
 
 def _parse(data: bytes, limits: Limits, cut: _Body) -> Message:
