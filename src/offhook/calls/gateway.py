@@ -50,6 +50,10 @@ class Gateway:
 
     # ---- the gate
 
+    def expects(self, request: Request, flow: Flow) -> bool:
+        """See sip.gate.Gate."""
+        return self.outbound.trunks.matcher.match(request, flow) is not None
+
     def turn_away(self, request: Request, flow: Flow, known: bool) -> TurnedAway | None:
         """See sip.gate.Gate: a stranger's call to a number is no endpoint's, and gets no challenge (TRK-10)."""
         matcher = self.outbound.trunks.matcher

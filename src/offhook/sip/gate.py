@@ -20,6 +20,10 @@ class TurnedAway:
 class Gate(Protocol):
     """Asked about each INVITE outside a dialog."""
 
+    def expects(self, request: Request, flow: Flow) -> bool:
+        """True for an INVITE that comes from a trunk, known by its address, certificate or line: no stranger."""
+        ...
+
     def turn_away(self, request: Request, flow: Flow, known: bool) -> TurnedAway | None:
         """None lets the request in. `known`: its flow has proved an endpoint, or it carries credentials for our realm."""
         ...

@@ -29,7 +29,7 @@ MUST_HAVE: Final = ("Via", "From", "To", "Call-ID", "CSeq")
 _Body = Callable[[bytes, int | None], bytes]
 """What of the octets behind the head is the body, given Content-Length. Raises MalformedMessage."""
 
-_LENGTH_FIELD = re.compile(rb"(?:content-length|l)[ \t]*:", re.IGNORECASE)
+_LENGTH_FIELD: Final = re.compile(rb"(?:content-length|l)[ \t]*+:", re.IGNORECASE)
 
 
 def parse_datagram(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:

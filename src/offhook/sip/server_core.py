@@ -62,9 +62,11 @@ class ServerCore:
         self._throttle = Throttle(core)
         self.refuse_new = self._throttle.refuse
         self.gate: Gate | None = None
+        self._stranger = False
 
     def receive(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect]:
         """A request that matches no transaction."""
+        self._stranger = False
         if request.method == "ACK":
             return self.acknowledge(request, fields)
         request = stamped(request, fields, flow)
@@ -103,14 +105,18 @@ class ServerCore:
         return [Send(flow.id, self._core.response(request, error.status, fields))]
 
     def _strangers(self, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect] | None:
-        """`UNAUTH_RATE`. Not for what belongs to a dialog, nor for REGISTER, which has its own; trunks are no strangers."""
-        if request.method == "REGISTER" or (fields.to_tag and fields.dialog in self._core.dialogs):
+        """`UNAUTH_RATE`. Not for what belongs to a dialog, nor for REGISTER, which has its own; trunks are no strangers.
+
+        Over UDP a stranger's address may be forged: nothing is kept of him, and no more is said than he asked for.
+        """
+        if fields.to_tag and fields.dialog in self._core.dialogs:
             return None
         if self._acquainted(flow, now):
             return None
-        if request.method == "INVITE" and self.gate is not None and self.gate.turn_away(request, flow, False) is None:
+        if request.method == "INVITE" and self.gate is not None and self.gate.expects(request, flow):
             return None
-        return self._throttle.stranger(request, flow, now)
+        self._stranger = self.gate is not None and flow.transport is Transport.UDP
+        return None if request.method == "REGISTER" else self._throttle.stranger(request, flow, now)
 
     # CANCEL
 
@@ -297,6 +303,9 @@ class ServerCore:
 
     def _options(self, key: AnyServerKey, flow: Flow) -> list[Effect]:
         """11.2: what we can do."""
+        if self._stranger:
+            # Three times what he sent is more than a forged address may be made to get.
+            return self._core.answer(key, 200, Headers([("Allow", ", ".join(self._core.config.allow))]))
         fields = [*self._core.abilities(flow), ("Accept", ", ".join(self._core.config.accept))]
         return self._core.answer(key, 200, Headers(fields))
 
@@ -335,7 +344,7 @@ class ServerCore:
         flow: Flow,
         usage: InviteUsage | Subscription | None = None,
     ) -> list[Effect]:
-        return self._core.table.open_server(key, request, flow, merge_key(fields), usage)
+        return self._core.table.open_server(key, request, flow, merge_key(fields), usage, self._stranger)
 
     def _refuse(
         self,

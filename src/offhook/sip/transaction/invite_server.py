@@ -28,9 +28,16 @@ class InviteServer(Machine):
     """One INVITE of a peer until our final response is acknowledged. Events in, effects out."""
 
     def __init__(
-        self, key: Hashable, request: Request, flow: Flow, timers: Timers, user: ServerUser | None = None
+        self,
+        key: Hashable,
+        request: Request,
+        flow: Flow,
+        timers: Timers,
+        user: ServerUser | None = None,
+        stranger: bool = False,
     ) -> None:
         super().__init__(key, flow, timers)
+        self._stranger = stranger
         self.request = request
         self.user = user
         self.state = State.PROCEEDING
@@ -38,8 +45,11 @@ class InviteServer(Machine):
         self._interval = timers.t1
 
     def start(self) -> list[Effect]:
-        """17.2.1: 100 unless the user answers within 200 ms; it never can be sure to, so 100 goes out at once."""
-        return [self._send(self._last)]
+        """17.2.1: 100 unless the user answers within 200 ms; it never can be sure to, so 100 goes out at once.
+
+        Not to a stranger over UDP, whose address may be forged: he may ask again, and hears it then.
+        """
+        return [] if self._stranger else [self._send(self._last)]
 
     def handle(self, event: Event) -> list[Effect]:
         """One step."""
@@ -60,6 +70,7 @@ class InviteServer(Machine):
             case Received(Request(method="INVITE")):
                 return [self._send(self._last)]
             case Respond(response) if response.status < 200:
+                self._stranger = False
                 self._last = response
                 return [self._send(response)]
             case Respond(response) if response.status < 300:
@@ -72,6 +83,10 @@ class InviteServer(Machine):
                 return []
 
     def _refuse(self, response: Response) -> list[Effect]:
+        if self._stranger:
+            # 8.2.7: a stranger's first word is refused without state; repeated unasked it would be aimed at somebody.
+            self.state = State.TERMINATED
+            return [self._send(response), *self.terminate()]
         self.state = State.COMPLETED
         self._last = response
         effects: list[Effect] = [self._send(response)]

@@ -22,8 +22,9 @@ class State(StrEnum):
 class NonInviteServer(Machine):
     """One request of a peer other than INVITE and ACK. Events in, effects out."""
 
-    def __init__(self, key: Hashable, request: Request, flow: Flow, timers: Timers) -> None:
+    def __init__(self, key: Hashable, request: Request, flow: Flow, timers: Timers, stranger: bool = False) -> None:
         super().__init__(key, flow, timers)
+        self._stranger = stranger
         self.request = request
         self.state = State.TRYING
         self._last: Response | None = None
@@ -69,8 +70,10 @@ class NonInviteServer(Machine):
             case Respond(response) if response.status >= 200:
                 effects: list[Effect] = [*self._stop_all(), self._send(response)]
                 self._last = response
-                if self.flow.transport.reliable:
-                    # 17.2.2: Timer J is zero where no copies of the request can come.
+                forgotten = self._stranger and (response.status >= 300 or self.request.method == "OPTIONS")
+                if self.flow.transport.reliable or forgotten:
+                    # 17.2.2: Timer J is zero where no copies of the request can come. 8.2.7: a stranger is refused without
+                    # state, and his copy is refused again.
                     self.state = State.TERMINATED
                     return [*effects, *self.terminate()]
                 self.state = State.COMPLETED

@@ -110,9 +110,16 @@ class TransactionTable:
         return [note, *self._begin(key, over_tcp(held.request, flow, key.branch), flow, held.owner)]
 
     def open_server(
-        self, key: AnyServerKey, request: Request, flow: Flow, merge: MergeKey | None, user: ServerUser | None = None
+        self,
+        key: AnyServerKey,
+        request: Request,
+        flow: Flow,
+        merge: MergeKey | None,
+        user: ServerUser | None = None,
+        stranger: bool = False,
     ) -> list[Effect]:
-        """Begins a transaction for a peer's new request; `merge` is None inside a dialog, `user` hears of a CANCEL.
+        """Begins a transaction for a peer's new request; `merge` is None inside a dialog, `user` hears of a CANCEL. Nothing
+        is kept of a `stranger` who is refused.
 
         Call `arm` when the turn ends, so that a request answered at once costs no timer.
         """
@@ -120,9 +127,9 @@ class TransactionTable:
             self._merged[merge] = key
             self._merge_of[key] = merge
         if request.method != "INVITE":
-            self._remember(NonInviteServer(key, request, flow, self._timers))
+            self._remember(NonInviteServer(key, request, flow, self._timers, stranger))
             return []
-        machine = InviteServer(key, request, flow, self._timers, user)
+        machine = InviteServer(key, request, flow, self._timers, user, stranger)
         self._remember(machine)
         return self._absorb(machine.start())
 
