@@ -106,7 +106,10 @@ async def test_a_browser_calls_out_with_digest_on_invite_and_bye(server: Offhook
         assert carrier.counted("challenge BYE") == 0, "the nonce is used on, with nc one higher, as Kamailio checks"
         assert carrier.counted("proved BYE") == 1
         status = await until(server, trunk["id"], lambda one: one["channels"] == {"in": 0, "out": 0})
-        assert status["totals"] == {"attempts": 1, "answered": 1, "answer_seizure_percent": 100.0}
+        day = status["last_24h"]
+        assert (day["attempts"], day["answered"], day["answer_seizure_percent"]) == (1, 1, 100.0)
+        assert day["post_dial_ms"] < 1000
+        assert day["mos"] > 3.5
 
 
 async def test_double_record_route_over_tcp_is_kept_and_used(serve: ServerMaker, tmp_path: Path) -> None:

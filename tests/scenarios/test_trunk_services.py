@@ -285,3 +285,60 @@ def test_an_endpoint_behind_the_carriers_address_is_still_an_endpoint(link: Link
     assert house.call().from_name == "alice"
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
+
+
+def test_a_phone_that_has_not_proved_itself_is_asked_even_from_the_carriers_address(link: Link) -> None:
+    """A PBX with a trunk and phones of ours may share one address behind a NAT."""
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(**GOOD)
+    carrier.dial("sip:+15125550100@example.com", from_="<sip:alice@example.com>")
+    assert carrier.final().status == 407
+    carrier.dial("sip:+15125550100@example.com", from_="<sip:101@example.com>")
+    assert carrier.final().status == 407
+    carrier.dial("sip:+15125550100@127.0.0.2", from_="<sip:+14155550123@127.0.0.2>")
+    assert carrier.final().status == 404, "a telephone number is a carrier's caller"
+
+
+def test_a_connection_that_breaks_in_a_call_is_made_anew(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER, Transport.TLS)
+    house.trunk(targets=[{"uri": f"sip:{CARRIER}", "transport": "tls"}], allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial(NUMBER)
+    carrier.respond(200, SDP)
+    old = carrier.back.id
+    carrier.there, carrier.back = link.connect(carrier.station, house.station, Transport.TLS, 5061, CARRIER)
+    link.disconnect(old)
+    link.run(1)
+    assert house.call().winner is not None, "1. the call stands"
+    alice.hang_up()
+    assert carrier.got("BYE"), "2. and its BYE arrives by the new connection"
+    house.assert_nothing_left(alice)
+
+
+def test_a_number_that_may_not_be_shown_is_replaced_and_told(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers[OURS] = "alice"
+    house.trunk(**GOOD)
+    alice = house.caller()
+    alice.dial(NUMBER, P_Preferred_Identity="<sip:+12025550100@example.com>")
+    assert OURS in (carrier.invite.headers.get("From") or "")
+    told = next(one for one in house.node.published if one.type == "call.caller_id_replaced")
+    assert dict(told.details) == {"asked": "+12025550100", "shown": OURS}
+    carrier.respond(486)
+    house.assert_nothing_left(alice)
+
+
+def test_refer_from_a_trunk_is_refused_unless_enabled(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(**GOOD)
+    alice = house.caller()
+    alice.dial(NUMBER)
+    carrier.respond(200, SDP)
+    carrier.refer("<sip:bob@example.com>")
+    assert [one.status for one in carrier.answers("REFER")] == [403]
+    alice.hang_up()
+    house.assert_nothing_left(alice)

@@ -81,6 +81,17 @@ class Carrier:
         self.station.perform(SendInDialog(usage or self._last().usage, method, headers, body))
         self.house.link.run(0.1)
 
+    def refer(self, target: str) -> None:
+        """REFER in the dialog of the call that came in."""
+        fields = Headers([("Refer-To", target)])
+        self.station.perform(SendInDialog(self._last().usage, "REFER", fields))
+        self.house.link.run(0.2)
+
+    def answers(self, method: str) -> list[Response]:
+        """Final responses to requests of a method, in order."""
+        came = [one for one in self.station.received if isinstance(one, Response) and one.status >= 200]
+        return [one for one in came if (one.headers.get("CSeq") or "").endswith(f" {method}")]
+
     def dial(
         self, uri: str, from_: str = "<sip:+14155550123@carrier.example>", body: bytes = SDP, **headers: str
     ) -> None:

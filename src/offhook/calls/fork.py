@@ -232,17 +232,17 @@ def progressed(call: Call, leg: Leg, response: Response, now: float) -> Effects:
     if fork is None:
         return []
     leg.state = LegState.RINGING if leg.state is LegState.TRYING else leg.state
-    heard = fork.hunt.heard(call, leg, True) if fork.hunt is not None else late.heard(call, fork, leg)
+    heard = fork.hunt.heard(call, leg, True, now) if fork.hunt is not None else late.heard(call, fork, leg)
     name_dialog(call, leg, response)
     return [*heard, *fork.waiter.ringing(call, fork, leg, response, now)]
 
 
-def trying(call: Call, leg: Leg) -> Effects:
+def trying(call: Call, leg: Leg, now: float) -> Effects:
     """100 of a branch: a hunt waits on, and a page is awake."""
     fork = call.fork_of(leg)
     if fork is None:
         return []
-    return fork.hunt.heard(call, leg, False) if fork.hunt is not None else late.heard(call, fork, leg)
+    return fork.hunt.heard(call, leg, False, now) if fork.hunt is not None else late.heard(call, fork, leg)
 
 
 def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:

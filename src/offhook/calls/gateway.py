@@ -15,7 +15,7 @@ from offhook.calls.encryption import Security
 from offhook.calls.events import CallEvent, Connected, FactsFound, Located, TimerFired
 from offhook.calls.fork import Fork
 from offhook.calls.hunt import CallLimit, OfHunt, SilenceTimer
-from offhook.calls.inbound import Matched, called_number, comes_as_trunk
+from offhook.calls.inbound import Matched, called_number, comes_as_trunk, is_endpoints
 from offhook.calls.index import Index
 from offhook.calls.numbers import from_trunk
 from offhook.calls.outbound import Outbound
@@ -73,7 +73,7 @@ class Gateway:
         if flow.transport.websocket:
             return None
         matcher = self.outbound.trunks.matcher
-        if claimed:
+        if claimed or is_endpoints(request, self.hosts):
             return matcher.by_line(request, flow)
         return matcher.match(request, flow, frozenset(flow.identities))
 
@@ -124,15 +124,17 @@ class Gateway:
             return refusal("number_not_assigned", f"Trunk {name} delivers a number that is not ours; add it first")
         return refusal("number_not_assigned", f"{facts.number}, delivered by trunk {name}, has no endpoint")
 
-    def ended(self, call: Call) -> Effects:
+    def ended(self, call: Call, now: float) -> Effects:
         """A call is over: what was talked counts for its trunk's day, and its clock stops."""
         out = [leg for leg in call.legs if leg.trunk is not None and leg.request is None]
         if not out or call.answered_at is None or call.ended_at is None:
             return []
+        seconds = call.ended_at - call.answered_at
         for leg in out:
             state = self.outbound.trunks.get(leg.trunk.id) if leg.trunk is not None else None
             if state is not None and leg.chosen:
-                state.usage.talked(call.ended_at - call.answered_at)
+                state.usage.talked(seconds)
+                state.day.ended(now, seconds, leg.quality.mos)
         return [StopTimer(CallLimit(call.ref))]
 
     # ---- commands and events

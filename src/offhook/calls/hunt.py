@@ -90,6 +90,7 @@ class Hunt:
     tries_here: int = 0
     step: int = 0
     rang: bool = False
+    began_at: float = 0.0
     failures: list[tuple[str, Outcome]] = field(default_factory=list)
 
     def failed(self, outcome: Outcome) -> None:
@@ -108,8 +109,10 @@ class Hunt:
         fresh = [leg for leg in ringing.branches.values() if leg.media is not None and not leg.body]
         return [effect for leg in fresh for effect in _invite(call, self, leg)]
 
-    def heard(self, call: Call, leg: Leg, rang: bool) -> Effects:
+    def heard(self, call: Call, leg: Leg, rang: bool, now: float) -> Effects:
         """The carrier has said something: this address is alive, and silence is over."""
+        if rang and not self.rang and self.state is not None:
+            self.state.day.rang(now, now - self.began_at)
         self.rang = self.rang or rang
         rated: Effects = [RateHop(self.hop, True)] if self.hop is not None else []
         return [StopTimer(SilenceTimer(call.ref, leg.ref)), *rated]
@@ -117,11 +120,11 @@ class Hunt:
     def answered(self, call: Call, leg: Leg, now: float) -> Effects:
         """The callee has answered; the trunk's time limit runs."""
         if self.state is not None:
-            self.state.answered += 1
+            self.state.day.answered(now)
         limit: Effects = []
         if self.trunk is not None and self.capped and not self.trunk.foreign:
             limit = [StartTimer(CallLimit(call.ref), self.trunk.caps.call_seconds)]
-        return [*self.heard(call, leg, True), *limit]
+        return [*self.heard(call, leg, True, now), *limit]
 
     def rejected(
         self, call: Call, ringing: Fork, leg: Leg, response: Response | None, failure: Failure | None, now: float
@@ -239,7 +242,8 @@ def connected(call: Call, ringing: Fork, event: Connected, token: OfHunt, now: f
     state = hunt.state
     if state is not None:
         state.usage.began(now)
-        state.attempts += 1
+        state.day.tried(now)
+    hunt.began_at = now
     if ringing.party.media is None and not call.media_calls:
         return bridge.open_legs(call, [ringing.party, leg])
     return bridge.open_legs(call, [leg])

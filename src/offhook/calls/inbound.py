@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from offhook.calls.numbers import NumberPlan, dialled_in, from_trunk, looks_dialled
+from offhook.calls.numbers import NumberPlan, dialled_in, from_trunk, looks_dialled, plain
 from offhook.calls.trunk import Trunk
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr, split_list
@@ -175,6 +175,22 @@ def comes_as_trunk(request: Request, hosts: frozenset[str]) -> bool:
     except PeerError:
         return False
     return sender.host not in hosts and looks_dialled(request.uri.unescaped_user)
+
+
+SHORTEST_NUMBER = 7
+"""Digits of a From that can be a subscriber's number; extensions of endpoints have fewer."""
+
+
+def is_endpoints(request: Request, hosts: frozenset[str]) -> bool:
+    """True if an INVITE is to be proved as an endpoint's even where it comes from a carrier's address, because phones and a
+    PBX may share one: its From is of a host of ours and no telephone number. It lets nobody in, it asks for a password."""
+    try:
+        sender = parse_name_addr(request.headers.get("From") or "").uri
+    except PeerError:
+        return False
+    user = plain(sender.unescaped_user)
+    is_number = looks_dialled(user) and sum(one.isdigit() for one in user) >= SHORTEST_NUMBER
+    return sender.host in hosts and not is_number and user.casefold() != "anonymous"
 
 
 def called_number(request: Request, trunk: Trunk, country: str, plan: NumberPlan) -> tuple[str | None, str]:

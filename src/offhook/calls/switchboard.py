@@ -449,7 +449,7 @@ class Switchboard:
         self._index.touched[call.ref] = call
         match event:
             case InviteTrying():
-                return fork.trying(call, leg)
+                return fork.trying(call, leg, now)
             case InviteProgressed():
                 return fork.progressed(call, leg, event.response, now)
             case InviteAccepted():
@@ -711,7 +711,7 @@ class Switchboard:
             for leg in call.former:
                 self._devices.buried(leg, now)
             self._ended[call.ref] = call
-            effects += self.gateway.ended(call) if self.gateway is not None else []
+            effects += self.gateway.ended(call, now) if self.gateway is not None else []
             while len(self._ended) > self._config.ended_kept:
                 self._ended.popitem(last=False)
         if len(self._watchers):

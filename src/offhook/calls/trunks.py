@@ -24,6 +24,7 @@ from offhook.calls.events import Connected, Located, TimerFired
 from offhook.calls.health import SPREAD, Health
 from offhook.calls.inbound import Matcher
 from offhook.calls.trunk import Trunk, TrunkTarget, target_of
+from offhook.calls.trunk_day import Day
 from offhook.sip.commands import SendRequest
 from offhook.sip.events import Failure, RequestSettled
 from offhook.sip.flow import Flow, FlowId
@@ -79,8 +80,7 @@ class TrunkState:
     place: int = 0
     """Which of the targets the next REGISTER goes to, counting on after every failure."""
     flow: FlowId | None = None
-    attempts: int = 0
-    answered: int = 0
+    day: Day = field(default_factory=Day)
     alarm: str = ""
 
     @property
@@ -129,7 +129,7 @@ class Trunks:
         state = TrunkState(trunk, line, Health(trunk.health), since=now)
         if before is not None:
             state.usage, state.turn = before.usage, before.turn + 1
-            state.attempts, state.answered = before.attempts, before.answered
+            state.day = before.day
         self._states[trunk.id] = state
         self.matcher.use(trunk, token)
         return [*effects, *self._start(state, now)]

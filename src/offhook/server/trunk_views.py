@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from offhook.calls.trunk_day import Day
 from offhook.calls.trunks import TrunkState
 from offhook.sip.registration import LineState
 
@@ -13,7 +14,7 @@ NOT_RUNNING: dict[str, Any] = {
     "text": None,
     "channels": {"in": 0, "out": 0},
     "calls_per_second": 0.0,
-    "totals": {"attempts": 0, "answered": 0, "answer_seizure_percent": None},
+    "last_24h": Day().sums(0.0),
     "targets": [],
     "registration": {"state": "off", "expires_at": None, "sip_code": None, "sip_reason": None, "code": None},
 }
@@ -23,7 +24,6 @@ NOT_RUNNING: dict[str, Any] = {
 def status_of(state: TrunkState, now: float) -> dict[str, Any]:
     """`status` of one trunk; `now` is the core's clock."""
     line, usage = state.line, state.usage
-    asked = 100 * state.answered / state.attempts if state.attempts else None
     return {
         "state": state.state,
         "since": _wall(state.since, now),
@@ -31,11 +31,7 @@ def status_of(state: TrunkState, now: float) -> dict[str, Any]:
         "text": _words(state),
         "channels": {"in": len(usage.legs_in), "out": len(usage.legs_out)},
         "calls_per_second": usage.per_second(now),
-        "totals": {
-            "attempts": state.attempts,
-            "answered": state.answered,
-            "answer_seizure_percent": round(asked, 1) if asked is not None else None,
-        },
+        "last_24h": state.day.sums(now),
         "targets": [
             {
                 "uri": place.uri,

@@ -20,7 +20,6 @@ _writing = asyncio.Lock()
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 KINDS = {"longcode": "longcode", "tollfree": "toll-free", "toll-free": "toll-free"}
 KNOWN = frozenset({"number", "number_type", "capabilities", "name", "call_handler", "call_sip_endpoint_id", "offhook"})
-OFFHOOK = {"ring_seconds": 60, "fallback": None, "caller_name": None}
 
 
 def shown(row: NumberRow) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def shown(row: NumberRow) -> dict[str, Any]:
         "call_handler": "relay_sip_endpoint" if rings else None,
         "call_sip_endpoint_id": row.endpoint_id,
         "calling_handler_resource_id": row.endpoint_id,
-        "offhook": {**OFFHOOK, **row.settings},
+        "offhook": {},
     }
 
 
@@ -102,9 +101,9 @@ async def change_number(id_: str, request: Request, response: Response, token: N
     platform: Platform = request.app.state.platform
     body = await body_object(request)
     note_ignored(response, body, KNOWN)
-    row = _own(platform, token.project_id, id_)
+    _own(platform, token.project_id, id_)
     faults: list[Fault] = []
-    values = _values(platform, token.project_id, body, faults, row.settings)
+    values = _values(platform, token.project_id, body, faults)
     if faults:
         raise Invalid(*faults)
     changed = await platform.numbers.change(id_, **values)
@@ -125,7 +124,6 @@ def _values(
     project: str,
     body: Mapping[str, Any],
     faults: list[Fault],
-    before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if "name" in body:
@@ -135,11 +133,11 @@ def _values(
         values["name"] = name
     if "call_handler" in body or "call_sip_endpoint_id" in body:
         values["endpoint_id"] = _endpoint(platform, project, body, faults)
-    if isinstance(body.get("offhook"), dict):
-        values["settings"] = {
-            **(before or {}),
-            **{key: value for key, value in body["offhook"].items() if key in OFFHOOK},
-        }
+    given = body.get("offhook")
+    for name in given if isinstance(given, dict) else ():
+        faults.append(
+            Fault(f"offhook.{name}", "feature_not_available", f"offhook.{name} of a number is not served yet")
+        )
     return values
 
 
