@@ -8,6 +8,7 @@ import pytest
 from interop.support.audio import Tone
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
+from interop.support.linphone import Linphone
 from interop.support.server import Offhook
 
 ALICE, BOB, CAROL = 1000, 700, 440
@@ -150,6 +151,44 @@ async def test_baresip_transfers(server: Offhook, tmp_path: Path) -> None:
         await carol.answer()
         await carol.expect("CALL_ESTABLISHED")
         await bob.expect("CALL_CLOSED")
+        await asyncio.sleep(0.5)  # the last packets of the old source
+        at_page, at_carol = await asyncio.gather(page.heard(3), carol.heard_now(3))
+        is_tone(at_page, CAROL)
+        is_tone(at_carol, ALICE)
+        await page.hang_up()
+        await carol.expect("CALL_CLOSED")
+        await server.until_idle(5)
+
+
+@pytest.mark.parametrize("attended", [False, True])
+async def test_linphone_transfers(server: Offhook, tmp_path: Path, attended: bool) -> None:
+    await server.add_endpoint("carol", SECRET)
+    async with (
+        Browser("chromium", tmp_path, tone=ALICE) as browser,
+        Linphone(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, BOB) as bob,
+        phone(server, tmp_path, "carol", CAROL, SECRET) as carol,
+    ):
+        await bob.registered()
+        await carol.registered()
+        page = await signed_in(browser, server, "jssip")
+        await page.call(server.uri("bob"))
+        await bob.in_state("IncomingReceived")
+        await bob.answer()
+        await page.expect("confirmed")
+        await bob.in_state("StreamsRunning")
+        if attended:
+            await bob.command("pause")
+            await bob.in_state("Paused")
+            await bob.dial("carol")
+        else:
+            await bob.transfer("carol")
+        await carol.expect("CALL_INCOMING")
+        await carol.answer()
+        await carol.expect("CALL_ESTABLISHED")
+        if attended:
+            await bob.in_state("StreamsRunning")
+            await bob.join(1, 2)
+        await bob.in_state("End")
         await asyncio.sleep(0.5)  # the last packets of the old source
         at_page, at_carol = await asyncio.gather(page.heard(3), carol.heard_now(3))
         is_tone(at_page, CAROL)

@@ -443,3 +443,48 @@ def test_a_refer_outside_a_dialog_is_refused_without_one_of_the_same_endpoint(li
     assert not carol.got("INVITE")
     alice.hang_up()
     house.assert_nothing_left(alice, bob, carol, mallory)
+
+
+# ---- sound
+
+
+def test_early_media_of_the_target_is_heard_by_the_transferee(link: Link) -> None:
+    house, alice, bob, carol = three(link)
+    cell = house.callee("carol", "cell")
+    refer(alice, CAROL)
+    carol.respond(183, SDP)
+    assert bridged(house) == {frozenset(("bob", "carol"))}
+    cell.respond(180)
+    # The branch that was heard ends: ringback of ours, not silence.
+    carol.respond(486)
+    assert house.media.of(do.PlayMedia)[-1].source is SourceKind.RINGBACK  # type: ignore[union-attr]
+    cell.respond(200, SDP)
+    assert bridged(house) == {frozenset(("bob", "carol"))}
+    assert [line.split()[1] for line in told(alice)] == ["100", "183", "180", "200"]
+    bob.hang_up(bob.ringing)
+    house.assert_nothing_left(alice, bob, carol, cell)
+
+
+def test_a_second_call_of_an_endpoint_is_opened_near_its_first(link: Link) -> None:
+    """Legs of two calls meet only on one shard of the engine."""
+    house, alice, bob, carol = three(link)
+    first = house.call().media_calls[0]
+    second_call(alice, "carol")
+    opened = house.media.of(do.OpenMedia)
+    assert [one.near for one in opened] == [0, first]  # type: ignore[union-attr]
+    carol.respond(486)
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob, carol)
+
+
+def test_calls_on_different_shards_are_not_joined(link: Link) -> None:
+    house, alice, bob, carol = consulting(link)
+    other = next(call for call in house.node.switchboard.calls() if call.callee and call.callee.username == "carol")
+    other.media_calls[0] |= 3 << 56
+    refer(alice, replaces(dialog(alice, SECOND)))  # type: ignore[arg-type]
+    assert told(alice)[-1] == "SIP/2.0 500 Server Internal Error terminated"
+    other.media_calls[0] &= (1 << 56) - 1
+    assert frozenset(("alice", "bob")) in bridged(house)
+    alice.hang_up()
+    alice.hang_up(SECOND)  # type: ignore[arg-type]
+    house.assert_nothing_left(alice, bob, carol)

@@ -16,7 +16,10 @@ SIP: dict[str, Any] = {
     "pickup_group": None,
     "challenge_every_invite": False,
 }
-DEFAULTS: dict[str, dict[str, Any]] = {"forward": FORWARDS, "sip": SIP}
+BLOCK: dict[str, Any] = {"callers": [], "targets": []}
+MOST_BLOCKED = 500
+"""Entries of one list: it is read for every call."""
+DEFAULTS: dict[str, dict[str, Any]] = {"forward": FORWARDS, "sip": SIP, "block": BLOCK}
 """Options that are objects of their own."""
 
 
@@ -38,6 +41,12 @@ def _target(value: Any) -> str:
     return "" if fine and " " not in (value or "") else "must be a name, a number or a SIP URI, or null"
 
 
+def _names(value: Any) -> str:
+    entries = isinstance(value, list) and len(value) <= MOST_BLOCKED
+    fine = entries and all(isinstance(one, str) and 1 <= len(one) <= 64 and one.isprintable() for one in value)
+    return "" if fine else f"must be a list of at most {MOST_BLOCKED} names or numbers"
+
+
 _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
     "forward": dict.fromkeys(FORWARDS, _target),
     "sip": {
@@ -48,6 +57,7 @@ _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
         "pickup_group": _group,
         "challenge_every_invite": _flag,
     },
+    "block": {"callers": _names, "targets": _names},
 }
 
 

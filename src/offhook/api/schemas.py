@@ -57,7 +57,17 @@ HANDLER_FIELDS = (
     "call_dialogflow_agent_id",
     "call_ai_agent_id",
 )
-OFFHOOK_FIELDS = ("extension", "max_calls", "ring_seconds", "ring", "do_not_disturb", "enabled", "forward", "sip")
+OFFHOOK_FIELDS = (
+    "extension",
+    "max_calls",
+    "ring_seconds",
+    "ring",
+    "do_not_disturb",
+    "enabled",
+    "forward",
+    "sip",
+    "block",
+)
 READ_ONLY = ("aor", "registered", "reachable")
 KNOWN = frozenset(
     {"username", "password", "caller_id", "send_as", "codecs", "ciphers", "encryption", "call_handler", "offhook"}

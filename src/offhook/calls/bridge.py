@@ -21,6 +21,9 @@ from offhook.sdp.parse import parse as parse_sdp
 from offhook.sip.fields import parse_name_addr
 from offhook.sip.message import Response
 
+FEW_CALLS = 5
+"""Calls up to which an endpoint is a person, whose calls may meet. A PBX behind one login is spread over the shards."""
+
 
 def read_offer(leg: Leg) -> Outcome | None:
     """Takes the description of an incoming leg's INVITE, if it has one; an outcome refuses it."""
@@ -75,7 +78,17 @@ def open_legs(call: Call, legs: list[Leg]) -> Effects:
         call.unopened += legs
         return []
     call.opening = True
-    return [OpenMedia(call.ref, offers, conference.near(call))]
+    return [OpenMedia(call.ref, offers, conference.near(call) or _near(call))]
+
+
+def _near(call: Call) -> int:
+    """A media call of an endpoint that takes part and talks elsewhere: it may join the two by a transfer (XFER-4)."""
+    for leg in (call.caller, *call.branches):
+        others = call.index.few_others(leg.account.username, call, FEW_CALLS) if leg.account is not None else []
+        near = next((one.media_calls[0] for one in others if one.media_calls), 0)
+        if near:
+            return near
+    return 0
 
 
 def opened(call: Call, media_call: int) -> Effects:

@@ -8,7 +8,7 @@ INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (r
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from offhook.calls import bridge, early, late, passing
+from offhook.calls import bridge, connected, early, late, passing
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.description import speech_of, wanted
 from offhook.calls.effects import CloseMediaLeg, Sip, StartTimer, StopTimer
@@ -262,8 +262,9 @@ def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
     losers = cancel(call, fork, COMPLETED_ELSEWHERE, "answered_elsewhere")
     bridge.settle(leg)
     call.parties.append(leg)
+    named = connected.read(call, leg, response)
     told = fork.waiter.answered(call, fork, leg, now)
-    return [*heard, *completed, *told, *losers, call.happened("call.answered", leg)]
+    return [*heard, *completed, *named, *told, *losers, call.happened("call.answered", leg)]
 
 
 def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure | None, now: float) -> Effects:

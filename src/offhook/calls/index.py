@@ -113,6 +113,11 @@ class Index:
         call = self.usages.get(leg.usage) if leg is not None else None
         return (call, leg) if call is not None and leg is not None else None
 
+    def few_others(self, username: str, but: "Call", most: int) -> list["Call"]:
+        """The other calls of an endpoint that has about so many at most; none of one that has more."""
+        calls = self._endpoints.get(username.casefold(), {})
+        return [call for call in calls.values() if call is not but] if len(calls) <= most else []
+
     def busy(self, username: str, but: "Call", limit: int) -> int:
         """In how many other calls an endpoint is. They are looked at one by one only where the limit may be reached: a leg
         that went to another call leaves its trace until the call ends."""

@@ -69,6 +69,8 @@ class Leg:
     trunk: Trunk | None = None
     """The carrier at the other end; `identity` is the From of its caller towards devices, `shown` the number there."""
     identity: str = ""
+    connected: str = ""
+    """The name that the peer has given for itself inside the dialog (RFC 4916)."""
     shown: str = ""
     hop: Hop | None = None
     """The address that was called, where one was: the way back when its connection breaks."""

@@ -5,7 +5,7 @@ All of it is answered locally, at once; the other side hears it only as sound (4
 
 from dataclasses import replace
 
-from offhook.calls import bridge, digits, proposal
+from offhook.calls import bridge, connected, digits, proposal
 from offhook.calls.call import SDP, Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, remote_of, speech_of, wanted
 from offhook.calls.effects import CompleteMedia, Sip, UpdateMedia
@@ -26,7 +26,7 @@ def answer(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
     """The answer to one request in the dialog."""
     match event.request.method:
         case "INVITE" | "UPDATE":
-            return _renegotiate(call, leg, event)
+            return [*connected.read(call, leg, event.request), *_renegotiate(call, leg, event)]
         case "INFO":
             return digits.info(call, leg, event, now)
         case _:

@@ -6,7 +6,7 @@ themselves (fork.py), how a party is told (the waiters).
 
 from dataclasses import dataclass
 
-from offhook.calls import bridge, fork, history, late, preferences
+from offhook.calls import bridge, fork, history, late, preferences, screening
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.effects import LookUp
@@ -85,6 +85,11 @@ def look_up(call: Call, token: str, username: str | None, dialled: Destination, 
 def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     """The account and devices of the name are known."""
     callee, bindings = facts.callee, facts.bindings
+    unwanted = screening.refused(one, callee)
+    if unwanted is not None:
+        if one.callee is not None:
+            unwanted = refusal("forward_refused", f"{one.callee.username} forwards, but {unwanted.text}")
+        return _give_up(call, one, unwanted, now)
     if callee is None:
         return _outside(call, one, facts, now)
     if callee.username.casefold() in one.visited:

@@ -75,6 +75,12 @@ def set_(
         str | None, typer.Option(help="Endpoints of one group may take each other's calls.")
     ] = None,
     dtmf: Annotated[str | None, typer.Option(help="How it gets digits: auto, rfc4733, info or inband.")] = None,
+    block_caller: Annotated[
+        list[str] | None, typer.Option(help="Take no calls from this name or number; give it once for each.")
+    ] = None,
+    block_target: Annotated[
+        list[str] | None, typer.Option(help="Do not let it call this name or number; +1900* means all that begin so.")
+    ] = None,
     may_page: Annotated[bool | None, typer.Option(help="Whether its calls may answer by themselves.")] = None,
     may_alert: Annotated[bool | None, typer.Option(help="Whether it may choose how others ring.")] = None,
     may_watch: Annotated[bool | None, typer.Option(help="Whether its busy lamps show with whom others talk.")] = None,
@@ -87,7 +93,13 @@ def set_(
     )
     sip = _given(dtmf=dtmf, pickup_group=pickup_group, may_page=may_page, may_alert=may_alert, may_watch=may_watch)
     plain = _given(do_not_disturb=do_not_disturb, ring=ring, ring_seconds=ring_seconds, max_calls=max_calls)
-    changes = {**plain, **({"forward": forward} if forward else {}), **({"sip": sip} if sip else {})}
+    block = {
+        name: [one for one in entries if one]
+        for name, entries in (("callers", block_caller), ("targets", block_target))
+        if entries
+    }
+    nested = {"forward": forward, "sip": sip, "block": block}
+    changes = {**plain, **{name: given for name, given in nested.items() if given}}
     if not changes:
         fail("Nothing to change: see `offhook endpoint set --help` for what there is.")
     server.request("PATCH", f"{PATH}/{row['id']}", json={"offhook": changes})

@@ -72,6 +72,7 @@ def _leg(leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
         "endpoint_id": leg.account.id if leg.account else None,
         "trunk_id": leg.trunk.id or None if leg.trunk else None,
         "user_agent": leg.user_agent,
+        "connected_name": leg.connected or None,
         "flow": {
             "transport": leg.flow.transport.value.lower(),
             "source": f"{leg.flow.remote[0]}:{leg.flow.remote[1]}",

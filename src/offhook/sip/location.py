@@ -69,6 +69,10 @@ class Account:
     """How its devices get digits (DTMF-5): `auto`, `rfc4733`, `info` or `inband`."""
     pickup_group: str = ""
     """Endpoints of one group may take each other's calls; "" is nobody's."""
+    block_callers: tuple[str, ...] = ()
+    """Names and numbers whose calls it does not take; `anonymous` for those without, `+1900*` for all that begin so."""
+    block_targets: tuple[str, ...] = ()
+    """Names and numbers that it may not call, in the same form."""
     rights: frozenset[str] = frozenset()
     """`page`: its calls may answer by themselves; `alert`: it may choose how others ring; `watch`: it may see with whom
     others talk (EVT-1)."""

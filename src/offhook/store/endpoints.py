@@ -46,7 +46,7 @@ class Endpoint:
 
     def account(self, realm: str) -> Account:
         """What SIP needs to know of the endpoint."""
-        sip = self.offhook.get("sip", {})
+        sip, block = self.offhook.get("sip", {}), self.offhook.get("block", {})
         return Account(
             id=self.id,
             username=self.username,
@@ -67,6 +67,8 @@ class Endpoint:
             dtmf=sip.get("dtmf") or "auto",
             pickup_group=sip.get("pickup_group") or "",
             challenge_every_invite=sip.get("challenge_every_invite", False),
+            block_callers=tuple(block.get("callers", ())),
+            block_targets=tuple(block.get("targets", ())),
             rights=frozenset(name for name in ("page", "alert", "watch") if sip.get(f"may_{name}")),
         )
 
