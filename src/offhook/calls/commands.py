@@ -1,11 +1,10 @@
 """What the API asks of call control, imperative."""
 
-from dataclasses import dataclass
-
 from offhook.calls.trunk import Trunk
+from offhook.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HangUpCall:
     """Ends every leg of a call; `code` is the end code of the catalogue. An unknown call is ignored."""
 
@@ -13,7 +12,7 @@ class HangUpCall:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HangUpEndpoint:
     """Ends every call in which an endpoint takes part, by its user name."""
 
@@ -21,28 +20,28 @@ class HangUpEndpoint:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UseTrunk:
     """A trunk is new or has changed; live calls of it go on."""
 
     trunk: Trunk
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DropTrunk:
     """A trunk is deleted: unregistered, and no call is taken or placed by it any more."""
 
     trunk_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RegisterTrunk:
     """Registers a trunk at once, whatever it waited for."""
 
     trunk_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dial:
     """Places a call for an endpoint: its devices ring first, then `target` (a name, a number or a URI) for whoever answers.
 

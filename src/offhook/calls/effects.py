@@ -1,10 +1,10 @@
 """What call control wants done. The driver performs each, in order; an integrator reads only this file."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offhook.calls.ports import LegOffer, LegRemote, SourceKind
+from offhook.record import record
 from offhook.sip.commands import SipCommand
 from offhook.sip.flow import FlowId
 from offhook.sip.hop import Hop, Target
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from offhook.calls.kept import KeptCall
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sip:
     """Hand the command to the SIP layer."""
 
     command: SipCommand
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LookUp:
     """Answer by `FactsFound` with the same token: the account of `username`, and the account of `target_user` with its
     bindings. None means there is nothing to look up.
@@ -36,7 +36,7 @@ class LookUp:
     rights: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Locate:
     """Find the addresses of a next hop by RFC 3263, within two seconds. `Located` follows, at once or later."""
 
@@ -44,7 +44,7 @@ class Locate:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connect:
     """Get a flow to one address: UDP at once, a stream by reuse or a new connection. `Connected` follows."""
 
@@ -52,7 +52,7 @@ class Connect:
     hop: Hop
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RateHop:
     """Remember how an address did: one that failed is tried last for a while, by every call (TRK-6). A connection that
     could not be made is remembered without asking."""
@@ -61,7 +61,7 @@ class RateHop:
     worked: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProbeFlow:
     """Ask a connection for a sign of life. `FlowProbed` follows, after `seconds` at the latest."""
 
@@ -69,7 +69,7 @@ class ProbeFlow:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CloseFlow:
     """Close a connection, a WebSocket with that close code and slug."""
 
@@ -82,7 +82,7 @@ FlowEffect = ProbeFlow | CloseFlow
 HopEffect = Locate | Connect | RateHop
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenMedia:
     """Open a media call with these legs, beside the media call `near` (0: anywhere). `MediaOpened` or `MediaRefused`
     follows."""
@@ -92,7 +92,7 @@ class OpenMedia:
     near: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddMediaLeg:
     """Add a leg to a media call. `MediaLegOpened` or `MediaRefused` follows."""
 
@@ -102,7 +102,7 @@ class AddMediaLeg:
     offer: LegOffer
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompleteMedia:
     """Give a leg its peer's half."""
 
@@ -110,7 +110,7 @@ class CompleteMedia:
     remote: LegRemote
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpdateMedia:
     """Change our half of a leg. `MediaLegUpdated` follows."""
 
@@ -119,7 +119,7 @@ class UpdateMedia:
     restart_ice: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BridgeMedia:
     """Each leg becomes the other's source; a leg with itself echoes."""
 
@@ -127,7 +127,7 @@ class BridgeMedia:
     b: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JoinRoom:
     """The leg hears a room and is heard there. The room's number is the media call of its first member."""
 
@@ -136,7 +136,7 @@ class JoinRoom:
     muted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlayMedia:
     """A player becomes the leg's source."""
 
@@ -144,7 +144,7 @@ class PlayMedia:
     source: SourceKind
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SendDigits:
     """Digits towards the leg's peer."""
 
@@ -153,21 +153,21 @@ class SendDigits:
     each_ms: int = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CloseMediaLeg:
     """Close one leg."""
 
     leg: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CloseMedia:
     """Close a media call with all its legs. `MediaClosed` follows."""
 
     media_call: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartTimer:
     """Feed back `TimerFired(key)` after `seconds`; the same key again replaces it."""
 
@@ -175,14 +175,14 @@ class StartTimer:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopTimer:
     """Forget the timer."""
 
     key: Hashable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallRecord:
     """What the call log keeps: times on the core's clock, and a plain object for each leg."""
 
@@ -192,21 +192,21 @@ class CallRecord:
     legs: tuple[tuple[str, dict[str, Any]], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeepCall:
     """Write into the journal how a call stands, in the place of what it knew; dialogs are filled in by who writes."""
 
     call: "KeptCall"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WriteCallLog:
     """Write the record of a call that has ended, once; the journal forgets it when that is done."""
 
     record: CallRecord
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Happened:
     """One event of a call's life, by the names of the events API (`call.answered`, `call.ended`, …)."""
 
@@ -216,14 +216,14 @@ class Happened:
     details: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Publish:
     """Tell whoever listens."""
 
     event: Happened
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeptText:
     """A text to an endpoint: complete From value without tag, the fields that go with it, and its body, unread."""
 
@@ -234,14 +234,14 @@ class KeptText:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeepText:
     """Keep a text until a device of its endpoint takes it; the oldest go when there are too many."""
 
     text: KeptText
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FindTexts:
     """Answer by `TextsFound` if anything is kept for the endpoint."""
 
@@ -249,14 +249,14 @@ class FindTexts:
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DropText:
     """A kept text has been taken; unknown ones are ignored."""
 
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Explain:
     """A decision in words, for the trace of a call: one sentence without a final stop."""
 
@@ -265,7 +265,7 @@ class Explain:
     leg_ref: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Note:
     """A line for the log."""
 

@@ -1,12 +1,12 @@
 """What call control hears: SIP events as they are, media events, facts, timers. Past tense."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import KeptText
 from offhook.calls.ports import LegFacts, LegLocal, Quality
+from offhook.record import record
 from offhook.sip.events import SipEvent
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.hop import Hop
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from offhook.calls.revive import Known
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimerFired:
     """A timer of `StartTimer` ran out."""
 
     key: Hashable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FactsFound:
     """The answer to `LookUp`."""
 
@@ -38,7 +38,7 @@ class FactsFound:
     """What may be shown of the endpoint whose rights count."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Located:
     """The answer to `Locate`: the addresses to try, in order; none and a sentence why when the name leads nowhere."""
 
@@ -47,7 +47,7 @@ class Located:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connected:
     """The answer to `Connect`: the flow, or None, a code of the catalogue and a sentence."""
 
@@ -57,7 +57,7 @@ class Connected:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallKept:
     """A call of an earlier process, from the journal; its dialogs have been revived. `EngineReady` follows for those whose
     media is gone."""
@@ -66,7 +66,7 @@ class CallKept:
     known: "Known"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FlowProbed:
     """The answer to `ProbeFlow`: whether the connection gave a sign of life."""
 
@@ -74,7 +74,7 @@ class FlowProbed:
     alive: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MediaOpened:
     """The answer to `OpenMedia`: the engine's call id, and a `LegLocal` for each leg_ref."""
 
@@ -83,7 +83,7 @@ class MediaOpened:
     legs: dict[str, LegLocal]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MediaLegOpened:
     """The answer to `AddMediaLeg`."""
 
@@ -92,7 +92,7 @@ class MediaLegOpened:
     local: LegLocal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MediaLegUpdated:
     """The answer to `UpdateMedia`."""
 
@@ -100,7 +100,7 @@ class MediaLegUpdated:
     local: LegLocal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MediaRefused:
     """The engine refused to open; `code` is one of its own."""
 
@@ -109,7 +109,7 @@ class MediaRefused:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MediaClosed:
     """The answer to `CloseMedia`, with the last facts of each leg; empty if the engine is gone."""
 
@@ -117,17 +117,17 @@ class MediaClosed:
     facts: tuple[LegFacts, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineLost:
     """The media engine died; none of its legs is left."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineReady:
     """A new media engine is up after one was lost."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PathChanged:
     leg: int
     local: str
@@ -135,30 +135,30 @@ class PathChanged:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeysReady:
     leg: int
     suite: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FirstMedia:
     leg: int
     after_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MediaStopped:
     leg: int
     silent_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MediaResumed:
     leg: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DigitPressed:
     leg: int
     digit: str
@@ -166,13 +166,13 @@ class DigitPressed:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QualityReported:
     leg: int
     quality: Quality
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SilenceFound:
     """`direction`: in (the peer is not heard) or out (the peer hears nothing)."""
 
@@ -182,19 +182,19 @@ class SilenceFound:
     evidence: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Heard:
     leg: int
     direction: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegMediaFailed:
     leg: int
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TextsFound:
     """The answer to `FindTexts`, oldest first."""
 

@@ -3,9 +3,10 @@
 Lives here: status mapping and the best of several failures (CALL-15). Never here: who hears it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from offhook.calls.catalogue import CATALOGUE, Row
+from offhook.record import record
 from offhook.sip.events import Failure
 from offhook.sip.fields import q850_reason, warning
 from offhook.sip.message import Headers, Response
@@ -16,7 +17,7 @@ COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 """Reason for the branches that lost (CALL-14)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """A final refusal: status for the caller, catalogue row, and one sentence about this case.
 

@@ -4,8 +4,9 @@ Plain frozen dataclasses; `media/messages.py` puts them on the wire as they stan
 names), and `crates/media/src/description.rs` is the twin. Change both, and the samples in tests/vectors/media-control.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from offhook.record import record
 
 
 class PathKind(StrEnum):
@@ -39,7 +40,7 @@ class Latch(StrEnum):
     NAT = "nat"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Codec:
     """One payload type. `name` is OPUS, G722, PCMU, PCMA or TELEPHONE-EVENT; `clock` the RTP clock in Hz (G722: 8000)."""
 
@@ -50,7 +51,7 @@ class Codec:
     fmtp: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Crypto:
     """One key of SDES: `suite` by its name in SDP, `key` the master key and salt in lower-case hex. Never shown."""
 
@@ -61,7 +62,7 @@ class Crypto:
         return f"<crypto {self.suite}, key redacted>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegOffer:
     """Our half: what the leg is and what it accepts. `audio` holds every payload type we receive, events included.
 
@@ -87,7 +88,7 @@ class LegOffer:
     detect_digits: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegLocal:
     """What the engine chose. `candidates` are (address, port) to announce: all host addresses for WebRTC, the RTP address
     for a port leg, whose RTCP port is `rtcp_port` (0 when multiplexed). `fingerprint` is sha-256 in upper-case hex pairs.
@@ -108,7 +109,7 @@ class LegLocal:
         return f"<leg {self.leg:#x} at {self.candidates}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegRemote:
     """The peer's half. `audio` are the payload types it accepts, the first speech codec is what we send.
 
@@ -142,7 +143,7 @@ class SourceKind(StrEnum):
     RINGBACK = "ringback"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quality:
     """Measures of one leg at one moment (API.md 12.3). Milliseconds, percent, packets."""
 
@@ -164,7 +165,7 @@ class Quality:
     dtmf_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegFacts:
     """What the engine knows of a leg, always kept (MEDIA.md section 7). Ages in milliseconds, -1 = never.
 

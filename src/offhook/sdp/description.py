@@ -3,8 +3,9 @@
 Lives here: shapes. Never here: text (parse.py, encode.py) or what to answer (offer_answer.py).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from offhook.record import record
 from offhook.sdp.crypto import CryptoLine
 
 MAX_LINES = 1_000
@@ -21,7 +22,7 @@ class SdpError(Exception):
     """The description breaks its rules; the text names the line."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Format:
     """One payload type of a media line. `name` in capitals, `clock` in Hz."""
 
@@ -32,7 +33,7 @@ class Format:
     fmtp: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Media:
     """One m= line. `port` 0 means rejected. Attributes absent here fall back to the session's, as RFC 8866 says."""
 
@@ -86,7 +87,7 @@ AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Session:
     """A whole description. `version` is that of the o= line; equal text apart from it means nothing changed."""
 

@@ -3,8 +3,9 @@
 A browser's line is written whole (ICE-lite, DTLS-SRTP, BUNDLE); a phone's as short as can be (CALL-21).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from offhook.record import record
 from offhook.sdp.crypto import CryptoLine
 from offhook.sdp.description import AUDIO_LEVEL, MID, Format, Media, Session
 from offhook.sdp.encode import Line, encode
@@ -22,7 +23,7 @@ _ANSWER = {
 EVENT = "TELEPHONE-EVENT"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """Our o= line: one id per leg for life, the version grows with each change; `address` is the c= address too."""
 
@@ -31,7 +32,7 @@ class Origin:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LocalAudio:
     """Our audio line. `candidates` are (address, port), the first is the default; `setup` is a=setup, "" without DTLS.
 

@@ -5,8 +5,8 @@ written by the endpoint; `headers` here are additions (Reason, Warning, Alert-In
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 
+from offhook.record import record
 from offhook.sip.events import SubscriptionId, UsageId
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.location import ClientCredentials
@@ -14,7 +14,7 @@ from offhook.sip.message import Headers
 from offhook.sip.uri import Uri
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SendInvite:
     """INVITE down a flow. `request_uri` is the Contact as registered (CALL-3); `from_` and `to` are complete name-addr
     values without tag; a new Call-ID and tag are drawn. `max_forwards` is the caller's minus one (CALL-17).
@@ -38,7 +38,7 @@ class SendInvite:
     address of its machines (TRK-12)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RespondInvite:
     """A 1xx above 100, 2xx or final refusal to an `InviteReceived`. 2xx is repeated until ACK on every transport.
 
@@ -52,7 +52,7 @@ class RespondInvite:
     contact_params: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FromCarrier:
     """This incoming INVITE is a carrier's: `credentials` answer its challenges inside the dialog, which goes where its route
     set leads. For our own INVITE both are in `SendInvite`."""
@@ -61,7 +61,7 @@ class FromCarrier:
     credentials: ClientCredentials | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CancelInvite:
     """CANCEL our INVITE; waits by itself for a first 1xx (CALL-12). `reason` is the Reason field to carry."""
 
@@ -69,7 +69,7 @@ class CancelInvite:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HangUp:
     """BYE in a confirmed dialog. Ends the usage at once for call control; no event follows."""
 
@@ -77,7 +77,7 @@ class HangUp:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SendInDialog:
     """INFO, UPDATE or re-INVITE inside a dialog. `RequestAnswered` follows."""
 
@@ -87,7 +87,7 @@ class SendInDialog:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MoveUsage:
     """The peer of this usage is on another flow now (LIVE-5). `UsageMoved` follows. A BYE that waits is sent at once and so
     is every other wish, but for the one about media; a usage that has ended here gets its BYE too (LIVE-14)."""
@@ -96,7 +96,7 @@ class MoveUsage:
     flow: FlowId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SettleUsage:
     """The peer has had the time to speak first on its new flow (LIVE-9): send the wish about media; without one and with
     `probe` an UPDATE without body, which refreshes the session and finds out whether the peer still knows the call."""
@@ -105,7 +105,7 @@ class SettleUsage:
     probe: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Respond:
     """Answer a `RequestInDialog` or `RequestReceived`."""
 
@@ -115,7 +115,7 @@ class Respond:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SendRequest:
     """A request outside any dialog that makes none: MESSAGE, OPTIONS, an unsolicited NOTIFY. `RequestSettled` with the same
     token follows, once. A `call_id` is drawn when empty; `cseq` counts only within a Call-ID that is given."""
@@ -136,7 +136,7 @@ class SendRequest:
     contact_user: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MarkFlow:
     """What call control or a transport found out about the device behind a flow. Forgotten with the flow; `REACHABLE` and
     the next message from there take it back. Decides whose bindings make room first (REG-11)."""
@@ -145,7 +145,7 @@ class MarkFlow:
     reachability: Reachability
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attach:
     """A binding that waited to be dialled back (`Binding.dial_back`) has this flow now. `DeviceReturned` follows."""
 
@@ -154,7 +154,7 @@ class Attach:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RefuseNew:
     """Answer new requests of these methods with 503 from now on (CALL-25, a node that stops); none of them: serve all.
 
@@ -165,7 +165,7 @@ class RefuseNew:
     text: str = "no processor time left"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unbind:
     """Take away one binding of an address of record by its id, or all of them. `BindingsChanged` follows."""
 
@@ -173,7 +173,7 @@ class Unbind:
     binding: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AcceptSubscription:
     """Accept a `SubscribeReceived`, or a REFER (`RequestInDialog`, `RequestReceived`), under an id that call control draws.
 
@@ -186,7 +186,7 @@ class AcceptSubscription:
     headers: Headers = Headers()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Notify:
     """Tell the subscriber the state: `state` is active, pending or terminated, `reason` why it ended (RFC 6665 4.1.3).
 
@@ -200,7 +200,7 @@ class Notify:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MoveSubscription:
     """The subscriber is reached by this flow now (LIVE-5). One that paused says its state there once (EVT-4)."""
 

@@ -4,8 +4,9 @@ Lives here: steps REG-6, REG-8, REG-9, REG-10, REG-14 and REG-15 of the registra
 whose bindings they are and where they are kept.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from offhook.record import record
 from offhook.sip.config import SipConfig
 from offhook.sip.envelope import Envelope
 from offhook.sip.fields import NameAddr, parse_name_addr, quote, split_list, warning
@@ -27,7 +28,7 @@ class Refused(Exception):
         self.fields = fields
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wish:
     """One Contact of the request: the binding as it would be, `seconds` 0 to remove it."""
 
@@ -35,7 +36,7 @@ class Wish:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Petition:
     """What is the same for every Contact of one REGISTER."""
 
@@ -45,7 +46,7 @@ class Petition:
     aor: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reader:
     """Reads Contacts by the registrar's settings."""
 

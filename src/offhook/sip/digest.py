@@ -6,9 +6,9 @@ Lives here: pure functions for both roles. Never here: nonces and who may do wha
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
+from offhook.record import record
 from offhook.sip.fields import parse_auth, quote
 from offhook.sip.location import Secret
 
@@ -41,7 +41,7 @@ def both_ha1(username: str, realm: str, password: str) -> tuple[Secret, Secret]:
     return ha1("MD5", username, realm, password), ha1("SHA-256", username, realm, password)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Credentials:
     """The parameters of an Authorization or Proxy-Authorization field; absent ones are empty."""
 

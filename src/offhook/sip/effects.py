@@ -4,15 +4,15 @@
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 
+from offhook.record import record
 from offhook.sip.events import SipEvent
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Binding
 from offhook.sip.message import Message
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Send:
     """Write one message to a flow. If the flow is gone, tell the endpoint by `send_failed(flow, message)`. `compact` asks
     for the compact names of header fields (RFC 3261 section 7.3.3)."""
@@ -22,7 +22,7 @@ class Send:
     compact: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenStream:
     """A request is too large for a datagram: connect to the peer of this UDP flow by TCP, within a second. Answer by
     `stream_opened(key, flow, now)`, flow None when the peer does not take it (CALL-21)."""
@@ -31,7 +31,7 @@ class OpenStream:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartTimer:
     """Call `timer_fired(key, now)` after `seconds`; a running timer with the same key is replaced."""
 
@@ -39,21 +39,21 @@ class StartTimer:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopTimer:
     """Forget the timer; unknown keys are ignored."""
 
     key: Hashable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deliver:
     """Hand the event to the switchboard."""
 
     event: SipEvent
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FindRegistration:
     """Answer by `registration_found(token, account, bindings, now)`, at once or later.
 
@@ -65,7 +65,7 @@ class FindRegistration:
     aor: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpdateBindings:
     """Replace all bindings of an address of record, in one write. `added`, `removed` are for events and logs."""
 
@@ -75,7 +75,7 @@ class UpdateBindings:
     removed: tuple[Binding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CloseFlow:
     """Close the flow; on a WebSocket with that close code and slug (WS-13)."""
 
@@ -84,7 +84,7 @@ class CloseFlow:
     slug: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Note:
     """A line for the log, never for the wire. `slug` is a name of the error catalogue or of a rule; values are redacted
     and made free of control characters by whoever writes them."""

@@ -1,8 +1,8 @@
 """The fields by which a message is placed, parsed once: top Via, Call-ID, tags, CSeq."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from offhook.record import record
 from offhook.sip.fields import Via, parse_cseq, parse_name_addr, parse_via, split_list
 from offhook.sip.message import Message
 
@@ -15,7 +15,7 @@ class DialogKey(NamedTuple):
     remote_tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Envelope:
     """`method` is that of CSeq; tags are "" where absent; `via_text` is the topmost of `vias` values, as received."""
 

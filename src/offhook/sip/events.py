@@ -5,10 +5,10 @@ made by the endpoint; for an outgoing one call control chooses it (`SendInvite`)
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from offhook.record import record
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Binding, Changed
 from offhook.sip.message import Request, Response
@@ -27,7 +27,7 @@ class Failure(StrEnum):
     BAD_ANSWER = "bad_answer"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InviteReceived:
     """An INVITE outside any dialog; 100 has been sent. Answer it by `RespondInvite`. `tag` is ours, of every answer."""
 
@@ -37,7 +37,7 @@ class InviteReceived:
     tag: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InviteCanceled:
     """The caller sent CANCEL (or BYE in the early dialog) before our final response; 200 and 487 have been sent."""
 
@@ -45,7 +45,7 @@ class InviteCanceled:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AckReceived:
     """The ACK to our 2xx; the dialog is confirmed on both sides."""
 
@@ -53,14 +53,14 @@ class AckReceived:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AckMissing:
     """No ACK for 64*T1 after our 2xx; BYE has been sent and the usage is gone (CALL-10)."""
 
     usage: UsageId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProvisionalAcknowledged:
     """The PRACK to a reliable 1xx of ours; it has been answered. If that 1xx made the offer, the body is the answer."""
 
@@ -68,35 +68,35 @@ class ProvisionalAcknowledged:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PrackMissing:
     """No PRACK for 64*T1 after a reliable 1xx of ours; 504 has been sent and the usage is gone (CALL-5)."""
 
     usage: UsageId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionRefreshDue:
     """The session is to be refreshed and the peer takes no UPDATE: send a re-INVITE with the description as it stands."""
 
     usage: UsageId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionExpired:
     """Nobody refreshed the session in time (CALL-11); BYE has been sent and the usage is gone."""
 
     usage: UsageId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InviteTrying:
     """A 100 to our INVITE: the peer lives, and nothing more."""
 
     usage: UsageId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InviteProgressed:
     """A 1xx above 100 to our INVITE, in order and acknowledged if it was reliable (RFC 3262). `tag` is the remote tag of the
     early dialog ("" if it carried none)."""
@@ -106,7 +106,7 @@ class InviteProgressed:
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InviteAccepted:
     """The first 2xx to our INVITE; ACK has been sent. Later forked 2xx are acknowledged and ended below (CALL-4).
 
@@ -117,7 +117,7 @@ class InviteAccepted:
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InviteRejected:
     """Our INVITE ended without 2xx: with the peer's final `response`, or None and the `failure`. The usage is gone.
 
@@ -130,7 +130,7 @@ class InviteRejected:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HungUp:
     """A BYE of the peer; 200 has been sent and the usage is gone. `reason` is its Reason field."""
 
@@ -138,7 +138,7 @@ class HungUp:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestInDialog:
     """A re-INVITE, UPDATE, INFO, … inside a dialog. Answer it by `Respond` with the same transaction.
 
@@ -150,7 +150,7 @@ class RequestInDialog:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestReceived:
     """Any other request outside a dialog (OPTIONS, MESSAGE, …). Answer it by `Respond`."""
 
@@ -159,7 +159,7 @@ class RequestReceived:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestAnswered:
     """The final response to a request we sent inside a dialog (`SendInDialog`), None when none came."""
 
@@ -168,7 +168,7 @@ class RequestAnswered:
     response: Response | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestSettled:
     """The final response to a `SendRequest`, or None and why none will come. Provisional ones are not told.
 
@@ -180,14 +180,14 @@ class RequestSettled:
     cseq: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DialogLost:
     """The peer no longer knows the dialog (481 or 408 to a request of ours); the usage is gone."""
 
     usage: UsageId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UsageMoved:
     """The usage is on another flow: by `MoveUsage`, or because its peer spoke inside the dialog from there (LIVE-6). Comes
     before the event of that request."""
@@ -196,7 +196,7 @@ class UsageMoved:
     flow: Flow
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FlowLost:
     """A stream or WebSocket flow is gone. Its bindings are removed; `usages`, ringing or confirmed, stand as they were:
     call control ends them by its own clocks (LIVE-1, LIVE-12). `subscriptions` pause until moved, or run out (EVT-4).
@@ -210,7 +210,7 @@ class FlowLost:
     owed: tuple[tuple[UsageId, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubscribeReceived:
     """A SUBSCRIBE outside any dialog for a package we serve. `expires` is what it would get, 0 for a single question.
 
@@ -223,7 +223,7 @@ class SubscribeReceived:
     expires: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotifyDue:
     """A subscription was refreshed or has come to a new flow: give `Notify` with its full state now (RFC 6665 4.2.1.4).
 
@@ -243,7 +243,7 @@ class SubscriptionEnd(StrEnum):
     """Over limits.subscriptions_per_endpoint: the request got 403."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubscriptionEnded:
     """A subscription is gone. If it ran out or was taken back, a last NOTIFY repeats the state."""
 
@@ -251,7 +251,7 @@ class SubscriptionEnded:
     end: SubscriptionEnd
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceReturned:
     """A device has registered or refreshed, its 200 has been sent (REG-16). Its detached legs and subscriptions belong on
     `binding.flow` now (LIVE-5): they are known by `binding.instance`, or without one by contact user and host."""
@@ -261,7 +261,7 @@ class DeviceReturned:
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BindingsChanged:
     """The bindings of an address of record after a change, and what happened to which (REG-16, RFC 3680).
 

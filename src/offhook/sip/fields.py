@@ -5,9 +5,10 @@ addresses of a dialog come again with every message, so they are remembered.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
+from offhook.record import record
 from offhook.sip.errors import MalformedMessage, TooLarge
 from offhook.sip.grammar import CONTROL, DEFAULT_LIMITS, TOKEN
 from offhook.sip.uri import Uri, parse_host_port, parse_uri
@@ -33,7 +34,7 @@ _REMEMBERED = 512
 Params = dict[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NameAddr:
     """name-addr or addr-spec with the header's parameters. `display` is unquoted and fit to be shown and stored."""
 
@@ -47,7 +48,7 @@ class NameAddr:
         return self.params.get("tag") or ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Via:
     """One Via value. `transport` in capitals; `host` in lower case, IPv6 in brackets."""
 

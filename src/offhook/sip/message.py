@@ -4,9 +4,10 @@ Lives here: shape and access. Never here: bytes (parse.py, encode.py) or the mea
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from offhook.record import record
 from offhook.sip.uri import Uri
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Headers:
         return Headers((key, value) for key, value in self._fields if key != name)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """RFC 3261 section 7.1. `method` is case-sensitive; `uri` is the Request-URI."""
 
@@ -86,7 +87,7 @@ class Request:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Response:
     """RFC 3261 section 7.2. `status` is 100-699."""
 

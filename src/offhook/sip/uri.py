@@ -5,10 +5,11 @@ Lives here: one URI by itself. Never here: resolving a host, or knowing which ho
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from urllib.parse import unquote
 
+from offhook.record import record
 from offhook.sip.errors import MalformedMessage, TooLarge
 from offhook.sip.grammar import DEFAULT_LIMITS
 
@@ -20,7 +21,7 @@ _PARAM = re.compile(r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]++")
 _BAD = re.compile(r"[\s<>\"\x00-\x1f\x7f\\^`{|}]")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Uri:
     """A parsed URI. Escapes of the user part are kept as received; `unescaped_user` removes them once.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from offhook.record import record
 from offhook.sip.dialog import Dialog
 from offhook.sip.events import UsageId
 from offhook.sip.message import Headers, Request, Response
@@ -42,7 +43,7 @@ class Unacknowledged:
     offered: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """A request of the peer that waits for our final answer, and the dialog it came in."""
 

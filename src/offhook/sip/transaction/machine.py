@@ -5,9 +5,9 @@ below, which the endpoint consumes. `Terminated` is always the last effect of a 
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Protocol
 
+from offhook.record import record
 from offhook.sip.effects import Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.events import Failure
 from offhook.sip.flow import Flow
@@ -15,28 +15,28 @@ from offhook.sip.message import Message, Request, Response
 from offhook.sip.timers import Timer, TimerKey, Timers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Received:
     """A message from the peer that matches this transaction."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Respond:
     """The transaction user answers."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimerFired:
     """One of the machine's timers."""
 
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SendFailed:
     """The flow is gone or refused the request (RFC 3261 section 17.1.4)."""
 
@@ -44,7 +44,7 @@ class SendFailed:
 Event = Received | Respond | TimerFired | SendFailed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResponsePassed:
     """To the user: a response to its request."""
 
@@ -53,7 +53,7 @@ class ResponsePassed:
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestFailed:
     """To the user: no final response will come."""
 
@@ -62,7 +62,7 @@ class RequestFailed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AckPassed:
     """To the user: an ACK that carries the branch of its INVITE although that was answered 2xx (CALL-10)."""
 
@@ -70,7 +70,7 @@ class AckPassed:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terminated:
     """To the table: forget this transaction."""
 
