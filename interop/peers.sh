@@ -5,7 +5,7 @@ set -u
 declare -A package=(
   [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon
   [espeak-ng]=espeak-ng [iptables]=iptables [ip]=iproute2 [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
-  [sipp]=sip-tester [tshark]=tshark
+  [sipp]=sip-tester [linphonec]=linphone-cli [tshark]=tshark
 )
 missing=()
 for program in "${!package[@]}"; do

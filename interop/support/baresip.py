@@ -57,6 +57,15 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
+def free_pair() -> int:
+    """A port that is free together with the next one, which baresip takes for TLS."""
+    while True:
+        port = free_port()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port + 1))
+            return port
+
+
 class Baresip:
     """One phone: `async with Baresip(…) as phone`. Events are kept in order; `expect` waits for the next of a type."""
 
@@ -73,13 +82,15 @@ class Baresip:
         encryption: str = "",
         contact: str = "",
         watches: bool = False,
+        auth_user: str = "",
     ) -> None:
         self.home = home / f"baresip-{username}"
         self.username, self.domain = username, domain
         self._password, self._server, self._transport = password, server, transport
         self._codec, self._tone, self._encryption = codec, tone, encryption
         self._contact, self._watches = contact, watches
-        self.sip_port, self._control = free_port(), free_port()
+        self._auth_user = auth_user or username
+        self.sip_port, self._control = free_pair(), free_port()
         self._events: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
 
@@ -137,7 +148,7 @@ class Baresip:
             )
             (self.home / "current_contact").write_text(f"sip:{self._contact}@{self.domain}")
         account = (
-            f"<sip:{self.username}@{self.domain};transport={self._transport}>;auth_pass={self._password}"
+            f"<sip:{self.username}@{self.domain};transport={self._transport}>;auth_user={self._auth_user};auth_pass={self._password}"
             f';outbound="sip:{self._server};lr;transport={self._transport}";regint=600'
             f";audio_codecs={self._codec};dtmfmode=rtpevent;answermode=manual;sipnat=none"
             + (f";mediaenc={self._encryption}" if self._encryption else "")

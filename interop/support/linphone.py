@@ -25,8 +25,8 @@ audio_rtp_port={rtp}
 echocancellation=0
 
 [proxy_0]
-reg_proxy=<sip:{server};transport=udp>
-reg_route=<sip:{server};transport=udp;lr>
+reg_proxy=<sip:{server};transport={transport}>
+reg_route=<sip:{server};transport={transport};lr>
 reg_identity=sip:{username}@{domain}
 reg_expires=600
 reg_sendregister=1
@@ -40,15 +40,21 @@ domain={domain}
 
 [misc]
 store_calls=0
+uuid={instance}
 """
+INSTANCE = "0199bbbb-0000-4000-8000-000000000042"
+"""Its instance id, which it makes its GRUU of."""
 EVENT_TIME = 20.0
 
 
 class Linphone:
     """One phone: `async with Linphone(…) as phone`. Its log tells what happens; `expect` waits for the next text there."""
 
-    def __init__(self, home: Path, username: str, password: str, domain: str, server: str, tone: int) -> None:
+    def __init__(
+        self, home: Path, username: str, password: str, domain: str, server: str, tone: int, transport: str = "udp"
+    ) -> None:
         self.home = home / f"linphone-{username}"
+        self._transport = transport
         self.username, self.domain = username, domain
         self._password, self._server, self._tone = password, server, tone
         self.log = self.home / "log"
@@ -62,7 +68,7 @@ class Linphone:
         config.write_text(
             CONFIG.format(
                 port=free_port(), tcp=free_port(), rtp=free_port() & ~1, server=self._server, username=self.username,
-                domain=self.domain, password=self._password,
+                domain=self.domain, password=self._password, transport=self._transport, instance=INSTANCE,
             )
         )  # fmt: skip
         (self.home / ".local/share/linphone").mkdir(parents=True)

@@ -309,6 +309,12 @@ def test_reg_12_only_a_private_tcp_phone_without_outbound_waits_to_be_dialled_ba
     assert left(f"{PHONE};{INSTANCE}") == [False]
     assert left(f"{PHONE};{INSTANCE};reg-id=1", Supported="outbound") == []
     assert left("<sip:bob@127.0.0.3>") == []
+    # It names the end of its own connection, on which nobody listens.
+    phone = Registering(link, Transport.TCP)
+    flow = phone.open(make_flow("ephemeral", Transport.TCP, port=50_123))
+    assert phone.register("<sip:bob@127.0.0.2:50123>", flow).status == 200
+    phone.close(flow)
+    assert phone.bindings == ()
     assert left("<sip:bob@phone.example>") == []
     assert left(PHONE, Transport.TLS) == []
     assert left(PHONE, Transport.WS) == []

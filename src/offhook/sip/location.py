@@ -123,8 +123,15 @@ class Binding:
         host, port = self.contact.host, self.contact.port or 5060
         if self.flow.transport is not Transport.TCP or self.reg_id is not None or self.path:
             return None
+        if port == self.flow.remote[1] and port >= EPHEMERAL:
+            # It names the end of the connection itself, on which nobody listens.
+            return None
         address = host.strip("[]")
         return Hop(Transport.TCP, address, port) if address == self.flow.remote[0] and _private(address) else None
+
+
+EPHEMERAL = 32_768
+"""Ports from here on are given to connections by the phone's system."""
 
 
 @lru_cache(maxsize=1024)
