@@ -1,33 +1,20 @@
 """`offhook doctor`: what listens, which address browsers are told for media, what is wrong and how to mend it."""
 
 import os
-import ssl
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import httpx
 import typer
 
+from offhook.cli.certificates import Check, check_chain, system_roots
 from offhook.cli.server import FIRST_RUN, RUNNING, read_json, settings_of
 from offhook.media.process import find_binary
 from offhook.server.addresses import host_addresses
 from offhook.server.config import Settings
 from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
 
-SOON = timedelta(days=14)
-"""A certificate that ends within this time is reported."""
 FILES_NEEDED = 4096
 """Open files below which a server with many connections stumbles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line: is it well, what was seen, and the remedy if it is not."""
-
-    well: bool
-    text: str
-    remedy: str = ""
 
 
 def doctor(context: typer.Context) -> None:
@@ -127,18 +114,8 @@ def _of_certificate(settings: Settings) -> list[Check]:
             "Set http.certificate and http.key: browsers give no microphone to a plain http page on another machine"
         )
         return [Check(False, "no certificate, but the server faces the network", remedy)]
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        return [Check(False, f"{certificate} with {key}: {error}", "Give a PEM chain and the key that belongs to it")]
-    return [_expiry(certificate)]
-
-
-def _expiry(certificate: Path) -> Check:
-    decoded = ssl._ssl._test_decode_cert(str(certificate))  # type: ignore[attr-defined]
-    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(decoded["notAfter"]), UTC)
-    left = end - datetime.now(UTC)
-    return Check(left > SOON, f"the certificate is good until {end:%Y-%m-%d}", "Renew it and start the server again")
+    name = settings.sip.domain if settings.sip.domain != "localhost" else settings.http.host.partition(",")[0]
+    return check_chain(certificate, key, name, datetime.now(UTC), system_roots())
 
 
 def _of_machine() -> list[Check]:
