@@ -25,7 +25,7 @@ test-rust: $(VENV)/.installed  ## the engine's tests
 	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)
 
 test-python: setup $(VENV)/.dev  ## the Python tests
-	$(BIN)/pytest tests $(if $(LONG),,-m "not long")
+	$(BIN)/pytest tests fuzz $(if $(LONG),,-m "not long")
 
 test-web: web/node_modules/.installed  ## the web phone's unit tests
 	cd web && npm test
@@ -37,8 +37,8 @@ test-browsers: setup $(VENV)/.dev $(VENV)/.peers  ## real browsers: JsSIP, SIP.j
 	cd web && npm run e2e
 
 check: setup $(VENV)/.dev web/node_modules/.installed  ## formatters, linters, types, import contracts, clippy
-	$(BIN)/ruff format --check src tests interop bench build_engine.py
-	$(BIN)/ruff check src tests interop bench build_engine.py
+	$(BIN)/ruff format --check src tests interop bench fuzz build_engine.py
+	$(BIN)/ruff check src tests interop bench fuzz build_engine.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cargo fmt --all --check
@@ -46,8 +46,8 @@ check: setup $(VENV)/.dev web/node_modules/.installed  ## formatters, linters, t
 	cd web && npm run check
 
 format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the house style
-	$(BIN)/ruff format src tests interop bench build_engine.py
-	$(BIN)/ruff check --fix-only --quiet src tests interop bench build_engine.py
+	$(BIN)/ruff format src tests interop bench fuzz build_engine.py
+	$(BIN)/ruff check --fix-only --quiet src tests interop bench fuzz build_engine.py
 	cargo fmt --all
 	cd web && npm run format
 
