@@ -89,8 +89,7 @@ class Store:
         return f"sip:{username}@{self.space.domain}"
 
     def account(self, username: str) -> Account | None:
-        endpoint = self.endpoints.named(username)
-        return endpoint.account(self.space.realm) if endpoint is not None else None
+        return self.endpoints.account(username, self.space.realm)
 
     def find(self, aor: str) -> tuple[Binding, ...]:
         return self.bindings.find(aor, asyncio.get_running_loop().time())

@@ -7,6 +7,7 @@ Contact is read (contacts.py), and where bindings are kept; they come by `regist
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from offhook.sip.carried import BindingClock, Carried, Reattachment, Sweep
 from offhook.sip.commands import Attach, Unbind
@@ -400,7 +401,12 @@ def _reg_16_tell(aor: str, account: Account, after: tuple[Binding, ...], changed
 
 def sip_date(unix: float) -> str:
     """SIP-date of a Unix time (RFC 3261 section 20.17); names of days and months are English whatever the locale."""
-    moment = datetime.fromtimestamp(unix, UTC)
+    return _date_of(int(unix))
+
+
+@lru_cache(maxsize=2)
+def _date_of(second: int) -> str:
+    moment = datetime.fromtimestamp(second, UTC)
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
     return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} GMT"
 

@@ -50,4 +50,6 @@ class Sealer:
         stream = b"".join(
             hmac.digest(self._stream, nonce + number.to_bytes(4, "big"), "sha256") for number in range(blocks)
         )
-        return bytes(a ^ b for a, b in zip(data, stream, strict=False))
+        # One operation on long integers: octet by octet it takes ten times as long.
+        mixed = int.from_bytes(data, "big") ^ int.from_bytes(stream[: len(data)], "big")
+        return mixed.to_bytes(len(data), "big")

@@ -80,6 +80,7 @@ class Endpoints:
         self._engine = engine
         self._by_id: dict[str, Endpoint] = {}
         self._by_name: dict[str, Endpoint] = {}
+        self._accounts: dict[str, Account] = {}
 
     async def load(self) -> None:
         """Reads every row."""
@@ -101,6 +102,14 @@ class Endpoints:
     def named(self, username: str) -> Endpoint | None:
         """By user name, without regard to case."""
         return self._by_name.get(username.casefold())
+
+    def account(self, username: str, realm: str) -> Account | None:
+        """What SIP needs to know of the endpoint of that name; made once for each version of the row."""
+        folded = username.casefold()
+        known = self._accounts.get(folded)
+        if known is None and (endpoint := self._by_name.get(folded)) is not None:
+            known = self._accounts[folded] = endpoint.account(realm)
+        return known
 
     async def create(self, **fields: Any) -> Endpoint | None:
         """A new row, committed; None when the name is taken, without regard to case."""
@@ -141,10 +150,12 @@ class Endpoints:
     def _remember(self, endpoint: Endpoint) -> None:
         self._by_id[endpoint.id] = endpoint
         self._by_name[endpoint.username.casefold()] = endpoint
+        self._accounts.pop(endpoint.username.casefold(), None)
 
     def _forget(self, endpoint: Endpoint) -> None:
         self._by_id.pop(endpoint.id, None)
         self._by_name.pop(endpoint.username.casefold(), None)
+        self._accounts.pop(endpoint.username.casefold(), None)
 
 
 _PLAIN = (
