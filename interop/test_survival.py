@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from interop.conftest import ServerMaker
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
 from interop.support.cable import Cable
+from interop.support.crowd import Crowd
 from interop.support.server import Offhook
 
 LIBRARIES = [("chromium", "jssip"), ("chromium", "sipjs"), ("firefox", "jssip"), ("firefox", "sipjs")]
@@ -206,3 +208,71 @@ async def test_a_stopped_server_ends_its_calls(server: Offhook, cable: Cable, tm
         await server.stop()
         await page.expect("ended")
         assert logged(server) == {ref: 1}
+
+
+CROWD = 50
+CROWDED = {"OFFHOOK_LIMITS_CALL_RATE": "1000", "OFFHOOK_LIMITS_REGISTER_SOURCE_RATE": "1000"}
+
+
+async def crowd_of(server: Offhook) -> Crowd:
+    """Fifty endpoints with a phone each."""
+    names = [f"phone{number}" for number in range(CROWD)]
+    for name in names:
+        await server.add_endpoint(name, "a long enough secret")
+    return Crowd(names, "a long enough secret", server.domain, server.sip)
+
+
+async def test_fifty_calls_outlive_a_killed_engine(serve: ServerMaker) -> None:
+    """LIVE-15: nine in ten are heard again within 5 s, the rest end with a clear cause."""
+    async with serve(**CROWDED) as server, await crowd_of(server) as crowd:
+        assert await crowd.hearing(10) == CROWD
+        refs = [call["call_ref"] for call in await server.calls()]
+        os.kill(server.engine_pid, signal.SIGKILL)
+        heard = await crowd.hearing(5)
+        assert heard >= 0.9 * CROWD
+        for phone, ref in zip(crowd.phones, refs, strict=False):
+            assert phone.moved == 1 or (await server.call(ref))["end_code"] == "media_engine_lost"
+        for phone in crowd.phones:
+            await phone.bye()
+        await server.until_idle(10)
+        await server.stop()
+        assert logged(server) == dict.fromkeys(refs, 1)
+
+
+async def test_fifty_calls_outlive_a_killed_server(serve: ServerMaker) -> None:
+    """LIVE-15: no sample is lost, it listens within a second, every call goes on and is logged once."""
+    async with serve(**CROWDED) as server, await crowd_of(server) as crowd:
+        assert await crowd.hearing(10) == CROWD
+        refs = {call["call_ref"] for call in await server.calls()}
+        assert len(refs) == CROWD
+        await asyncio.sleep(0.5)  # the journal gathers for some milliseconds
+        await server.kill()
+        assert await crowd.hearing(3, least=100) == CROWD
+        await server.start(**server.same_ports())
+        assert {call["call_ref"] for call in await server.calls()} == refs
+        # Nobody was asked to move, and each can hang up.
+        assert [phone.moved for phone in crowd.phones] == [0] * CROWD
+        assert await crowd.hearing(3, least=100) == CROWD
+        for phone in crowd.phones:
+            await phone.bye()
+        await server.until_idle(10)
+        assert {phone.ended for phone in crowd.phones} == {"bye"}
+        await server.stop()
+        assert logged(server) == dict.fromkeys(refs, 1)
+
+
+async def test_calls_outlive_the_death_of_both(serve: ServerMaker) -> None:
+    """LIVE-15: a whole node is lost; phones are told new addresses as soon as it is back."""
+    async with serve(**CROWDED) as server, await crowd_of(server) as crowd:
+        assert await crowd.hearing(10) == CROWD
+        refs = {call["call_ref"] for call in await server.calls()}
+        await asyncio.sleep(0.5)
+        os.kill(server.engine_pid, signal.SIGKILL)
+        await server.kill()
+        await server.start(**server.same_ports())
+        assert await crowd.hearing(5) >= 0.9 * CROWD
+        for phone in crowd.phones:
+            await phone.bye()
+        await server.until_idle(10)
+        await server.stop()
+        assert logged(server) == dict.fromkeys(refs, 1)

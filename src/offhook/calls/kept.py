@@ -3,12 +3,14 @@
 Lives here: the shapes, and what of a call goes into them. Never here: taking a call back (revive.py), files.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from offhook.calls.adoption import Device, Devices
 from offhook.calls.call import Call, CallState
 from offhook.calls.encryption import Security
+from offhook.calls.index import Room
 from offhook.calls.leg import Leg
 from offhook.calls.ports import LegLocal, LegOffer
 from offhook.sdp.description import Format, Session
@@ -43,6 +45,8 @@ class KeptLeg:
     remote: Session | None = None
     body: bytes = b""
     fed: str = ""
+    room: str = ""
+    room_number: int = 0
     device: Device | None = None
     heard: bool = False
     reoffer: bool = False
@@ -105,7 +109,7 @@ def kept(call: Call, devices: Devices) -> KeptCall:
         created_at=call.created_at,
         answered_at=call.answered_at,
         callee=call.callee.username if call.callee is not None else "",
-        parties=tuple(_leg(leg, devices) for leg in call.parties) if talking else (),
+        parties=tuple(_leg(leg, devices, call.index.rooms) for leg in call.parties) if talking else (),
         media_calls=tuple(call.media_calls) if talking else (),
         history=tuple(one for one in call.record().legs if one[0] not in {leg.ref for leg in call.parties})
         if talking
@@ -113,7 +117,7 @@ def kept(call: Call, devices: Devices) -> KeptCall:
     )
 
 
-def _leg(leg: Leg, devices: Devices) -> KeptLeg:
+def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
     username = leg.account.username if leg.account is not None else ""
     return KeptLeg(
         ref=leg.ref,
@@ -138,6 +142,8 @@ def _leg(leg: Leg, devices: Devices) -> KeptLeg:
         remote=leg.remote,
         body=leg.body,
         fed=leg.fed.user if leg.fed is not None else "",
+        room=leg.room or "",
+        room_number=rooms[leg.room].number if leg.room is not None and leg.room in rooms else 0,
         device=leg.device or devices.of(leg.flow.id, username),
         heard=leg.was_heard or not leg.silent,
         reoffer=leg.reoffer or leg.asked,

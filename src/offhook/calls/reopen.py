@@ -126,6 +126,7 @@ def lost(call: Call, now: float) -> Effects:
     for leg in call.legs:
         if leg.media is not None:
             call.index.legs.pop(leg.media.leg, None)
+        call.index.left_room(leg)
         leg.was_heard = leg.was_heard or not leg.silent
         leg.media, leg.silent, leg.asking, leg.asked, leg.pending = None, True, False, False, None
     if call.state is not CallState.TALKING or not all(leg.confirmed for leg in call.parties):

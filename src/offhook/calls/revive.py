@@ -10,7 +10,7 @@ from offhook.calls import reopen, survival
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects
 from offhook.calls.effects import Sip, StartTimer
-from offhook.calls.index import Index
+from offhook.calls.index import Index, Room
 from offhook.calls.kept import KeptCall, KeptLeg
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.ports import LegFacts
@@ -75,6 +75,10 @@ def _media(call: Call, kept: KeptCall, known: Known) -> Effects:
     if numbers and len(numbers) == len(call.parties) and all(number in known.facts for number in numbers):
         call.media_calls = list(kept.media_calls)
         call.index.media.update(dict.fromkeys(kept.media_calls, call))
+        for leg, record in zip(call.parties, kept.parties, strict=True):
+            if record.room:
+                leg.room = record.room
+                call.index.rooms.setdefault(record.room, Room(record.room_number)).legs.add(leg.ref)
         return []
     for leg in call.parties:
         leg.was_heard, leg.media, leg.silent = leg.was_heard or not leg.silent, None, True
