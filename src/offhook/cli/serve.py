@@ -8,6 +8,8 @@ import typer
 
 from offhook.cli.server import fail
 from offhook.server.config import SettingError, load
+from offhook.server.ears import Ears
+from offhook.server.errors import StartError
 
 
 def serve(
@@ -49,10 +51,11 @@ def serve(
         settings = load(os.environ, flags, options.get("config"))
     except SettingError as error:
         fail(str(error))
-    from offhook.server.lifecycle import StartError, run  # uvloop, FastAPI and the database load only when serving
-
     try:
-        code = run(settings)
+        ears = Ears(settings).open()  # before the rest is loaded, which takes a second
+        from offhook.server.lifecycle import run  # uvloop, FastAPI and the database load only when serving
+
+        code = run(settings, ears)
     except StartError as error:
         fail(str(error))
     raise typer.Exit(code)

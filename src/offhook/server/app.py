@@ -29,6 +29,7 @@ from offhook.server.comeback import take_back
 from offhook.server.config import Settings
 from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
+from offhook.server.ears import Ears
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
@@ -162,6 +163,7 @@ class App:
     """One server. `start`, then `stop`; `serve` in lifecycle.py does both around signals."""
 
     settings: Settings
+    ears: Ears
     _sweeping: asyncio.Task[None] | None = None
     _keeping: asyncio.Task[None] | None = None
 
@@ -190,7 +192,7 @@ class App:
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
-        self._listening = Listeners(settings, self.flows, self.driver)
+        self._listening = Listeners(settings, self.flows, self.driver, self.ears)
         await self._start_media()
         # Before anybody can speak in their dialogs.
         taken = await take_back(before, self.book, self.driver, self.media.engine, self._trunks() if before else {})
@@ -217,6 +219,7 @@ class App:
         """Takes every part down; safe after a start that failed half way. `keep_calls` leaves engine and journal as they are
         for the next start, which takes the calls back; without it calls that are up end here."""
         (self.settings.data / RUNNING).unlink(missing_ok=True)
+        self.ears.close()
         if hasattr(self, "driver") and not keep_calls:
             await self._end_calls()
         for task in (self._sweeping, self._keeping):

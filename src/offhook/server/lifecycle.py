@@ -9,6 +9,7 @@ import uvloop
 from offhook.server import observe
 from offhook.server.app import FIRST_RUN, App, StartError
 from offhook.server.config import Settings
+from offhook.server.ears import Ears
 from offhook.store.database import StoreError
 
 __all__ = ["StartError", "run"]
@@ -22,17 +23,17 @@ whatever stands is walked through at each full collection: with the usual thresh
 time, and pauses of half a second."""
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, ears: Ears) -> int:
     """Serves until SIGTERM or SIGINT, or until SIGUSR2, which leaves the calls to the next start; returns the exit code.
 
     Raises StartError.
     """
     observe.set_up(settings.log.level)
-    return uvloop.run(_serve(settings))
+    return uvloop.run(_serve(settings, ears))
 
 
-async def _serve(settings: Settings) -> int:
-    app = App(settings)
+async def _serve(settings: Settings, ears: Ears) -> int:
+    app = App(settings, ears)
     try:
         await app.start()
     except (StartError, StoreError) as error:

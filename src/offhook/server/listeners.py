@@ -3,11 +3,11 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
 from typing import Any
 
 from offhook.server.config import Settings
 from offhook.server.driver import Driver
+from offhook.server.ears import Ears
 from offhook.server.errors import StartError
 from offhook.server.peers import OutwardPeers, outward_peers
 from offhook.sip.flow import Transport
@@ -18,7 +18,7 @@ from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import Advertiser, FlowTable, host_port
 from offhook.transport.front import Front, FrontSettings
 from offhook.transport.ice_tcp import HandOver
-from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
+from offhook.transport.sockets import DATAGRAM, STREAM
 from offhook.transport.stream import StreamListener, StreamSettings
 from offhook.transport.websocket import WebSocketSettings
 
@@ -27,8 +27,9 @@ class Listeners:
     """`open`, then `close`. `addresses` says what listens where: `http`, `https`, `sip`, `sips`; a number follows the name
     where there is more than one address (`sip.2`)."""
 
-    def __init__(self, settings: Settings, flows: FlowTable, driver: Driver) -> None:
+    def __init__(self, settings: Settings, flows: FlowTable, driver: Driver, ears: Ears) -> None:
         self._settings, self._flows, self._driver = settings, flows, driver
+        self._ears = ears
         self._advertise = Advertiser(settings.media.public_address)
         self._servers: list[asyncio.Server] = []
         self.datagrams = Datagrams(driver, self._advertise)
@@ -37,10 +38,7 @@ class Listeners:
     async def open(self, application: Any, hand_over: HandOver | None = None) -> None:
         """Binds everything; `hand_over` takes ICE-TCP on the port for browsers. Raises StartError."""
         settings = self._settings
-        try:
-            self._hosts = addresses_of(settings.http.host)
-        except OSError as error:
-            raise StartError(f"http.host {settings.http.host}: {error.strerror or error}") from error
+        self._hosts = self._ears.hosts()
         context = server_context(settings, phones=False)
         front = Front(application, self._flows, self._driver, front_settings(settings), context, hand_over)
         await self._streams("http", front.serve, "http.port", settings.http.port)
@@ -96,7 +94,7 @@ class Listeners:
         """UDP and TCP share a number."""
         sip = self._settings.sip
         kinds = [(host, kind) for host in self._hosts for kind in (DATAGRAM, STREAM)]
-        bound = self._bound(kinds, "sip.port", sip.port)
+        bound = self._ears.bound(kinds, "sip.port", sip.port)
         tcp = StreamListener(self._flows, self._driver, stream_settings(self._settings), advertised=self._advertise)
         for one in bound:
             if one.type == DATAGRAM:
@@ -106,17 +104,10 @@ class Listeners:
         self._note("sip", [one for one in bound if one.type == DATAGRAM])
 
     async def _streams(self, name: str, serve: Any, setting: str, port: int) -> None:
-        bound = self._bound([(host, STREAM) for host in self._hosts], setting, port)
+        bound = self._ears.bound([(host, STREAM) for host in self._hosts], setting, port)
         self._note(name, bound)
         for one in bound:
             self._servers.append(await serve(one))
-
-    def _bound(self, wanted: Sequence[tuple[str, int]], setting: str, port: int) -> list[socket.socket]:
-        try:
-            return bind_all(wanted, port)
-        except OSError as error:
-            text = f"cannot listen on {setting} {port}: {error.strerror}. Choose another, or 0 for any free port."
-            raise StartError(text) from error
 
     def _note(self, name: str, bound: list[socket.socket]) -> None:
         for number, one in enumerate(bound, 1):
