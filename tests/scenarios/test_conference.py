@@ -1,7 +1,12 @@
 """Conferences: several calls to one name share a room (RFC 4579); RFC 5359 2.10 and 2.11 as rooms."""
 
+import pytest
+
 from offhook.calls import effects as do
-from tests.support.house import House
+from offhook.sip.commands import SendInvite
+from offhook.sip.events import UsageId
+from offhook.sip.uri import parse_uri
+from tests.support.house import WITH_SDP, House
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
@@ -56,6 +61,7 @@ def test_names_that_are_no_conference(link: Link) -> None:
     assert joined(house) == []
 
 
+@pytest.mark.ladder
 def test_rfc5359_2_10_three_way_added(link: Link) -> None:
     house = House(link)
     alice, bob = house.talking()
@@ -94,3 +100,29 @@ def test_a_member_on_hold_stays(link: Link) -> None:
     alice.hang_up()
     bob.hang_up()
     house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.ladder
+def test_rfc5359_2_11_three_way_joins(link: Link) -> None:
+    """Join (RFC 3911) is refused: the third party dials the room in which the two others talk."""
+    house = House(link)
+    alice, bob, carol = house.caller(), house.caller("bob"), house.caller("carol")
+    alice.dial("conference-team")
+    bob.dial("conference-team")
+    carol.dial("conference-team", Require="join")
+    # 1. the extension that nobody serves here is named
+    assert carol.final().status == 420
+    assert carol.final().headers.get("Unsupported") == "join"
+    carol.station.perform(SendInvite(
+        UsageId("again"), carol.there.id, parse_uri(f"sip:conference-team@{DOMAIN}"), f"<sip:carol@{DOMAIN}>",
+        f"<sip:conference-team@{DOMAIN}>", 70, WITH_SDP, SDP,
+    ))  # fmt: skip
+    link.run(0.1)
+    # 2. the room has three
+    assert carol.final().status == 200
+    rooms = joined(house)
+    assert len(rooms) == 3
+    assert len(set(rooms)) == 1
+    for phone, usage in ((alice, alice.call), (carol, UsageId("again")), (bob, bob.call)):
+        phone.hang_up(usage)
+    house.assert_nothing_left(alice, bob, carol)

@@ -26,7 +26,8 @@ def warned(phone: Phone) -> str:
     return phone.final().headers.get("Warning") or ""
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.ladder
+@pytest.mark.parametrize("reverse", [False, True], ids=["ours", "theirs"])
 def test_rfc5359_2_16_call_pickup(link: Link, reverse: bool) -> None:
     house = House(link)
     group(house, "bob", "carol")
@@ -46,6 +47,7 @@ def test_rfc5359_2_16_call_pickup(link: Link, reverse: bool) -> None:
     assert len(house.node.log) == 1
 
 
+@pytest.mark.ladder
 def test_rfc5359_2_15_call_park(link: Link) -> None:
     house = House(link)
     group(house, "bob", "carol")
@@ -67,6 +69,7 @@ def test_rfc5359_2_15_call_park(link: Link) -> None:
     house.assert_nothing_left(alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_live_reload_replaces(link: Link) -> None:
     """LIVE-13: the new leg takes the old one's place, the peer gets no message."""
     house = House(link)

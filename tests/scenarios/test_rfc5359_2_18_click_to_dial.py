@@ -22,6 +22,7 @@ def ended(house: House) -> list[tuple[str, str]]:
     return [(one.call_ref, dict(one.details)["code"]) for one in house.node.published if one.type == "call.ended"]
 
 
+@pytest.mark.ladder
 def test_rfc5359_2_18_click_to_dial(link: Link) -> None:
     house = House(link)
     alice, bob = house.callee("alice"), house.callee()

@@ -26,6 +26,7 @@ def finish(house: House, alice: Phone, *phones: Phone) -> None:
     house.assert_nothing_left(alice, *phones)
 
 
+@pytest.mark.ladder
 def test_rfc5359_2_7_forward_unconditional(link: Link) -> None:
     house = House(link)
     alice, bob, carol = house.caller(), house.callee(), house.callee("carol")
@@ -46,6 +47,7 @@ def test_rfc5359_2_7_forward_unconditional(link: Link) -> None:
     finish(house, alice, bob, carol)
 
 
+@pytest.mark.ladder
 @pytest.mark.parametrize("status", [486, 600])
 def test_rfc5359_2_8_forward_busy(link: Link, status: int) -> None:
     house = House(link)
@@ -59,6 +61,7 @@ def test_rfc5359_2_8_forward_busy(link: Link, status: int) -> None:
     finish(house, alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_rfc5359_2_9_forward_no_answer(link: Link) -> None:
     house = House(link)
     alice, bob, carol = house.caller(), house.callee(), house.callee("carol")
@@ -147,6 +150,7 @@ def test_a_forwarding_to_nobody_names_the_forwarder(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
+@pytest.mark.ladder
 def test_loop_forward_to_each_other(link: Link) -> None:
     house = House(link)
     alice, bob, carol = house.caller(), house.callee(), house.callee("carol")
@@ -173,6 +177,7 @@ def test_five_forwardings_at_most(link: Link) -> None:
     house.assert_nothing_left(alice, dora)
 
 
+@pytest.mark.ladder
 def test_rfc5359_2_12_find_me(link: Link) -> None:
     """Bob's devices ring one after the other, then carol's."""
     house = House(link)

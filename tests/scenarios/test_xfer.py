@@ -29,6 +29,7 @@ def three(link: Link, **settings: float) -> tuple[House, Phone, Phone, Phone]:
     return house, alice, bob, carol
 
 
+@pytest.mark.ladder
 def test_rfc5359_2_4_transfer_blind(link: Link) -> None:
     house, alice, bob, carol = three(link)
     refer(alice, CAROL)
@@ -76,7 +77,12 @@ def test_the_callee_may_transfer_too(link: Link) -> None:
     house.assert_nothing_left(alice, bob, carol)
 
 
-@pytest.mark.parametrize(("status", "line"), [(486, "486 Busy Here"), (603, "603 Decline"), (404, "404 Not Found")])
+@pytest.mark.ladder
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [(486, "486 Busy Here"), (603, "603 Decline"), (404, "404 Not Found")],
+    ids=["486", "603", "404"],
+)
 def test_xfer_blind_target_busy(link: Link, status: int, line: str) -> None:
     house, alice, bob, carol = three(link)
     refer(alice, CAROL)
@@ -115,6 +121,7 @@ def test_nobody_answers_the_transfer(link: Link) -> None:
     house.assert_nothing_left(alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_xfer_blind_transferor_leaves_at_once(link: Link) -> None:
     house, alice, bob, carol = three(link)
     refer(alice, CAROL, seconds=0.05)
@@ -165,6 +172,7 @@ def test_a_recall_that_nobody_answers_ends_the_call_with_the_reason(link: Link) 
     house.assert_nothing_left(alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_xfer_transferor_flow_lost(link: Link) -> None:
     house, alice, bob, carol = three(link)
     refer(alice, CAROL)
@@ -190,6 +198,7 @@ def test_the_transferee_leaves_while_the_target_rings(link: Link) -> None:
     house.assert_nothing_left(alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_xfer_norefersub(link: Link) -> None:
     house, alice, bob, carol = three(link)
     refer(alice, CAROL, Refer_Sub="false", Supported="norefersub")
@@ -244,6 +253,7 @@ def test_a_transfer_to_nowhere_restores_the_call(link: Link, target: str, more: 
     house.assert_nothing_left(alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_xfer_without_right(link: Link) -> None:
     """XFER-3: the rate of calls is the transferor's own; XFER-8: a trunk may not at all."""
     house, alice, bob, carol = three(link, call_rate=0.5)
@@ -304,8 +314,9 @@ def replaces(value: str, escaped: bool = True) -> str:
     return f"<sip:carol@{DOMAIN}?Replaces={text}>"
 
 
-@pytest.mark.parametrize("escaped", [True, False])
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.ladder
+@pytest.mark.parametrize("escaped", [True, False], ids=["escaped", "plain"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["ours", "theirs"])
 def test_rfc5359_2_5_transfer_attended(link: Link, escaped: bool, reverse: bool) -> None:
     """xfer_attended_tags_reversed is the second row: JsSIP writes the tags in the order of its own role."""
     house, alice, bob, carol = consulting(link)
@@ -328,6 +339,7 @@ def test_rfc5359_2_5_transfer_attended(link: Link, escaped: bool, reverse: bool)
     assert len(house.node.log) == 2
 
 
+@pytest.mark.ladder
 def test_xfer_attended_tags_reversed(link: Link) -> None:
     house, alice, bob, carol = consulting(link)
     refer(alice, replaces(dialog(alice, SECOND, reverse=True)))  # type: ignore[arg-type]
@@ -336,6 +348,7 @@ def test_xfer_attended_tags_reversed(link: Link) -> None:
     house.assert_nothing_left(alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_xfer_attended_while_ringing(link: Link) -> None:
     house, alice, bob, carol = consulting(link, answered=False)
     refer(alice, replaces(dialog(alice, SECOND)))  # type: ignore[arg-type]
@@ -362,6 +375,7 @@ def test_an_attended_transfer_while_ringing_that_is_declined_restores_the_first_
     house.assert_nothing_left(alice, bob, carol)
 
 
+@pytest.mark.ladder
 def test_xfer_replaces_foreign_dialog(link: Link) -> None:
     """XFER-5, and a dialog of somebody else's: neither is told apart from one that never was."""
     house, alice, bob, carol = three(link)

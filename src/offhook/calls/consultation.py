@@ -3,6 +3,7 @@
 from offhook.calls import bridge, ending, fork
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import Note, StartTimer, StopTimer
+from offhook.calls.hunt import CallLimit
 from offhook.calls.leg import Leg
 from offhook.calls.ports import SourceKind
 from offhook.calls.seeking import Seeker
@@ -21,7 +22,9 @@ def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effect
     other, consulted = found
     if _shards(call) != _shards(other):
         return _refused(call, transfer, 500, "The two calls live on different cores of the media engine")
-    ringing = next((one for one in other.forks if one.party is consulted and one.rung), None)
+    ringing = next((one for one in other.forks if one.party is consulted), None)
+    if ringing is not None and not _movable(ringing):
+        return _refused(call, transfer, 491, "The consulted party does not ring yet")
     far = other.peer_of(consulted)
     if ringing is not None and not consulted.confirmed:
         return _still_ringing(call, transfer, other, consulted, ringing, now)
@@ -39,6 +42,12 @@ def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effect
 
 def _same_endpoint(one: Leg, other: Leg) -> bool:
     return one.account is not None and other.account is not None and one.account.id == other.account.id
+
+
+def _movable(ringing: fork.Fork) -> bool:
+    """Only what rings can go over: look-ups, engine legs and connections under way would come back to the other call."""
+    opened = all(leg.media is not None for leg in ringing.branches.values())
+    return ringing.rung and opened and not ringing.waits and (ringing.hunt is None or ringing.hunt.rang)
 
 
 def _shards(call: Call) -> set[int]:
@@ -61,9 +70,16 @@ def _join(call: Call, transfer: Transfer, other: Call, consulted: Leg, far: Leg,
     call.parties.append(far)
     call.know(far)
     _take_media(call, other)
-    joined = bridge.join(transfer.transferee, far)
+    joined = [*_limit_goes_on(call, other, far), *bridge.join(transfer.transferee, far)]
     done = transfer.succeeded(call, name)
     return [*joined, *done, *_over(other, consulted, now)]
+
+
+def _limit_goes_on(call: Call, other: Call, far: Leg) -> Effects:
+    """A trunk's time limit is its leg's: it begins anew in the call to which the leg goes."""
+    if far.trunk is None or far.trunk.foreign:
+        return []
+    return [StopTimer(CallLimit(other.ref)), StartTimer(CallLimit(call.ref), far.trunk.caps.call_seconds)]
 
 
 def _name(leg: Leg) -> str:
