@@ -120,11 +120,12 @@ export const jssip = {
   digits(text, method = "RFC2833") {
     session.sendDTMF(text, { transportType: method, duration: 120, interToneGap: 120 });
   },
+  // Settles once the server has answered.
   hold() {
-    session.hold();
+    return new Promise((resolve) => session.hold({}, resolve) || note("holdRefused"));
   },
   resume() {
-    session.unhold();
+    return new Promise((resolve) => session.unhold({}, resolve) || note("resumeRefused"));
   },
   // A second call while the first is held; `transfer` then joins their far ends.
   consult(target) {
@@ -162,6 +163,17 @@ let registerer = null;
 let inviter = null;
 let extraHeaders = [];
 
+// Settles once the server has answered our re-INVITE.
+function reinvite(hold) {
+  return new Promise((resolve, reject) => {
+    inviter.sessionDescriptionHandlerOptionsReInvite = { constraints: MEDIA, hold };
+    inviter.invite({
+      sessionDescriptionHandlerModifiers: [],
+      requestDelegate: { onAccept: () => resolve(), onReject: (answer) => reject(new Error(`refused: ${answer.message.statusCode}`)) },
+    });
+  });
+}
+
 export const sipjs = {
   async start(options) {
     agent = new UserAgent({
@@ -188,6 +200,12 @@ export const sipjs = {
       if (state === RegistererState.Registered) note("registered");
     });
     await registerer.register({ requestDelegate: { onReject: (answer) => note("registrationFailed", { status: answer.message.statusCode, warning: answer.message.getHeader("Warning") ?? null }) } });
+  },
+  hold() {
+    return reinvite(true);
+  },
+  resume() {
+    return reinvite(false);
   },
   async call(target) {
     inviter = new Inviter(agent, UserAgent.makeURI(target), { extraHeaders, sessionDescriptionHandlerOptions: { constraints: MEDIA } });

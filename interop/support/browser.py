@@ -63,6 +63,14 @@ class Page:
     async def hang_up(self) -> None:
         await self.run(f"await agent.{self._library}.hangUp()")
 
+    async def hold(self) -> None:
+        """Puts the peer on hold; returns when the server has answered."""
+        await self.run(f"await agent.{self._library}.hold()")
+
+    async def resume(self) -> None:
+        """Takes the peer back; returns when the server has answered."""
+        await self.run(f"await agent.{self._library}.resume()")
+
     async def refer(self, target: str) -> None:
         """Blind transfer of the present call."""
         await self.run(f"await agent.{self._library}.refer(args)", target)
