@@ -104,3 +104,42 @@ async def test_a_taken_port_is_named_at_the_start(server: Offhook, tmp_path: Pat
     assert code == 1
     assert f"cannot listen on http.port {port}" in said
     assert "Traceback" not in said
+
+
+async def test_trunks_and_numbers(server: Offhook) -> None:
+    code, said = await offhook(
+        server.data, "trunk", "add", "acme", "--target", "127.0.0.3:59999", "--username", "line1", "--password", "00123456",
+        "--set", "failover.timeout_ms=900", "--set", "health.options_timeout_ms=500",
+    )  # fmt: skip
+    assert code == 0, said
+    assert "carries no call out yet" in said
+    code, said = await offhook(
+        server.data, "trunk", "set", "acme", 'allowed_prefixes=["+1"]', "numbers.country_code=49"
+    )
+    assert (code, said.strip()) == (0, "changed trunk acme")
+    code, said = await offhook(server.data, "trunk", "set", "acme", "max_channels=0", "ptime=1")
+    assert code == 1
+    assert "max_channels must be a whole number from 1 to 10000" in said
+    assert "ptime must be a whole number from 10 to 60" in said
+    code, said = await offhook(server.data, "trunk", "show", "acme")
+    assert code == 0
+    assert '"country_code": "49"' in said
+    assert "password_set           true" in said
+    assert "00123456" not in said
+    code, said = await offhook(server.data, "trunk", "test", "acme")
+    assert code == 1
+    assert "ok   dns" in said
+    assert "trunk_timeout: no answer to OPTIONS" in said
+    code, said = await offhook(server.data, "number", "add", "+15125550100", "--to", "alice")
+    assert (code, said.strip()) == (0, "made +15125550100, which rings alice")
+    code, said = await offhook(server.data, "number", "add", "+15125550100", "--to", "bob")
+    assert code == 1
+    code, said = await offhook(server.data, "number", "route", "+15125550100", "--to", "bob")
+    assert (code, said.strip()) == (0, "+15125550100 rings bob")
+    code, said = await offhook(server.data, "number", "list")
+    assert said.splitlines()[1].split() == ["+15125550100", "bob"]
+    assert (await offhook(server.data, "number", "remove", "+15125550100"))[0] == 0
+    assert (await offhook(server.data, "trunk", "remove", "acme"))[0] == 0
+    code, said = await offhook(server.data, "trunk", "show", "acme")
+    assert code == 1
+    assert "No trunk is named acme" in said

@@ -10,8 +10,9 @@ def test_sums_and_what_falls_off() -> None:
     day.rang(0.0, 2.0)
     day.tried(HOUR)
     day.answered(HOUR)
-    day.ended(HOUR, 100.0, 4.2)
-    day.ended(HOUR, 50.0, 0.0)
+    day.ended(HOUR, 100.0)
+    day.sounded(HOUR, 4.2)
+    day.ended(HOUR, 50.0)
     assert day.sums(2 * HOUR) == {
         "attempts": 2,
         "answered": 1,

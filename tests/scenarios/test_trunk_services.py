@@ -3,7 +3,8 @@
 from typing import Any
 
 from offhook.calls.commands import HangUpCall
-from offhook.sip.commands import SendInvite
+from offhook.sip.commands import Respond, SendInvite
+from offhook.sip.events import RequestInDialog, SipEvent
 from offhook.sip.flow import Transport
 from offhook.sip.hop import Hop
 from offhook.sip.location import ClientCredentials, Forward, Secret
@@ -12,7 +13,7 @@ from offhook.sip.uri import parse_uri
 from tests.support.carriers import TrunkHouse
 from tests.support.challenger import Gate
 from tests.support.house import WITH_SDP
-from tests.support.link import Link
+from tests.support.link import Link, Station
 from tests.support.messages import SDP
 
 CARRIER, SECOND = "198.51.100.7", "198.51.100.8"
@@ -342,3 +343,37 @@ def test_refer_from_a_trunk_is_refused_unless_enabled(link: Link) -> None:
     assert [one.status for one in carrier.answers("REFER")] == [403]
     alice.hang_up()
     house.assert_nothing_left(alice)
+
+
+def content(station: Station) -> None:
+    """A peer that takes every refresh."""
+
+    def answer(event: SipEvent) -> None:
+        if isinstance(event, RequestInDialog):
+            body = SDP if event.request.body else b""
+            station.perform(Respond(event.transaction, 200, WITH_SDP if body else Headers(), body))
+
+    station.on_event = answer
+
+
+def test_session_timers_as_the_trunk_is_set(link: Link) -> None:
+    for mode, offered, required in (("off", None, None), ("allowed", "1800", None), ("required", "1800", "timer")):
+        own = Link()
+        house = TrunkHouse(own)
+        carrier = house.carrier(CARRIER)
+        house.trunk(**GOOD, session_timer=mode)
+        alice = house.caller()
+        content(alice.station)
+        content(carrier.station)
+        alice.dial(NUMBER)
+        headers = carrier.invite.headers
+        assert (headers.get("Session-Expires"), headers.get("Require")) == (offered, required), mode
+        carrier.respond(200, SDP)
+        own.run(4000)
+        answers = [one for one in carrier.answers("UPDATE") if one.status == 200]
+        assert answers, "the carrier keeps a timer by itself and refreshes"
+        assert all((one.headers.get("Session-Expires") is None) == (mode == "off") for one in answers)
+        assert not carrier.got("UPDATE"), "off: we never refresh; else the carrier took the duty"
+        assert house.call().winner is not None
+        alice.hang_up()
+        house.assert_nothing_left(alice)

@@ -95,7 +95,7 @@ class Gateway:
             return ending.refuse(call, wrong, now)
         self.index.took(leg)
         return [
-            Sip(FromCarrier(leg.usage, trunk.credentials)),
+            Sip(FromCarrier(leg.usage, trunk.credentials, trunk.session_timer)),
             call.happened("call.created"),
             LookUp(call.ref, None, None, number),
         ]
@@ -134,8 +134,15 @@ class Gateway:
             state = self.outbound.trunks.get(leg.trunk.id) if leg.trunk is not None else None
             if state is not None and leg.chosen:
                 state.usage.talked(seconds)
-                state.day.ended(now, seconds, leg.quality.mos)
+                state.day.ended(now, seconds)
         return [StopTimer(CallLimit(call.ref))]
+
+    def scored(self, call: Call) -> None:
+        """The engine has said its last about the legs of a call: how they sounded counts for their trunks."""
+        for leg in call.legs:
+            state = self.outbound.trunks.get(leg.trunk.id) if leg.trunk is not None else None
+            if state is not None and leg.facts is not None and leg.facts.quality.mos > 0:
+                state.day.sounded(call.ended_at or call.created_at, leg.facts.quality.mos)
 
     # ---- commands and events
 

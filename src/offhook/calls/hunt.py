@@ -268,6 +268,7 @@ def _invite(call: Call, hunt: Hunt, leg: Leg) -> Effects:
         routes=proxy_route(trunk),
         credentials=trunk.credentials,
         carrier=not trunk.foreign,
+        session_timer=trunk.session_timer,
     )
     started: Effects = [Sip(command), StartTimer(SilenceTimer(call.ref, leg.ref), trunk.failover.timeout)]
     if words.shown.refused:

@@ -63,7 +63,7 @@ def revive(
             key = DialogKey(record.dialog.call_id, record.dialog.local_tag, record.dialog.remote_tag)
             index.dialogs.name(leg, key)
         if leg.trunk is not None and not leg.trunk.foreign:
-            effects.append(Sip(FromCarrier(leg.usage, leg.trunk.credentials)))
+            effects.append(Sip(FromCarrier(leg.usage, leg.trunk.credentials, leg.trunk.session_timer)))
         if leg.flow.transport.reliable:
             effects += [*survival.detach(call, leg), *devices.left_behind(leg)]
     return call, [*effects, call.happened("call.restored")]

@@ -599,6 +599,8 @@ class Switchboard:
             leg = call.by_media(facts.leg)
             if leg is not None:
                 leg.facts, leg.quality = facts, facts.quality
+        if self.gateway is not None and not call.media_calls:
+            self.gateway.scored(call)
         return [] if call.media_calls else [WriteCallLog(call.record())]
 
     def _leg_updated(self, event: MediaLegUpdated) -> Effects:

@@ -43,12 +43,15 @@ class Day:
         """The callee answered."""
         self._at(now).answered += 1
 
-    def ended(self, now: float, seconds: float, mos: float) -> None:
-        """An answered call ended."""
+    def ended(self, now: float, seconds: float) -> None:
+        """An answered call out ended."""
         hour = self._at(now)
         hour.ended, hour.seconds = hour.ended + 1, hour.seconds + seconds
-        if mos > 0:
-            hour.scored, hour.score = hour.scored + 1, hour.score + mos
+
+    def sounded(self, now: float, mos: float) -> None:
+        """How good the sound of an ended call was, as the engine saw it."""
+        hour = self._at(now)
+        hour.scored, hour.score = hour.scored + 1, hour.score + mos
 
     def sums(self, now: float) -> dict[str, float | int | None]:
         """The numbers of the API; None where nothing can be said."""

@@ -36,6 +36,8 @@ class SendInvite:
     carrier: bool = False
     """The peer is no registered device but a carrier: its dialog goes where its route set leads, and is spoken in from any
     address of its machines (TRK-12)."""
+    session_timer: str = "allowed"
+    """`off`, `allowed` or `required` (RFC 4028)."""
 
 
 @record
@@ -59,6 +61,7 @@ class FromCarrier:
 
     usage: UsageId
     credentials: ClientCredentials | None
+    session_timer: str = "allowed"
 
 
 @record

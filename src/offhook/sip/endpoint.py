@@ -299,8 +299,8 @@ class SipEndpoint:
             case RespondInvite(_, status, headers, body, params):
                 usage.contact_params = params or usage.contact_params
                 return usage.respond_invite(status, headers, body)
-            case FromCarrier(_, credentials):
-                return usage.from_carrier(credentials)
+            case FromCarrier(_, credentials, session_timer):
+                return usage.from_carrier(credentials, session_timer)
             case CancelInvite(_, reason):
                 return usage.cancel(reason)
             case HangUp(_, reason):

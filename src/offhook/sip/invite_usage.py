@@ -201,9 +201,9 @@ class InviteUsage:
         """True for the side that sent the dialog's first INVITE (14.1)."""
         return False
 
-    def from_carrier(self, credentials: ClientCredentials | None) -> list[Effect]:
+    def from_carrier(self, credentials: ClientCredentials | None, session_timer: str) -> list[Effect]:
         """The peer is a carrier: what to prove ourselves with (TRK-3) in a dialog that goes where its route set leads."""
-        self.carrier = True
+        self.carrier, self.session.timer.mode = True, session_timer
         if self.dialog is not None:
             self.dialog.auth = ClientAuth(credentials, self.core.ids) if credentials is not None else None
             self.dialog.follow()

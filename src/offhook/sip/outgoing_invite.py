@@ -27,6 +27,7 @@ class OutgoingInvite(InviteUsage):
     def __init__(self, core: Core, command: SendInvite, flow: Flow, peer: str | None) -> None:
         super().__init__(core, command.usage, flow, peer)
         self.carrier = command.carrier
+        self.session.timer.mode = command.session_timer
         self.contact_user = command.contact_user or core.ids.token()
         self.local_tag = core.ids.token()
         self.call_id = core.ids.token()

@@ -50,6 +50,8 @@ class SessionTimer:
     insist: bool
     terms: Terms | None = None
     floor: int = 0
+    mode: str = "allowed"
+    """A trunk's setting: `off` neither offers nor keeps a timer, `required` demands that the peer has one."""
 
     # as UAS
 
@@ -60,6 +62,8 @@ class SessionTimer:
 
     def answer(self, request: Request) -> Fields:
         """The fields of our 2xx to an INVITE or UPDATE; the terms are settled by it (section 9, table 2)."""
+        if self.mode == "off":
+            return []
         asked, speaks = session_expires(request), supports(request)
         interval = max(self._usual(), number(request.headers.get("Min-SE"))) if asked is None else asked[0]
         if not speaks:
@@ -79,15 +83,20 @@ class SessionTimer:
     def ask(self, interval: int = 0, take: bool = False) -> Fields:
         """The fields of our INVITE or UPDATE: the terms as they stand, or `interval` with us as refresher (`take`)."""
         terms = self.terms
+        if self.mode == "off":
+            return []
         seconds = max(interval or (terms.interval if terms is not None else self.expires), self.floor)
         if terms is None and not take:
             refresher = ";refresher=uac" if self.insist else ""
         else:
             refresher = ";refresher=uac" if take or terms is None or terms.ours else ";refresher=uas"
-        return [("Session-Expires", f"{seconds}{refresher}"), ("Min-SE", str(max(self.min_se, self.floor)))]
+        fields = [("Session-Expires", f"{seconds}{refresher}"), ("Min-SE", str(max(self.min_se, self.floor)))]
+        return [*fields, ("Require", OPTION)] if self.mode == "required" and terms is None else fields
 
     def accepted(self, response: Response) -> None:
         """The peer's 2xx to our INVITE or UPDATE settles the terms (section 7.2)."""
+        if self.mode == "off":
+            return
         said = session_expires(response)
         if said is None:
             # The peer knows no timers: we refresh by our own clock.
