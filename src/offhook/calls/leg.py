@@ -101,7 +101,9 @@ class Leg:
     proposed: str = ""
     before: str = ""
     wished: str = ""
-    """Direction of an offer of ours that is out, the one before it, and one that waits (proposal.py)."""
+    told_wish: str = "both"
+    """Direction of an offer of ours that is out, the one before it, and one that waits; `told_wish`: what its phone
+    was shown of the other side (proposal.py)."""
     asking: bool = False
     asked: bool = False
     reoffer: bool = False

@@ -18,6 +18,9 @@ from offhook.sip.commands import SendInDialog
 from offhook.sip.glare import pause
 from offhook.sip.message import Headers, Response
 
+OFFERED = {"both": "sendrecv", "hold": "sendonly", "listen": "recvonly", "nothing": "inactive"}
+"""Our direction in an offer, by what we want (4.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProposeAgain:
@@ -30,10 +33,13 @@ class ProposeAgain:
 def pass_hold(call: Call, leg: Leg) -> Effects:
     """The other side of a leg that holds or comes back is shown it, if the setting says so; a trunk never is (CALL-7)."""
     peer = call.peer_of(leg)
-    if peer is None or not leg.confirmed or not peer.confirmed or not _shown(call, peer) or leg.audio is None:
+    if peer is None or not leg.confirmed or not peer.confirmed or not _shown(call, peer):
         return []
-    # What the one side sends, the other may receive from us.
-    return propose(call, peer, leg.audio.direction)
+    wanted = wish(call, peer)
+    if wanted == peer.told_wish:
+        return []
+    peer.told_wish = wanted
+    return propose(call, peer, OFFERED[wanted])
 
 
 def wish(call: Call, leg: Leg) -> str:
@@ -41,7 +47,12 @@ def wish(call: Call, leg: Leg) -> str:
     peer = call.peer_of(leg)
     if peer is None or not peer.confirmed or not _shown(call, leg) or peer.audio is None:
         return "both"
-    return {"sendonly": "hold", "inactive": "nothing", "recvonly": "listen"}.get(peer.audio.direction, "both")
+    # Only what the peer left out by itself counts: to an offer of one direction it could not say more.
+    sends = peer.audio.direction in ("sendrecv", "sendonly") or peer.told_wish in ("hold", "nothing")
+    receives = peer.audio.direction in ("sendrecv", "recvonly") or peer.told_wish in ("listen", "nothing")
+    return {(True, True): "both", (True, False): "hold", (False, True): "listen", (False, False): "nothing"}[
+        sends, receives
+    ]
 
 
 def _shown(call: Call, leg: Leg) -> bool:

@@ -12,7 +12,7 @@ from offhook.sip.events import Failure, InviteAccepted, InviteProgressed, Invite
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.message import Headers, Request, Response
-from offhook.sip.reliable import Heard, rseq_of
+from offhook.sip.reliable import COPIES, Heard, rseq_of
 from offhook.sip.response import response_to
 from offhook.sip.sent import SentBye
 from offhook.sip.timers import Timer
@@ -163,7 +163,10 @@ class OutgoingInvite(InviteUsage):
             return [], False
         if order == 0:
             # CALL-5: the same PRACK for each copy, as an ACK is.
-            return ([Send(self.flow.id, heard.prack)] if heard.prack is not None else []), False
+            heard.copies += 1
+            again = [Send(self.flow.id, heard.prack)] if heard.prack is not None and heard.copies <= COPIES else []
+            return [*again], False
+        heard.copies = 0
         heard.rseq, heard.described = rseq, heard.described or bool(response.body)
         effects = SentPrack(self.core, dialog, Headers([("RAck", f"{rseq} {self.cseq} INVITE")])).start()
         sent = [effect.message for effect in effects if isinstance(effect, Send)]

@@ -14,6 +14,9 @@ from offhook.sip.ids import Ids
 from offhook.sip.message import Headers, Request, Response
 
 OPTION = "100rel"
+COPIES = 7
+"""Copies of one reliable 1xx that are acknowledged again: as many as RFC 3262 has. A peer that answers each PRACK
+with another copy would be answered for ever."""
 HIGHEST_RSEQ = 2**31 - 1
 """RFC 3262 section 3: the first RSeq is drawn below it."""
 
@@ -109,6 +112,7 @@ class Heard:
 
     rseq: int | None = None
     prack: Request | None = None
+    copies: int = 0
     described: bool = False
 
     def order(self, rseq: int) -> int:
