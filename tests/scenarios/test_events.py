@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from offhook.calls.commands import SetMailbox
+from offhook.sip.config import SubscriptionLimits
 from offhook.sip.effects import Send
 from offhook.sip.events import BindingsChanged, DeviceReturned
 from offhook.sip.flow import Transport
@@ -264,9 +266,25 @@ def test_a_mailbox_says_how_much_waits(link: Link) -> None:
     lamp.subscribe("bob", "message-summary")
     assert lamp.texts[-1].startswith("Messages-Waiting: no\r\n")
     link.run(1)
-    node = house.node
-    house.apply(lambda: node._calls(node.switchboard._watchers.mailbox_changed("bob", 2, 1, link.now)))
+    house.apply(lambda: house.node.command(SetMailbox("bob", 2, 1)))
     assert lamp.texts[-1] == f"Messages-Waiting: yes\r\nMessage-Account: {BOB}\r\nVoice-Message: 2/1 (0/0)\r\n"
+
+
+def test_devices_that_are_set_so_are_told_of_their_mailbox_unasked(link: Link) -> None:
+    """EVT-2."""
+    house = House(link)
+    house.node.accounts["bob"] = replace(house.node.accounts["bob"], unsolicited_mwi=True)
+    bob, carol = house.callee(), house.callee("carol")
+    for name in ("bob", "carol"):
+        house.apply(lambda name=name: house.node.command(SetMailbox(name, 1, 0)))  # type: ignore[misc]
+    assert [one.headers.get("Event") for one in bob.got("NOTIFY")] == ["message-summary"]
+    assert b"Voice-Message: 1/0 (0/0)" in bob.got("NOTIFY")[0].body
+    assert carol.got("NOTIFY") == [], "it has not asked, and is not set so"
+    house.apply(lambda: house.node.command(SetMailbox("bob", 1, 0)))
+    assert len(bob.got("NOTIFY")) == 1, "nothing has changed"
+    house.apply(lambda: house.node.tell(DeviceReturned(BOB, "bob", binding_of(bob))))
+    assert len({one.headers.get("Call-ID") for one in bob.got("NOTIFY")}) == 2, "a device that comes is told"
+    house.assert_nothing_left(bob, carol)
 
 
 @pytest.mark.parametrize("package", ["reg", "message-summary"])
@@ -318,6 +336,18 @@ def test_a_question_is_answered_once(link: Link) -> None:
     assert len(house.node.switchboard._watchers) == 0
     link.run(1)
     assert house.node.endpoint.subscriptions == 0
+
+
+def test_more_subscriptions_than_an_endpoint_may_have(link: Link) -> None:
+    """SUBSCRIPTIONS_PER_ENDPOINT: the 403 names the setting, and nothing is kept."""
+    house = House(link)
+    core = house.node.endpoint._core
+    core.config = replace(core.config, subscriptions=SubscriptionLimits(per_endpoint=1))
+    lamp = Lamp(house, "carol")
+    assert lamp.subscribe("bob").status == 200
+    refused = lamp.subscribe("alice", "presence")
+    assert (refused.status, slug(refused)) == (403, "too-many-subscriptions")
+    assert len(house.node.switchboard._watchers) == 1
 
 
 def test_unsubscribe(link: Link) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from offhook.server.keeping import TraceKeeper
 from offhook.server.ladder import ladder
-from offhook.server.recorder import Entry, Strand, TraceLimits
+from offhook.server.recorder import Entry, Recorder, Strand, TraceLimits
 from offhook.server.trace import document, pcap, summary_of
 from offhook.sip.commands import SendInvite
 from offhook.sip.events import UsageId
@@ -16,6 +16,10 @@ from offhook.sip.uri import parse_uri
 from tests.support.house import WITH_SDP, House
 from tests.support.link import Link
 from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
+from tests.support.page import talking
+from tests.support.restart import restart
+from tests.support.transferring import answer_notify, refer
 
 EPOCH = 1_700_000_000.0
 
@@ -223,3 +227,49 @@ async def test_failed_calls_are_stored_first(link: Link) -> None:
     keeper = TraceKeeper(node.recorder, node.switchboard.call, node.switchboard.is_call, shelf, 1, EPOCH)
     await keeper.keep(link.now)
     assert [one["end_code"] for one in shelf.kept] == ["not_registered"], "one a turn, and it is the failed one"
+
+
+def test_a_transfer_shows_who_asked_and_everybody_who_spoke(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    carol = house.callee("carol")
+    answer_notify(alice)
+    refer(alice, f"<sip:carol@{DOMAIN}>")
+    carol.respond(200, SDP)
+    link.run(3)
+    bob.hang_up(bob.ringing)
+    kept = trace(house)
+    assert {leg["name"] for leg in kept["legs"]} == {"alice", "bob", "carol"}
+    words = said(kept)
+    assert any(one.startswith("REFER ") for one in words)
+    assert "202 Accepted (REFER)" in words
+    assert sum(one.startswith("NOTIFY ") for one in words) >= 2
+    of_leg = {row["leg_ref"] for row in kept["data"] if row["kind"] == "sip"}
+    assert of_leg == {leg["leg_ref"] for leg in kept["legs"]}
+    assert "transferred: to carol" in said(kept, "route")
+
+
+def test_after_a_restart_a_call_goes_on_being_traced(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    restart(house)
+    node = house.node
+    node.recorder.taken_back(house.call())
+    alice.reconnect()
+    bob.hang_up(bob.ringing)
+    words = said(trace(house))
+    assert any(one.startswith("BYE ") for one in words)
+    link.run(6)
+    assert [one.call_ref for one in node.recorder.finished(link.now)] == [house.call().ref]
+    assert node.recorder._strands == {}
+
+
+def test_what_is_switched_off_costs_and_keeps_nothing(link: Link) -> None:
+    house = House(link)
+    house.node.recorder = Recorder(TraceLimits(), house.node.switchboard.of_usage, enabled=False)
+    alice, bob = house.talking()
+    bob.hang_up(bob.ringing)
+    recorder = house.node.recorder
+    assert (recorder.size, recorder._live, recorder._strands) == (0, {}, {})
+    assert recorder.trail(house.call(), house.call().ref) is None
+    assert alice.got("BYE")

@@ -10,6 +10,7 @@ RINGS = ("parallel", "serial", "q")
 FORWARDS: dict[str, Any] = {"always": None, "busy": None, "no_answer": None, "unreachable": None}
 SIP: dict[str, Any] = {
     "dtmf": "auto",
+    "unsolicited_mwi": False,
     "may_page": False,
     "may_alert": False,
     "may_watch": False,
@@ -51,6 +52,7 @@ _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
     "forward": dict.fromkeys(FORWARDS, _target),
     "sip": {
         "dtmf": _dtmf,
+        "unsolicited_mwi": _flag,
         "may_page": _flag,
         "may_alert": _flag,
         "may_watch": _flag,

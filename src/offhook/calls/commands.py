@@ -55,4 +55,13 @@ class Dial:
     auto_answer: bool = False
 
 
-CallCommand = Dial | HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk
+@record
+class SetMailbox:
+    """An endpoint's voice mailbox holds so many new and old messages. Whoever watches it hears of a change (RFC 3842)."""
+
+    username: str
+    new: int
+    old: int
+
+
+CallCommand = SetMailbox | Dial | HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk

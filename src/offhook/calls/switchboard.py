@@ -34,7 +34,7 @@ from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.catalogue import FINDING_OF_VERDICT
-from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint
+from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint, SetMailbox
 from offhook.calls.dial_back import DialBacks, Redial
 from offhook.calls.effects import CloseMedia, KeepCall, LookUp, Publish, Sip, WriteCallLog
 from offhook.calls.events import (
@@ -193,6 +193,8 @@ class Switchboard:
             case Dial():
                 self._dials[command.call_ref] = command
                 return dialling.look_up(command)
+            case SetMailbox(username, new, old):
+                return self._watchers.mailbox_changed(username, new, old, now)
             case HangUpCall():
                 found = self._calls.get(command.call_ref)
                 return self._after(ending.end(found, command.code, "api", now), now) if found is not None else []
@@ -368,6 +370,8 @@ class Switchboard:
             return self._outside.found(event, now)
         if event.token.startswith(watching.TOKEN):
             return self._watchers.found(event, now)
+        if event.token.startswith(watching.MAILBOX):
+            return self._watchers.mailbox_found(event)
         event = self._dial_backs.resumed(event)
         ref, _, of_fork = event.token.partition("/")
         dial = self._dials.pop(of_fork, None) if ref == "dial" else None

@@ -28,7 +28,7 @@ from offhook.calls.outcome import refusal
 from offhook.calls.outside import Asked
 from offhook.calls.passing import withheld
 from offhook.calls.presence import Publications
-from offhook.sip.commands import AcceptSubscription, MoveSubscription, Notify, Respond
+from offhook.sip.commands import AcceptSubscription, MoveSubscription, Notify, Respond, SendRequest
 from offhook.sip.errors import PeerError
 from offhook.sip.events import BindingsChanged, DeviceReturned, SubscribeReceived, SubscriptionId
 from offhook.sip.fields import parse_contacts, parse_name_addr
@@ -38,6 +38,8 @@ from offhook.sip.ids import Ids
 from offhook.sip.location import Account, Binding, Change, Changed
 from offhook.sip.message import Headers, Request
 
+MAILBOX = "mailbox:"
+"""Beginning of the look-ups for devices that are told of their mailbox unasked."""
 TOKEN = "watch:"
 """Beginning of the look-ups made here."""
 PACE = 1.0
@@ -56,6 +58,13 @@ class WatchPace:
     """A change waits until the subscription may speak again."""
 
     subscription: SubscriptionId
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """Token of a NOTIFY that nobody has subscribed to; what its device says to it changes nothing."""
+
+    entity: str
 
 
 @dataclass(slots=True, eq=False)
@@ -176,8 +185,24 @@ class Watchers:
 
     def mailbox_changed(self, username: str, new: int, old: int, now: float) -> Effects:
         """The voice mailbox of an endpoint holds other messages than before."""
+        if self._mailboxes.get(username.casefold(), (0, 0)) == (new, old):
+            return []
         self._mailboxes[username.casefold()] = (new, old)
-        return self._changed(username, ("message-summary",), now)
+        return [*self._changed(username, ("message-summary",), now), LookUp(f"{MAILBOX}{username}", None, username)]
+
+    def mailbox_found(self, event: FactsFound) -> Effects:
+        """EVT-2: devices that are set so are told of their mailbox without having asked."""
+        account = event.callee
+        if account is None or not account.unsolicited_mwi:
+            return []
+        entity = f"sip:{account.username}@{self._config.domain}"
+        body = message_summary(entity, *self._mailboxes.get(account.username.casefold(), (0, 0)))
+        headers = Headers([("Event", "message-summary"), ("Subscription-State", "active"), ("Content-Type", SUMMARY)])
+        name = f"<{entity}>"
+        return [
+            Sip(SendRequest(Unasked(entity), "NOTIFY", one.flow.id, one.contact, name, name, headers, body))
+            for one in event.bindings
+        ]
 
     def _changed(self, username: str, packages: tuple[str, ...], now: float) -> Effects:
         watches = self._of_target.get(username.casefold())
@@ -279,10 +304,12 @@ class Watchers:
 
     def returned(self, event: DeviceReturned) -> Effects:
         """LIVE-5: a device has registered; its paused subscriptions go on there."""
+        effects: Effects = []
+        if event.username.casefold() in self._mailboxes:
+            effects.append(LookUp(f"{MAILBOX}{event.username}", None, event.username))
         watches = self._of_watcher.get(event.username.casefold())
         if not watches:
-            return []
-        effects: Effects = []
+            return effects
         for device in devices_of(event.binding):
             self._latest[event.username.casefold(), device] = event.binding.flow.id
         for watch in watches.values():

@@ -196,6 +196,8 @@ class App:
         await self._start_media()
         # Before anybody can speak in their dialogs.
         taken = await take_back(before, self.book, self.driver, self.media.engine, self._trunks() if before else {})
+        for call in switchboard.calls():
+            recorder.taken_back(call)
         self.platform = ServerPlatform(self)
         await self._listen()
         await self._load_bindings()

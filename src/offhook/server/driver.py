@@ -368,7 +368,7 @@ class Driver:
                 case calls_effects.KeepText() | calls_effects.DropText() | calls_effects.FindTexts():
                     self._text(effect)
                 case calls_effects.Explain():
-                    log.info("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
+                    log.debug("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
                 case calls_effects.KeepCall() | calls_effects.WriteCallLog():
                     self._book(effect)
                 case _:

@@ -198,6 +198,19 @@ class Recorder:
     def _of_timer(self, event: did.TimerFired, now: float) -> None:
         self._note(self._live.get(getattr(event.key, "call_ref", "")), "event", event, now)
 
+    def taken_back(self, call: Call) -> None:
+        """A call from before a restart: what follows in its dialogs belongs to it."""
+        if not self._enabled:
+            return
+        for leg in call.live:
+            if leg.dialog is not None:
+                strand = self._strands[leg.dialog.call_id] = Strand(self._limits, leg.dialog.call_id)
+                self._claim(strand, leg.usage, call)
+            if leg.media is not None:
+                trail = self._trail(call.ref)
+                assert trail is not None
+                self._has_media(trail, leg.media.leg)
+
     # ---- which call it is
 
     def _begin(self, invite: Request) -> Strand:

@@ -65,6 +65,8 @@ class Account:
     forward: Forward = Forward()
     ring: str = "parallel"
     """How several devices ring: `parallel`, `serial` one by one, or `q` in groups of the same q-value, best first."""
+    unsolicited_mwi: bool = False
+    """Its devices are told of the mailbox without having subscribed (EVT-2)."""
     dtmf: str = "auto"
     """How its devices get digits (DTMF-5): `auto`, `rfc4733`, `info` or `inband`."""
     pickup_group: str = ""

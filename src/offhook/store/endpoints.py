@@ -65,6 +65,7 @@ class Endpoint:
             forward=Forward(**{name: to or "" for name, to in self.offhook.get("forward", {}).items()}),
             ring=self.offhook.get("ring", "parallel"),
             dtmf=sip.get("dtmf") or "auto",
+            unsolicited_mwi=sip.get("unsolicited_mwi", False),
             pickup_group=sip.get("pickup_group") or "",
             challenge_every_invite=sip.get("challenge_every_invite", False),
             block_callers=tuple(block.get("callers", ())),
