@@ -124,3 +124,15 @@ async def test_a_muted_microphone_is_named(server: Offhook, tmp_path: Path) -> N
         assert "alice is not heard" in diagnosis["summary"]
         await alice.run("agent.mute(false)")
         await server.until(ref, lambda call: not call["findings"], 8)
+
+
+@pytest.mark.parametrize("program", ["chromium", "firefox"])
+async def test_an_offer_without_candidates_connects(server: Offhook, tmp_path: Path, program: str) -> None:
+    async with Browser(program, tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.run("agent.jssip.callBare(args)", server.uri("echo"))
+        await page.expect("confirmed")
+        await asyncio.sleep(2)  # sound has to flow for a while before there is anything to measure
+        assert (await page.stats())["packetsReceived"] > 50
+        assert "a=candidate" not in server.log().split("INVITE sip:echo")[-1].split("SIP/2.0 200")[0]
+        await page.hang_up()

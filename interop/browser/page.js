@@ -107,6 +107,13 @@ export const jssip = {
   call(target) {
     jssipSession(ua.call(target, { mediaConstraints: MEDIA, pcConfig: { iceServers: [] } }), "calling");
   },
+  // An offer without a single candidate: the server learns the address from the checks.
+  callBare(target) {
+    this.call(target);
+    session.on("sdp", (event) => {
+      if (event.originator === "local") event.sdp = event.sdp.replace(/a=(candidate|end-of-candidates).*\r\n/g, "");
+    });
+  },
   answer() {
     session.answer({ mediaConstraints: MEDIA, pcConfig: { iceServers: [] } });
   },
@@ -313,4 +320,21 @@ function history() {
   return events;
 }
 
-window.agent = { jssip, sipjs, expect, record, stats, mute, history };
+// Calls the target several times at once; packets received in each call after two seconds.
+async function many(target, count) {
+  const one = () =>
+    new Promise((resolve, reject) => {
+      const call = ua.call(target, { mediaConstraints: MEDIA, pcConfig: { iceServers: [] } });
+      call.on("icecandidate", (event) => event.ready());
+      call.on("failed", (event) => reject(new Error(event.cause)));
+      call.on("confirmed", () => setTimeout(() => finish(call).then(resolve, reject), 2000));
+    });
+  const finish = async (call) => {
+    const reports = [...(await call.connection.getStats()).values()];
+    call.terminate();
+    return reports.find((report) => report.type === "inbound-rtp")?.packetsReceived ?? 0;
+  };
+  return Promise.all(Array.from({ length: count }, one));
+}
+
+window.agent = { jssip, sipjs, expect, record, stats, mute, history, many };
