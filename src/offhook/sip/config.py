@@ -90,6 +90,8 @@ class SipConfig:
     """Option tags that a REGISTER may require (REG-2): some clients list there what they want in calls."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks whose proxies may set Path (REG-14)."""
+    node: str = ""
+    """`host[:port]` by which other nodes of ours reach this one; empty for a system of one node (REG-17)."""
     outbound_strict: bool = False
     """439 as RFC 5626 section 6 has it, where the first proxy keeps no flows; without it they are bound all the same."""
     session_expires: int = 1800

@@ -56,6 +56,7 @@ from offhook.sip.outgoing_invite import OutgoingInvite
 from offhook.sip.probe import ProbeClock
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.registrar import Registrar, Registration
+from offhook.sip.relay import Relay
 from offhook.sip.revival import DialogRecord, RevivedInvite, record_of
 from offhook.sip.server_core import InDialog, ServerCore
 from offhook.sip.subscription import SubscriptionClock
@@ -79,6 +80,7 @@ class SipEndpoint:
         self._core = Core(config, ids)
         self._doorkeeper = Doorkeeper(authenticator)
         self._registrar = Registrar(self._core, self._doorkeeper, self._flows)
+        self._relay = Relay(self._core, self._flows, self._doorkeeper.key("flow-token"))
         self._server = ServerCore(self._core, self._doorkeeper, self._registrar)
 
     def use_gate(self, gate: Gate) -> None:
@@ -154,8 +156,10 @@ class SipEndpoint:
 
     def _response(self, response: Response, fields: Envelope) -> list[Effect]:
         key = client_key(fields)
-        if fields.vias > 1 or self._core.table.client(key) is None:
-            # 8.1.3.3: a response with more Vias than ours went astray. RFC 6026 7.2: one without transaction is dropped.
+        if fields.vias > 1:
+            return self._relay.response(response, fields)
+        if self._core.table.client(key) is None:
+            # RFC 6026 7.2: one without transaction is dropped.
             return []
         read = with_description(response, self._core.config)
         return self._core.table.receive(key, read)
@@ -164,6 +168,9 @@ class SipEndpoint:
         key = server_key(request, fields)
         if self._core.table.server(key) is not None:
             return self._core.table.receive(key, request)
+        passed = self._relay.request(request, fields, flow)
+        if passed is not None:
+            return passed
         effects = self._server.receive(key, request, fields, flow, now)
         return [*effects, *self._core.table.arm(key)]
 
@@ -238,6 +245,10 @@ class SipEndpoint:
     def reachability(self, flow: FlowId) -> Reachability:
         """What is known of the device behind a live flow."""
         return self._registrar.reachability(flow)
+
+    def route_to(self, flow: FlowId) -> str:
+        """The Route value by which other nodes reach a flow of ours; `SipConfig.node` has to name us (REG-17)."""
+        return self._relay.route_to(flow)
 
     def restored(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[SipEffect]:
         """Bindings of an address of record that outlived a restart of ours; their flows are known by `flow_opened`."""

@@ -24,6 +24,8 @@ _NOBODY: Final = Uri("sip", None, "invalid")
 _NAMES: Final = {**{name: name for name in CANONICAL.values()}, **CANONICAL}
 _LISTS: Final = frozenset({"Via", "Contact", "Route", "Record-Route"})
 
+RELAYED: Final = ";of="
+"""Stands in the Via of a request that was passed on for another node (relay.py)."""
 MUST_HAVE: Final = ("Via", "From", "To", "Call-ID", "CSeq")
 
 _Body = Callable[[bytes, int | None], bytes]
@@ -165,8 +167,9 @@ def _response(
         body = cut(length)
     except PeerError as error:
         raise Silence(str(error)) from None
-    if vias > 1:
-        # 8.1.3.3: a response that is ours has one Via; more means it was sent to us by mistake.
+    if vias > 1 and RELAYED not in (headers.get("Via") or ""):
+        # 8.1.3.3: a response that is ours has one Via; more means it was sent to us by mistake, or that we passed its
+        # request on to a flow of this node.
         raise Silence("a response with more than one Via")
     return Response(int(status.group(1)), presentable(status.group(2) or ""), headers, body)
 
