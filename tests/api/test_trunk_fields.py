@@ -78,6 +78,7 @@ def test_every_field_can_be_given_again_as_it_is_shown() -> None:
         ({"pass_headers": ["P-Asserted-Identity"]}, "pass_headers[0]", "cannot be passed"),
         ({"codecs": []}, "codecs", "1 to 10"),
         ({"codecs": ["MP3"]}, "codecs[0]", "no codec"),
+        ({"codecs": ["G729"]}, "codecs", "PCMU"),
         ({"encryption": "maybe"}, "encryption", "forbidden"),
         ({"encryption": "required", "targets": [{"uri": "sip:a", "transport": "udp"}]}, "targets[0].transport", "tls"),
         ({"ptime": 5}, "ptime", "10 to 60"),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from offhook.calls.commands import HangUpCall
-from offhook.sip.commands import Respond, SendInvite
+from offhook.sip.commands import Respond, SendInDialog, SendInvite
 from offhook.sip.events import RequestInDialog, SipEvent
 from offhook.sip.flow import Transport
 from offhook.sip.hop import Hop
@@ -377,3 +377,46 @@ def test_session_timers_as_the_trunk_is_set(link: Link) -> None:
         assert house.call().winner is not None
         alice.hang_up()
         house.assert_nothing_left(alice)
+
+
+def test_the_packet_length_that_the_trunk_is_set_to(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(**GOOD, ptime=40)
+    alice = house.caller()
+    alice.dial(NUMBER)
+    assert b"a=ptime:40" in carrier.invite.body
+    carrier.respond(486)
+    house.assert_nothing_left(alice)
+
+
+def test_a_transfer_to_a_number_goes_out_by_a_trunk(link: Link) -> None:
+    """XFER-3: checked as if the transferor had dialled it."""
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(**GOOD)
+    alice, bob = house.talking()
+    alice.station.perform(SendInDialog(alice.call, "REFER", Headers([("Refer-To", f"<sip:{NUMBER}@example.com>")])))
+    link.run(0.3)
+    assert str(carrier.invite.uri) == f"sip:{NUMBER}@{CARRIER}"
+    carrier.respond(200, SDP)
+    link.run(3)
+    assert house.call().from_name == "alice"
+    assert alice.got("BYE"), "the transferor's leg is ended"
+    assert not bob.got("BYE"), "the transferee talks to the number"
+    carrier.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_transfer_to_a_number_that_is_not_allowed_restores_the_call(link: Link) -> None:
+    house = TrunkHouse(link)
+    house.trunk(**{**GOOD, "allowed_prefixes": []})
+    alice, bob = house.talking()
+    content(alice.station)
+    alice.station.perform(SendInDialog(alice.call, "REFER", Headers([("Refer-To", f"<sip:{NUMBER}@example.com>")])))
+    link.run(1)
+    assert any(b"404" in one.body for one in alice.got("NOTIFY"))
+    assert not bob.got("BYE")
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)

@@ -11,6 +11,7 @@ from typing import Any
 
 from offhook.api.errors import Fault
 from offhook.api.schemas import CIPHERS, CODECS
+from offhook.calls.description import SPEECH
 from offhook.sip.errors import PeerError
 from offhook.sip.grammar import TOKEN
 from offhook.sip.uri import parse_host_port, parse_uri
@@ -361,6 +362,13 @@ def trunk_fields(body: Mapping[str, Any], before: Mapping[str, Any] | None = Non
 
 def _together(values: Values, faults: list[Fault]) -> None:
     """What two fields must agree on."""
+    if not set(values["codecs"]) & set(SPEECH):
+        _say(
+            faults,
+            "codecs",
+            f"must have one that can be understood here: {', '.join(SPEECH)}",
+            "list_contains_invalid_entries",
+        )
     if values["register"] and not values["username"]:
         _say(faults, "username", "is required to register", "missing_required_parameter")
     if values["caller_id"]["policy"] == "fixed" and not values["caller_id"]["number"]:

@@ -1,7 +1,7 @@
 """A leg: our side of one dialog plus its media session, as plain data with the few questions one asks of it."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -192,7 +192,8 @@ class Leg:
         assert self.media is not None
         assert self.offer is not None
         written = profile(KeyChoice(self.offer.keys, self.offer.suites), self.policy)
-        return local_audio(self.media, self.offer, formats, self.direction, setup, written)
+        audio = local_audio(self.media, self.offer, formats, self.direction, setup, written)
+        return replace(audio, ptime=self.trunk.ptime) if self.trunk is not None else audio
 
     def ours(self) -> Direction:
         """Our direction as the engine knows it."""
