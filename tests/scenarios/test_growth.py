@@ -14,9 +14,13 @@ from typing import Any
 from offhook.calls import events as did
 from offhook.calls.ports import Quality
 from offhook.sip.events import UsageId
+from offhook.sip.location import Binding
+from offhook.sip.uri import parse_uri
 from tests.support.house import House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
+from tests.support.registering import Registering
 
 NUMBERS = count()
 FEW, MANY = 10, 1_000
@@ -90,6 +94,25 @@ def test_a_call_and_a_media_event_cost_the_same_among_a_thousand_calls() -> None
     for few, many in zip(costs[FEW], costs[MANY], strict=True):
         assert few > 0
         assert many <= SLACK * few, costs
+
+
+def test_a_refresh_costs_the_same_among_a_thousand_others_on_its_flow() -> None:
+    bob = Registering(Link())
+    carried = bob.node.node._registrar._carried
+    contact = "<sip:bob@192.0.2.1:5070>"
+    bob.register(contact)
+    costs: dict[int, int] = {}
+    for standing in (FEW, MANY):
+        for number in range(standing):
+            aor = f"sip:other{number}@{DOMAIN}"
+            other = Binding(aor, parse_uri(contact[1:-1]), bob.flow, "call", 1, 1e9)
+            carried.rewritten(aor, (), (other,), bob.link.now)
+        answers: list[int] = []
+        costs[standing] = executed(lambda kept=answers: kept.append(bob.register(contact).status))  # type: ignore[misc]
+        # 1. The refresh was challenged and served.
+        assert answers == [200]
+    # 2. What else is registered through the same proxy or PBX makes it no dearer.
+    assert costs[MANY] <= SLACK * costs[FEW], costs
 
 
 def test_calls_leave_no_cycles() -> None:

@@ -79,6 +79,11 @@ class Carried:
         """The addresses of record with a binding on the flow, sorted."""
         return sorted(self._aors.get(flow, ()))
 
+    def only(self, flow: FlowId) -> str | None:
+        """The address of record of the flow, if it carries one and only one."""
+        aors = self._aors.get(flow, ())
+        return next(iter(aors)) if len(aors) == 1 else None
+
     def alive(self, flow: Flow) -> bool:
         """False for a stream that is gone: a binding may outlive its flow in the store of another life of this node."""
         return not flow.transport.reliable or flow.id in self._flows

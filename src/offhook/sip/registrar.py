@@ -89,12 +89,12 @@ class Registrar:
 
     def peer(self, flow: FlowId) -> str | None:
         """The user name registered through a flow, if it is one and only one."""
-        aors = self._carried.aors(flow)
-        return aors[0].removeprefix("sip:").rpartition("@")[0] if len(aors) == 1 else None
+        aor = self._carried.only(flow)
+        return None if aor is None else aor.removeprefix("sip:").rpartition("@")[0]
 
     def carries(self, flow: FlowId) -> bool:
         """True while somebody is registered through the flow."""
-        return bool(self._carried.aors(flow))
+        return self._carried.carries(flow)
 
     # before a transaction
 
