@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from offhook.calls.catalogue import CATALOGUE
+from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.server.config import SHORT_NAMES, Settings
 
 
@@ -60,7 +60,25 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+def silence_page() -> str:
+    """What each verdict of the media engine means in words."""
+    lines = [
+        "# Silence, explained",
+        "",
+        "Two seconds after sound should flow the media engine names why it does not, for each direction of each leg.",
+        "`offhook call show`, `offhook trace` and the API say it in the words below, with the evidence beside it. A leg",
+        "that is silent because the *other* leg is (verdict `no_source`) says so there.",
+        "",
+        "| verdict | code | what it means | what to do |",
+        "|---|---|---|---|",
+    ]
+    for verdict, code in FINDING_OF_VERDICT.items():
+        row = CATALOGUE[code]
+        lines.append(f"| `{verdict}` | `{code}` | {row.cause} | {row.remedy} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page, "silence.md": silence_page}
 
 
 def main(folder: Path) -> None:
