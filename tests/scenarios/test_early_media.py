@@ -131,6 +131,22 @@ def test_early_media_off(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
+def test_a_client_that_takes_one_18x_gets_one(link: Link) -> None:
+    house = House(link)
+    house.node.accounts["alice"] = replace(house.node.accounts["alice"], single_provisional=True)
+    alice, desk, cell = house.caller(), house.callee(name="desk"), house.callee(name="cell")
+    alice.dial("bob")
+    desk.respond(180)
+    cell.respond(183, SDP)
+    desk.respond(180)
+    came = [one.status for one in alice.station.received if isinstance(one, Response) and 100 < one.status < 200]
+    assert came == [180]
+    cell.respond(200, SDP)
+    assert alice.final().body
+    alice.hang_up()
+    house.assert_nothing_left(alice, desk, cell)
+
+
 def test_late_offer_from_trunk(link: Link) -> None:
     """4.1 row 2 for a peer with 100rel: our offer in the first reliable 1xx, the answer in the PRACK, silence after."""
     house = House(link)

@@ -11,6 +11,8 @@ FORWARDS: dict[str, Any] = {"always": None, "busy": None, "no_answer": None, "un
 SIP: dict[str, Any] = {
     "dtmf": "auto",
     "unsolicited_mwi": False,
+    "early_media": True,
+    "single_provisional": False,
     "may_page": False,
     "may_alert": False,
     "may_watch": False,
@@ -53,6 +55,8 @@ _CHECKS: dict[str, dict[str, Callable[[Any], str]]] = {
     "sip": {
         "dtmf": _dtmf,
         "unsolicited_mwi": _flag,
+        "early_media": _flag,
+        "single_provisional": _flag,
         "may_page": _flag,
         "may_alert": _flag,
         "may_watch": _flag,

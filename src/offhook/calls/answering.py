@@ -50,7 +50,8 @@ class CallerWaits:
 
     def forwarded(self, call: Call, fork: "Fork") -> Effects:
         """CALL-16: 181, once for each forwarding."""
-        return [Sip(RespondInvite(fork.party.usage, 181))]
+        once = fork.party.account is not None and fork.party.account.single_provisional
+        return [] if once else [Sip(RespondInvite(fork.party.usage, 181))]
 
     def abandoned(self, call: Call, fork: "Fork") -> Effects:
         """The caller's leg is ended like every other."""

@@ -27,6 +27,8 @@ def ringing(call: Call, fork: "Fork", leg: Leg, response: Response) -> Effects:
     described = bridge.keep_early(leg, response) and leg.early_media
     if response.status == 199:
         return _dialog_ended(fork, leg, tag)
+    if described and not caller.body and fork.ringing_told and _once(caller):
+        described = False
     heard = _listen(fork, leg, tag) if described and _free_for(fork, leg, tag) else []
     if heard and not caller.body:
         caller.state = LegState.EARLY
@@ -49,11 +51,18 @@ def _told(call: Call, fork: "Fork", leg: Leg) -> Effects:
     fork.ringing_told = True
     caller.state = LegState.RINGING if caller.state is LegState.TRYING else caller.state
     told = call.happened("call.ringing", leg)
+    if caller.body and _once(caller):
+        return [told]
     if caller.offered is None and not caller.body and _reliable(caller):
         # Row 2: an INVITE without offer gets ours in the first reliable 1xx.
         caller.offering = True
         return [Sip(RespondInvite(caller.usage, 180, Headers([SDP]), caller.describe_offer())), told]
     return [Sip(RespondInvite(caller.usage, 180)), told]
+
+
+def _once(caller: Leg) -> bool:
+    """A client that takes one 18x and no second (`single_provisional`)."""
+    return caller.account is not None and caller.account.single_provisional
 
 
 def _reliable(caller: Leg) -> bool:

@@ -59,6 +59,9 @@ class Account:
     ring_seconds: int = 60
     codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA")
     early_media: bool = True
+    """False: callers hear their own tone until one of its devices answers (CALL-6)."""
+    single_provisional: bool = False
+    """Its client takes exactly one 18x to its INVITE."""
     encryption: str = "default"
     ciphers: tuple[str, ...] = ()
     do_not_disturb: bool = False
