@@ -9,7 +9,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-python test-rust test-web test-interop test-browsers check format bench bench-signalling docs clean
+.PHONY: help setup run ladders test test-python test-rust test-web test-interop test-browsers check format bench bench-signalling docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test-rust: $(VENV)/.installed  ## the engine's tests
 
 test-python: setup $(VENV)/.dev  ## the Python tests
 	$(BIN)/pytest tests fuzz $(if $(LONG),,-m "not long")
+
+ladders: setup $(VENV)/.dev  ## store the ladders of the scenarios anew; read the difference before you keep it
+	LADDERS=write $(BIN)/pytest tests/scenarios -m ladder
+	git --no-pager diff --stat tests/scenarios/ladders
 
 test-web: web/node_modules/.installed  ## the web phone's unit tests
 	cd web && npm test

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from offhook.calls import events as did
 from offhook.calls.commands import HangUpEndpoint
-from offhook.sip.commands import HangUp, MoveUsage, RespondInvite, SendInDialog
-from offhook.sip.events import DeviceReturned
+from offhook.sip.commands import HangUp, MoveUsage, Respond, RespondInvite, SendInDialog
+from offhook.sip.events import DeviceReturned, RequestInDialog, SipEvent
 from offhook.sip.flow import Transport
 from offhook.sip.location import Binding
 from offhook.sip.message import Headers
@@ -27,7 +27,8 @@ BODIES = {
     "foreign": SDP.replace(b"AVP 0", b"AVP 18"),
     "nonsense": b"nonsense",
 }
-PAUSES = (0.0, 0.005, 0.02, 0.3, 5.0, 30.0, 70.0)
+PAUSES = (0.0, 0.005, 0.02, 0.3, 5.0, 30.0, 70.0, 950.0)
+"""The last one lets session timers come due."""
 bodies = st.sampled_from(sorted(BODIES))
 devices = st.sampled_from(["desk", "cell"])
 steps = st.one_of(
@@ -39,19 +40,24 @@ steps = st.one_of(
     st.tuples(st.sampled_from(["cancel", "engine lost", "engine ready", "api"])),
     st.tuples(st.sampled_from(["lose", "back"]), st.sampled_from(["alice", "desk"])),
     st.tuples(
-        st.just("drop"), st.sampled_from(["offhook", "desk", "alice"]), st.sampled_from(["ACK", "BYE", "200 INVITE"])
+        st.just("drop"),
+        st.sampled_from(["offhook", "desk", "alice"]),
+        st.sampled_from(["ACK", "BYE", "PRACK", "UPDATE", "INVITE", "183 INVITE", "200 INVITE", "200 PRACK"]),
     ),
     st.tuples(st.just("slow"), st.sampled_from([0.0, 0.01, 3.0])),
+    st.tuples(
+        st.just("app"), st.sampled_from(["alice", "desk", "cell"]), st.sampled_from([200, 488, 491, 481]), bodies
+    ),
 )
 
 
 class Stage:
     """Alice calls Bob, who has a desk phone on a connection and a cell phone over UDP."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: Transport = Transport.TLS, hold: str = "local") -> None:
         self.link = Link()
-        self.house = House(self.link)
-        self.alice = self.house.caller()
+        self.house = House(self.link, hold=hold)  # type: ignore[arg-type]
+        self.alice = self.house.caller(transport=transport)
         self.desk = self.house.callee(name="desk", transport=Transport.TLS)
         self.phones = {"alice": self.alice, "desk": self.desk, "cell": self.house.callee(name="cell")}
 
@@ -64,6 +70,7 @@ class Stage:
             "respond": self.respond, "ask": self.ask, "hang up": self.hang_up, "lose": self.lose, "back": self.back,
             "cancel": self.alice.cancel, "engine lost": self.engine_lost, "engine ready": self.engine_ready, "api": self.api,
             "drop": lambda sender, text: self.link.drop(sender, text), "slow": self.slow,
+            "app": self.app,
         }  # fmt: skip
         named[what](*details)
 
@@ -110,14 +117,32 @@ class Stage:
     def api(self) -> None:
         self.house.station.apply(self.house.node.command(HangUpEndpoint("alice", "endpoint_deleted")))
 
+    def app(self, device: str, status: int, body: str) -> None:
+        """From now on the device answers what it is asked inside its dialogs."""
+        station = self.phones[device].station
+
+        def told(event: SipEvent) -> None:
+            if isinstance(event, RequestInDialog):
+                content = BODIES[body] if status == 200 and event.request.method in ("INVITE", "UPDATE") else b""
+                station.perform(Respond(event.transaction, status, WITH_SDP if content else Headers(), content))
+
+        station.on_event = told
+
     def slow(self, seconds: float) -> None:
         self.house.media.slow = seconds
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(bodies, st.lists(st.tuples(steps, st.sampled_from(PAUSES)), max_size=8))
-def test_nothing_raises_and_nothing_is_left(offer: str, sequence: list[tuple[tuple[object, ...], float]]) -> None:
-    stage = Stage()
+@given(
+    bodies,
+    st.sampled_from([Transport.TLS, Transport.WSS]),
+    st.sampled_from(["local", "pass"]),
+    st.lists(st.tuples(steps, st.sampled_from(PAUSES)), max_size=9),
+)
+def test_nothing_raises_and_nothing_is_left(
+    offer: str, transport: Transport, hold: str, sequence: list[tuple[tuple[object, ...], float]]
+) -> None:
+    stage = Stage(transport, hold)
     stage.alice.device.late_answer = b"" if BODIES[offer] else SDP
     stage.alice.dial("bob", BODIES[offer])
     for step, pause in sequence:

@@ -1,9 +1,13 @@
 """RFC 3261 13.3.1.4, CALL-10: without an ACK the call is ended after 64*T1, and the BYE says which Contact failed."""
 
+import pytest
+
 from offhook.sip.events import AckMissing
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.pair import Pair
+
+pytestmark = pytest.mark.ladder
 
 
 def test_ack_never_comes(link: Link) -> None:

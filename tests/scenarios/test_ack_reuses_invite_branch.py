@@ -1,10 +1,14 @@
 """RFC 6026 7.1, CALL-10: an ACK to a 2xx with the INVITE's own branch is taken for what it is."""
 
+import pytest
+
 from offhook.sip.events import AckReceived, InviteReceived
 from offhook.sip.flow import Transport
 from tests.support.link import Link
 from tests.support.messages import SDP, make_request
 from tests.support.pair import Pair
+
+pytestmark = pytest.mark.ladder
 
 
 def test_ack_reuses_invite_branch(link: Link) -> None:

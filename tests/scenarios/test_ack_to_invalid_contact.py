@@ -1,11 +1,15 @@
 """CALL-3, WS-6: a 200 whose Contact names no host is acknowledged down the flow, and so is everything after it."""
 
+import pytest
+
 from offhook.sip.commands import HangUp
 from offhook.sip.events import InviteAccepted
 from offhook.sip.flow import Transport
 from tests.support.link import Link
 from tests.support.messages import SDP, make_response
 from tests.support.pair import Pair
+
+pytestmark = pytest.mark.ladder
 
 
 def test_ack_to_invalid_contact(link: Link) -> None:

@@ -1,11 +1,15 @@
 """RFC 3665 2.1: a new registration: challenge, proof, 200 with the binding and its time."""
 
+import pytest
+
 from tests.support.link import Link
 from tests.support.nodes import authorized
 from tests.support.registering import AOR, Registering
 
+pytestmark = pytest.mark.ladder
 
-def test_registration(link: Link) -> None:
+
+def test_rfc3665_2_1_registration(link: Link) -> None:
     bob = Registering(link)
     request = bob.request("<sip:bob@127.0.0.2:5070>")
     # F1, F2: 401 with one challenge, which every client takes

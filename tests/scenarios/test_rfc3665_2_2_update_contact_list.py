@@ -1,11 +1,15 @@
 """RFC 3665 2.2: a further contact is added; the answer lists both."""
 
+import pytest
+
 from offhook.sip.fields import split_list
 from tests.support.link import Link
 from tests.support.registering import Registering
 
+pytestmark = pytest.mark.ladder
 
-def test_update_contact_list(link: Link) -> None:
+
+def test_rfc3665_2_2_update_contact_list(link: Link) -> None:
     bob = Registering(link)
     bob.register("<sip:bob@127.0.0.2:5070>")
     answer = bob.register("<sip:bob@mobile.example.com>")

@@ -1,13 +1,17 @@
 """RFC 5407 3.1.2: the 200 to INVITE and the CANCEL cross; the call exists, so it is ended with BYE (CALL-12)."""
 
+import pytest
+
 from offhook.sip.commands import CancelInvite
 from offhook.sip.events import AckReceived, HungUp, InviteCanceled, InviteRejected
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.pair import Pair
 
+pytestmark = pytest.mark.ladder
 
-def test_cancel_in_moratorium(link: Link) -> None:
+
+def test_rfc5407_3_1_2_cancel_in_moratorium_between_two(link: Link) -> None:
     pair = Pair(link)
     pair.ring()
     pair.respond(200, SDP)

@@ -1,12 +1,16 @@
 """RFC 5407 3.1.3: a caller's BYE in the early dialog crosses our 200; both are answered, the ACK is still taken."""
 
+import pytest
+
 from offhook.sip.events import AckMissing, AckReceived, HungUp
 from tests.support.link import Link
 from tests.support.messages import SDP, make_request
 from tests.support.pair import Pair
 
+pytestmark = pytest.mark.ladder
 
-def test_early_bye_in_moratorium(link: Link) -> None:
+
+def test_rfc5407_3_1_3_early_bye_in_moratorium_between_two(link: Link) -> None:
     pair = Pair(link)
     pair.bob.feed(make_request("INVITE", body=SDP), pair.back)
     pair.respond(180)

@@ -1,11 +1,15 @@
 """RFC 3261 17.1.1 on the wire: INVITE repeated by A until B; a refusal's ACK repeated while D runs."""
 
+import pytest
+
 from offhook.sip.events import Failure, InviteRejected
 from tests.support.link import Link
 from tests.support.pair import Pair
 
+pytestmark = pytest.mark.ladder
 
-def test_a_and_b(link: Link) -> None:
+
+def test_timer_invite_client_a_b_d_a_and_b(link: Link) -> None:
     pair = Pair(link)
     link.drop("alice", "INVITE", times=100)
     pair.invite()
@@ -15,7 +19,7 @@ def test_a_and_b(link: Link) -> None:
     pair.assert_nothing_left()
 
 
-def test_d(link: Link) -> None:
+def test_timer_invite_client_a_b_d_d(link: Link) -> None:
     pair = Pair(link)
     pair.ring()
     link.drop("alice", "ACK", times=2)

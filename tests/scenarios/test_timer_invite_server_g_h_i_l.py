@@ -1,12 +1,16 @@
 """RFC 3261 17.2.1 and RFC 6026 on the wire: a refusal repeated by G until H; copies absorbed while I and L run."""
 
+import pytest
+
 from offhook.sip.events import InviteReceived
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.pair import Pair
 
+pytestmark = pytest.mark.ladder
 
-def test_g_and_h(link: Link) -> None:
+
+def test_timer_invite_server_g_h_i_l_g_and_h(link: Link) -> None:
     pair = Pair(link)
     pair.ring()
     link.drop("alice", "ACK", times=100)
@@ -18,7 +22,7 @@ def test_g_and_h(link: Link) -> None:
     pair.assert_nothing_left()
 
 
-def test_i_absorbs_the_second_ack(link: Link) -> None:
+def test_timer_invite_server_g_h_i_l_i_absorbs_the_second_ack(link: Link) -> None:
     pair = Pair(link)
     pair.ring()
     link.double("alice", "ACK")
@@ -28,7 +32,7 @@ def test_i_absorbs_the_second_ack(link: Link) -> None:
     pair.assert_nothing_left()
 
 
-def test_l_absorbs_a_late_copy_of_the_invite(link: Link) -> None:
+def test_timer_invite_server_g_h_i_l_l_absorbs_a_late_copy_of_the_invite(link: Link) -> None:
     pair = Pair(link)
     pair.talk()
     invite = pair.request(pair.alice, "INVITE")

@@ -1,11 +1,15 @@
 """RFC 3261 17.1.2 on the wire: BYE repeated by E until F; a doubled answer absorbed while K runs."""
 
+import pytest
+
 from offhook.sip.commands import HangUp
 from tests.support.link import Link
 from tests.support.pair import Pair
 
+pytestmark = pytest.mark.ladder
 
-def test_e_and_f(link: Link) -> None:
+
+def test_timer_non_invite_e_f_k_e_and_f(link: Link) -> None:
     pair = Pair(link)
     pair.talk()
     link.drop("alice", "BYE", times=100)
@@ -18,7 +22,7 @@ def test_e_and_f(link: Link) -> None:
     pair.assert_nothing_left()
 
 
-def test_k(link: Link) -> None:
+def test_timer_non_invite_e_f_k_k(link: Link) -> None:
     pair = Pair(link)
     pair.talk()
     link.double("bob", "200 BYE")

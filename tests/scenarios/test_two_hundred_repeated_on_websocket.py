@@ -1,10 +1,14 @@
 """RFC 3261 13.3.1.4, CALL-10: a 2xx to INVITE is repeated until its ACK also where the transport loses nothing."""
 
+import pytest
+
 from offhook.sip.events import AckReceived
 from offhook.sip.flow import Transport
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.pair import Pair
+
+pytestmark = pytest.mark.ladder
 
 
 def test_two_hundred_repeated_on_websocket(link: Link) -> None:
