@@ -13,6 +13,7 @@ from offhook.sip.commands import SendInvite
 from offhook.sip.events import UsageId
 from offhook.sip.message import Headers
 from offhook.sip.uri import parse_uri
+from tests.support.carriers import TrunkHouse
 from tests.support.house import WITH_SDP, House
 from tests.support.link import Link
 from tests.support.messages import SDP
@@ -273,3 +274,24 @@ def test_what_is_switched_off_costs_and_keeps_nothing(link: Link) -> None:
     assert (recorder.size, recorder._live, recorder._strands) == (0, {}, {})
     assert recorder.trail(house.call(), house.call().ref) is None
     assert alice.got("BYE")
+
+
+def test_every_way_that_failed_is_named(link: Link) -> None:
+    """TRK-5, trunks_exhausted: the trace has each try with its address and its cause."""
+    house = TrunkHouse(link)
+    first, second = house.carrier("198.51.100.1"), house.carrier("198.51.100.2")
+    house.trunk("t1", name="North", targets=[{"uri": "sip:198.51.100.1"}], allowed_prefixes=["+1"])
+    house.trunk("t2", name="South", targets=[{"uri": "sip:198.51.100.2"}], allowed_prefixes=["+1"], priority=20)
+    alice = house.caller()
+    alice.dial("+14155550123")
+    first.respond(503)
+    link.run(1)
+    second.respond(500)
+    link.run(1)
+    kept = trace(house)
+    words = said(kept, "route")
+    assert any(one.startswith("trunk North is tried at 198.51.100.1") for one in words)
+    assert any(one.startswith("trunk South is tried at 198.51.100.2") and "after: North" in one for one in words)
+    assert len([one for one in words if one.startswith("no way out: ")]) == 2
+    assert "+14155550123 (North)" in {leg["name"] for leg in kept["legs"]}
+    assert kept["explanation"].endswith(".")

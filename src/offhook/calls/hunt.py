@@ -177,7 +177,8 @@ def advance(call: Call, ringing: Fork, hunt: Hunt, now: float) -> Effects:
 
 def _over(call: Call, ringing: Fork, hunt: Hunt, now: float) -> Effects:
     outcome = all_failed(hunt.number, hunt.failures) if hunt.failures else refusal("not_routable")
-    return fork.give_up(call, ringing, outcome, "", outcome.row.code, now)
+    decided = [call.explain(f"no way out: {one.text}") for _, one in hunt.failures]
+    return [*decided, *fork.give_up(call, ringing, outcome, "", outcome.row.code, now)]
 
 
 def _over_cap(call: Call, hunt: Hunt, now: float) -> Outcome | None:
@@ -244,9 +245,11 @@ def connected(call: Call, ringing: Fork, event: Connected, token: OfHunt, now: f
         state.usage.began(now)
         state.day.tried(now)
     hunt.began_at = now
+    before = f", after: {hunt.failures[-1][1].text}" if hunt.failures else ""
+    decided = call.explain(f"trunk {trunk.name} is tried at {hunt.hop}{before}", leg)
     if ringing.party.media is None and not call.media_calls:
-        return bridge.open_legs(call, [ringing.party, leg])
-    return bridge.open_legs(call, [leg])
+        return [decided, *bridge.open_legs(call, [ringing.party, leg])]
+    return [decided, *bridge.open_legs(call, [leg])]
 
 
 def _invite(call: Call, hunt: Hunt, leg: Leg) -> Effects:

@@ -30,7 +30,7 @@ def document(trail: Trail, call: Call | None, epoch: float) -> dict[str, Any]:
     legs = call.legs if call is not None else []
     return {
         "call_ref": trail.call_ref,
-        "from": (call.caller.account.username if call.caller.account else "") if call else "",
+        "from": name_of(call.caller) if call else "",
         "to": call.to_name if call else "",
         "state": call.state.value if call else "ended",
         "end_code": call.end_code if call else None,
@@ -64,11 +64,20 @@ def _leg(leg: Leg) -> dict[str, Any]:
     return {
         "leg_ref": leg.ref,
         "role": leg.role,
-        "name": leg.account.username if leg.account else "",
+        "name": name_of(leg),
         "transport": leg.flow.transport.value.lower(),
         "source": f"{leg.flow.remote[0]}:{leg.flow.remote[1]}",
         "end_code": leg.end_code,
     }
+
+
+def name_of(leg: Leg) -> str:
+    """Whose leg it is, in a word: an endpoint, or the number behind a trunk."""
+    if leg.account is not None:
+        return leg.account.username
+    if leg.trunk is not None:
+        return f"{leg.shown or 'anonymous'} ({leg.trunk.name})"
+    return leg.role
 
 
 class _Writer:
@@ -83,7 +92,7 @@ class _Writer:
             leg = by_usage.get(strand.usage) if strand.usage is not None else None
             self._know(strand, leg or "")
         self._media = {leg.media.leg: leg.ref for leg in legs if leg.media is not None}
-        self._names = {leg.ref: f"{leg.account.username if leg.account else leg.role}" for leg in legs}
+        self._names = {leg.ref: name_of(leg) for leg in legs}
         self._usages = by_usage
         self._flows: dict[str, Flow] = {leg.flow.id: leg.flow for leg in legs}
         for entry in trail.entries():
