@@ -3,8 +3,8 @@
 from typing import Any
 
 from offhook.calls.commands import HangUpCall
-from offhook.sip.commands import Respond, SendInDialog, SendInvite
-from offhook.sip.events import RequestInDialog, SipEvent
+from offhook.sip.commands import Respond, SendInDialog, SendInvite, SendRequest
+from offhook.sip.events import RequestInDialog, RequestSettled, SipEvent
 from offhook.sip.flow import Transport
 from offhook.sip.hop import Hop
 from offhook.sip.location import ClientCredentials, Forward, Secret
@@ -12,7 +12,7 @@ from offhook.sip.message import Headers, Request
 from offhook.sip.uri import parse_uri
 from tests.support.carriers import TrunkHouse
 from tests.support.challenger import Gate
-from tests.support.house import WITH_SDP
+from tests.support.house import WITH_SDP, Phone
 from tests.support.link import Link, Station
 from tests.support.messages import SDP
 
@@ -420,3 +420,48 @@ def test_a_transfer_to_a_number_that_is_not_allowed_restores_the_call(link: Link
     assert not bob.got("BYE")
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
+
+
+def text_to(house: TrunkHouse, phone: Phone, number: str, body: bytes = b"hello") -> int:
+    """The final status that a MESSAGE to a number gets."""
+    uri = parse_uri(f"sip:{number}@example.com")
+    from_ = f"<sip:{phone.username}@example.com>"
+    kind = Headers([("Content-Type", "text/plain")])
+    phone.station.perform(SendRequest("text", "MESSAGE", phone.there.id, uri, from_, f"<{uri}>", kind, body))
+    house.link.run(12)
+    (settled,) = phone.station.of(RequestSettled)
+    assert isinstance(settled, RequestSettled)
+    assert settled.response is not None
+    phone.station.events.clear()
+    return settled.response.status
+
+
+def test_a_text_to_a_number_only_by_a_trunk_that_takes_texts(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER, gates=[Gate()])
+    house.node.numbers[OURS] = "alice"
+    house.trunk(**GOOD, username="line1", password="zanzibar")
+    alice = house.caller()
+    assert text_to(house, alice, NUMBER) == 404
+    assert not carrier.got("MESSAGE")
+    house.trunk(**GOOD, username="line1", password="zanzibar", accept_messages=True)
+    assert text_to(house, alice, NUMBER) == 200
+    message = carrier.gate.admitted[-1]
+    assert (str(message.uri), message.body) == (f"sip:{NUMBER}@{CARRIER}", b"hello")
+    assert OURS in (message.headers.get("From") or "")
+    carrier.gate.verdict = lambda _: (503, Headers())
+    assert text_to(house, alice, NUMBER) == 502
+    carrier.refuses = "trunk_unreachable"
+    assert text_to(house, alice, NUMBER) == 502
+    assert len(house.node.switchboard.gateway.texts) == 0  # type: ignore[union-attr]
+    house.assert_nothing_left(alice)
+
+
+def test_a_restart_registers_the_same_contact(link: Link) -> None:
+    first, second = TrunkHouse(link), TrunkHouse(Link())
+    for house in (first, second):
+        house.carrier(CARRIER)
+        house.trunk(**GOOD, register=True, username="line1")
+        house.trunk("t2", **GOOD, register=True, username="line2")
+    assert first.state().line.contact_user == second.state().line.contact_user
+    assert first.state().line.contact_user != first.state("t2").line.contact_user

@@ -145,7 +145,7 @@ class TrunkHouse(House):
     """Alice, Bob and Carol, and as many carriers and trunks as a test wants."""
 
     def __init__(self, link: Link, **settings: Any) -> None:
-        trunks = Trunks(DOMAIN, SeededIds(5))
+        trunks = Trunks(DOMAIN, SeededIds(5), b"key of the tests")
         self.outbound = Outbound(OutboundSettings(**settings), HOSTS, WorldPlan(), trunks, SeededIds(6))
         super().__init__(link, self.outbound)
         self.outside = Outside()

@@ -20,6 +20,7 @@ from offhook.calls.index import Index
 from offhook.calls.numbers import from_trunk
 from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.text_out import OfText, TextsOut
 from offhook.calls.trunk import Trunk
 from offhook.calls.trunks import is_ours
 from offhook.sip.commands import FromCarrier, MoveUsage
@@ -47,6 +48,7 @@ class Gateway:
     outbound: Outbound
     index: Index
     hosts: frozenset[str]
+    texts: TextsOut
 
     # ---- the gate
 
@@ -168,6 +170,14 @@ class Gateway:
                 return self._hunting(token, event, now)
             case Connected(token=OfLeg(usage)):
                 return [Sip(MoveUsage(usage, event.flow.id))] if event.flow is not None else []
+            case Located(token=OfText() as text):
+                return self.texts.located(event, text)
+            case Connected(token=OfText() as text):
+                return self.texts.connected(event, text)
+            case RequestSettled(token=OfText() as text):
+                return self.texts.settled(event, text)
+            case TimerFired(key=OfText() as text):
+                return self.texts.impatient(text)
             case Located() if is_ours(event.token):
                 return trunks.located(event, now)
             case Connected() if is_ours(event.token):

@@ -21,7 +21,8 @@ from offhook.calls.trunk import Trunk, foreign_trunk
 from offhook.calls.trunks import Trunks
 from offhook.sip.fields import quote
 from offhook.sip.ids import Ids
-from offhook.sip.message import Headers
+from offhook.sip.location import Account
+from offhook.sip.message import Headers, Request
 from offhook.sip.rate import Rates
 from offhook.sip.uri import Uri
 
@@ -178,7 +179,27 @@ class Outbound:
         way.capped, way.day_ends = not emergency, self.settings.day_ends
         return hunt.start(call, one, way, now)
 
+    def trunk_for_texts(self, number: str) -> Trunk | None:
+        """The first trunk that may carry the number and takes texts."""
+        trunks = self._trunks_for(number) if self.settings.enabled else []
+        if isinstance(trunks, Outcome):
+            return None
+        return next((one for one in trunks if one.accept_messages), None)
+
     # ---- the words
+
+    def write(
+        self, sender: Account, request: Request, number: str, known: CallerNumbers | None, trunk: Trunk
+    ) -> Written:
+        """The words of a text to a number."""
+        country = self.settings.country
+        person = Caller(sender.caller_id or "", caller_id.withheld(request.headers))
+        asked = caller_id.asked_number(request.headers, self._normal)
+
+        def written(each: str) -> str:
+            return numbers.for_trunk(each, trunk, country, self.plan)
+
+        return Written(written(number), caller_id.show(trunk, person, known or CallerNumbers(), asked, written))
 
     def _asked(self, one: Fork) -> str | None:
         if one.party.request is None or one.party.trunk is not None:

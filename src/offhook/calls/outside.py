@@ -11,6 +11,7 @@ from typing import Protocol
 
 from offhook.calls.admission import Admission
 from offhook.calls.call import CallConfig, Effects
+from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import LookUp, Sip
 from offhook.calls.events import FactsFound
 from offhook.calls.outcome import Outcome, refusal
@@ -38,6 +39,8 @@ class Asked:
     destination: Destination
     callee: Account | None
     bindings: tuple[Binding, ...]
+    numbers: CallerNumbers | None = None
+    """What may be shown of the sender to the outside."""
 
     @property
     def transaction(self) -> Hashable:
@@ -97,7 +100,7 @@ class Outside:
         if challenge is not None or sender is None:
             headers = challenge or self._admission.challenge(asked.flow, now)
             return [Sip(Respond(asked.transaction, 407, headers))]
-        proven = Asked(asked, sender, destination, event.callee, event.bindings)
+        proven = Asked(asked, sender, destination, event.callee, event.bindings, event.numbers)
         wrong = self._admission.refuse_sender(asked.request, asked.flow, sender)
         if wrong is not None:
             return proven.refused(wrong, self._config.domain)

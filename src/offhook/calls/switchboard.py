@@ -76,6 +76,7 @@ from offhook.calls.presence import PublicationOver
 from offhook.calls.revive import revive
 from offhook.calls.routing import RESUME, Destination, destination_of
 from offhook.calls.text import Branch, TextPatience, Texts
+from offhook.calls.text_out import TextsOut
 from offhook.calls.trunk import Trunk
 from offhook.calls.watching import Watchers
 from offhook.sip.commands import Respond, RespondInvite
@@ -158,7 +159,10 @@ class Switchboard:
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._dials: dict[str, Dial] = {}
         self._index.outbound = outbound
-        self.gateway = Gateway(outbound, self._index, config.hosts) if outbound is not None else None
+        self.gateway: Gateway | None = None
+        if outbound is not None:
+            self._texts.out = TextsOut(outbound, config.domain, ids)
+            self.gateway = Gateway(outbound, self._index, config.hosts, self._texts.out)
 
     # ---- views
 

@@ -13,6 +13,7 @@ from offhook.calls.leg import Leg
 from offhook.calls.outcome import refusal
 from offhook.calls.outside import Asked
 from offhook.calls.passing import ANONYMOUS
+from offhook.calls.text_out import TextsOut
 from offhook.sip.commands import Respond, SendInDialog, SendRequest
 from offhook.sip.events import DeviceReturned, RequestAnswered, RequestInDialog, RequestSettled
 from offhook.sip.fields import parse_name_addr, quote, warning
@@ -79,6 +80,8 @@ class Texts:
         self._ids = ids
         self._rates = Rates(config.text_rate, 2 * config.text_rate, ENDPOINTS)
         self._texts: dict[str, Text] = {}
+        self.out: TextsOut | None = None
+        """The way to numbers, if there is one."""
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -91,6 +94,9 @@ class Texts:
         refused = self._refused(asked, request, now)
         if refused:
             return refused
+        outside = self.out.take(asked) if self.out is not None and asked.callee is None else None
+        if outside is not None:
+            return outside
         if asked.callee is None or not asked.callee.enabled:
             name = asked.destination.user
             return asked.refused(refusal("destination_unknown", f"Nobody here is called {name}"), self._config.domain)

@@ -4,6 +4,8 @@ Lives here: the state that outlives a call, and which trunk an event of theirs b
 machine of a registration (sip/registration.py), judgements (health.py, caps.py, inbound.py).
 """
 
+import hashlib
+import hmac
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
@@ -101,10 +103,12 @@ class TrunkState:
 
 
 class Trunks:
-    """Owned by the switchboard. `domain` is ours, for From of OPTIONS."""
+    """Owned by the switchboard. `domain` is ours, for From of OPTIONS; `key` makes the line tokens, so that a restart
+    registers the Contact that the carrier has already, and leaves none behind that leads nowhere."""
 
-    def __init__(self, domain: str, ids: Ids) -> None:
+    def __init__(self, domain: str, ids: Ids, key: bytes) -> None:
         self._domain = domain
+        self._key = key
         self._ids = ids
         self._states: dict[str, TrunkState] = {}
         self._flows: dict[str, Flow] = {}
@@ -123,7 +127,7 @@ class Trunks:
         """A trunk is new or has changed: what it did so far ends, and its registration and health begin anew."""
         before = self._states.get(trunk.id)
         effects = self._stop(before) if before is not None else []
-        token = trunk.contact_user or (before.line.contact_user if before is not None else self._ids.token())
+        token = trunk.contact_user or self._line_token(trunk.id)
         instance = f"urn:uuid:{self._ids.ref()}"
         line = Line(self._ids, self._ids.token(), token, instance, trunk.expires)
         state = TrunkState(trunk, line, Health(trunk.health), since=now)
@@ -133,6 +137,9 @@ class Trunks:
         self._states[trunk.id] = state
         self.matcher.use(trunk, token)
         return [*effects, *self._start(state, now)]
+
+    def _line_token(self, trunk_id: str) -> str:
+        return hmac.new(self._key, trunk_id.encode(), hashlib.sha256).hexdigest()[:32]
 
     def drop(self, trunk_id: str) -> Effects:
         """A trunk is deleted."""

@@ -435,7 +435,9 @@ class App:
             foreign_rate=limits.foreign_rate,
             day_ends=asyncio.get_running_loop().time() + (midnight - now).total_seconds(),
         )
-        return Outbound(settings, self._hosts, WorldPlan(), Trunks(space.domain, ids), ids)
+        return Outbound(
+            settings, self._hosts, WorldPlan(), Trunks(space.domain, ids, self.authenticator.key("trunk lines")), ids
+        )
 
     def _take_trunks_into_service(self) -> None:
         for row in self.store.trunks:
