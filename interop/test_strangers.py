@@ -7,8 +7,10 @@ import asyncio
 import socket
 
 from interop.conftest import DOMAIN, ServerMaker
+from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from interop.test_transports import port_of
+from offhook.transport.keepalive import binding_answer
 
 WATCHED = 3.0
 """Seconds in which a retransmission of ours would come: 0.5, 1.5 and 3.5 s after the first."""
@@ -112,3 +114,15 @@ async def test_a_flood_is_answered_at_its_rate(serve: ServerMaker) -> None:
         assert 20 <= len(stranger.got) <= 130, len(stranger.got)
         assert server.log().count("requests-too-often") <= 10
         assert (await server.status())["counts"]["transactions"] == 0
+
+
+async def test_stun_is_answered_to_a_registered_phone_alone(serve: ServerMaker) -> None:
+    """RFC 5626 section 5.4 on a real socket: the phone learns where it comes from, a stranger learns nothing."""
+    async with serve() as server:
+        phone = PlainPhone("bob", server.passwords["bob"], server.domain, server.sip)
+        request = ATTACKS["STUN"]
+        assert await Stranger(server).attack(request) == 0
+        await phone.register()
+        answer = await phone.ask(request)
+        assert answer == binding_answer(request, phone.address)
+        phone.close()

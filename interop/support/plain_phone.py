@@ -112,6 +112,12 @@ class PlainPhone:
         host, port = self._sip.getsockname()
         return host, port
 
+    async def ask(self, data: bytes) -> bytes:
+        """Octets to the server from where SIP is sent, and what comes back."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendto(self._sip, data, self._server)
+        return await asyncio.wait_for(loop.sock_recv(self._sip, 65_535), 5)
+
     async def heard(self) -> str:
         """The next message, whatever it is."""
         data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._sip, 65_535), 5)

@@ -128,6 +128,21 @@ def test_a_full_table_refuses_what_is_new_only(link: Link) -> None:
     assert [one.status for one in answers(node, asked("BYE", 1, 2, tag), flow)] == [200]
 
 
+def test_no_more_dialogs_than_the_limit(link: Link) -> None:
+    node = node_with(link, replace(CONFIG, most_dialogs=1))
+    flow = make_flow("far", Transport.TCP)
+    node.feed(asked("INVITE", 1), flow)
+    (event,) = node.of(InviteReceived)
+    assert isinstance(event, InviteReceived)
+    node.perform(RespondInvite(event.usage, 200, body=SDP))
+    for method in ("INVITE", "SUBSCRIBE"):
+        (answer,) = answers(node, asked(method, 2), flow)
+        assert answer.status == 503
+        assert "limits.dialogs" in (answer.headers.get("Warning") or "")
+    # What makes none is served.
+    assert [one.status for one in answers(node, asked("OPTIONS", 3), flow)] == [200]
+
+
 @pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
 def test_strangers_have_a_rate(link: Link, transport: Transport) -> None:
     node = node_with(link)

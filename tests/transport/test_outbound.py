@@ -16,6 +16,7 @@ from offhook.transport.datagram import DatagramPath
 from offhook.transport.flow import FlowTable
 from offhook.transport.identity import identities, proves
 from offhook.transport.outbound import Outbound, OutboundSettings, Unreachable
+from offhook.transport.sockets import TCP_USER_TIMEOUT
 from offhook.transport.stream import StreamListener, StreamSettings
 from offhook.transport.tls_client import client_context
 from tests.support.authority import Authority
@@ -91,7 +92,10 @@ async def test_connections_are_shared_and_made_anew_when_lost() -> None:
         assert path is not None
         path.send(b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n")
         assert (await heard(ear)).startswith(b"OPTIONS")
-        # 3. A lost one is not used again.
+        # 3. Data that stays unacknowledged ends it (WS-9).
+        ours = path._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == TCP_USER_TIMEOUT
+        # 4. A lost one is not used again.
         path.close(1001, "test")
         await ways.ear.lost.get()
         assert ways.outbound.ready(hop(Transport.TCP, port)) is None

@@ -27,6 +27,7 @@ from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.book import Book
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
+from offhook.server.descriptors import raise_limit
 from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
@@ -34,7 +35,7 @@ from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
-from offhook.server.listeners import Listeners
+from offhook.server.listeners import Listeners, parser_limits
 from offhook.server.load import LoadWatch
 from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
@@ -46,7 +47,6 @@ from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.flow import Flow, FlowId
-from offhook.sip.grammar import Limits as ParserLimits
 from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
@@ -173,6 +173,7 @@ class App:
         self._make_directory()
         self.store, self.first_run = await self._open_store()
         ids = SystemIds()
+        raise_limit(settings.limits.flows)
         self.flows = FlowTable(settings.limits.flows, settings.limits.flows_per_source)
         self.sockets = Sockets(self.flows)
         self._hosts = self._own_hosts()
@@ -187,7 +188,7 @@ class App:
         self.book = Book(CallJournal(settings.data / "journal.sqlite"), self.store.writer, endpoint.dialog_record)
         before = self.book.journal.load()
         self.book.journal.start()
-        limits = ParserLimits(max_message=settings.limits.max_message)
+        limits = parser_limits(settings)
         recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
@@ -375,6 +376,7 @@ class App:
             min_se=self.settings.sip.min_se,
             leg_queue=limits.leg_queue,
             tombstone=limits.tombstone,
+            most_dialogs=limits.dialogs,
             strangers=StrangerLimits(limits.unauth_rate, 2 * limits.unauth_rate),
             transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow, limits.datagram),
             subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),

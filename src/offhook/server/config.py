@@ -163,12 +163,28 @@ class Limits(_Group):
 
     max_message: int = 65_536
     """Octets of one SIP message: browser offers reach 12 KiB."""
+    max_body: int = Field(61_440, ge=1_024)
+    """Octets of a message's body."""
+    max_header_bytes: int = Field(32_768, ge=4_096)
+    """Octets of a message's header fields together: long lines of the RFCs' own examples pass."""
+    max_header_line: int = Field(8_192, ge=1_024)
+    """Octets of one header field: HTTP servers choose the same."""
+    max_headers: int = Field(200, ge=50)
+    """Header fields of a message."""
+    max_via: int = Field(70, ge=1)
+    """Via values of a message: Max-Forwards starts at 70."""
+    max_routes: int = Field(32, ge=1)
+    """Route or Record-Route values of a message: a deeper route set is an error."""
+    max_call_id: int = Field(256, ge=64)
+    """Octets of a Call-ID: it is a key that lives in memory."""
     flows: int = 100_000
-    """Open connections per node."""
+    """Open connections per node. The limit of open files is raised for it as far as the system allows."""
     flows_per_source: int = 1_000
     """Open connections per source address: an office behind one address."""
     transactions: int = 200_000
     """SIP transactions per node: 32 s at 6,000 a second."""
+    dialogs: int = Field(50_000, ge=1)
+    """Dialogs per node, of calls and subscriptions: 4 KiB each."""
     transactions_per_flow: int = 500
     """SIP transactions per connection or UDP peer: a page has a dozen, a PBX some hundreds."""
     flow_grace: float = 90.0

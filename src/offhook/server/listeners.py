@@ -114,11 +114,26 @@ class Listeners:
             self.addresses[name if number == 1 else f"{name}.{number}"] = host_port(*one.getsockname()[:2])
 
 
+def parser_limits(settings: Settings) -> ParserLimits:
+    """What one message may have."""
+    limits = settings.limits
+    return ParserLimits(
+        max_message=limits.max_message,
+        max_body=limits.max_body,
+        max_header_bytes=limits.max_header_bytes,
+        max_header_line=limits.max_header_line,
+        max_headers=limits.max_headers,
+        max_via=limits.max_via,
+        max_routes=limits.max_routes,
+        max_call_id=limits.max_call_id,
+    )
+
+
 def stream_settings(settings: Settings) -> StreamSettings:
     """What TCP and TLS connections are held to."""
     limits = settings.limits
     return StreamSettings(
-        limits=ParserLimits(max_message=limits.max_message),
+        limits=parser_limits(settings),
         handshake=limits.tls_handshake,
         first_message=limits.first_message,
         idle=limits.stream_idle,

@@ -115,6 +115,8 @@ class SipConfig:
     """Event packages served to SUBSCRIBE (EVT-3)."""
     transactions: TransactionLimits = field(default_factory=TransactionLimits)
     subscriptions: SubscriptionLimits = field(default_factory=SubscriptionLimits)
+    most_dialogs: int = 50_000
+    """`DIALOGS` per node, of calls and subscriptions: 4 KiB each."""
     strangers: StrangerLimits = field(default_factory=StrangerLimits)
     registrar: RegistrarLimits = field(default_factory=RegistrarLimits)
 

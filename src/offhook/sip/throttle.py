@@ -17,6 +17,8 @@ from offhook.sip.transaction.machine import Effect
 NOTES_APART = 1.0
 """Seconds between two lines of the log about strangers: a flood must not fill the disk."""
 
+MAKES_DIALOGS = frozenset({"INVITE", "SUBSCRIBE"})
+
 NOTHING = RefuseNew(frozenset())
 
 
@@ -40,6 +42,8 @@ class Throttle:
             return None
         if request.method in self._refused.methods and request.headers.get("Replaces") is None:
             return self._overloaded(request, flow)
+        if request.method in MAKES_DIALOGS and len(self._core.dialogs) >= self._core.config.most_dialogs:
+            return [self._unavailable(request, flow, "node-overloaded", "too many dialogs (limits.dialogs)")]
         if self._core.table.full(flow):
             return [self._unavailable(request, flow, "node-overloaded", "too many transactions (limits.transactions)")]
         return None

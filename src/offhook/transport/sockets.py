@@ -67,7 +67,7 @@ def _bound(address: str, kind: int, port: int) -> socket.socket:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            _time_out(made)
+            time_out(made)
         else:
             with contextlib.suppress(OSError):  # the kernel gives what it may
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -79,7 +79,8 @@ def _bound(address: str, kind: int, port: int) -> socket.socket:
     return made
 
 
-def _time_out(made: socket.socket) -> None:
+def time_out(made: socket.socket) -> None:
+    """The kernel gives a connection up whose data stays unacknowledged (WS-9)."""
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT)
 

@@ -16,7 +16,7 @@ from offhook.transport.flow import Advertiser, FlowTable, Receiver, is_loopback
 from offhook.transport.identity import identities
 from offhook.transport.keepalive import Keepalive
 from offhook.transport.probe import acknowledged
-from offhook.transport.sockets import STREAM, bind_all
+from offhook.transport.sockets import STREAM, bind_all, time_out
 from offhook.transport.tls import Tls
 
 Advertised = Callable[[str, int, str], str]
@@ -78,6 +78,7 @@ class SipStream(asyncio.Protocol):
         self._flows.add(self)
         if self._ours:
             self._keepalive = Keepalive(self)
+            time_out(transport.get_extra_info("socket"))
         self._receiver.flow_opened(self.flow)
 
     def data_received(self, data: bytes) -> None:
