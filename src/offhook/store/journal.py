@@ -73,8 +73,10 @@ class Journal:
             if len(self._pending) >= MOST and ref not in self._pending:
                 self.dropped += 1
                 return
+            if not self._pending:
+                # Only the first of a group has somebody to wake; a wake-up for each costs the loop more than the write.
+                self._changed.notify()
             self._pending[ref] = state
-            self._changed.notify()
 
     def stop(self, patience: float = 5.0) -> None:
         """Writes what is left and ends; waits for `patience` seconds at most."""
