@@ -276,3 +276,97 @@ async def test_calls_outlive_the_death_of_both(serve: ServerMaker) -> None:
         await server.until_idle(10)
         await server.stop()
         assert logged(server) == dict.fromkeys(refs, 1)
+
+
+@pytest.mark.parametrize("program", ["chromium", "firefox"])
+async def test_a_reloaded_page_takes_its_call_back(server: Offhook, cable: Cable, tmp_path: Path, program: str) -> None:
+    """LIVE-13: a page that was loaded anew knows nothing; it calls `resume`, and the other side has noticed nothing."""
+    async with (
+        Browser(program, tmp_path, tone=1000) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as phone,
+    ):
+        await phone.registered()
+        page = await signed_in(browser, server, cable, "alice")
+        await page.call(server.uri("bob"))
+        await phone.expect("CALL_INCOMING")
+        await phone.answer()
+        await page.expect("confirmed")
+        ref = (await server.calls())[0]["call_ref"]
+        await page.close()
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached", 5)
+        again = await signed_in(browser, server, cable, "alice", name="again")
+        await again.call(server.uri("resume"))
+        await again.expect("confirmed")
+        before = await again.stats()
+        await asyncio.sleep(2)  # sound has to come before there is anything to count
+        after = await again.stats()
+        assert after["packetsReceived"] - before.get("packetsReceived", 0) > 60
+        assert len(await server.calls()) == 1
+        await again.hang_up()
+        await phone.expect("CALL_CLOSED")
+        await server.until_idle(3)
+        assert (await server.call(ref))["end_code"] == "hangup"
+
+
+async def test_a_page_whose_media_died_is_restarted_by_us(server: Offhook, cable: Cable, tmp_path: Path) -> None:
+    """LIVE-9: no page code asks for it; the re-INVITE restarts ICE in an unmodified browser."""
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, cable, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await sounds(page, browser)
+        ref = (await server.calls())[0]["call_ref"]
+        cable.pull()
+        await page.run("await agent.quiet(true)")
+        await asyncio.sleep(6)  # the engine notices after five seconds that nothing comes
+        cable.plug()
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "attached", 35)
+        before = await page.run("agent.ufrag()")
+        await asyncio.sleep(3)  # LIVE-9: one and a half to speak first
+        assert await page.run("agent.ufrag()") != before
+        await page.run("await agent.quiet(false)")
+        await sounds(page, browser)
+        await page.hang_up()
+        await server.until_idle(3)
+
+
+async def test_a_page_on_another_network_leaves_a_half_open_connection(
+    server: Offhook, cable: Cable, tmp_path: Path
+) -> None:
+    """LIVE-5: the old connection does not answer a ping; it is closed, and the call follows to the new one."""
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, cable, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        ref = (await server.calls())[0]["call_ref"]
+        flows = (await server.status())["counts"]["flows"]
+        cable.vanish()
+        await page.expect("registered", within=35)
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["moves"] == 1, 5)
+        assert (await server.call(ref))["legs"][0]["flow"]["state"] == "attached"
+        assert (await server.status())["counts"]["flows"] == flows
+        await asyncio.sleep(2)
+        await sounds(page, browser)
+        await page.hang_up()
+        await server.until_idle(3)
+
+
+@pytest.mark.parametrize("breaks", [3, pytest.param(15, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+async def test_a_call_outlives_many_breaks(server: Offhook, cable: Cable, tmp_path: Path, breaks: int) -> None:
+    """The eighth of the thirty pains: the socket is killed every 20 s; in the short form, as soon as it is back."""
+    pause = 20 if breaks > 3 else 1
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, cable, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        ref = (await server.calls())[0]["call_ref"]
+        for number in range(1, breaks + 1):
+            await asyncio.sleep(pause)
+            cable.pull()
+            await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached", 3)
+            cable.plug()
+            await server.until(ref, lambda call, moves=number: call["legs"][0]["flow"]["moves"] == moves, 35)  # type: ignore[misc]
+            await sounds(page, browser)
+        await page.hang_up()
+        await server.until_idle(3)
+        assert (await server.call(ref))["end_code"] == "hangup"

@@ -315,7 +315,20 @@ function mute(on) {
   for (const sender of connection.getSenders()) if (sender.track) sender.track.enabled = !on;
 }
 
-// Closes the socket under the library, as a network does.
+// Sends no packet at all, as if the path were dead: a muted track still sends silence.
+let kept = null;
+async function quiet(on) {
+  for (const sender of connection.getSenders()) {
+    if (on) kept = sender.track;
+    await sender.replaceTrack(on ? null : kept);
+  }
+}
+
+// Our half of the server's ICE credentials, as the page sees them now.
+function ufrag() {
+  return /a=ice-ufrag:(\S+)/.exec(connection.remoteDescription.sdp)[1];
+}
+
 function history() {
   return events;
 }
@@ -337,4 +350,4 @@ async function many(target, count) {
   return Promise.all(Array.from({ length: count }, one));
 }
 
-window.agent = { jssip, sipjs, expect, record, stats, mute, history, many };
+window.agent = { jssip, sipjs, expect, record, stats, mute, quiet, ufrag, history, many };

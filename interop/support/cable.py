@@ -9,11 +9,10 @@ class Cable:
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
+        self._left: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._whole = True
-        self._flows = asyncio.Event()
-        self._flows.set()
 
     async def __aenter__(self) -> "Cable":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -26,31 +25,26 @@ class Cable:
         for task in self._tasks:
             task.cancel()
 
-    def lead_to(self, port: int) -> None:
-        """The server listens elsewhere now."""
-        self._target = (self._target[0], port)
-
     def pull(self) -> None:
         """Every connection breaks at once, and none can be made."""
         self._whole = False
-        for writer in self._writers:
+        for writer in (*(one for pair in self._pairs for one in pair), *self._left):
             writer.transport.abort()
-        self._writers.clear()
+        self._pairs.clear()
+        self._left.clear()
 
     def plug(self) -> None:
         """Connections can be made again."""
         self._whole = True
-        self._flows.set()
 
-    def freeze(self) -> None:
-        """Connections that are there stay, but nothing passes: what a network that went away looks like. New ones work."""
-        self._flows.clear()
-        self._flows = asyncio.Event()
-        self._flows.set()
-        frozen, self._tasks = self._tasks, set()
-        for task in frozen:
+    def vanish(self) -> None:
+        """The clients' ends break, the server's stay up and silent: what a page that changed its network leaves behind."""
+        for task in self._tasks:
             task.cancel()
-        self._writers.clear()
+        for client, _ in self._pairs:
+            client.transport.abort()
+        self._left += [back for _, back in self._pairs]
+        self._pairs.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._whole:
@@ -61,7 +55,7 @@ class Cable:
         except OSError:
             writer.transport.abort()
             return
-        self._writers |= {writer, back}
+        self._pairs.append((writer, back))
         for source, sink in ((reader, back), (there, writer)):
             task = asyncio.create_task(self._relay(source, sink))
             self._tasks.add(task)
@@ -73,4 +67,4 @@ class Cable:
                 sink.write(data)
                 await sink.drain()
         sink.transport.abort()
-        self._writers.discard(sink)
+        self._pairs = [pair for pair in self._pairs if sink not in pair]

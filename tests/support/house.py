@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from offhook.calls import effects as do
 from offhook.calls import events as did
 from offhook.calls.call import Call
@@ -234,8 +236,8 @@ class HouseNode:
         self._do_sip(self.endpoint.revive(record, flow, self._link.now))
 
     def _keep(self, call: KeptCall) -> None:
-        parties = tuple(replace(leg, dialog=self.endpoint.dialog_record(leg.usage)) for leg in call.parties)
-        self.journal[call.ref] = replace(call, parties=parties)
+        parties = tuple(structs.replace(leg, dialog=self.endpoint.dialog_record(leg.usage)) for leg in call.parties)
+        self.journal[call.ref] = structs.replace(call, parties=parties)
         self.kept += 1
 
     def _hop(self, effect: do.HopEffect) -> None:

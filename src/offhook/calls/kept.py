@@ -1,11 +1,13 @@
 """A call as plain data: what the journal keeps of it, so that the next process can go on with it (LIVE-15).
 
-Lives here: the shapes, and what of a call goes into them. Never here: taking a call back (revive.py), files.
+Lives here: the shapes, and what of a call goes into them. Never here: taking a call back (revive.py), files. Structs, not
+dataclasses, because one is made for every call: a tenth of the time to make, half the octets.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from offhook.calls.adoption import Device, Devices
 from offhook.calls.call import Call, CallState
@@ -19,8 +21,7 @@ from offhook.sip.flow import Flow
 from offhook.sip.revival import DialogRecord
 
 
-@dataclass(frozen=True, slots=True)
-class KeptLeg:
+class KeptLeg(Struct, frozen=True, array_like=True):
     """One confirmed leg. Who is behind it is kept by name, credentials never are. `dialog` is filled by who writes."""
 
     ref: str
@@ -54,8 +55,7 @@ class KeptLeg:
     dialog: DialogRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeptCall:
+class KeptCall(Struct, frozen=True, array_like=True):
     """`parties` are empty until the call is answered. `history` are the log's records of legs that are done. Times are on
     the clock of the core, which began at Unix time `epoch`."""
 

@@ -7,10 +7,11 @@ and out of the journal when the log has it. A process that dies in between leave
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import insert
 
 from offhook.calls.effects import CallRecord

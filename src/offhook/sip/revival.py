@@ -3,7 +3,7 @@
 Lives here: what has to be known of a dialog to go on speaking in it. Never here: where that is kept.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from offhook.sip.core import Core
 from offhook.sip.dialog import Dialog
@@ -20,8 +20,7 @@ CSEQ_STEP = 100
 """Added to our sequence number: more requests than that are not sent between two records of a dialog."""
 
 
-@dataclass(frozen=True, slots=True)
-class DialogRecord:
+class DialogRecord(Struct, frozen=True, array_like=True):
     """`interval` 0 means that no session timer runs; `allow` None that the peer never said what it takes."""
 
     usage: UsageId
