@@ -11,7 +11,11 @@ from interop.support.browser import Browser
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
 
-SHORT = {"OFFHOOK_LIMITS_FLOW_GRACE": "1", "OFFHOOK_LIMITS_DETACHED_SILENCE": "2"}
+SHORT = {
+    "OFFHOOK_LIMITS_FLOW_GRACE": "1",
+    "OFFHOOK_LIMITS_DETACHED_SILENCE": "2",
+    "OFFHOOK_LIMITS_RELOAD_GRACE": "1",
+}
 """LIVE-2's clocks, shortened."""
 
 
