@@ -50,14 +50,16 @@ async def test_a_call_in_every_form(server: Offhook, tmp_path: Path) -> None:
     code, said = await offhook(server.data, "trace", ref, "--format", "pcap", "--output", str(file))
     assert code == 0, said
     packets = await decoded(file)
-    assert [method or status for method, status, _ in packets] == [
-        "INVITE", "100", "407", "ACK", "INVITE", "100", "200", "ACK", "BYE", "200",
+    assert [method or status for method, status, _ in packets if status != "100"] == [
+        "INVITE", "407", "ACK", "INVITE", "200", "ACK", "BYE", "200",
     ]  # fmt: skip
     assert len({call_id for _, _, call_id in packets}) == 1
 
     whole = (await server.http.get(f"/api/offhook/calls/{ref}/trace?raw=true")).json()
     sip = [row for row in whole["data"] if row["kind"] == "sip"]
-    assert 'response="********************************"' in sip[4]["raw"]
+    proven = [row["raw"] for row in sip if "Proxy-Authorization" in row["raw"]]
+    assert proven
+    assert all('response="********************************"' in text for text in proven)
     short = (await server.http.get(f"/api/offhook/calls/{ref}/trace")).json()
     assert all("raw" not in row for row in short["data"])
 
