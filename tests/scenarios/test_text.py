@@ -8,8 +8,10 @@ from offhook.sip.flow import Transport
 from offhook.sip.location import Binding
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.uri import parse_uri
+from tests.support.carriers import TrunkHouse
 from tests.support.house import House, Phone
 from tests.support.link import Link
+from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
 
 PLAIN = Headers([("Content-Type", "text/plain;charset=utf-8"), ("Subject", "tea"), ("X-Secret", "no")])
@@ -248,3 +250,21 @@ def test_in_a_dialog_with_a_built_in_nobody_reads(link: Link) -> None:
     alice.station.perform(SendInDialog(alice.call, "MESSAGE", PLAIN, b"hello?"))
     link.run(0.1)
     assert [answer.status for answer in alice.answers("MESSAGE")] == [480]
+
+
+@pytest.mark.parametrize(("takes", "status"), [(False, 480), (True, 200)])
+def test_a_trunk_gets_texts_only_if_it_says_so(link: Link, takes: bool, status: int) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier("198.51.100.1")
+    house.trunk(targets=[{"uri": "sip:198.51.100.1"}], allowed_prefixes=["+1"], accept_messages=takes)
+    alice = house.caller()
+    alice.dial("+14155550123")
+    carrier.respond(200, SDP)
+    alice.station.perform(SendInDialog(alice.call, "MESSAGE", PLAIN, b"hello"))
+    link.run(0.1)
+    for event in carrier.station.of(RequestInDialog):
+        assert isinstance(event, RequestInDialog)
+        carrier.station.perform(Respond(event.transaction, 200))
+    link.run(0.1)
+    assert alice.answers("MESSAGE")[-1].status == status
+    assert bool(carrier.got("MESSAGE")) is takes

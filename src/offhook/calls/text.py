@@ -242,8 +242,10 @@ class Texts:
     def in_dialog(self, call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
         """A text in a call goes to the other side, in its dialog; that side's answer is the answer."""
         peer = call.peer_of(leg)
-        if leg.account is None or peer is None or peer.detached:
-            return [Sip(Respond(event.transaction, 480))]
+        takes = peer is not None and (peer.trunk is None or peer.trunk.accept_messages)
+        if leg.account is None or peer is None or peer.detached or not takes:
+            outcome = refusal("text_not_delivered", "The other side of the call takes no texts now")
+            return [Sip(Respond(event.transaction, outcome.status, outcome.headers(self._config.domain)))]
         if len(event.request.body) > self._config.text_max or not self._rates.allow(leg.account.username, now):
             code = "text_rate_exceeded" if len(event.request.body) <= self._config.text_max else "text_too_large"
             outcome = refusal(code)
