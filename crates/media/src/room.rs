@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
-use offhook_dsp::{Codec, MAX_FRAME_BYTES, level};
+use offhook_dsp::{Codec, level};
 
 use crate::engine::Engine;
 use crate::ids::LegId;
@@ -16,7 +16,7 @@ use crate::route::emit;
 use crate::send::Source;
 use crate::tick::{TICK, TOO_LATE, next_slot};
 use crate::timers::Kind;
-use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, ptime_ticks};
+use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, packet_ms};
 
 /// Members of one room (MEDIA.md section 9).
 pub(crate) const MAX_MEMBERS: usize = 500;
@@ -44,7 +44,7 @@ struct Speaker {
 /// Encoders that listeners share: one for each codec and packet time.
 struct Shared {
     codec: Codec,
-    ticks: usize,
+    ms: u32,
     encoding: Box<Encoding>,
 }
 
@@ -338,47 +338,31 @@ impl Engine {
             let Some(leg) = self.legs.get(*member).filter(|_| listens(*member)) else {
                 continue;
             };
-            let Some((codec, ticks)) = wanted(leg) else {
+            let Some((codec, ms)) = wanted(leg) else {
                 continue;
             };
             if !room
                 .shared
                 .iter()
-                .any(|one| one.codec == codec && one.ticks == ticks)
+                .any(|one| (one.codec, one.ms) == (codec, ms))
             {
-                let ptime = u32::try_from(ticks).unwrap_or(1) * 20;
-                if let Some(encoding) =
-                    Encoding::new(codec, room.rate, ptime, complexity).map(Box::new)
-                {
-                    room.shared.push(Shared {
-                        codec,
-                        ticks,
-                        encoding,
-                    });
-                }
+                let encoding = Encoding::new(codec, room.rate, ms, complexity).map(Box::new);
+                room.shared.extend(encoding.map(|encoding| Shared {
+                    codec,
+                    ms,
+                    encoding,
+                }));
             }
         }
         for shared in &mut room.shared {
-            let mut payload = [0u8; MAX_FRAME_BYTES];
-            let Some(len) = shared.encoding.push(sound).map(|encoded| {
-                payload
-                    .iter_mut()
-                    .zip(encoded)
-                    .for_each(|(to, from)| *to = *from);
-                encoded.len()
-            }) else {
-                continue;
-            };
-            let (payload, ticks) = (
-                payload.get(..len).unwrap_or_default(),
-                shared.encoding.packet_ticks(),
-            );
-            for member in &room.members {
-                let Some(leg) = self.legs.get_mut(*member).filter(|_| listens(*member)) else {
-                    continue;
-                };
-                if wanted(leg) == Some((shared.codec, shared.ticks)) {
-                    deliver(leg, payload, ticks, &mut self.out, now);
+            let (kind, ticks) = ((shared.codec, shared.ms), shared.encoding.packet_ticks());
+            shared.encoding.push(sound);
+            while let Some(payload) = shared.encoding.packet() {
+                for member in &room.members {
+                    let leg = self.legs.get_mut(*member).filter(|_| listens(*member));
+                    if let Some(leg) = leg.filter(|leg| wanted(leg) == Some(kind)) {
+                        deliver(leg, payload, ticks, &mut self.out, now);
+                    }
                 }
             }
         }
@@ -395,7 +379,8 @@ impl Engine {
             return;
         };
         let ticks = encoding.packet_ticks();
-        if let Some(payload) = encoding.push(sound) {
+        encoding.push(sound);
+        while let Some(payload) = encoding.packet() {
             deliver(leg, payload, ticks, &mut self.out, now);
         }
         leg.tx.encoding = Some(encoding);
@@ -403,12 +388,13 @@ impl Engine {
 }
 
 /// Codec and packet time of what a member hears.
-fn wanted(leg: &Leg) -> Option<(Codec, usize)> {
+fn wanted(leg: &Leg) -> Option<(Codec, u32)> {
     let ptime = leg
         .remote
         .as_ref()
         .map_or(leg.offer.ptime, |remote| remote.ptime);
-    Some((leg.tx.speech?.codec, ptime_ticks(ptime)))
+    let codec = leg.tx.speech?.codec;
+    Some((codec, packet_ms(codec, ptime)))
 }
 
 fn deliver(leg: &mut Leg, payload: &[u8], ticks: u32, out: &mut crate::outbox::Outbox, now: Now) {

@@ -224,16 +224,12 @@ pub(crate) fn prepare_encoding(
     rate: u32,
     complexity: u8,
 ) {
-    if !leg
-        .tx
-        .encoding
+    let ptime = leg
+        .remote
         .as_ref()
-        .is_some_and(|encoding| encoding.fits(codec, rate))
-    {
-        let ptime = leg
-            .remote
-            .as_ref()
-            .map_or(leg.offer.ptime, |remote| remote.ptime);
+        .map_or(leg.offer.ptime, |remote| remote.ptime);
+    let fits = |encoding: &Encoding| encoding.fits(codec, rate, ptime);
+    if !leg.tx.encoding.as_deref().is_some_and(fits) {
         leg.tx.encoding = Encoding::new(codec, rate, ptime, complexity).map(Box::new);
     }
 }

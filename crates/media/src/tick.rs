@@ -116,7 +116,8 @@ impl Engine {
             None => encoding.end_overlay(),
         }
         let ticks = encoding.packet_ticks();
-        if let Some(payload) = encoding.push(sound) {
+        encoding.push(sound);
+        while let Some(payload) = encoding.packet() {
             // A press by telephone-event mutes the sound beside it.
             let muted = leg.tx.digits.active() && tone.is_none();
             if muted || leg.outlet(now.instant).is_err() {

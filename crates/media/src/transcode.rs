@@ -13,8 +13,11 @@ pub(crate) const MAX_TICK_SAMPLES: usize = 960;
 const TICKS_PER_SECOND: u32 = 50;
 /// Opus is fed at this rate by players and digits: speech bandwidth at a third of the cost of 48 kHz.
 const PLAYED_RATE: u32 = 16_000;
-/// Packets of up to 60 ms: three ticks.
-const MAX_TICKS_PER_PACKET: usize = 3;
+/// Packets are 10 to 60 ms long.
+const SHORTEST_MS: u32 = 10;
+const LONGEST_MS: u32 = 60;
+/// Ticks whose sound may wait for a packet to be full.
+const MAX_TICKS_WAITING: usize = 4;
 /// Loss from which Opus sends in-band FEC, percent.
 const FEC_FROM_PERCENT: u8 = 2;
 
@@ -23,11 +26,15 @@ pub(crate) fn played_rate(codec: Codec) -> u32 {
     codec.native_rate().min(PLAYED_RATE)
 }
 
-/// Ticks of a packet of so many milliseconds: one, two or three.
-pub(crate) fn ptime_ticks(ptime: u32) -> usize {
-    usize::try_from(ptime / 20)
-        .unwrap_or(1)
-        .clamp(1, MAX_TICKS_PER_PACKET)
+/// Length of our packets when the peer asks for `ptime`: a multiple of 10 ms from 10 to 60 that the codec allows.
+pub(crate) fn packet_ms(codec: Codec, ptime: u32) -> u32 {
+    let ms = (ptime / 10 * 10).clamp(SHORTEST_MS, LONGEST_MS);
+    match (codec, ms) {
+        // RFC 6716 section 2.1.4: Opus frames are 10, 20, 40 or 60 ms.
+        (Codec::Opus, 30) => 20,
+        (Codec::Opus, 50) => 40,
+        _ => ms,
+    }
 }
 
 /// The decoding half: another leg's packets, as sound.
@@ -90,31 +97,31 @@ impl Decoding {
 /// The encoding half.
 pub(crate) struct Encoding {
     encoder: Encoder,
-    ticks_per_packet: usize,
+    packet_ms: u32,
     pcm: Vec<i16>,
     payload: [u8; MAX_FRAME_BYTES],
     tone: Option<(u8, Tone)>,
 }
 
 impl Encoding {
-    /// `ptime`: length of a packet in ms; taken as 20, 40 or 60.
+    /// `ptime`: length of a packet in ms that the peer asks for.
     pub(crate) fn new(codec: Codec, rate: u32, ptime: u32, complexity: u8) -> Option<Self> {
         let options = EncoderOptions {
             complexity,
             ..EncoderOptions::default()
         };
-        let ticks_per_packet = ptime_ticks(ptime);
         Some(Self {
             encoder: Encoder::new(codec, rate, options).ok()?,
-            ticks_per_packet,
-            pcm: Vec::with_capacity(MAX_TICK_SAMPLES * MAX_TICKS_PER_PACKET),
+            packet_ms: packet_ms(codec, ptime),
+            pcm: Vec::with_capacity(MAX_TICK_SAMPLES * MAX_TICKS_WAITING),
             payload: [0; MAX_FRAME_BYTES],
             tone: None,
         })
     }
 
-    pub(crate) fn fits(&self, codec: Codec, rate: u32) -> bool {
-        self.encoder.codec() == codec && self.encoder.input_rate() == rate
+    pub(crate) fn fits(&self, codec: Codec, rate: u32, ptime: u32) -> bool {
+        let same = self.encoder.codec() == codec && self.encoder.input_rate() == rate;
+        same && self.packet_ms == packet_ms(codec, ptime)
     }
 
     pub(crate) fn rate(&self) -> u32 {
@@ -128,7 +135,7 @@ impl Encoding {
 
     /// RTP clock units of one packet.
     pub(crate) fn packet_ticks(&self) -> u32 {
-        self.encoder.codec().ticks_per_ms() * 20 * u32::try_from(self.ticks_per_packet).unwrap_or(1)
+        self.encoder.codec().ticks_per_ms() * self.packet_ms
     }
 
     /// Replaces the tick by the digit's tone.
@@ -147,14 +154,17 @@ impl Encoding {
         self.tone = None;
     }
 
-    /// Takes one tick of sound; gives a packet's payload when one is full.
-    pub(crate) fn push(&mut self, tick: &[i16]) -> Option<&[u8]> {
+    /// Takes one tick of sound.
+    pub(crate) fn push(&mut self, tick: &[i16]) {
         self.pcm.extend_from_slice(tick);
-        if self.pcm.len() < self.tick_samples() * self.ticks_per_packet {
-            return None;
-        }
-        let encoded = self.encoder.encode(&self.pcm, &mut self.payload);
-        self.pcm.clear();
+    }
+
+    /// The payload of the next full packet: none, one or two of them in each tick.
+    pub(crate) fn packet(&mut self) -> Option<&[u8]> {
+        let samples = (self.rate() / 1_000 * self.packet_ms) as usize;
+        let frame = self.pcm.get(..samples)?;
+        let encoded = self.encoder.encode(frame, &mut self.payload);
+        self.pcm.drain(..samples);
         encoded.ok().and_then(|len| self.payload.get(..len))
     }
 

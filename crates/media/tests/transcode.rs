@@ -234,24 +234,51 @@ fn trap_6_comfort_noise_and_gaps_do_not_disturb_a_transcoder() {
 }
 
 #[test]
-fn the_packet_time_the_peer_asks_for_is_kept() {
-    let mut world = World::new();
-    let (_, legs) = world.open(vec![port_offer(pcmu())]);
-    let a = phone(&legs[0], 0);
-    let mut remote = port_remote(pcmu(), a.address);
-    remote.ptime = 60;
-    world.complete(a.leg, remote);
-    let leg = a.leg;
-    world.command(|n| Command::Play {
-        n,
-        leg,
-        source: SourceKind::Tone,
-        country: "US".to_owned(),
-    });
-    world.advance_ms(600);
-    let sent = world.rtp_to(a.address);
-    assert!((9..=10).contains(&sent.len()));
-    assert!(sent.iter().all(|sent| sent.payload().len() == 480));
+fn trap_19_the_packet_time_the_peer_asks_for_is_kept() {
+    // What G.711 is sent in, and Opus, which has no frames of 30 and 50 ms.
+    for (asked, g711, opus_ms) in [
+        (5, 10, 10),
+        (10, 10, 10),
+        (20, 20, 20),
+        (30, 30, 20),
+        (40, 40, 40),
+        (50, 50, 40),
+        (60, 60, 60),
+        (120, 60, 60),
+    ] {
+        for (audio, ms, clock) in [(pcmu(), g711, 8), (opus(), opus_ms, 48)] {
+            let mut world = World::new();
+            let (_, legs) = world.open(vec![port_offer(audio.clone())]);
+            let a = phone(&legs[0], 0);
+            let mut remote = port_remote(audio, a.address);
+            remote.ptime = asked;
+            world.complete(a.leg, remote);
+            let leg = a.leg;
+            world.command(|n| Command::Play {
+                n,
+                leg,
+                source: SourceKind::Tone,
+                country: "US".to_owned(),
+            });
+            world.advance_ms(1_200);
+            let sent = world.rtp_to(a.address);
+            let due = 1_200 / ms;
+            assert!(
+                (due - 4..=due).contains(&sent.len()),
+                "{asked} {ms}: {}",
+                sent.len()
+            );
+            for pair in sent.windows(2) {
+                let (one, next) = (pair[0].header(), pair[1].header());
+                let step = next.timestamp.wrapping_sub(one.timestamp);
+                assert_eq!(step, clock * ms as u32, "{asked}");
+                assert_eq!(next.sequence, one.sequence.wrapping_add(1));
+            }
+            if clock == 8 {
+                assert!(sent.iter().all(|one| one.payload().len() == ms * 8));
+            }
+        }
+    }
 }
 
 #[test]
