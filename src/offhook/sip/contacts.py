@@ -51,8 +51,6 @@ class Reader:
     """Reads Contacts by the registrar's settings."""
 
     config: SipConfig
-    gruus: Gruus
-    ids: Ids
 
     def contacts(self, request: Request) -> list[NameAddr] | None:
         """REG-6: the Contact values; none to fetch; None for `*`, which clears bindings but never calls."""
@@ -91,7 +89,6 @@ class Reader:
             params={name: text for name, text in value.params.items() if name not in _OURS},
             registered_at=now,
             refreshed_at=now,
-            id=self.ids.ref(),
             path=path,
         )
         return Wish(binding, seconds)
@@ -176,16 +173,16 @@ def same_key(a: Binding, b: Binding) -> bool:
     return equivalent(a.contact, b.contact)
 
 
-def replaced(wishes: list[Wish], current: tuple[Binding, ...]) -> tuple[Binding, ...]:
-    """The bindings after the wishes: the same key replaces and keeps its id."""
+def replaced(wishes: list[Wish], current: tuple[Binding, ...], ids: Ids) -> tuple[Binding, ...]:
+    """The bindings after the wishes: the same key replaces and keeps its id, a new one gets its own."""
     after = list(current)
     for wish in wishes:
         old = next((binding for binding in after if same_key(binding, wish.binding)), None)
         if old is not None:
             after.remove(old)
         if wish.seconds:
-            new = wish.binding
-            after.append(new if old is None else replace(new, registered_at=old.registered_at, id=old.id))
+            known = {"id": ids.ref()} if old is None else {"id": old.id, "registered_at": old.registered_at}
+            after.append(replace(wish.binding, **known))
     return tuple(after)
 
 
@@ -203,7 +200,8 @@ def contact_value(binding: Binding, gruus: tuple[str, str] | None, now: float) -
     params["expires"] = str(max(0, round(binding.expires_at - now)))
     text = f"<{binding.contact}>" + "".join(_param(name, value) for name, value in params.items())
     if gruus is not None:
-        text += f";pub-gruu={quote(gruus[0])};temp-gruu={quote(gruus[1])}"
+        # Nothing in a URI has to be escaped inside quotes.
+        text += f';pub-gruu="{gruus[0]}";temp-gruu="{gruus[1]}"'
     return text
 
 

@@ -77,7 +77,7 @@ class Registrar:
         self._carried = Carried(flows)
         self._probes = Probes(core, self._silent)
         self._gruus = Gruus(doorkeeper.key("gruu"), core.config.domain)
-        self._reader = Reader(core.config, self._gruus, core.ids)
+        self._reader = Reader(core.config)
         self._per_aor = Rates(limits.rate_per_aor, max(1.0, limits.rate_per_aor), limits.sources)
         self._per_source = Rates(limits.rate_per_source, limits.burst_per_source, limits.sources)
         self._per_node = Rates(limits.storm, limits.storm, 1)
@@ -175,7 +175,7 @@ class Registrar:
         values = self._reader.contacts(token.request)
         wishes = self._reg_9_wishes(token, values, current, now, proof.ends)
         self._reg_7_sequence(token, wishes, current)
-        after, evicted = self._reg_11_limit(replaced(wishes, current))
+        after, evicted = self._reg_11_limit(replaced(wishes, current, self._core.ids))
         answer = self._reg_15_answer(token, wishes, after, now)
         if not wishes and len(current) == len(bindings):
             return answer

@@ -6,10 +6,11 @@ here: sealing. Never here: what is inside (gruu.py, flow_token.py).
 
 import base64
 import binascii
-import hashlib
 import hmac
 
 _NONCE = 8
+_BLOCK = 32
+"""Octets that one HMAC-SHA-256 gives."""
 _SEAL = 12
 """Octets: 96 bits cannot be guessed over a network."""
 LONGEST = 512
@@ -45,11 +46,9 @@ class Sealer:
         return hmac.digest(self._seal, body, "sha256")[:_SEAL]
 
     def _crypt(self, data: bytes, nonce: bytes) -> bytes:
-        size = hashlib.sha256().digest_size
-        blocks = -(-len(data) // size)
-        stream = b"".join(
-            hmac.digest(self._stream, nonce + number.to_bytes(4, "big"), "sha256") for number in range(blocks)
-        )
-        # One operation on long integers: octet by octet it takes ten times as long.
-        mixed = int.from_bytes(data, "big") ^ int.from_bytes(stream[: len(data)], "big")
-        return mixed.to_bytes(len(data), "big")
+        size = len(data)
+        stream = b"".join(self._block(nonce, number) for number in range(-(-size // _BLOCK)))[:size]
+        return (int.from_bytes(data, "big") ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
+
+    def _block(self, nonce: bytes, number: int) -> bytes:
+        return hmac.digest(self._stream, nonce + number.to_bytes(4, "big"), "sha256")
