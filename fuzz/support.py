@@ -24,7 +24,7 @@ from tests.support.torture import torture
 LONG = bool(os.environ.get("LONG"))
 
 fuzzed = settings(
-    max_examples=20_000 if LONG else 150,
+    max_examples=5_000 if LONG else 150,
     deadline=None,
     derandomize=not LONG,
     suppress_health_check=list(HealthCheck),

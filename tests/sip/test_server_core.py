@@ -5,6 +5,7 @@ import pytest
 from offhook.sip.commands import HangUp, Respond, RespondInvite
 from offhook.sip.config import SipConfig
 from offhook.sip.effects import Send
+from offhook.sip.endpoint import ANNOUNCED
 from offhook.sip.errors import MalformedMessage, PeerError
 from offhook.sip.events import HungUp, InviteReceived, RequestInDialog, RequestReceived
 from offhook.sip.flow import Flow, FlowId, Transport
@@ -238,3 +239,20 @@ def test_answers_go_to_the_port_of_via_unless_rport_is_asked_for(link: Link, via
     assert sent == [f"udp-5060-127.0.0.2:{port}"]
     again = [effect.flow for effect in node.receive(request, flow, 0.1) if isinstance(effect, Send)]
     assert again == sent, "a repeated request is answered there too"
+
+
+def test_udp_peers_that_we_spoke_to_first_are_bounded() -> None:
+    """A foreign host that was called once is not remembered for ever; a registered phone is."""
+    node = make_endpoint()
+    for number in range(ANNOUNCED + 50):
+        flow = Flow(
+            FlowId(f"udp-5060-10.0.0.1:{number}"),
+            Transport.UDP,
+            ("10.0.0.1", number),
+            ("10.0.0.2", 5060),
+            "x",
+            False,
+            False,
+        )
+        node.flow_opened(flow, 0.0)
+    assert len(node._flows) == ANNOUNCED

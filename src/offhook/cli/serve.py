@@ -16,7 +16,8 @@ def serve(
     context: typer.Context,
     data: Annotated[Path | None, typer.Option(help="Data directory.")] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; 127.0.0.1 until given, 0.0.0.0 for the network.")
+        str | None,
+        typer.Option(help="Address to listen on; 127.0.0.1 until given, 0.0.0.0 for the network, :: for IPv6 too."),
     ] = None,
     http_port: Annotated[int | None, typer.Option(help="Page, REST and SIP over WebSocket.")] = None,
     https_port: Annotated[int | None, typer.Option(help="The same over TLS.")] = None,

@@ -68,6 +68,9 @@ from offhook.sip.usage_state import UsageClock
 GONE = frozenset({410, 430})
 """The device is not at its contact any more; the flow to it is lost (RFC 5626 section 11.2)."""
 
+ANNOUNCED = 10_000
+"""UDP peers that are remembered because we spoke to them first: trunks, and foreign hosts by the hour."""
+
 DEFAULT_PORT = 5060
 """RFC 3261 section 18.2.2: of a Via without one."""
 
@@ -77,6 +80,7 @@ class SipEndpoint:
 
     def __init__(self, config: SipConfig, ids: Ids, authenticator: Authenticator) -> None:
         self._flows: dict[FlowId, Flow] = {}
+        self._announced: dict[FlowId, None] = {}
         self._core = Core(config, ids)
         self._doorkeeper = Doorkeeper(authenticator)
         self._registrar = Registrar(self._core, self._doorkeeper, self._flows)
@@ -203,9 +207,21 @@ class SipEndpoint:
         """The answer to `OpenStream`."""
         return self._settle(self._core.table.stream_opened(key, flow))
 
+    def _announce(self, flow: FlowId) -> None:
+        """UDP peers that we spoke to first never end: those heard of longest ago, with nothing on them, are forgotten."""
+        self._announced.pop(flow, None)
+        self._announced[flow] = None
+        if len(self._announced) > ANNOUNCED:
+            oldest = next(iter(self._announced))
+            del self._announced[oldest]
+            if not self._registrar.carries(oldest) and not self.carries(oldest):
+                self._flows.pop(oldest, None)
+
     def flow_opened(self, flow: Flow, now: float) -> list[SipEffect]:
         """A stream or WebSocket is up; a UDP flow may be announced too, when a stored binding names it."""
         self._flows[flow.id] = flow
+        if not flow.transport.reliable:
+            self._announce(flow.id)
         return []
 
     def flow_lost(self, flow: FlowId, now: float, left: bool = False) -> list[SipEffect]:

@@ -16,6 +16,9 @@ from offhook.transport.flow import FlowTable, Receiver
 from offhook.transport.stream import SipStream, StreamSettings
 from offhook.transport.tls_client import TlsClient, TlsRefused
 
+KEPT = 10_000
+"""Hops whose connection is remembered before those that are gone are swept out."""
+
 
 class Unreachable(Exception):
     """There is no way to the address. `code` is a row of the error catalogue, the text a sentence for people."""
@@ -87,6 +90,8 @@ class Outbound:
         del self._connecting[hop]
         if not task.cancelled() and task.exception() is None:
             self._open[hop] = task.result().id
+        if len(self._open) > KEPT:
+            self._open = {one: flow for one, flow in self._open.items() if self._flows.get(flow) is not None}
 
     async def _connect(self, hop: Hop) -> Flow:
         if hop.transport not in (Transport.TCP, Transport.TLS):
