@@ -201,6 +201,25 @@ async def test_an_inbound_call_by_address_and_the_browser_hangs_up(server: Offho
             assert carrier.counted("challenge BYE") == 1
 
 
+@pytest.mark.long
+async def test_digest_on_a_reinvite_of_ours(server: Offhook, tmp_path: Path) -> None:
+    """The session is refreshed by re-INVITE, because the telephone takes no UPDATE; the edge wants proof of that too."""
+    async with Carrier(tmp_path, "127.0.0.1:9") as carrier, Browser("chromium", tmp_path) as browser:
+        await make_trunk(server, targets=[{"uri": f"sip:{ADDRESS}:{carrier.port}"}])
+        telephone = await carrier.telephone("callee_refreshed")
+        alice = await signed_in(browser, server, "alice")
+        await alice.call(server.uri(NUMBER))
+        await alice.expect("confirmed")
+        async with asyncio.timeout(45):
+            while carrier.counted("proved INVITE") < 2:
+                await asyncio.sleep(0.2)  # the edge's log is the signal
+        assert carrier.counted("challenge INVITE") == 1, "the re-INVITE carried its proof unasked"
+        heard = await alice.heard(2)
+        assert heard.frequency == pytest.approx(TONE, rel=0.01), "the call goes on"
+        await alice.hang_up()
+        await telephone.done()
+
+
 async def test_words_of_the_carrier_and_of_a_wrong_password(server: Offhook, tmp_path: Path) -> None:
     async with Carrier(tmp_path, "127.0.0.1:9") as carrier, Browser("chromium", tmp_path) as browser:
         target = [{"uri": f"sip:{ADDRESS}:{carrier.port}"}]

@@ -110,12 +110,12 @@ class Carrier:
                     await asyncio.sleep(0.1)  # the port is the signal
         raise AssertionError(f"kamailio did not start:\n{self.log.read_text()[-3000:]}")
 
-    async def telephone(self, calls: int = 1) -> "Telephone":
+    async def telephone(self, scenario: str = "callee") -> "Telephone":
         """Answers calls from the customer and sends its tone."""
         port = free_port(BEHIND)
-        arguments = ["-sf", str(CONFIG / "callee.xml"), "-i", BEHIND, "-p", str(self.behind_port)]
-        arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", str(calls), "-nostdin"]
-        return await self._sipp("callee", arguments)
+        arguments = ["-sf", str(CONFIG / f"{scenario}.xml"), "-i", BEHIND, "-p", str(self.behind_port)]
+        arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", "1", "-nostdin"]
+        return await self._sipp(scenario, arguments)
 
     async def call_in(self, number: str, seconds: float) -> "Telephone":
         """The telephone calls the customer's number, sends its tone, and hangs up after some seconds."""

@@ -1,8 +1,11 @@
 """On to the next address, then the next trunk (TRK-5), and what of an abandoned try comes late."""
 
+from dataclasses import replace
+
 import pytest
 
 from offhook.sip.events import InviteCanceled
+from offhook.sip.location import Forward
 from tests.support.carriers import Carrier, TrunkHouse
 from tests.support.link import Link
 from tests.support.messages import SDP
@@ -231,3 +234,58 @@ def test_longer_prefix_then_priority_then_the_least_loaded(link: Link) -> None:
         phone.hang_up()
     bob.hang_up()
     house.assert_nothing_left(alice, bob, carol)
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.3, 5.0])
+def test_a_slow_engine_changes_nothing_but_the_time(link: Link, slow: float) -> None:
+    house = TrunkHouse(link)
+    house.media.slow = slow
+    first, second = house.carrier(A), house.carrier(B)
+    house.trunk(targets=targets(A, B), allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial("+14155550123")
+    link.run(2 * slow)
+    first.respond(503)
+    link.run(2 * slow)
+    second.respond(200, SDP)
+    link.run(2 * slow)
+    assert alice.final().status == 200
+    assert len(house.media.open) == 2, "the caller's leg and the one that was answered"
+    alice.hang_up()
+    link.run(2 * slow)
+    house.assert_nothing_left(alice)
+
+
+def test_the_caller_gives_up_while_the_engine_opens(link: Link) -> None:
+    house = TrunkHouse(link)
+    house.media.slow = 5.0
+    first = house.carrier(A)
+    house.trunk(targets=targets(A), allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial("+14155550123")
+    link.run(1)
+    alice.cancel()
+    link.run(20)
+    assert not first.got("INVITE")
+    house.assert_nothing_left(alice)
+
+
+def test_a_device_that_forwards_to_a_number_while_the_engine_still_opens(link: Link) -> None:
+    house = TrunkHouse(link)
+    house.media.slow = 2.0
+    first = house.carrier(A)
+    house.trunk(targets=targets(A), allowed_prefixes=["+1"])
+    bob = house.node.accounts["bob"]
+    house.node.accounts["bob"] = replace(bob, forward=Forward(busy="+14155550123"))
+    alice, device = house.caller(), house.callee("bob")
+    alice.dial("bob")
+    link.run(5)
+    device.respond(486)
+    link.run(5)
+    first.respond(200, SDP)
+    link.run(5)
+    assert alice.final().status == 200
+    assert len(house.media.open) == 2
+    alice.hang_up()
+    link.run(5)
+    house.assert_nothing_left(alice, device)

@@ -80,6 +80,8 @@ class Hunt:
     tries_left: int
     ring_seconds: float
     capped: bool = True
+    opens_party: bool = False
+    """The party has no leg of the engine yet, and none is asked for: the first try does so."""
     day_ends: float | None = None
     trunk: Trunk | None = None
     target: TrunkTarget | None = None
@@ -247,9 +249,9 @@ def connected(call: Call, ringing: Fork, event: Connected, token: OfHunt, now: f
     hunt.began_at = now
     before = f", after: {hunt.failures[-1][1].text}" if hunt.failures else ""
     decided = call.explain(f"trunk {trunk.name} is tried at {hunt.hop}{before}", leg)
-    if ringing.party.media is None and not call.media_calls:
-        return [decided, *bridge.open_legs(call, [ringing.party, leg])]
-    return [decided, *bridge.open_legs(call, [leg])]
+    before_it = [ringing.party] if hunt.opens_party else []
+    hunt.opens_party = False
+    return [decided, *bridge.open_legs(call, [*before_it, leg])]
 
 
 def _invite(call: Call, hunt: Hunt, leg: Leg) -> Effects:

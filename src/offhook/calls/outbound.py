@@ -172,11 +172,12 @@ class Outbound:
         if one.party is call.caller and call.callee is None:
             call.destination = Destination(number, False, None, call.destination.uri)
         one.invitation = Invitation("", number, hops_of(one.party))
-        if one.party.offer is None and one.party.request is not None:
+        fresh = one.party.offer is None and one.party.request is not None
+        if fresh:
             bridge.prepare_incoming(one.party)
         tries = self.settings.tries if not trunks[0].foreign else 2 * self.settings.tries
         way = Hunt(number, list(trunks), words, self.trunks, hops_of(one.party), tries, self.settings.ring_seconds)
-        way.capped, way.day_ends = not emergency, self.settings.day_ends
+        way.capped, way.opens_party, way.day_ends = not emergency, fresh, self.settings.day_ends
         return hunt.start(call, one, way, now)
 
     def trunk_for_texts(self, number: str) -> Trunk | None:
