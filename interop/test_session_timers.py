@@ -1,0 +1,55 @@
+"""CALL-11, LIVE-11 with JsSIP as it is: it offers 90 s, and leaves the timer to us when asked after its ACK."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from interop.support.browser import Browser
+from interop.support.server import Offhook
+from interop.test_browser_calls import signed_in
+
+
+def messages(server: Offhook, way: str, start: str) -> list[str]:
+    """SIP messages of the log that go `in` or `out` and begin so."""
+    lines = [line for line in server.log().splitlines() if f"event='sip {way}'" in line]
+    texts = [found.group(1) for line in lines if (found := re.search(r"message='(.*)'$", line))]
+    return [text for text in texts if text.startswith(start)]
+
+
+async def test_jssip_is_asked_to_leave_the_timer_to_us(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        heard = await page.heard(2)
+        # 1. its INVITE says 90, ours after the ACK 1800 with us as refresher
+        assert any("Session-Expires: 90" in text for text in messages(server, "in", "INVITE "))
+        asked = messages(server, "out", "UPDATE ")
+        assert ["Session-Expires: 1800;refresher=uac" in text for text in asked] == [True]
+        # 2. it agrees, and the call goes on
+        agreed = [text for text in messages(server, "in", "SIP/2.0 200") if "UPDATE" in text]
+        assert ["Session-Expires: 1800;refresher=uac" in text for text in agreed] == [True]
+        assert heard.frequency == pytest.approx(1000, rel=0.01)
+        # 3. a hold and what follows repeat the terms, or the page would take the timer back
+        await page.hold()
+        await page.resume()
+        reinvited = [text for text in messages(server, "out", "SIP/2.0 200") if "m=audio" in text]
+        assert len(reinvited) == 3
+        assert all("Session-Expires: 1800;refresher=uas" in text for text in reinvited[1:])
+        await page.hang_up()
+        await page.expect("ended")
+
+
+@pytest.mark.long
+async def test_jssip_talks_past_its_own_interval(server: Offhook, tmp_path: Path) -> None:
+    """No drop at half, whole or 1.1 times 90 s."""
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        page = await signed_in(browser, server, "alice")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await asyncio.sleep(110)  # longer than the page's own patience
+        assert (await page.heard(2)).frequency == pytest.approx(1000, rel=0.01)
+        await page.hang_up()
+        await page.expect("ended")
