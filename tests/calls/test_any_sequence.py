@@ -19,6 +19,7 @@ from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
+from tests.support.restart import restart
 
 BODIES = {
     "speech": SDP,
@@ -37,7 +38,7 @@ steps = st.one_of(
         st.just("ask"), st.sampled_from(["alice", "desk"]), st.sampled_from(["INVITE", "UPDATE", "INFO"]), bodies
     ),
     st.tuples(st.just("hang up"), st.sampled_from(["alice", "desk", "cell"])),
-    st.tuples(st.sampled_from(["cancel", "engine lost", "engine ready", "api"])),
+    st.tuples(st.sampled_from(["cancel", "engine lost", "engine ready", "api", "restart", "both die"])),
     st.tuples(st.sampled_from(["lose", "back"]), st.sampled_from(["alice", "desk"])),
     st.tuples(
         st.just("drop"),
@@ -68,7 +69,8 @@ class Stage:
         """One step; what a phone cannot do now is passed over."""
         named: dict[str, Callable[..., None]] = {
             "respond": self.respond, "ask": self.ask, "hang up": self.hang_up, "lose": self.lose, "back": self.back,
-            "cancel": self.alice.cancel, "engine lost": self.engine_lost, "engine ready": self.engine_ready, "api": self.api,
+            "cancel": self.alice.cancel, "engine lost": self.engine_lost, "engine ready": self.engine_ready,
+            "restart": self.restart, "both die": lambda: self.restart(False), "api": self.api,
             "drop": lambda sender, text: self.link.drop(sender, text), "slow": self.slow,
             "app": self.app,
         }  # fmt: skip
@@ -113,6 +115,9 @@ class Stage:
         aor = f"sip:{phone.username}@{DOMAIN}"
         binding = Binding(aor, parse_uri(phone.contact), phone.back, "reg", 1, 1e9)
         self.house.station.apply(self.house.node.tell(DeviceReturned(aor, phone.username, binding)))
+
+    def restart(self, engine_lives: bool = True) -> None:
+        restart(self.house, engine_lives)
 
     def api(self) -> None:
         self.house.station.apply(self.house.node.command(HangUpEndpoint("alice", "endpoint_deleted")))

@@ -1,6 +1,7 @@
 """The signalling process dies and comes back: calls go on from the journal (LIVE-15)."""
 
 from offhook.calls import effects as do
+from offhook.calls import events as did
 from offhook.sip.commands import SendInDialog
 from offhook.sip.message import Headers
 from tests.support.house import House
@@ -157,3 +158,31 @@ def test_live_15_strangers_and_ringing_calls_are_not_taken_back(link: Link) -> N
     alice.cancel()
     house.assert_nothing_left(alice, bob)
     assert house.node.journal == {}
+
+
+def test_live_15_a_conference_is_one_room_still(link: Link) -> None:
+    house = House(link)
+    alice = Page(house, "alice")
+    alice.dial_page("conference-daily")
+    (first,) = house.media.of(do.JoinRoom)
+    assert isinstance(first, do.JoinRoom)
+    restart(house)
+    house.media.told.clear()
+    carol = Page(house, "carol", instance="<urn:uuid:3>")
+    carol.dial_page("conference-daily")
+    (second,) = house.media.of(do.JoinRoom)
+    assert isinstance(second, do.JoinRoom)
+    assert second.room == first.room
+    # The engine's death ends the room, and its members meet in another.
+    house.media.open.clear()
+    house.media.calls.clear()
+    house.media.told.clear()
+    house.apply(lambda: house.node.tell(did.EngineLost()))
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    joined = [one for one in house.media.of(do.JoinRoom) if isinstance(one, do.JoinRoom)]
+    assert len(joined) == 2
+    assert len({one.room for one in joined}) == 1
+    alice.reconnect()
+    for page in (alice, carol):
+        page.hang_up()
+    house.assert_nothing_left(alice, carol)

@@ -89,11 +89,11 @@ class Ways(Protocol):
 class HouseNode:
     """Offhook's core as one node of the link."""
 
-    def __init__(self, link: Link, config: CallConfig, outbound: Outbound | None = None) -> None:
-        self._link = link
-        self.endpoint = make_endpoint("offhook", 9, SipConfig(DOMAIN, tombstone=TOMBSTONE))
+    def __init__(self, link: Link, config: CallConfig, outbound: Outbound | None = None, seed: int = 0) -> None:
+        self._link, self.seed = link, seed
+        self.endpoint = make_endpoint("offhook", 9 + seed, SipConfig(DOMAIN, tombstone=TOMBSTONE))
         self.authenticator = self.endpoint._doorkeeper._authenticator
-        self.switchboard = Switchboard(config, SeededIds(3), self.authenticator, outbound)
+        self.switchboard = Switchboard(config, SeededIds(3 + seed), self.authenticator, outbound)
         if self.switchboard.gateway is not None:
             self.endpoint.use_gate(self.switchboard.gateway)
         self.carriers: Ways | None = None

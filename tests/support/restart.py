@@ -5,6 +5,7 @@ from functools import partial
 import msgspec
 
 from offhook.calls import events as did
+from offhook.calls.effects import CallRecord
 from offhook.calls.kept import KeptCall
 from offhook.calls.ports import LegFacts, Quality
 from offhook.calls.revive import Known
@@ -31,14 +32,24 @@ def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20) -> Ho
     """kill -9 and start again; connections are gone, UDP phones are where they were. Gives back the dead node."""
     old, link = house.node, house.link
     _cut_connections(house)
-    node = house.node = HouseNode(link, old.switchboard._config)
+    node = house.node = HouseNode(link, old.switchboard._config, seed=old.seed + 1000)
     node.accounts, node.log, node.published = old.accounts, old.log, old.published
     house.station.node, house.station.timers = node, {}
+    node.media.slow, node.media.refuse = old.media.slow, old.media.refuse
     if engine_lives:
         node.media = old.media
+        named = {number for call in old.journal.values() for number in call.media_calls}
+        # What nobody names ends with the engine's grace, which is sooner than any test looks.
+        for number in [one for one in node.media.calls if one not in named]:
+            for leg in node.media.calls.pop(number):
+                node.media.open.pop(leg, None)
     facts = {leg: facts_of(leg, last_in_ms) for leg in node.media.open}
     for call in old.journal.values():
         kept = through_the_file(call)
+        if not kept.parties:
+            # It was being set up, which dies with the process; the log says so (comeback.py).
+            node.log.append(CallRecord(kept.ref, kept.created_at, link.now, kept.history))
+            continue
         for leg in kept.parties:
             assert leg.dialog is not None
             house.station.apply(node._feed(partial(node._revive, leg.dialog, leg.flow)))
