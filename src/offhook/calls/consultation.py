@@ -1,6 +1,6 @@
 """Attended transfer: a REFER that names another dialog of the same endpoint joins the far ends of two calls (XFER-4)."""
 
-from offhook.calls import bridge, ending, fork
+from offhook.calls import bridge, ending, fork, survival
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import Note, StartTimer, StopTimer
 from offhook.calls.hunt import CallLimit
@@ -70,7 +70,8 @@ def _join(call: Call, transfer: Transfer, other: Call, consulted: Leg, far: Leg,
     call.parties.append(far)
     call.know(far)
     _take_media(call, other)
-    joined = [*_limit_goes_on(call, other, far), *bridge.join(transfer.transferee, far)]
+    clocks = [*_limit_goes_on(call, other, far), *survival.carried(call, other, far)]
+    joined = [*clocks, *bridge.join(transfer.transferee, far)]
     done = transfer.succeeded(call, name)
     return [*joined, *done, *_over(other, consulted, now)]
 

@@ -90,6 +90,14 @@ def detach(call: Call, leg: Leg, left: bool = False) -> Effects:
     return [*stops, first, StartTimer(DetachedLimit(call.ref, leg.ref), call.config.detached_limit)]
 
 
+def carried(call: Call, before: Call, leg: Leg) -> Effects:
+    """The leg has come from another call by a transfer: its clocks run here now, from their beginning."""
+    if not leg.clocked:
+        return []
+    stops: Effects = [StopTimer(clock(before.ref, leg.ref)) for clock in _CLOCKS]
+    return [*stops, *detach(call, leg)] if leg.detached else stops
+
+
 def late_caller_over(call: Call, now: float) -> Effects:
     """The caller has not come back while it rang."""
     if call.state is CallState.ENDED or not call.caller.detached or call.caller.confirmed:
