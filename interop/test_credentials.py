@@ -135,6 +135,7 @@ async def test_a_password_that_ends_in_a_call(server: Offhook, tmp_path: Path) -
         assert "token-expired" in failed["warning"]
         assert time.monotonic() - began > 8
         assert await registrations(server) == []
+        assert "event='unregistered'" in server.log()
         # 2. the call is not touched (AUTH-12)
         await asyncio.sleep(2)  # long enough for an end to arrive
         (call,) = await server.calls()

@@ -31,6 +31,9 @@ class Book:
     def bindings(self, aor: str) -> tuple[Binding, ...]:
         return ()
 
+    def kept_bindings(self, aor: str) -> tuple[Binding, ...]:
+        return ()
+
     def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None: ...
 
 

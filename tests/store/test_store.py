@@ -111,6 +111,8 @@ async def test_reg_12_phone_bindings_outlive_us_and_page_bindings_do_not(tmp_pat
     assert [(one.id, one.attached, str(one.dial_back)) for one in loaded[2:]] == [("four", False, "10.0.0.7:5060/tcp")]
     assert loaded[2].flow.id != desk.flow.id
     assert later.find(AOR, now + 302) == ()
+    # The registrar ends them, with a word; until then they are kept.
+    assert later.kept(AOR) == loaded
     assert [one.aor for one in later.expire(now + 302)] == [AOR] * 3
     await engine.dispose()
 

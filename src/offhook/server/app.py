@@ -111,6 +111,9 @@ class StoreDirectory:
     def bindings(self, aor: str) -> tuple[Binding, ...]:
         return self.store.find(aor)
 
+    def kept_bindings(self, aor: str) -> tuple[Binding, ...]:
+        return self.store.bindings.kept(aor)
+
     def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None:
         self.store.bindings.replace(aor, bindings, now)
 

@@ -325,7 +325,7 @@ class Driver:
 
     def _find_registration(self, effect: sip_effects.FindRegistration) -> None:
         account = self._directory.account(effect.username) if effect.username else None
-        bindings = self._directory.bindings(effect.aor)
+        bindings = self._directory.kept_bindings(effect.aor)
         self._feed(lambda: self._sip(self.endpoint.registration_found(effect.token, account, bindings, self._now())))
 
     def _update_bindings(self, effect: sip_effects.UpdateBindings) -> None:

@@ -27,6 +27,10 @@ class Bindings:
         """The live bindings of an address of record."""
         return tuple(one for one in self._by_aor.get(aor, ()) if one.expires_at > now)
 
+    def kept(self, aor: str) -> tuple[Binding, ...]:
+        """All bindings as they were written, those that ran out since included: the registrar ends them, with a word."""
+        return self._by_aor.get(aor, ())
+
     def __iter__(self) -> Iterator[Binding]:
         return iter([one for group in self._by_aor.values() for one in group])
 
