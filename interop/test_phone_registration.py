@@ -1,10 +1,12 @@
 """Desk phones and softphones that register: every transport, passwords that end, GRUU, a connection that is made anew."""
 
 import asyncio
+import ssl
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+import websockets
 
 from interop.conftest import ServerMaker
 from interop.support.baresip import Baresip
@@ -14,7 +16,12 @@ from interop.support.linphone import INSTANCE, Linphone
 from interop.support.server import Offhook
 from interop.test_credentials import registrations
 from offhook.sip.digest import Credentials, ha1, response_of
+from offhook.sip.encode import encode
 from offhook.sip.fields import parse_auth
+from offhook.sip.message import Request, Response
+from offhook.sip.parse import parse_websocket
+from tests.support.messages import make_request
+from tests.support.nodes import authorized
 
 
 async def until_registered(server: Offhook, username: str, within: float = 15.0) -> dict[str, object]:
@@ -160,3 +167,43 @@ async def test_phones_are_registered_still_after_a_restart(serve: ServerMaker, t
                 await phone.answer()
                 await bob.expect("CALL_ESTABLISHED")
                 await bob.hang_up()
+
+
+async def test_a_program_over_wss_registers_and_is_called(serve: ServerMaker, tmp_path: Path) -> None:
+    """A client that is no browser: no Origin, binary frames, an own name in Via and Contact (RFC 7118)."""
+    certificate, key = write_certificate(tmp_path)
+    settings = {"OFFHOOK_HTTP_CERTIFICATE": str(certificate), "OFFHOOK_HTTP_KEY": str(key)}
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    async with serve(**settings) as server:
+        user, password = pair(server, "alice", 600)
+        url = server.running["wss_url"] + "/"
+        async with websockets.connect(url, subprotocols=["sip"], ssl=context) as socket:  # type: ignore[list-item]
+            request = make_request(
+                "REGISTER", f"sip:{server.domain}", transport="WSS", to=f"<{server.uri('alice')}>",
+                from_=f"<{server.uri('alice')}>", Supported="gruu, path, outbound",
+                Contact=f'<sip:alice@robot.invalid;transport=ws>;+sip.instance="<urn:uuid:{INSTANCE}>";reg-id=1',
+            )  # fmt: skip
+            await socket.send(encode(request))
+            challenge = parse_websocket(_octets(await socket.recv()))
+            assert isinstance(challenge, Response)
+            await socket.send(encode(authorized(request, challenge, user, password)))
+            answer = parse_websocket(_octets(await socket.recv()))
+            assert isinstance(answer, Response)
+            assert (answer.status, answer.headers.get("Require")) == (200, "outbound")
+            assert f'pub-gruu="sip:alice@{server.domain};gr=urn:uuid:{INSTANCE}"' in (
+                answer.headers.get("Contact") or ""
+            )
+            (row,) = await registrations(server)
+            assert (row["transport"], row["reg_id"], row["state"]) == ("wss", 1, "reachable")
+            async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob:
+                await bob.registered()
+                await bob.dial("alice")
+                invite = parse_websocket(_octets(await asyncio.wait_for(socket.recv(), 10)))
+                assert isinstance(invite, Request)
+                assert (invite.method, str(invite.uri)) == ("INVITE", "sip:alice@robot.invalid;transport=ws")
+                await bob.hang_up()
+
+
+def _octets(message: str | bytes) -> bytes:
+    return message.encode() if isinstance(message, str) else message
