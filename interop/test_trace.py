@@ -69,6 +69,12 @@ async def test_a_failed_call_explains_itself_even_after_a_restart(server: Offhoo
     assert (await phone.refused("bob")).startswith("SIP/2.0 480")
     phone.close()
     (ref,) = await logged_calls(server)
+    code, said = await offhook(server.data, "call", "list", "--ended")
+    assert code == 0, said
+    assert ref in said
+    assert "bob is not registered; open the phone or the page and sign in." in said
+    code, said = await offhook(server.data, "trace")
+    assert f"alice -> bob: ended, not_registered  ({ref})" in said, "the last that ended, without asking for its id"
     sentence = "bob is not registered; open the phone or the page and sign in."
     code, said = await offhook(server.data, "call", "show", ref)
     assert code == 0, said

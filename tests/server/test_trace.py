@@ -295,3 +295,14 @@ def test_every_way_that_failed_is_named(link: Link) -> None:
     assert len([one for one in words if one.startswith("no way out: ")]) == 2
     assert "+14155550123 (North)" in {leg["name"] for leg in kept["legs"]}
     assert kept["explanation"].endswith(".")
+
+
+def test_calls_that_ended_are_listed_newest_first(link: Link) -> None:
+    house = House(link)
+    alice = house.caller()
+    for number, name in enumerate(("carol", "nobody")):
+        alice.call = UsageId(f"call-{number}")
+        alice.dial(name)
+    board = house.node.switchboard
+    assert [call.end_code for call in board.ended(10)] == ["destination_unknown", "not_registered"]
+    assert len(board.ended(1)) == 1

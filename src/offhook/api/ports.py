@@ -190,6 +190,10 @@ class Platform(Protocol):
         """Live calls, newest first, as API.md 12.3 shows them."""
         ...
 
+    def ended_calls(self) -> list[dict[str, Any]]:
+        """Calls that ended last, newest first, each with why it failed."""
+        ...
+
     async def call(self, ref: str) -> dict[str, Any] | None:
         """One call by the id of any of its legs, live with fresh facts, or after its end."""
         ...

@@ -6,6 +6,7 @@ neighbours).
 
 from collections import OrderedDict
 from dataclasses import replace
+from itertools import islice
 
 from offhook.calls import (
     answering,
@@ -169,6 +170,10 @@ class Switchboard:
     def calls(self) -> list[Call]:
         """Live calls whose caller has proved himself."""
         return [call for call in self._calls.values() if call.caller.account or call.caller.trunk]
+
+    def ended(self, most: int) -> list[Call]:
+        """Calls that ended last, newest first."""
+        return list(islice(reversed(self._ended.values()), most))
 
     def call(self, ref: str) -> Call | None:
         """By the ref of any of its legs, live or among the last that ended."""

@@ -12,8 +12,19 @@ app = typer.Typer(help="Live calls, and why one is silent.", no_args_is_help=Tru
 
 
 @app.command("list")
-def list_(context: typer.Context) -> None:
+def list_(
+    context: typer.Context,
+    ended: Annotated[bool, typer.Option("--ended", help="Those that ended last, and why.")] = False,
+) -> None:
     """Live calls."""
+    if ended:
+        rows = Server(settings_of(context)).rows(f"{PATH}?state=ended&page_size=1000")
+        shown = [
+            (row["call_ref"], row["from"], row["to"], row["ended_at"], row["end_code"], row["explanation"] or "")
+            for row in rows
+        ]
+        table(("CALL", "FROM", "TO", "ENDED", "AS", "WHY"), shown)
+        return
     rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
     shown = [
         (

@@ -21,7 +21,9 @@ class Format(StrEnum):
 
 def trace(
     context: typer.Context,
-    call_ref: Annotated[str, typer.Argument(help="A call's id, or that of any of its legs (`offhook call list`).")],
+    call_ref: Annotated[
+        str, typer.Argument(help="A call's id, or that of any of its legs (`offhook call list`); the last that ended.")
+    ] = "",
     format_: Annotated[Format, typer.Option("--format", help="ladder, json or pcap.")] = Format.LADDER,
     raw: Annotated[bool, typer.Option("--raw", help="JSON with whole messages.")] = False,
     output: Annotated[Path | None, typer.Option(help="A file instead of the terminal; pcap needs one.")] = None,
@@ -30,6 +32,11 @@ def trace(
     if format_ is Format.PCAP and output is None:
         fail("A capture file does not belong on a terminal: name one by --output call.pcap.")
     server = Server(settings_of(context))
+    if not call_ref:
+        ended = server.rows(f"{PATH}?state=ended&page_size=1000")
+        if not ended:
+            fail("No call has ended yet; `offhook call list` shows those that live.")
+        call_ref = str(ended[0]["call_ref"])
     query = {"format": format_.value, **({"raw": "true"} if raw else {})}
     content = server.content(f"{PATH}/{call_ref}/trace", query)
     if format_ is Format.JSON:

@@ -22,6 +22,8 @@ from offhook.server.views import call_view, diagnosis_of
 if TYPE_CHECKING:
     from offhook.server.app import App
 
+SHOWN = 200
+"""Ended calls in a list: making more would hold up the calls that live."""
 FACTS_TIME = 1.0
 """Seconds that fresh facts of a live leg may take before the last ones are shown."""
 
@@ -93,6 +95,10 @@ class ServerPlatform:
 
     def calls(self) -> list[dict[str, Any]]:
         views = self._app.driver.switchboard.calls()
+        return [call_view(one, {}, self._now()) for one in sorted(views, key=lambda one: one.ref, reverse=True)]
+
+    def ended_calls(self) -> list[dict[str, Any]]:
+        views = self._app.driver.switchboard.ended(SHOWN)
         return [call_view(one, {}, self._now()) for one in sorted(views, key=lambda one: one.ref, reverse=True)]
 
     async def call(self, ref: str) -> dict[str, Any] | None:

@@ -24,12 +24,12 @@ async def _call(request: Request, ref: str) -> dict[str, Any]:
 
 @router.get(PATH)
 async def list_calls(request: Request, token: Monitor) -> dict[str, Any]:
-    """Live calls, newest first."""
+    """Live calls, newest first; with `state=ended` those that ended last."""
     platform: Platform = request.app.state.platform
     query = dict(request.query_params)
     rows = [
         row
-        for row in platform.calls()
+        for row in (platform.ended_calls() if query.get("state") == "ended" else platform.calls())
         if query.get("state") in (None, "", row["state"])
         and ("finding" not in query or query["finding"] in row["findings"])
     ]
