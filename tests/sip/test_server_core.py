@@ -237,6 +237,13 @@ def test_answers_go_to_the_port_of_via_unless_rport_is_asked_for(link: Link, via
     request = replaced(make_request("OPTIONS"), "Via", via)
     sent = [effect.flow for effect in node.receive(request, flow, 0.0) if isinstance(effect, Send)]
     assert sent == [f"udp-5060-127.0.0.2:{port}"]
+    # An endpoint may be marked for it.
+    node = make_endpoint(config=SipConfig(DOMAIN, aliases=frozenset({"example.com"}), force_rport=force))
+    node.use_rport(lambda user: user == "alice")
+    marked = [effect.flow for effect in node.receive(request, flow, 0.0) if isinstance(effect, Send)]
+    assert marked == ["udp-5060-127.0.0.2:40000"]
+    node.use_rport(lambda user: user == "bob")
+    request = replaced(request, "Via", f"{via}x")
     again = [effect.flow for effect in node.receive(request, flow, 0.1) if isinstance(effect, Send)]
     assert again == sent, "a repeated request is answered there too"
 

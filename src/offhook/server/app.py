@@ -188,6 +188,7 @@ class App:
         if switchboard.gateway is not None:
             endpoint.use_gate(switchboard.gateway)
         directory = StoreDirectory(self.store)
+        endpoint.use_rport(self._forces_rport)
         self.book = Book(CallJournal(settings.data / "journal.sqlite"), self.store.writer, endpoint.dialog_record)
         before = self.book.journal.load()
         self.book.journal.start()
@@ -213,6 +214,10 @@ class App:
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
         self._write_running()
+
+    def _forces_rport(self, username: str) -> bool:
+        account = self.store.account(username)
+        return account is not None and account.force_rport
 
     async def drain(self) -> None:
         """Takes no new calls and closes connections as they become idle; ends when none and no call is left."""

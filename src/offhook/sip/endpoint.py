@@ -5,7 +5,7 @@
 Lives here: which room a message, timer or command belongs to. Never here: what that room does with it.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from offhook.sip import subscription
 from offhook.sip.carried import BindingClock, Reattachment, Sweep
@@ -45,6 +45,7 @@ from offhook.sip.events import (
     SubscriptionEnded,
     UsageId,
 )
+from offhook.sip.fields import parse_name_addr
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.gate import Gate
 from offhook.sip.ids import Ids
@@ -81,11 +82,16 @@ class SipEndpoint:
     def __init__(self, config: SipConfig, ids: Ids, authenticator: Authenticator) -> None:
         self._flows: dict[FlowId, Flow] = {}
         self._announced: dict[FlowId, None] = {}
+        self._forces_rport: Callable[[str], bool] = lambda user: False
         self._core = Core(config, ids)
         self._doorkeeper = Doorkeeper(authenticator)
         self._registrar = Registrar(self._core, self._doorkeeper, self._flows)
         self._relay = Relay(self._core, self._flows, self._doorkeeper.key("flow-token"))
         self._server = ServerCore(self._core, self._doorkeeper, self._registrar)
+
+    def use_rport(self, forced: Callable[[str], bool]) -> None:
+        """Which endpoints, by user name, are answered at the port they sent from though they do not ask for it."""
+        self._forces_rport = forced
 
     def use_gate(self, gate: Gate) -> None:
         """Who is asked about strangers' INVITEs from now on."""
@@ -151,8 +157,17 @@ class SipEndpoint:
         if isinstance(message, Response):
             return self._settle(self._response(message, fields))
         if not flow.transport.reliable and "rport" not in fields.via.params and not self._core.config.force_rport:
-            flow = _answered_by(flow, fields)
+            flow = self._answered_by(flow, message, fields)
         return [*self._doorkeeper.take_notes(), *self._settle(self._request(message, fields, flow, now))]
+
+    def _answered_by(self, flow: Flow, request: Request, fields: Envelope) -> Flow:
+        """RFC 3261 section 18.2.2: who does not ask for `rport` is reached at the address he came from and the port of his
+        Via, which some phones do not send from; those marked `force_rport` at the port they sent from all the same."""
+        port = fields.via.port or DEFAULT_PORT
+        if port == flow.remote[1]:
+            return flow
+        uri = parse_name_addr(request.headers.get("From") or "").uri
+        return flow if self._forces_rport(uri.user or "") else flow.to_port(port)
 
     def receive_malformed(self, error: PeerError, flow: Flow, now: float) -> list[SipEffect]:
         """What the parser refused: answered without state when enough of it could be read, else nothing."""
@@ -421,10 +436,3 @@ class SipEndpoint:
                 case _:
                     settled.append(effect)
         return settled
-
-
-def _answered_by(flow: Flow, fields: Envelope) -> Flow:
-    """RFC 3261 section 18.2.2: who does not ask for `rport` is reached at the address he came from and the port of his Via,
-    which some phones do not send from."""
-    port = fields.via.port or DEFAULT_PORT
-    return flow if port == flow.remote[1] else flow.to_port(port)

@@ -62,6 +62,8 @@ class Account:
     """False: callers hear their own tone until one of its devices answers (CALL-6)."""
     single_provisional: bool = False
     """Its client takes exactly one 18x to its INVITE."""
+    force_rport: bool = False
+    """Its UDP requests are answered at the port they came from though they do not ask for it (RFC 3581)."""
     encryption: str = "default"
     ciphers: tuple[str, ...] = ()
     do_not_disturb: bool = False

@@ -68,6 +68,7 @@ class Endpoint:
             unsolicited_mwi=sip.get("unsolicited_mwi", False),
             early_media=sip.get("early_media", True),
             single_provisional=sip.get("single_provisional", False),
+            force_rport=sip.get("force_rport", False),
             pickup_group=sip.get("pickup_group") or "",
             challenge_every_invite=sip.get("challenge_every_invite", False),
             block_callers=tuple(block.get("callers", ())),
