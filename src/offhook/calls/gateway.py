@@ -24,10 +24,13 @@ from offhook.calls.text_out import OfText, TextsOut
 from offhook.calls.trunk import Trunk
 from offhook.calls.trunks import is_ours
 from offhook.sip.commands import FromCarrier, MoveUsage
+from offhook.sip.credentials import Authenticator, Challenged
+from offhook.sip.digest import both_ha1
 from offhook.sip.events import FlowLost, RequestSettled, UsageId
 from offhook.sip.fields import sip_reason
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.gate import TurnedAway
+from offhook.sip.location import Account
 from offhook.sip.message import Request
 
 
@@ -41,6 +44,13 @@ class OfLeg:
 TIME_LIMIT = sip_reason(480, "The trunk's time limit is reached")
 
 
+class Unproven:
+    """The trunk demands a digest, and the request has none or a wrong one."""
+
+
+UNPROVEN = Unproven()
+
+
 @dataclass(slots=True)
 class Gateway:
     """Owned by the switchboard; implements `sip.gate.Gate`. `hosts` are ours."""
@@ -49,6 +59,7 @@ class Gateway:
     index: Index
     hosts: frozenset[str]
     texts: TextsOut
+    authenticator: Authenticator
 
     # ---- the gate
 
@@ -79,9 +90,26 @@ class Gateway:
             return matcher.by_line(request, flow)
         return matcher.match(request, flow, frozenset(flow.identities))
 
-    def by_digest(self, username: str) -> Trunk | None:
-        """The trunk whose calls prove themselves by this user name."""
-        return self.outbound.trunks.matcher.by_digest(username)
+    def judge(self, request: Request, flow: Flow, username: str | None, now: float) -> Trunk | Unproven | None:
+        """Whose call an INVITE is: a trunk's, nobody's until the digest that its trunk demands is there, or, None, no
+        trunk's. `username` is the endpoint that it claims to be from."""
+        matched = self.match(request, flow, username is not None)
+        if matched is not None and not matched.challenge:
+            return matched.trunk
+        trunk = self.outbound.trunks.matcher.by_digest(username) if username is not None else None
+        if trunk is not None:
+            return trunk if self._proves(request, flow, trunk, now) else UNPROVEN
+        return UNPROVEN if matched is not None else None
+
+    def _proves(self, request: Request, flow: Flow, trunk: Trunk, now: float) -> bool:
+        """It makes no flow trusted, because no endpoint has proved itself."""
+        inbound = trunk.inbound
+        if inbound.digest_username is None or inbound.digest_password is None:
+            return False
+        realm = self.authenticator.realm
+        md5, sha256 = both_ha1(inbound.digest_username, realm, inbound.digest_password.reveal())
+        account = Account(f"trunk-{trunk.id}", inbound.digest_username, realm, md5, sha256)
+        return not isinstance(self.authenticator.verify(request, flow, account, now, proxy=True), Challenged)
 
     def arrive(self, call: Call, trunk: Trunk, now: float) -> Effects:
         """A trunk's call: who calls, which number, and whether there is room."""

@@ -16,6 +16,7 @@ from offhook.calls import (
     digits,
     ending,
     fork,
+    heard,
     history,
     joining,
     late,
@@ -34,7 +35,6 @@ from offhook.calls import (
 from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
-from offhook.calls.catalogue import FINDING_OF_VERDICT
 from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint, SetMailbox
 from offhook.calls.dial_back import DialBacks, Redial
 from offhook.calls.effects import CloseMedia, KeepCall, LookUp, Publish, Sip, WriteCallLog
@@ -42,15 +42,10 @@ from offhook.calls.events import (
     CallEvent,
     CallKept,
     Connected,
-    DigitPressed,
     EngineLost,
     EngineReady,
     FactsFound,
-    FirstMedia,
     FlowProbed,
-    Heard,
-    KeysReady,
-    LegMediaFailed,
     Located,
     MediaClosed,
     MediaEvent,
@@ -58,11 +53,6 @@ from offhook.calls.events import (
     MediaLegUpdated,
     MediaOpened,
     MediaRefused,
-    MediaResumed,
-    MediaStopped,
-    PathChanged,
-    QualityReported,
-    SilenceFound,
     TextsFound,
     TimerFired,
 )
@@ -81,8 +71,7 @@ from offhook.calls.text_out import TextsOut
 from offhook.calls.trunk import Trunk
 from offhook.calls.watching import Watchers
 from offhook.sip.commands import Respond, RespondInvite
-from offhook.sip.credentials import Authenticator, Challenged
-from offhook.sip.digest import both_ha1
+from offhook.sip.credentials import Authenticator
 from offhook.sip.errors import PeerError
 from offhook.sip.events import (
     AckMissing,
@@ -113,10 +102,9 @@ from offhook.sip.events import (
     UsageMoved,
 )
 from offhook.sip.fields import sip_reason
-from offhook.sip.flow import Flow, FlowId
+from offhook.sip.flow import FlowId
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
-from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.replaces import read_target_dialog
 
@@ -163,7 +151,7 @@ class Switchboard:
         self.gateway: Gateway | None = None
         if outbound is not None:
             self._texts.out = TextsOut(outbound, config.domain, ids)
-            self.gateway = Gateway(outbound, self._index, config.hosts, self._texts.out)
+            self.gateway = Gateway(outbound, self._index, config.hosts, self._texts.out, authenticator)
 
     # ---- views
 
@@ -282,13 +270,9 @@ class Switchboard:
             text = f"{request.uri.host} is not served here; use {self._config.domain}"
             return self._refuse(event.usage, refusal("domain_unknown", text))
         username = self._admission.claimed(request, flow, now)
-        matched = self.gateway.match(request, flow, username is not None) if self.gateway is not None else None
-        trunk = matched.trunk if matched is not None and not matched.challenge else None
-        if trunk is None and username is not None and self.gateway is not None:
-            trunk = self.gateway.by_digest(username)
-            if trunk is not None and not self._proves(request, flow, trunk, now):
-                username = trunk = None
-        if trunk is None and (username is None or matched is not None):
+        judged = self.gateway.judge(request, flow, username, now) if self.gateway is not None else None
+        trunk = judged if isinstance(judged, Trunk) else None
+        if trunk is None and (username is None or judged is not None):
             return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
         destination = destination_of(request.uri, self._config.gruus)
         call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index, event.tag)
@@ -305,16 +289,6 @@ class Switchboard:
         if request.uri.scheme == "tel" or request.uri.host in self._config.hosts:
             return False
         return self.gateway is None or not self._admission.claims_to_be_ours(request)
-
-    def _proves(self, request: Request, flow: Flow, trunk: Trunk, now: float) -> bool:
-        """The digest that a trunk demands of its calls; it makes no flow trusted, because no endpoint has proved itself."""
-        inbound = trunk.inbound
-        if inbound.digest_username is None or inbound.digest_password is None:
-            return False
-        realm = self._authenticator.realm
-        md5, sha256 = both_ha1(inbound.digest_username, realm, inbound.digest_password.reveal())
-        account = Account(f"trunk-{trunk.id}", inbound.digest_username, realm, md5, sha256)
-        return not isinstance(self._authenticator.verify(request, flow, account, now, proxy=True), Challenged)
 
     def _refuse(self, usage: UsageId, outcome: Outcome) -> Effects:
         return [Sip(RespondInvite(usage, outcome.status, outcome.headers(self._config.domain)))]
@@ -629,48 +603,7 @@ class Switchboard:
     def _media_event(self, event: MediaEvent, now: float) -> Effects:
         call = self._index.legs.get(event.leg)
         leg = call.by_media(event.leg) if call is not None else None
-        return self._leg_event(call, leg, event, now) if call is not None and leg is not None else []
-
-    def _leg_event(self, call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
-        match event:
-            case FirstMedia() | MediaResumed():
-                return survival.heard_again(call, leg)
-            case MediaStopped():
-                return survival.fell_silent(call, leg, event.silent_ms)
-            case DigitPressed():
-                return digits.heard(call, leg, event.digit, event.duration_ms, event.method, now)
-            case QualityReported():
-                leg.quality = event.quality
-            case PathChanged():
-                leg.path_changes += leg.path != ("", "")
-                leg.path = (event.local, event.remote)
-                return self._path(call, leg, event, now)
-            case KeysReady():
-                leg.suite = event.suite
-            case SilenceFound():
-                return self._silence(call, leg, event, now)
-            case Heard():
-                leg.close_finding(_toward(event.direction), now)
-                return [call.happened("call.finding_cleared", leg, direction=event.direction)]
-            case LegMediaFailed():
-                return ending.end(call, "media_engine_lost", "server", now, reopen.ENGINE_LOST)
-        return []
-
-    def _path(self, call: Call, leg: Leg, event: PathChanged, now: float) -> Effects:
-        """Media over TCP is heard, but every lost packet delays those behind it: worth a word."""
-        leg.over_tcp = event.reason == "ice-tcp"
-        if not leg.over_tcp:
-            leg.close_finding("path", now)
-            return []
-        leg.open_finding("udp_blocked", "path", "ice-tcp", {"remote": event.remote}, now)
-        return [call.happened("call.finding_raised", leg, code="udp_blocked", verdict="ice-tcp")]
-
-    def _silence(self, call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
-        code = FINDING_OF_VERDICT.get(event.verdict)
-        if code is None:
-            return []
-        leg.open_finding(code, _toward(event.direction), event.verdict, dict(event.evidence), now)
-        return [call.happened("call.finding_raised", leg, code=code, verdict=event.verdict)]
+        return heard.of_leg(call, leg, event, now) if call is not None and leg is not None else []
 
     # ---- timers and the end
 
@@ -752,7 +685,3 @@ class Switchboard:
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.ref, None)
         self._index.forget(call)
-
-
-def _toward(direction: str) -> str:
-    return "from_device" if direction == "in" else "to_device"
