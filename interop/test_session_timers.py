@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from interop.conftest import ServerMaker
 from interop.support.browser import Browser
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
@@ -50,6 +51,26 @@ async def test_jssip_talks_past_its_own_interval(server: Offhook, tmp_path: Path
         await page.call(server.uri("echo"))
         await page.expect("confirmed")
         await asyncio.sleep(110)  # longer than the page's own patience
+        assert (await page.heard(2)).frequency == pytest.approx(1000, rel=0.01)
+        await page.hang_up()
+        await page.expect("ended")
+
+
+@pytest.mark.long
+async def test_sip_js_without_timers_is_refreshed_by_re_invite(serve: ServerMaker, tmp_path: Path) -> None:
+    """It takes no UPDATE and knows no timers: a re-INVITE with the description as it stands, and the sound goes on."""
+    async with (
+        serve(OFFHOOK_SIP_SESSION_EXPIRES="90") as server,
+        Browser("chromium", tmp_path, tone=1000) as browser,
+    ):
+        page = await browser.open("alice", server.http_url, library="sipjs")
+        await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
+        await page.expect("registered")
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await asyncio.sleep(70)  # two refreshes at a third of 90 s
+        assert len(messages(server, "out", "INVITE ")) == 2
+        assert messages(server, "out", "UPDATE ") == []
         assert (await page.heard(2)).frequency == pytest.approx(1000, rel=0.01)
         await page.hang_up()
         await page.expect("ended")
