@@ -154,10 +154,12 @@ async def test_a_killed_server_takes_its_calls_back(server: Offhook, cable: Cabl
         heard = await page.heard(2)
         assert heard.frequency == pytest.approx(700, rel=0.01)
         assert heard.longest_gap <= 0.1
+        await phone.press("5")
         await server.start(**server.same_ports())
-        # 2. the same call, on the same engine, with the phone where it was
+        # 2. the same call, on the same engine, with the phone where it was; a digit pressed meanwhile is not lost
         assert server.engine_pid == engine
-        call = await server.call(ref)
+        call = await server.until(ref, lambda one: any(leg["digits"] for leg in one["legs"]), 3)
+        assert [press["digit"] for leg in call["legs"] for press in leg["digits"]] == ["5"]
         assert [leg["state"] for leg in call["legs"]] == ["answered", "answered"]
         # 3. the page comes back and its call goes on
         await server.until(ref, lambda one: one["legs"][0]["flow"]["state"] == "attached", 35)

@@ -198,11 +198,13 @@ class App:
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
         self._listening = Listeners(settings, self.flows, self.driver, self.ears)
+        self.driver.hold_media_events()
         await self._start_media()
         # Before anybody can speak in their dialogs.
         taken = await take_back(before, self.book, self.driver, self.media.engine, self._trunks() if before else {})
         for call in switchboard.calls():
             recorder.taken_back(call)
+        self.driver.release_media_events()
         self.platform = ServerPlatform(self)
         await self._listen()
         await self._load_bindings()
@@ -412,6 +414,9 @@ class App:
             detached_silence=limits.detached_silence,
             late_caller=limits.late_caller,
             reload_grace=limits.reload_grace,
+            detached_limit=limits.detached_limit,
+            reopen_limit=limits.reopen_limit,
+            reopen_silence=limits.reopen_silence,
             late_arrival=limits.late_arrival,
             late_asleep=limits.late_asleep,
             media_timeout=limits.media_timeout,

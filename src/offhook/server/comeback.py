@@ -71,7 +71,11 @@ def _accounts(call: KeptCall, driver: "Driver") -> dict[str, Account]:
 
 async def _facts_of(calls: list[KeptCall], engine: MediaEngine) -> dict[int, LegFacts]:
     """What the engine knows of each leg that it still has. To be asked claims the leg: one that nobody names ends."""
-    there = {leg for _, leg, *_ in await engine.legs()}
+    try:
+        there = {leg for _, leg, *_ in await engine.legs()}
+    except MediaError:
+        # It has died meanwhile: the calls get media of the next one.
+        return {}
     wanted = [leg.media.leg for call in calls for leg in call.parties if leg.media is not None]
     limit = asyncio.Semaphore(FACTS_AT_ONCE)
 

@@ -191,6 +191,12 @@ class Limits(_Group):
     """Seconds a call waits for a device whose connection is gone, once its media is silent."""
     detached_silence: float = 15.0
     """Seconds without media after which `flow_grace` starts."""
+    detached_limit: float = 1800.0
+    """Seconds that its media alone keeps a call whose device's connection is gone: one session interval."""
+    reopen_limit: float = 20.0
+    """Seconds that calls wait for a new media engine after one has died: it is there in one, or fails for a reason."""
+    reopen_silence: float = 10.0
+    """Seconds after which a device that was heard before the engine died, and is not since, ends its call."""
     reload_grace: float = 30.0
     """Seconds a call waits for a page that said it leaves: a reload takes 2 to 8."""
     late_arrival: float = 8.0

@@ -82,6 +82,7 @@ class Driver:
         self._working = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._traced = log.is_enabled_for(logging.DEBUG)
+        self._held: list[media.Event] | None = None
         self.draining = False
         self._overloaded: frozenset[str] = frozenset()
 
@@ -214,7 +215,20 @@ class Driver:
             return
         if self._traced:
             log.debug("media event", event_=repr(event))
+        if self._held is not None:
+            self._held.append(event)
+            return
         self.tell(MEDIA_EVENTS[type(event)](event))
+
+    def hold_media_events(self) -> None:
+        """What an engine tells that was running before us is about calls that are not taken back yet."""
+        self._held = []
+
+    def release_media_events(self) -> None:
+        """Now they are."""
+        held, self._held = self._held or [], None
+        for event in held:
+            self.media_event(event)
 
     def engine_lost(self) -> None:
         """The engine is gone, with every leg it had."""

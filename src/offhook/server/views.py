@@ -76,7 +76,7 @@ def _leg(leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
         "flow": {
             "transport": leg.flow.transport.value.lower(),
             "source": f"{leg.flow.remote[0]}:{leg.flow.remote[1]}",
-            "state": "detached" if leg.detached else "attached",
+            "state": "detached" if leg.detached else "asleep" if leg.asleep else "attached",
             "moves": leg.flow_moves,
         },
         "held_by": "device" if leg.state is LegState.HELD else None,
