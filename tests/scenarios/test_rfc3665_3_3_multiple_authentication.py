@@ -1,5 +1,7 @@
 """RFC 3665 section 3.3: two proxies on the way, each with a realm of its own, as a trunk sees them."""
 
+import pytest
+
 from offhook.sip.message import Request
 from tests.support.carriers import TrunkHouse
 from tests.support.challenger import Gate
@@ -13,7 +15,8 @@ def realms(request: Request) -> int:
     return len(request.headers.all("Proxy-Authorization"))
 
 
-def test_rfc3665_3_3_multiple_authentication(link: Link) -> None:
+@pytest.mark.ladder
+def test_rfc3665_3_3_multiple_authentication_at_a_carrier(link: Link) -> None:
     house = TrunkHouse(link)
     carrier = house.carrier(CARRIER, gates=[Gate("atlanta.example.com"), Gate("biloxi.example.com")])
     house.trunk(targets=[{"uri": f"sip:{CARRIER}"}], allowed_prefixes=["+1"], username="line1", password="zanzibar")

@@ -1,5 +1,7 @@
 """A carrier that challenges every request, not only the first (TRK-3)."""
 
+import pytest
+
 from offhook.sip.commands import Respond, SendInDialog
 from offhook.sip.events import RequestInDialog
 from offhook.sip.message import Request
@@ -16,6 +18,7 @@ def number(request: Request) -> int:
     return int((request.headers.get("CSeq") or "0").split()[0])
 
 
+@pytest.mark.ladder
 def test_trunk_407_on_reinvite_and_bye(link: Link) -> None:
     house = TrunkHouse(link)
     carrier = house.carrier(CARRIER, gates=[Gate()])

@@ -22,6 +22,7 @@ def silence(carrier: Carrier) -> None:
     carrier.house.link.drop(carrier.address, "100 INVITE", 20)
 
 
+@pytest.mark.ladder
 def test_trunk_failover_503_then_timeout_then_ok(link: Link) -> None:
     house = TrunkHouse(link)
     first, second, third = house.carrier(A), house.carrier(B), house.carrier(C)
@@ -48,20 +49,32 @@ def test_trunk_failover_503_then_timeout_then_ok(link: Link) -> None:
     house.assert_nothing_left(alice)
 
 
+@pytest.mark.ladder
 def test_trunk_no_failover_on_486(link: Link) -> None:
-    for status in (486, 600, 603, 404, 480, 403, 488):
-        own = Link()
-        house = TrunkHouse(own)
-        first, second = house.carrier(A), house.carrier(B)
-        house.trunk(targets=targets(A, B), allowed_prefixes=["+1"])
-        alice = house.caller()
-        alice.dial("+14155550123")
-        first.respond(status)
-        own.run(6)
-        assert not second.got("INVITE"), f"{status} is the callee's or the carrier's own answer"
-        expected = 486 if status == 600 else status
-        assert alice.final().status == expected
-        house.assert_nothing_left(alice)
+    house = TrunkHouse(link)
+    first, second = house.carrier(A), house.carrier(B)
+    house.trunk(targets=targets(A, B), allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial("+14155550123")
+    first.respond(486)
+    link.run(6)
+    assert not second.got("INVITE")
+    assert alice.final().status == 486
+    house.assert_nothing_left(alice)
+
+
+@pytest.mark.parametrize("status", [600, 603, 404, 480, 403, 488])
+def test_nor_on_other_answers_of_the_callee_or_the_carrier(link: Link, status: int) -> None:
+    house = TrunkHouse(link)
+    first, second = house.carrier(A), house.carrier(B)
+    house.trunk(targets=targets(A, B), allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial("+14155550123")
+    first.respond(status)
+    link.run(6)
+    assert not second.got("INVITE")
+    assert alice.final().status == (486 if status == 600 else status)
+    house.assert_nothing_left(alice)
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])

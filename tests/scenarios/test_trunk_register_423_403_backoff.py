@@ -45,6 +45,7 @@ def line(link: Link, *gates: Gate, **fields: object) -> tuple[TrunkHouse, Carrie
     return house, carrier, registrar
 
 
+@pytest.mark.ladder
 def test_trunk_register_423_403_backoff(link: Link) -> None:
     house, _, registrar = line(link)
     registrar.answers = [(423, Headers([("Min-Expires", "1800")])), (403, Headers())]

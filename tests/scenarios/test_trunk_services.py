@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from offhook.calls.commands import HangUpCall
 from offhook.sip.commands import Respond, SendInDialog, SendInvite, SendRequest
 from offhook.sip.events import RequestInDialog, RequestSettled, SipEvent
@@ -21,6 +23,7 @@ GOOD: dict[str, Any] = {"targets": [{"uri": f"sip:{CARRIER}"}], "allowed_prefixe
 NUMBER, OURS = "+14155550123", "+15125550100"
 
 
+@pytest.mark.ladder
 def test_hold_is_never_passed_to_a_trunk(link: Link) -> None:
     """CALL-7, section 11 pain 4: the carrier hears music, and no re-INVITE."""
     house = TrunkHouse(link)
@@ -39,6 +42,7 @@ def test_hold_is_never_passed_to_a_trunk(link: Link) -> None:
     house.assert_nothing_left(alice)
 
 
+@pytest.mark.ladder
 def test_late_offer_from_trunk(link: Link) -> None:
     """4.1 row 2: an INVITE without offer gets ours in the 200, and the ACK brings the answer."""
     house = TrunkHouse(link)
