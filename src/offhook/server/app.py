@@ -531,15 +531,16 @@ class App:
 
     def _write_running(self) -> None:
         """`running.json`: where the command line and tests find this server (mode 0600)."""
+        if self.first_run is not None:
+            facts = {**self.first_run, "http_url": self.http_url, "websocket_url": self.websocket_url}
+            write_first_run(self.settings.data, facts)
+        # Last, because whoever waits for it reads the other file next.
         path = self.settings.data / RUNNING
         partial = path.with_suffix(".part")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(self.running(), file, indent=2)
         partial.replace(path)
-        if self.first_run is not None:
-            facts = {**self.first_run, "http_url": self.http_url, "websocket_url": self.websocket_url}
-            write_first_run(self.settings.data, facts)
 
     def running(self) -> dict[str, Any]:
         """Where everything listens, and which processes run."""
