@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from offhook.sip.commands import MarkFlow
-from offhook.sip.events import UsageId
+from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.fields import parse_name_addr, split_list
 from offhook.sip.flow import Reachability, Transport
 from offhook.sip.message import Response
@@ -159,6 +159,66 @@ def test_reg_path_from_stranger_ignored(link: Link) -> None:
         assert str(phone.invite.uri) == phone.contact
         phone.respond(486)
         phone.enrol(Expires="0")
+
+
+def flow_of(phone: Enrolled) -> str:
+    event = phone.station.of(InviteReceived)[-1]
+    assert isinstance(event, InviteReceived)
+    return event.flow.id
+
+
+def with_two_flows(house: House) -> tuple[Enrolled, str, str]:
+    """Bob's device with two connections beside each other, as RFC 5626 has it; the flows at its own end."""
+    bob = Enrolled(house, "bob", instance=ONE, transport=Transport.TLS)
+    contact, flows = f'<{bob.contact}>;+sip.instance="{ONE}"', []
+    for reg_id in (1, 2):
+        answer = bob.enrol(Contact=f"{contact};reg-id={reg_id}", Supported="outbound, path")
+        assert answer.headers.get("Require") == "outbound"
+        flows.append(bob.there.id)
+        house.link.run(1)
+        bob.reload(bob.contact)
+    assert [one.reg_id for one in house.node.bindings["sip:bob@example.com"]] == [1, 2]
+    return bob, flows[0], flows[1]
+
+
+@pytest.mark.parametrize("how", ["430", "silence"])
+def test_reg_outbound_flows_of_one_device(link: Link, how: str) -> None:
+    house = House(link)
+    bob, first, second = with_two_flows(house)
+    alice = house.caller()
+    # 1. one device rings once, by the flow heard last
+    alice.dial("bob")
+    assert flow_of(bob) == second
+    bob.respond(486)
+    assert (len(bob.got("INVITE")), alice.final().status) == (1, 486)
+    # 2. when that flow leads nowhere, the other one is taken
+    alice.call = UsageId("again")
+    if how == "430":
+        alice.dial("bob")
+        bob.respond(430)
+    else:
+        link.drop("offhook", "INVITE")
+        alice.dial("bob")
+        link.run(33)
+    assert flow_of(bob) == first
+    bob.respond(200, SDP)
+    assert alice.final().status == 200
+
+
+def test_reg_outbound_refresh_while_ringing(link: Link) -> None:
+    """A device that refreshes its other flow while it rings is not rung again: it is there already."""
+    house = House(link)
+    bob, first, _ = with_two_flows(house)
+    house.caller().dial("bob")
+    assert len(bob.got("INVITE")) == 1
+    bob.back = next(flow for end, (_, _, flow) in link._ends.items() if end == first)
+    refresh = bob.ask_to_register(Contact=f'<{bob.contact}>;+sip.instance="{ONE}";reg-id=1', Supported="outbound")
+    house.station.feed(refresh, bob.back)
+    link.run(1)
+    assert bob.answers("REGISTER")[-1].status == 200
+    assert len(bob.got("INVITE")) == 1
+    assert "CANCEL" not in bob.station.saw()
+    bob.respond(486)
 
 
 def test_flow_lost_binding_gone(link: Link) -> None:

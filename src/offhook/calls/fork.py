@@ -121,6 +121,8 @@ class Fork:
     waits: bool = False
     late: set[str] = field(default_factory=set)
     """Whether it waits for a device that may come back, and branches that have joined it while it rang."""
+    spares: dict[str, list[Binding]] = field(default_factory=dict)
+    """Further flows of the devices that ring, by instance (RFC 5626)."""
     hunt: "Hunt | None" = None
     """The trunks that are tried, where a number or a foreign URI was dialled."""
 
@@ -277,9 +279,12 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
     if response is not None and 300 <= response.status < 400:
         fork.redirects += redirections(response)
     effects: Effects = late.heard(call, fork, leg)
+    spare = _spare(fork, leg, response, failure)
     call.retire(leg, "callee_refused")
     effects += [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
     effects += early.branch_ended(fork, leg)
+    if spare is not None and fork.callee is not None:
+        return [*effects, *_by_another_flow(call, fork, fork.callee, spare)]
     fork.failures.append(of_branch(fork.invitation.to_name, response, failure))
     if stops_all(response):
         fork.failures = fork.failures[-1:]
@@ -291,6 +296,31 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
         # LIVE-4: its page is perhaps only reloading.
         return [*effects, StopTimer(RingTimer(call.ref, fork.ref)), *late.wait(call, fork)]
     return [*effects, *give_up(call, fork, best(fork.failures), "", "", now)]
+
+
+FLOW_LOST = frozenset({408, 430})
+"""Answers of a proxy that has not reached the device by the flow it was given (RFC 5626 section 5.3)."""
+
+
+def _spare(fork: Fork, leg: Leg, response: Response | None, failure: Failure | None) -> Binding | None:
+    """Another flow of a device that was not reached; each is tried once."""
+    binding = fork.bindings.get(leg.ref)
+    unreached = (
+        failure in (Failure.FLOW_FAILED, Failure.NO_RESPONSE) if response is None else response.status in FLOW_LOST
+    )
+    if binding is None or binding.instance is None or not unreached or leg.state is not LegState.TRYING:
+        return None
+    left = fork.spares.get(binding.instance)
+    return left.pop() if left else None
+
+
+def _by_another_flow(call: Call, fork: Fork, callee: Account, spare: Binding) -> Effects:
+    """RFC 5626 section 6: the same device, by the next of the flows that it keeps."""
+    leg = next(one for one in start(call, fork, callee, (spare,)) if fork.bindings[one.ref] is spare)
+    if fork.rung:
+        fork.late.add(leg.ref)
+    decided = call.explain(f"{callee.username}'s device is tried by another of its connections", leg)
+    return [decided, *bridge.open_legs(call, [leg])]
 
 
 def ring_time_over(call: Call, fork: Fork, now: float) -> Effects:

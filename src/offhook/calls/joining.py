@@ -37,6 +37,8 @@ def _join(call: Call, one: Fork, binding: Binding) -> Effects:
         return []
     if any(one.bindings[ref].flow.id == binding.flow.id for ref in one.branches):
         return []
+    if any(_beside(one.bindings[ref], binding) for ref in one.branches):
+        return []
     left = _replaced(call, one, binding)
     if len(one.branches) >= call.config.fork_targets:
         return left
@@ -46,6 +48,12 @@ def _join(call: Call, one: Fork, binding: Binding) -> Effects:
         one.late.add(newcomer.ref)
     decided = call.explain(f"A device of {callee.username} registers and is rung too", newcomer)
     return [*late.waits_no_more(call, one), *left, decided, *bridge.open_legs(call, [newcomer])]
+
+
+def _beside(rings: Binding, refreshed: Binding) -> bool:
+    """The device that rings has refreshed another of the flows that it keeps (RFC 5626): it rings already."""
+    both = rings.reg_id is not None and refreshed.reg_id is not None and rings.reg_id != refreshed.reg_id
+    return both and rings.instance == refreshed.instance
 
 
 def _replaced(call: Call, one: Fork, binding: Binding) -> Effects:

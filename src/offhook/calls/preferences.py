@@ -42,6 +42,16 @@ def _one_flow_each(bindings: tuple[Binding, ...]) -> list[Binding]:
     return [one for one in bindings if one.reg_id is None or newest[one.instance] is one]
 
 
+def spares(bindings: tuple[Binding, ...], chosen: tuple[Binding, ...]) -> dict[str, list[Binding]]:
+    """Further flows of the instances that were chosen, the one heard last at the end, for when the first fails."""
+    found: dict[str, list[Binding]] = {}
+    instances = {one.instance for one in chosen if one.reg_id is not None}
+    for one in sorted(bindings, key=lambda one: one.refreshed_at):
+        if one.instance is not None and one.instance in instances and one not in chosen and one.attached:
+            found.setdefault(one.instance, []).append(one)
+    return found
+
+
 def breadth(headers: Headers) -> int:
     """How many branches may ring at once."""
     text = (headers.get("Max-Breadth") or "").strip()

@@ -114,7 +114,7 @@ def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
         return _await(call, one, callee)
     if wrong is not None:
         return _fail(call, one, wrong, now)
-    one.stages = _stages(callee, devices)
+    one.stages, one.spares = _stages(callee, devices), preferences.spares(bindings, devices)
     if one.follows:
         one.ring_seconds = max(fork.ring_time(call, callee) / len(one.stages), SHORTEST_STAGE)
     return _ring(call, one)
