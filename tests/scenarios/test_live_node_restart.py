@@ -1,14 +1,21 @@
 """The signalling process dies and comes back: calls go on from the journal (LIVE-15)."""
 
+import msgspec
+
 from offhook.calls import effects as do
 from offhook.calls import events as did
-from offhook.sip.commands import SendInDialog
+from offhook.sip.commands import MoveUsage, SendInDialog
+from offhook.sip.flow import Transport
 from offhook.sip.message import Headers
+from tests.support.carriers import TrunkHouse
+from tests.support.challenger import Gate
 from tests.support.house import House
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.page import Page, talking
 from tests.support.restart import restart
+
+CARRIER = "198.51.100.7"
 
 
 def test_live_node_restart(link: Link) -> None:
@@ -186,3 +193,43 @@ def test_live_15_a_conference_is_one_room_still(link: Link) -> None:
     for page in (alice, carol):
         page.hang_up()
     house.assert_nothing_left(alice, carol)
+
+
+def test_live_15_a_call_at_a_carrier(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER, gates=[Gate()])
+    house.trunk(targets=[{"uri": f"sip:{CARRIER}"}], allowed_prefixes=["+1"], username="line1", password="zanzibar")
+    alice = Page(house, "alice")
+    alice.dial_page("+14155550123")
+    carrier.respond(200, SDP)
+    ref = house.call().ref
+    # Who is behind a leg is kept by name: no password stands in the journal.
+    assert b"zanzibar" not in msgspec.msgpack.encode(house.node.journal[ref])
+    restart(house)
+    assert [leg.trunk is not None for leg in house.call().parties] == [False, True]
+    # The carrier asks who we are inside the dialog too, and is told.
+    alice.reconnect()
+    alice.hang_up()
+    link.run(0.5)
+    assert "BYE" in [method for method, _ in carrier.gate.proofs]
+    house.assert_nothing_left(alice)
+    assert [record.call_ref for record in house.node.log] == [ref]
+
+
+def test_live_15_a_call_at_a_carrier_over_tcp_finds_its_way_back(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER, Transport.TCP)
+    house.trunk(targets=[{"uri": f"sip:{CARRIER};transport=tcp"}], allowed_prefixes=["+1"])
+    alice = Page(house, "alice")
+    alice.dial_page("+14155550123")
+    carrier.respond(200, SDP)
+    usage = carrier._last().usage
+    # The connection is gone with the process; the carrier lets itself be reached again, by another one.
+    carrier.there, carrier.back = link.connect(carrier.station, house.station, Transport.TCP, 5060, CARRIER)
+    restart(house, keep=(carrier.back.id, carrier.there.id))
+    assert not house.call().parties[1].detached
+    carrier.station.perform(MoveUsage(usage, carrier.there.id))
+    alice.reconnect()
+    alice.hang_up()
+    link.run(0.5)
+    assert carrier.got("BYE")

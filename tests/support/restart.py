@@ -10,6 +10,7 @@ from offhook.calls.kept import KeptCall
 from offhook.calls.ports import LegFacts, Quality
 from offhook.calls.revive import Known
 from offhook.server.book import VERSION, Row, read_row
+from offhook.sip.flow import FlowId
 from tests.support.house import House, HouseNode
 
 
@@ -28,11 +29,14 @@ def through_the_file(call: KeptCall) -> KeptCall:
     return row.live
 
 
-def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20) -> HouseNode:
-    """kill -9 and start again; connections are gone, UDP phones are where they were. Gives back the dead node."""
+def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20, keep: tuple[FlowId, ...] = ()) -> HouseNode:
+    """kill -9 and start again; connections are gone but for `keep`, UDP phones are where they were. Gives the dead node."""
     old, link = house.node, house.link
-    _cut_connections(house)
-    node = house.node = HouseNode(link, old.switchboard._config, seed=old.seed + 1000)
+    _cut_connections(house, keep)
+    outbound = old.switchboard._index.outbound
+    node = house.node = HouseNode(link, old.switchboard._config, outbound, old.seed + 1000)
+    node.carriers, node.numbers = old.carriers, old.numbers
+    trunks = {state.trunk.id: state.trunk for state in outbound.trunks} if outbound is not None else {}
     node.accounts, node.log, node.published = old.accounts, old.log, old.published
     house.station.node, house.station.timers = node, {}
     node.media.slow, node.media.refuse = old.media.slow, old.media.refuse
@@ -53,15 +57,15 @@ def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20) -> Ho
         for leg in kept.parties:
             assert leg.dialog is not None
             house.station.apply(node._feed(partial(node._revive, leg.dialog, leg.flow)))
-        house.station.apply(node.tell(did.CallKept(kept, Known(node.accounts, {}, facts))))
+        house.station.apply(node.tell(did.CallKept(kept, Known(node.accounts, trunks, facts))))
     house.apply(lambda: node.tell(did.EngineReady()))
     return old
 
 
-def _cut_connections(house: House) -> None:
+def _cut_connections(house: House, keep: tuple[FlowId, ...]) -> None:
     link = house.link
     for end, (station, _, back) in list(link._ends.items()):
-        if back.transport.reliable and end in link._ends:
+        if back.transport.reliable and end in link._ends and end not in keep:
             del link._ends[end]
             if station is not house.station:
                 station.apply(station.node.flow_lost(end, link.now))

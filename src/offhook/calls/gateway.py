@@ -232,6 +232,11 @@ class Gateway:
                 effects.append(Connect(OfLeg(usage), leg.hop))
         return effects
 
+    def ways_back(self) -> Effects:
+        """The same for calls that were taken back after a restart."""
+        legs = [leg for call in self.index.calls.values() for leg in call.parties if leg.detached and leg.confirmed]
+        return [Connect(OfLeg(leg.usage), leg.hop) for leg in legs if leg.hop is not None]
+
     def holds(self, flow: FlowId) -> bool:
         """True for a connection that a registration stands on."""
         return any(state.flow == flow for state in self.outbound.trunks)

@@ -18,6 +18,7 @@ from offhook.calls.ports import LegLocal, LegOffer
 from offhook.sdp.description import Format, Session
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
+from offhook.sip.hop import Hop
 from offhook.sip.revival import DialogRecord
 
 
@@ -53,6 +54,7 @@ class KeptLeg(Struct, frozen=True, array_like=True):
     reoffer: bool = False
     flow_moves: int = 0
     dialog: DialogRecord | None = None
+    hop: Hop | None = None
 
 
 class KeptCall(Struct, frozen=True, array_like=True):
@@ -147,5 +149,6 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         device=leg.device or devices.of(leg.flow.id, username),
         heard=leg.was_heard or not leg.silent,
         reoffer=leg.reoffer or leg.asked,
+        hop=leg.hop,
         flow_moves=leg.flow_moves,
     )

@@ -116,6 +116,7 @@ def _leg(kept: KeptLeg, known: Known) -> Leg:
         was_heard=kept.heard,
         reoffer=kept.reoffer,
         flow_moves=kept.flow_moves,
+        hop=kept.hop,
         facts=facts,
     )
 

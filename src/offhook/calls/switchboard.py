@@ -254,7 +254,8 @@ class Switchboard:
             case CallKept():
                 return self._after(self._revive(event, now), now)
             case EngineReady():
-                return [effect for call in self._calls.values() for effect in reopen.ready(call)]
+                back = self.gateway.ways_back() if self.gateway is not None else []
+                return [*back, *(effect for call in self._calls.values() for effect in reopen.ready(call))]
             case MediaClosed():
                 return self._media_closed(event)
             case MediaLegOpened():
