@@ -74,6 +74,8 @@ class KeptCall(Struct, frozen=True, array_like=True):
     media_calls: tuple[int, ...] = ()
     history: tuple[tuple[str, dict[str, Any]], ...] = ()
     epoch: float = 0.0
+    waiting: bool = False
+    """A party hears ringback while a transfer's target rings; what rings dies with the process."""
 
 
 Mark = tuple[object, ...]
@@ -88,6 +90,7 @@ def mark_of(call: Call) -> Mark | None:
         return ("early",)
     return (
         call.reopening,
+        bool(call.forks),
         *call.media_calls,
         *((leg.usage, leg.flow.id, leg.version, leg.state, leg.remote, leg.media) for leg in call.parties),
     )
@@ -113,6 +116,7 @@ def kept(call: Call, devices: Devices) -> KeptCall:
         callee=call.callee.username if call.callee is not None else "",
         parties=tuple(_leg(leg, devices, call.index.rooms) for leg in call.parties) if talking else (),
         media_calls=tuple(call.media_calls) if talking else (),
+        waiting=bool(call.forks),
         history=tuple(one for one in call.record().legs if one[0] not in {leg.ref for leg in call.parties})
         if talking
         else call.record().legs,

@@ -6,7 +6,7 @@ Lives here: from plain data to a call that goes on. Never here: files, the engin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from offhook.calls import reopen, survival
+from offhook.calls import bridge, reopen, survival
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects
 from offhook.calls.effects import Sip, StartTimer
@@ -66,6 +66,9 @@ def revive(
             effects.append(Sip(FromCarrier(leg.usage, leg.trunk.credentials, leg.trunk.session_timer)))
         if leg.flow.transport.reliable:
             effects += [*survival.detach(call, leg), *devices.left_behind(leg)]
+    if kept.waiting and len(call.parties) > 1 and not call.reopening:
+        # A transfer was under way, and what rang died with the process: the old call stands again (XFER-6).
+        effects += bridge.join(*call.parties[:2])
     return call, [*effects, call.happened("call.restored")]
 
 

@@ -681,6 +681,10 @@ class Switchboard:
         if any(leg.account is None and leg.trunk is None for leg in call.parties):
             # Its endpoint or trunk was deleted meanwhile.
             effects += ending.end(call, "endpoint_deleted", "api", now)
+        elif event.call.waiting and len(call.parties) == 1:
+            # The transferor had left, and the target's ringing died with the process.
+            reason = sip_reason(480, "The transfer was lost in a restart")
+            effects += ending.end(call, "transfer_failed", "server", now, reason)
         return effects
 
     def _forget(self, call: Call) -> None:
