@@ -1,5 +1,6 @@
 """What trunks do beside plain calls: health, hold, late offers, emergency, privacy, forwarding, limits, foreign URIs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -469,3 +470,40 @@ def test_a_restart_registers_the_same_contact(link: Link) -> None:
         house.trunk("t2", **GOOD, register=True, username="line2")
     assert first.state().line.contact_user == second.state().line.contact_user
     assert first.state().line.contact_user != first.state("t2").line.contact_user
+
+
+def test_no_limit_of_an_endpoint_stops_a_call_for_help(link: Link) -> None:
+    """TRK-9: neither max_calls nor calls per second."""
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(targets=[{"uri": f"sip:{CARRIER}"}], emergency=True)
+    house.node.accounts["alice"] = replace(house.node.accounts["alice"], max_calls=1)
+    first, second = house.caller("alice", "desk"), house.caller("alice", "mobile")
+    bob = house.callee()
+    first.dial("bob")
+    bob.respond(200, SDP)
+    second.dial("bob")
+    assert second.final().status == 486
+    second.dial("112")
+    carrier.respond(200, SDP)
+    assert second.final().status == 200
+    second.hang_up()
+    first.hang_up()
+    house.assert_nothing_left(first, second, bob)
+
+
+def test_an_extension_like_an_emergency_number_is_not_in_the_way_of_help(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.accounts["112"] = replace(house.node.accounts["carol"], username="112")
+    extension = house.callee("112")
+    alice = house.caller()
+    alice.dial("112")
+    assert extension.got("INVITE"), "1. without a trunk that can call for help it is an extension"
+    extension.respond(486)
+    house.trunk(targets=[{"uri": f"sip:{CARRIER}"}], emergency=True)
+    alice.dial("112")
+    assert carrier.got("INVITE"), "2. with one it is help"
+    carrier.respond(200, SDP)
+    alice.hang_up()
+    house.assert_nothing_left(alice, extension)

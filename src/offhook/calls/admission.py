@@ -60,10 +60,13 @@ class Admission:
         self._authenticator.trust(flow, verdict.account, now, verdict.ends)
         return None
 
-    def refuse(self, request: Request, flow: Flow, account: Account, calls: int, now: float) -> Outcome | None:
-        """A proven caller's call against the rules; None lets it through. `calls` are those the endpoint has now."""
+    def refuse(
+        self, request: Request, flow: Flow, account: Account, calls: int, now: float, emergency: bool = False
+    ) -> Outcome | None:
+        """A proven caller's call against the rules; None lets it through. `calls` are those the endpoint has now. No number
+        of calls, and no rate of them, stops a call for help (TRK-9)."""
         wrong = self.refuse_sender(request, flow, account)
-        if wrong is not None:
+        if wrong is not None or emergency:
             return wrong
         if calls >= account.max_calls:
             return refusal("endpoint_at_call_limit", f"{account.username} has {calls} calls, as many as it may")

@@ -17,7 +17,7 @@ from offhook.calls.fork import Fork
 from offhook.calls.hunt import CallLimit, OfHunt, SilenceTimer
 from offhook.calls.inbound import Matched, called_number, comes_as_trunk, is_endpoints
 from offhook.calls.index import Index
-from offhook.calls.numbers import from_trunk
+from offhook.calls.numbers import dialled_in, from_trunk
 from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.text_out import OfText, TextsOut
@@ -32,6 +32,7 @@ from offhook.sip.flow import Flow, FlowId
 from offhook.sip.gate import TurnedAway
 from offhook.sip.location import Account
 from offhook.sip.message import Request
+from offhook.sip.uri import Uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,10 @@ class Gateway:
         why = matcher.why_not(flow)
         row = refusal(why.code).row
         return TurnedAway(row.sip, row.slug, why.text)
+
+    def is_emergency(self, uri: Uri) -> bool:
+        """True if an emergency number was dialled (TRK-9)."""
+        return not self.outbound.is_foreign(uri) and self.outbound.is_emergency(dialled_in(uri))
 
     # ---- a call comes in
 

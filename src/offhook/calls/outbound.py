@@ -87,6 +87,11 @@ class Outbound:
         """TRK-9."""
         return numbers.is_emergency(number, self.settings.country, self.plan, self.settings.emergency)
 
+    @property
+    def carries_emergencies(self) -> bool:
+        """True while a trunk is marked for emergency calls."""
+        return any(state.trunk.enabled and state.trunk.emergency for state in self.trunks)
+
     # ---- the way
 
     def seek(self, call: Call, one: Fork, uri: Uri, known: CallerNumbers | None, now: float) -> Effects | Outcome:

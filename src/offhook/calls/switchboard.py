@@ -383,7 +383,10 @@ class Switchboard:
         self._index.touched[call.ref] = call
         call.know(call.caller)
         caller = call.caller
-        wrong = self._admission.refuse(call.request, caller.flow, event.caller, busy, now) or self._unreadable(call)
+        help_ = self.gateway is not None and self.gateway.is_emergency(call.request.uri)
+        wrong = self._admission.refuse(call.request, caller.flow, event.caller, busy, now, help_) or self._unreadable(
+            call
+        )
         if wrong is not None:
             return ending.refuse(call, wrong, now)
         taken = replacing.take(call, now)

@@ -75,7 +75,7 @@ def add(
     body: dict[str, Any] = {
         "name": name,
         "targets": [
-            {"uri": uri if ":" in uri.split("@")[-1] and uri.startswith("sip") else f"sip:{uri}", "transport": transport,
+            {"uri": uri if uri.startswith(("sip:", "sips:")) else f"sip:{uri}", "transport": transport,
              "priority": 10 * (at + 1)}
             for at, uri in enumerate(target)
         ],
