@@ -45,6 +45,16 @@ def test_reg_1_unknown_domain_is_silence_on_udp_and_404_with_warning_on_streams(
     assert "elsewhere.example" in (answer.headers.get("Warning") or "")
 
 
+def test_reg_1_a_flood_of_strangers_writes_a_line_a_second(link: Link) -> None:
+    phone = Registering(link)
+    stranger = addressed(phone.request(PHONE), "sip:elsewhere.example")
+    for _ in range(30):
+        link.run(0.1)
+        phone.node.feed(stranger, phone.flow)
+    assert phone.node.sent == []
+    assert [note.slug for note in phone.node.notes] == ["domain-unknown"] * 3
+
+
 def test_reg_1_alias_is_the_same_address_of_record(link: Link) -> None:
     phone = Registering(link, config=SipConfig(DOMAIN, frozenset({"127.0.0.1"})))
     request = with_to(addressed(phone.request(PHONE), "sip:127.0.0.1:5060"), "<sip:bob@127.0.0.1>")

@@ -42,6 +42,9 @@ from offhook.sip.transaction.key import AnyServerKey
 from offhook.sip.transaction.machine import Effect
 from offhook.sip.uri import Uri
 
+NOTES_APART = 1.0
+"""Seconds between two lines of the log about REGISTERs that get no answer."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Registration:
@@ -81,6 +84,7 @@ class Registrar:
         self._per_aor = Rates(limits.rate_per_aor, max(1.0, limits.rate_per_aor), limits.sources)
         self._per_source = Rates(limits.rate_per_source, limits.burst_per_source, limits.sources)
         self._per_node = Rates(limits.storm, limits.storm, 1)
+        self._noted_at = -NOTES_APART
 
     @property
     def running_timers(self) -> int:
@@ -100,32 +104,40 @@ class Registrar:
 
     def turn_away(self, request: Request, flow: Flow, now: float) -> list[Effect] | None:
         """REG-1 and REG-3, which spend neither look-up nor state. None: the request may go on."""
-        return self._reg_1_domain(request, flow) or self._reg_3_rate(request, flow, now)
+        strange = self._reg_1_domain(request, flow, now)
+        return strange if strange is not None else self._reg_3_rate(request, flow, now)
 
-    def _reg_1_domain(self, request: Request, flow: Flow) -> list[Effect] | None:
+    def _reg_1_domain(self, request: Request, flow: Flow, now: float) -> list[Effect] | None:
         if self._core.config.is_ours(request.uri):
             return None
         if flow.transport is Transport.UDP:
             # A stranger on UDP learns nothing, and a forged source address gets no traffic.
-            return [Note("domain-unknown", {"host": request.uri.host, "flow": flow.id})]
+            return self._note("domain-unknown", {"host": request.uri.host, "flow": flow.id}, now)
         warning = self._core.warning("domain-unknown", f"{request.uri.host} is not served here")
         return [Send(flow.id, self._core.response(request, 404, Headers([warning])))]
 
     def _reg_3_rate(self, request: Request, flow: Flow, now: float) -> list[Effect] | None:
         """`REGISTER_STORM` of all, then `REGISTER_RATE` of a source that has not proved anything on this flow."""
         if not self._per_node.allow("", now):
-            return self._over_rate(request, flow, self._core.ids.uniform(5, 30))
+            return self._over_rate(request, flow, self._core.ids.uniform(5, 30), now)
         if self._doorkeeper.trusted(flow, now) is not None or self._per_source.allow(flow.remote[0], now):
             return None
-        return self._over_rate(request, flow, self._per_source.wait(flow.remote[0]))
+        return self._over_rate(request, flow, self._per_source.wait(flow.remote[0]), now)
 
-    def _over_rate(self, request: Request, flow: Flow, wait: float) -> list[Effect]:
+    def _over_rate(self, request: Request, flow: Flow, wait: float, now: float) -> list[Effect]:
         if flow.transport is Transport.UDP:
-            return [Note("register-too-often", {"flow": flow.id})]
+            return self._note("register-too-often", {"flow": flow.id}, now)
         if flow.transport.websocket and not self._core.on_flow(flow.id):
             # JsSIP connects again by itself, but never repeats a refused REGISTER.
             return [CloseFlow(flow.id, 1013, "register-too-often")]
         return [Send(flow.id, self._core.response(request, 503, Headers(self._too_often(wait))))]
+
+    def _note(self, slug: str, details: dict[str, str], now: float) -> list[Effect]:
+        """A line of the log, no more than one a second: a flood of datagrams must not fill the disk."""
+        if now - self._noted_at < NOTES_APART:
+            return []
+        self._noted_at = now
+        return [Note(slug, details)]
 
     def _too_often(self, wait: float) -> list[tuple[str, str]]:
         text = "more REGISTER than allowed (limits.register_rate, register_source_rate, register_storm)"
