@@ -236,6 +236,26 @@ def test_live_server_restarts_ice(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
+def test_live_9_a_connection_that_breaks_again_while_the_engine_answers(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    alice.lose()
+    alice.silent(media_of(house))
+    house.media.slow = 3.0
+    alice.reconnect()
+    link.run(1.6)
+    alice.lose()
+    alice.reconnect()
+    link.run(6)
+    # ICE was restarted once, and what was offered is what the engine drew.
+    restarts = [one for one in house.media.of(do.UpdateMedia) if isinstance(one, do.UpdateMedia) and one.restart_ice]
+    assert len(restarts) == 1
+    assert len(alice.got("INVITE")) == 1
+    house.media.slow = 0.0
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
 def test_live_9_a_reinvite_that_meets_another_is_tried_again(link: Link) -> None:
     house = House(link)
     alice, bob = talking(house)

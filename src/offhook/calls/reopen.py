@@ -60,7 +60,10 @@ def reinvite(call: Call, leg: Leg) -> Effects:
     engine draws them first (`updated`)."""
     if leg.media is None or leg.offer is None:
         return []
-    leg.asking = True
+    if leg.asking and not leg.asked:
+        # The engine is drawing them: to ask again would make what it answers first untrue.
+        return []
+    leg.asking, leg.asked = True, False
     if leg.reoffer or not leg.webrtc:
         return _offer(leg)
     leg.offer = replace(leg.offer, direction=Direction.SENDRECV)
