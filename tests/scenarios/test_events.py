@@ -33,8 +33,7 @@ def slug(response: Response) -> str:
 
 
 # dialog
-
-
+@pytest.mark.ladder
 def test_a_lamp_follows_a_call(link: Link) -> None:
     """EVT-1: the full state each time, version by version, trying, early, confirmed, terminated."""
     house = House(link)
@@ -115,6 +114,7 @@ def test_a_withheld_caller_stays_withheld(link: Link) -> None:
     assert "alice" not in lamp.texts[-1]
 
 
+@pytest.mark.ladder
 def test_pickup_by_the_ids_a_lamp_shows(link: Link) -> None:
     """RFC 5359 2.16: INVITE with Replaces naming what the dialog event showed takes the ringing call."""
     house = House(link)
@@ -409,7 +409,8 @@ def returned(house: House, lamp: Lamp, instance: str = "") -> None:
     house.apply(lambda: house.node.tell(DeviceReturned(binding.aor, lamp.username, binding)))
 
 
-@pytest.mark.parametrize("instance", [INSTANCE, ""])
+@pytest.mark.ladder
+@pytest.mark.parametrize("instance", [INSTANCE, ""], ids=["instance", "contact"])
 def test_live_subscription_adopted(link: Link, instance: str) -> None:
     """LIVE-5, EVT-4: the pause sends nothing, the return sends one full state."""
     house = House(link)

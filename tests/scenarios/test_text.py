@@ -50,6 +50,7 @@ def published(house: House) -> list[str]:
     return [one.type for one in house.node.published if one.type.startswith("message.")]
 
 
+@pytest.mark.ladder
 def test_a_text_goes_to_every_device_and_the_first_that_takes_it_counts(link: Link) -> None:
     house = House(link)
     alice, one, two = house.caller(), house.callee(), house.callee("bob", "bobtwo")
@@ -221,6 +222,7 @@ def test_a_text_taken_after_it_was_kept_comes_only_once(link: Link) -> None:
     assert house.node.texts == {}
 
 
+@pytest.mark.ladder
 def test_in_a_dialog_it_goes_to_the_other_side_of_the_call(link: Link) -> None:
     house = House(link)
     alice, bob = house.talking()
