@@ -28,6 +28,8 @@ export class Server {
         OFFHOOK_SIP_PORT: "0",
         OFFHOOK_MEDIA_PORT: "0",
         OFFHOOK_LOG_LEVEL: "debug",
+        // Browsers share the processor with the server; their start is no overload of it.
+        OFFHOOK_LIMITS_LOOP_LAG: "3",
         ...settings,
       },
       stdio: ["ignore", log, log],
