@@ -18,3 +18,22 @@ def test_slugs_stand_in_the_catalogue() -> None:
         found |= set(RAISED.findall((Path(offhook.__file__).parent / name).read_text()))
     assert len(found) > 10
     assert {slug for slug in found if slug.replace("-", "_") not in CATALOGUE} <= ELSEWHERE
+
+
+SAID = re.compile(
+    r"""(?:warning\(\s*|_unavailable\(\s*request, flow, |close\(\d+, |CloseFlow\([^"]*|slug: str = |slug = )"""
+    r'"([a-z]+(?:-[a-z]+)*)"'
+)
+
+
+def test_whatever_is_said_on_the_wire_stands_in_the_catalogue() -> None:
+    """WS-13 and every Warning: a slug can be looked up."""
+    root = Path(offhook.__file__).parent
+    found = {
+        (path.relative_to(root).as_posix(), slug)
+        for room in ("sip", "transport", "calls")
+        for path in (root / room).rglob("*.py")
+        for slug in SAID.findall(path.read_text())
+    }
+    assert len({slug for _, slug in found}) > 15
+    assert {one for one in found if one[1].replace("-", "_") not in CATALOGUE} == set()

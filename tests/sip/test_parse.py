@@ -114,7 +114,7 @@ def test_websocket_body() -> None:
 def test_two_messages_in_one_websocket_message(second: bytes) -> None:
     with pytest.raises(FramingLost) as caught:
         parse_websocket(octets("Content-Length: 0") + second)
-    assert (caught.value.status, caught.value.slug) == (400, "framing-lost")
+    assert (caught.value.status, caught.value.slug) == (400, "request-malformed")
     assert caught.value.partial is not None
 
 

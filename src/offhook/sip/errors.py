@@ -38,8 +38,6 @@ class MalformedMessage(PeerError):
 class FramingLost(MalformedMessage):
     """What follows on the connection cannot be trusted: answer, then close it; a WebSocket with 1002 (WS-3)."""
 
-    slug = "framing-lost"
-
 
 class TooLarge(PeerError):
     """Over a parser limit; the text names the limit and its number."""

@@ -242,8 +242,8 @@ class ServerCore:
         if not self._core.config.is_ours(request.uri) and self._known(flow, now) is None:
             if flow.transport is Transport.UDP:
                 # CALL-24: a scanner learns nothing, and a forged source address gets no traffic.
-                return [Note("unknown-domain", {"host": request.uri.host, "flow": flow.id})]
-            warning = self._core.warning("unknown-domain", f"{request.uri.host} is not served here")
+                return [Note("domain-unknown", {"host": request.uri.host, "flow": flow.id})]
+            warning = self._core.warning("domain-unknown", f"{request.uri.host} is not served here")
             return self._refuse(key, request, fields, flow, 404, warning)
         return [*self._open(key, request, fields, flow), *self._options(key, flow)]
 
