@@ -141,3 +141,12 @@ URIS = st.builds(
 def test_round_trip(uri: Uri) -> None:
     assert parse_uri(str(uri)) == uri
     assert equivalent(uri, parse_uri(str(uri)))
+
+
+@pytest.mark.parametrize("name", ["%00x", "%0d%0aevil:%20x", "a%40b", "a%2541", "%e2%80%a8"])
+def test_an_escaped_name_of_a_parameter_stays_escaped_where_it_must(name: str) -> None:
+    """A Contact is written back: into a Request-URI, into the answer to REGISTER."""
+    uri = parse_uri(f"sip:a@example.com;{name}=1;l%72")
+    assert str(uri) == f"sip:a@example.com;{name}=1;lr"
+    assert parse_uri(str(uri)) == uri
+    assert "lr" in uri.params

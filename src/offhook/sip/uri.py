@@ -100,8 +100,14 @@ def _cut_params(rest: str) -> tuple[str, dict[str, str | None]]:
         name, equals, value = piece.partition("=")
         if not _PARAM.fullmatch(name) or (equals and value and not _PARAM.fullmatch(value)):
             raise MalformedMessage(f"bad URI parameter: {piece[:60]!r}")
-        params.setdefault(unquote(name).lower(), value if equals else None)
+        params.setdefault(_plain(name) if "%" in name else name.lower(), value if equals else None)
     return first, params
+
+
+def _plain(name: str) -> str:
+    """A parameter's name without its escapes, as it is compared; with them where it could not be written again otherwise."""
+    plain = unquote(name)
+    return (plain if "%" not in plain and _PARAM.fullmatch(plain) else name).lower()
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:
