@@ -110,6 +110,8 @@ async def test_a_browser_calls_out_with_digest_on_invite_and_bye(server: Offhook
         assert (day["attempts"], day["answered"], day["answer_seizure_percent"]) == (1, 1, 100.0)
         assert day["post_dial_ms"] < 1000
         assert day["mos"] > 3.5
+        assert "zanzibar" not in server.log(), "the carrier's password stands nowhere"
+        assert b"zanzibar" not in (server.data / "offhook.sqlite").read_bytes()
 
 
 async def test_double_record_route_over_tcp_is_kept_and_used(serve: ServerMaker, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from offhook.calls.commands import HangUpCall
+from offhook.calls.commands import Dial, HangUpCall
 from offhook.sip.commands import Respond, SendInDialog, SendInvite, SendRequest
 from offhook.sip.events import RequestInDialog, RequestSettled, SipEvent
 from offhook.sip.flow import Transport
@@ -507,3 +507,23 @@ def test_an_extension_like_an_emergency_number_is_not_in_the_way_of_help(link: L
     carrier.respond(200, SDP)
     alice.hang_up()
     house.assert_nothing_left(alice, extension)
+
+
+def test_a_call_that_a_command_places_to_a_number(link: Link) -> None:
+    """Third-party call control (RFC 3725): the endpoint's own device rings first, then the number."""
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers[OURS] = "alice"
+    house.trunk(**GOOD)
+    alice = house.callee("alice")
+    house.apply(lambda: house.node.command(Dial("00000000-0000-7000-a000-000000000001", "alice", NUMBER)))
+    alice.respond(200, SDP)
+    link.run(0.5)
+    assert OURS in (carrier.invite.headers.get("From") or "")
+    carrier.respond(180)
+    carrier.respond(200, SDP)
+    call = house.call()
+    assert {leg.trunk.id for leg in call.parties if leg.trunk is not None} == {"t1"}
+    carrier.hang_up()
+    assert alice.got("BYE")
+    house.assert_nothing_left(alice)
