@@ -202,6 +202,7 @@ class Authenticator:
                     return Verified(account, claims.expires_at + tokens.SKEW - self._settings.epoch)
                 judged = Fault("credentials-wrong", f"No endpoint of this server is called {claims.subject}", 403)
             fault = judged
+        self.notes.append(Note(fault.slug, {"source": flow.remote[0], "text": fault.text}))
         headers = self.challenge(flow, now, proxy)
         words = warning(self._settings.realm, fault.slug, fault.text)
         return Challenged(Headers([*headers, ("Warning", words)]), fault.slug, fault)
@@ -243,6 +244,9 @@ class Authenticator:
 
     def _failed(self, attempts: Attempts, source: str, user: str, now: float) -> None:
         locked = attempts.failed(source, user, now)
+        if attempts is self._attempts:
+            # With a nonce of ours the source is not made up, so that its budget bounds these lines.
+            self.notes.append(Note("credentials-wrong", {"source": source, "user": user}))
         if locked:
             self.notes.append(Note("login-locked", {"source": source, "user": user, "locked": locked}))
         if self._users.struck(user, now):
