@@ -156,6 +156,19 @@ def test_a_refusal_does_not_wait(link: Link) -> None:
     pair.assert_nothing_left()
 
 
+def test_nothing_is_repeated_after_the_end_while_something_of_ours_is_unanswered(link: Link) -> None:
+    pair = Pair(link)
+    pair.bob.feed(make_request("INVITE", Require="100rel", body=SDP), pair.back)
+    pair.respond(180, SDP)
+    pair.bob.perform(SendInDialog(pair.ringing, "INFO"))
+    pair.bob.perform(HangUp(pair.ringing))
+    repeated = len(responses(pair.bob, 180))
+    link.run(100)
+    assert len(responses(pair.bob, 180)) == repeated
+    assert pair.bob.node.usages == 0
+    assert pair.bob.timers == {}
+
+
 def test_cancel_while_a_200_waits_for_its_prack(link: Link) -> None:
     pair = Pair(link)
     pair.bob.feed(make_request("INVITE", Supported="100rel", body=SDP), pair.back)

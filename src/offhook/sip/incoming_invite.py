@@ -101,6 +101,12 @@ class IncomingInvite(InviteUsage):
             Send(self.flow.id, pending.response), self._start(self._cseq, Timer.REPEAT_1XX, pending.interval)
         ]  # fmt: skip
 
+    def end(self) -> list[Effect]:
+        """See InviteUsage. Nothing is repeated any more."""
+        self._reliable.queue.clear()
+        self._reliable.final = None
+        return [*self._stop_repeating(), *super().end()]
+
     def _prack_missing(self) -> list[Effect]:
         # CALL-5: nobody can tell whether the peer hears us.
         del self._theirs[self.key]
