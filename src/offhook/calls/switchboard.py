@@ -11,7 +11,6 @@ from itertools import islice
 from offhook.calls import (
     answering,
     bridge,
-    consultation,
     dialling,
     digits,
     ending,
@@ -64,6 +63,7 @@ from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import LegLocal
 from offhook.calls.presence import PublicationOver
+from offhook.calls.referring import Referrals
 from offhook.calls.revive import revive
 from offhook.calls.routing import RESUME, Destination, destination_of
 from offhook.calls.text import Branch, TextPatience, Texts
@@ -72,7 +72,6 @@ from offhook.calls.trunk import Trunk
 from offhook.calls.watching import Watchers
 from offhook.sip.commands import Respond, RespondInvite
 from offhook.sip.credentials import Authenticator
-from offhook.sip.errors import PeerError
 from offhook.sip.events import (
     AckMissing,
     AckReceived,
@@ -106,7 +105,6 @@ from offhook.sip.flow import FlowId
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
 from offhook.sip.message import Headers, Request
-from offhook.sip.replaces import read_target_dialog
 
 _CLOCKS = (
     fork.RingTimer | late.LateArrival | late.PageCheck | transfer.TransferorLeaves | survival.LateCaller
@@ -144,6 +142,7 @@ class Switchboard:
         self._outside = outside.Outside(self._config, ids, self._admission, rooms)
         self._calls = self._index.calls
         self._dial_backs = DialBacks()
+        self._referrals = Referrals(self._config.domain, self._admission, self._index)
         self._devices = Devices(config.tombstone)
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._dials: dict[str, Dial] = {}
@@ -303,7 +302,7 @@ class Switchboard:
         """What is not about a call, or only in passing."""
         match event:
             case RequestReceived() if event.request.method == "REFER":
-                return self._refer_outside(event, now)
+                return self._referrals.outside(event, now)
             case RequestReceived() | SubscribeReceived():
                 return self._outside.received(event, now)
             case RequestSettled() if isinstance(event.token, Branch):
@@ -472,45 +471,12 @@ class Switchboard:
             case "MESSAGE":
                 return self._texts.in_dialog(call, leg, event, now)
             case "REFER":
-                return self._refer(call, leg, event, now)
+                return self._referrals.inside(call, leg, event, now)
             case "NOTIFY":
                 # RFC 6665 section 4.1.3: we have subscribed to nothing.
                 return [Sip(Respond(event.transaction, 481))]
             case _:
                 return renegotiation.answer(call, leg, event, now)
-
-    def _refer_outside(self, event: RequestReceived, now: float) -> Effects:
-        """XFER-2: only one that names a dialog of the endpoint it comes from, by a flow or credentials that prove it."""
-        try:
-            named = read_target_dialog(event.request.headers)
-        except PeerError as error:
-            return self._refuse_request(event, Outcome(400, refusal("transfer_not_allowed").row, str(error)))
-        username = self._admission.claimed(event.request, event.flow, now)
-        if username is None:
-            return [Sip(Respond(event.transaction, 407, self._admission.challenge(event.flow, now)))]
-        found = self._index.named(named) if named is not None else None
-        account = found[1].account if found is not None else None
-        if found is None or account is None or account.username.casefold() != username.casefold():
-            text = "REFER outside a dialog needs a Target-Dialog of the same endpoint"
-            return self._refuse_request(event, refusal("transfer_not_allowed", text))
-        challenge = self._admission.prove(event.request, event.flow, account, now)
-        if challenge is not None:
-            return [Sip(Respond(event.transaction, 407, challenge))]
-        return self._refer(*found, event, now)
-
-    def _refuse_request(self, event: RequestReceived, outcome: Outcome) -> Effects:
-        return [Sip(Respond(event.transaction, outcome.status, outcome.headers(self._config.domain)))]
-
-    def _refer(self, call: Call, leg: Leg, event: RequestInDialog | RequestReceived, now: float) -> Effects:
-        """The rights are those that the transferor would have for a call (XFER-3)."""
-        wanted = transfer.read(call, leg, event.request)
-        if isinstance(wanted, Outcome):
-            return transfer.refuse(call, event.transaction, wanted)
-        under_way, accepted = transfer.take_up(call, leg, event.transaction, event.request)
-        if wanted.replaces is not None:
-            return [*accepted, *consultation.attended(call, under_way, wanted.replaces, now)]
-        refused = self._admission.too_fast(leg.account, now) if leg.account is not None else None
-        return [*accepted, *transfer.blind(call, under_way, wanted.uri, refused, now)]
 
     def _stray(self, event: CallEvent) -> Effects:
         """An event of a usage that has ended here: a request still wants an answer."""
