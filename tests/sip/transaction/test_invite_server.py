@@ -84,3 +84,28 @@ def test_accepted_absorbs_invites_and_passes_acks_up_until_l() -> None:
     assert transaction.handle(Received(ACK)) == [AckPassed("key", ACK)]
     assert transaction.handle(Respond(make_response(INVITE, 486, "t"))) == []
     assert fire(transaction, Timer.L) == [Terminated("key")]
+
+
+def test_a_stranger_is_refused_once_and_forgotten() -> None:
+    """8.2.7: his address may be forged; a copy of his INVITE is a new one."""
+    transaction = InviteServer("key", INVITE, make_flow(), Timers(), stranger=True)
+    assert transaction.start() == []
+    challenge = Send(transaction.flow.id, make_response(INVITE, 407, "t"))
+    assert transaction.handle(Respond(challenge.message)) == [challenge, Terminated("key")]
+
+
+def test_a_stranger_who_was_let_in_is_served_as_anybody() -> None:
+    transaction = InviteServer("key", INVITE, make_flow(), Timers(), stranger=True)
+    assert transaction.start() == []
+    # 1. He asks again before anything was said: 100, so that he stops.
+    (hundred,) = transaction.handle(Received(INVITE))
+    assert isinstance(hundred, Send)
+    assert hundred.message.status == 100
+    # 2. After the first ringing a refusal is repeated until its ACK.
+    transaction.handle(Respond(make_response(INVITE, 180, "t")))
+    busy = Send(transaction.flow.id, make_response(INVITE, 486, "t"))
+    assert transaction.handle(Respond(busy.message)) == [
+        busy,
+        StartTimer(key(Timer.G), 0.5),
+        StartTimer(key(Timer.H), 32.0),
+    ]

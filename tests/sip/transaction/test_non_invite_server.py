@@ -59,3 +59,18 @@ def test_no_408_ever() -> None:
     transaction.start()
     fire(transaction, Timer.TRYING)
     assert fire(transaction, Timer.F) == [Terminated("key")]
+
+
+def test_a_stranger_is_refused_and_forgotten_but_what_he_achieved_is_kept() -> None:
+    """8.2.7: a copy of a refused request is refused again; one that changed something is answered from memory."""
+    register = make_request("REGISTER")
+    refused = NonInviteServer("key", register, make_flow(), Timers(), stranger=True)
+    challenge = Send(refused.flow.id, make_response(register, 401, "t"))
+    assert refused.handle(Respond(challenge.message)) == [challenge, Terminated("key")]
+    served = NonInviteServer("key", register, make_flow(), Timers(), stranger=True)
+    ok = Send(served.flow.id, make_response(register, 200, "t"))
+    assert served.handle(Respond(ok.message)) == [ok, StartTimer(key(Timer.J), 32.0)]
+    asked = make_request("OPTIONS")
+    told = NonInviteServer("key", asked, make_flow(), Timers(), stranger=True)
+    able = Send(told.flow.id, make_response(asked, 200, "t"))
+    assert told.handle(Respond(able.message)) == [able, Terminated("key")]
