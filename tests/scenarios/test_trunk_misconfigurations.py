@@ -259,3 +259,11 @@ def test_a_digest_that_is_demanded_and_wrong(link: Link) -> None:
     house.node.numbers["+15125550100"] = "bob"
     house.trunk(**GOOD, inbound={"digest_username": "acme", "digest_password": "secret"})
     assert dialled_in(house, one)[0] == 407
+
+
+def test_a_page_is_never_taken_for_a_carrier(link: Link) -> None:
+    """Carriers do not come by WebSocket: a page that has not proved itself is asked to, whatever its From says."""
+    house = TrunkHouse(link)
+    page = house.carrier(CARRIER, Transport.WSS)
+    house.trunk(**GOOD)
+    assert dialled_in(house, page)[0] == 407

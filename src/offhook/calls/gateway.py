@@ -71,13 +71,17 @@ class Gateway:
     def turn_away(self, request: Request, flow: Flow, known: bool) -> TurnedAway | None:
         """See sip.gate.Gate: a stranger's call to a number is no endpoint's, and gets no challenge (TRK-10)."""
         matcher = self.outbound.trunks.matcher
-        if known or request.uri.host not in self.hosts or not comes_as_trunk(request, self.hosts):
+        if known or flow.transport.websocket or request.uri.host not in self.hosts:
+            return None
+        if not comes_as_trunk(request, self.hosts):
             return None
         if matcher.match(request, flow, frozenset(flow.identities)) is not None or matcher.demands_digest:
             return None
         why = matcher.why_not(flow)
         row = refusal(why.code).row
-        return TurnedAway(row.sip, row.slug, why.text)
+        return TurnedAway(
+            row.sip, row.slug, f"{why.text}; a phone of ours has a From of ours, and is asked for its password"
+        )
 
     def is_emergency(self, uri: Uri) -> bool:
         """True if an emergency number was dialled (TRK-9)."""
