@@ -17,6 +17,9 @@ GROWTH = (100, 1_000, 10_000)
 """Registered users among whom one call or refresh is to cost the same."""
 GROWTH_CALLS, GROWTH_REFRESHES = 200, 2_000
 """Per second."""
+WARM = 2.0
+"""Seconds of the same load before the first measured one: caches fill, statements are compiled, code is loaded."""
+WARM_PAGES = 100
 SETTLE = 1.0
 """Seconds in which a server may finish what it put off, before it is looked at."""
 
@@ -58,6 +61,10 @@ async def pages(bench: Bench, server: str) -> list[Row]:
     rows = []
     async with SERVERS[server](bench.setting, media=False) as running:
         meter, crowd, load = running.meter(), Crowd(running.wss), f"{count} clients"
+        await crowd.connect(WARM_PAGES)
+        await crowd.register(rounds=3)
+        await crowd.register(credentials=False)
+        await asyncio.sleep(SETTLE)
         idle = meter.pss()
         for measure, work in (
             ("connect", lambda: crowd.connect(count)),
@@ -72,7 +79,7 @@ async def pages(bench: Bench, server: str) -> list[Row]:
             rows.append(_row(measure, load, running, meter, good, crowd.faults - before, wall))
             await asyncio.sleep(SETTLE)
             if measure in ("connect", "register"):
-                rows[-1].facts["kib_per_client"] = (meter.pss() - idle) / max(len(crowd.pages), 1)
+                rows[-1].facts["kib_per_client"] = (meter.pss() - idle) / max(len(crowd.pages) - WARM_PAGES, 1)
         await crowd.leave()
     return rows
 
@@ -82,6 +89,8 @@ async def registrations(bench: Bench, server: str) -> list[Row]:
     rows, folder, core = [], bench.setting.folder, bench.generator_core
     async with SERVERS[server](bench.setting, media=False) as running:
         meter, users = running.meter(), phones.write_users(folder, 0, bench.setting.users)
+        first = bench.arguments.registration_rates[0]
+        await phones.run(folder, core, running.sip, "register", users, first, int(first * WARM))
         for rate in bench.arguments.registration_rates:
             count = int(rate * bench.arguments.seconds)
             meter.start()
@@ -97,6 +106,8 @@ async def calls(bench: Bench, server: str) -> list[Row]:
     rows, folder, core = [], bench.setting.folder, bench.generator_core
     async with SERVERS[server](bench.setting) as running, phones.callee(folder, core, running.sip):
         meter, users = running.meter(), phones.write_users(folder, 0, bench.setting.users)
+        first = bench.arguments.call_rates[0]
+        await phones.run(folder, core, running.sip, "caller", users, first, int(first * WARM))
         for rate in bench.arguments.call_rates:
             count = int(rate * bench.arguments.seconds)
             meter.start()
@@ -137,6 +148,8 @@ async def growth(bench: Bench, server: str) -> list[Row]:
     rows, folder, core = [], bench.setting.folder, bench.generator_core
     async with SERVERS[server](bench.setting) as running, phones.callee(folder, core, running.sip):
         meter, crowd, held = running.meter(), Crowd(running.wss), 0
+        warm = phones.write_users(folder, 0, GROWTH[0])
+        await phones.run(folder, core, running.sip, "caller", warm, GROWTH_CALLS, int(GROWTH_CALLS * WARM))
         for count in (one for one in GROWTH if one <= bench.setting.users):
             load = f"{count} users"
             await crowd.connect(count - len(crowd.pages))

@@ -37,6 +37,8 @@ RAISED = {
     "OFFHOOK_LIMITS_CALL_RATE": "1000",
     "OFFHOOK_RTP_PORTS": "20000-49999",
     "OFFHOOK_LIMITS_UNAUTH_RATE": "1000000",
+    "OFFHOOK_LIMITS_OPTIONS_EVERY": "0",
+    "OFFHOOK_LIMITS_LOOP_LAG": "5",
     "OFFHOOK_LIMITS_REGISTER_STORM": "1000000",
 }
 """What is raised in Offhook for the load: all of it comes from one address, each user does the work of many, and a port of a
