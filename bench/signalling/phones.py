@@ -64,7 +64,7 @@ async def run(
     command = [
         *_command(core, target, scenario, port), "-inf", str(table), "-m", str(count), "-r", str(rate), "-l", "20000",
         "-s", CALLEE, "-d", str(HOLD_MS), "-trace_stat", "-stf", str(folder / "counts.csv"), "-fd", "1",
-        "-timeout", str(limit), "-recv_timeout", "8000", "-trace_rtt", "-rtt_freq", "5000",
+        "-timeout", str(limit), "-recv_timeout", "8000", "-trace_rtt", "-rtt_freq", "20",
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,7 +1,7 @@
 """Records: what events, effects, commands and messages are made of.
 
 A record is a slotted dataclass that the type checker holds to be frozen and that nothing guards at run time: the guard of
-`dataclass(frozen=True)` costs two thirds of making one, and a call makes a thousand.
+`dataclass(frozen=True)` costs two thirds of making one, and a call makes some hundreds.
 """
 
 from dataclasses import dataclass
