@@ -4,7 +4,6 @@ Each target is a file whose first line states its invariant. A short form runs w
 `make test LONG=1`.
 """
 
-import asyncio
 import os
 from collections.abc import Callable
 from typing import Any
@@ -98,36 +97,6 @@ def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
     """The octets in pieces, as a network delivers them."""
     marks = sorted(draw(st.lists(st.integers(0, len(data)), max_size=6)))
     return [data[a:b] for a, b in zip([0, *marks], [*marks, len(data)], strict=True)]
-
-
-class Wire(asyncio.Transport):
-    """A TCP connection in memory: keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"peername": ("127.0.0.2", 5070), "sockname": ("127.0.0.1", 5060)}.get(name, default)
 
 
 class Door:

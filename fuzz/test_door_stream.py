@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuzz.support import MESSAGES, REQUESTS, Door, Wire, cut, fuzzed, mutated
+from fuzz.support import MESSAGES, REQUESTS, Door, cut, fuzzed, mutated
 from offhook.sip.flow import Transport
 from offhook.sip.parse import parse_stream_message
 from offhook.transport.flow import Advertiser, FlowTable
@@ -16,7 +16,7 @@ SEEDS = [*MESSAGES, *(a + b"\r\n\r\n" + b for a in REQUESTS[:4] for b in REQUEST
 
 async def knock(pieces: list[bytes]) -> tuple[int, bool]:
     """How many messages were heard, and whether the connection was closed."""
-    door, wire = Door(parse_stream_message), Wire()
+    door, wire = Door(parse_stream_message)()
     flows = FlowTable(10, 10)
     stream = SipStream(flows, door, StreamSettings(), Transport.TCP, Advertiser())  # type: ignore[arg-type]
     stream.connection_made(wire)

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuzz.support import REQUESTS, Door, Wire, cut, fuzzed, mutated
+from fuzz.support import REQUESTS, Door, cut, fuzzed, mutated
 from offhook.calls.catalogue import CATALOGUE
 from offhook.sip.flow import Transport
 from offhook.sip.parse import parse_websocket
@@ -21,7 +21,7 @@ SLUGS = {row.slug.encode() for row in CATALOGUE.values()}
 
 
 async def knock(pieces: list[bytes]) -> None:
-    door, wire = Door(parse_websocket), Wire()
+    door, wire = Door(parse_websocket)()
     flows = FlowTable(10, 10)
     page = SipWebSocket(make_flow("page", Transport.WS), flows, door, WebSocketSettings(max_message=4000))  # type: ignore[arg-type]
     page.start(wire, "dGhlIHNhbXBsZSBub25jZQ==")
