@@ -10,13 +10,14 @@ from offhook.sip.flow import Transport
 from offhook.sip.parse import parse_stream_message
 from offhook.transport.flow import Advertiser, FlowTable
 from offhook.transport.stream import SipStream, StreamSettings
+from tests.support.wire import Wire
 
 SEEDS = [*MESSAGES, *(a + b"\r\n\r\n" + b for a in REQUESTS[:4] for b in REQUESTS[4:8])]
 
 
 async def knock(pieces: list[bytes]) -> tuple[int, bool]:
     """How many messages were heard, and whether the connection was closed."""
-    door, wire = Door(parse_stream_message)()
+    door, wire = Door(parse_stream_message), Wire()
     flows = FlowTable(10, 10)
     stream = SipStream(flows, door, StreamSettings(), Transport.TCP, Advertiser())  # type: ignore[arg-type]
     stream.connection_made(wire)

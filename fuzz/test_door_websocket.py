@@ -12,6 +12,7 @@ from offhook.sip.parse import parse_websocket
 from offhook.transport.flow import FlowTable
 from offhook.transport.websocket import SipWebSocket, WebSocketSettings
 from tests.support.messages import make_flow
+from tests.support.wire import Wire
 from tests.transport.test_frames import masked
 
 SEEDS = [masked(1, one) for one in REQUESTS]
@@ -21,7 +22,7 @@ SLUGS = {row.slug.encode() for row in CATALOGUE.values()}
 
 
 async def knock(pieces: list[bytes]) -> None:
-    door, wire = Door(parse_websocket)()
+    door, wire = Door(parse_websocket), Wire()
     flows = FlowTable(10, 10)
     page = SipWebSocket(make_flow("page", Transport.WS), flows, door, WebSocketSettings(max_message=4000))  # type: ignore[arg-type]
     page.start(wire, "dGhlIHNhbXBsZSBub25jZQ==")
