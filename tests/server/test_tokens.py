@@ -1,9 +1,11 @@
 """AUTH-10: which signatures count. Tokens are made with the real library, and by hand where it would refuse."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from interop.support.certificate import write_certificate
 from offhook.server.tokens import Tokens
 from offhook.sip.tokens import Claims
 
@@ -120,3 +123,61 @@ async def test_a_file_that_is_no_key_set_stops_the_start(tmp_path: Path, text: s
         await Tokens(REALM, OWN, str(file)).start()
     with pytest.raises(ValueError, match="No such file"):
         await Tokens(REALM, OWN, str(tmp_path / "missing")).start()
+
+
+class Issuer:
+    """An authorization server's key set behind HTTPS."""
+
+    def __init__(self, text: dict[str, Any]) -> None:
+        self.text, self.asked = text, 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self.asked += 1
+        body = json.dumps(self.text).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+
+async def test_a_key_set_by_https_is_fetched_again_for_a_new_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = write_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr("offhook.server.tokens.UNKNOWN", 0.05)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    issuer = Issuer(key_set("ES256"))
+    server = await asyncio.start_server(issuer.serve, "127.0.0.1", 0, ssl=context)
+    tokens = Tokens(REALM, OWN, f"https://localhost:{server.sockets[0].getsockname()[1]}/jwks.json")
+    await tokens.start()
+    old = jwt.encode(claims(), EC, "ES256", {"kid": "key-ES256"})
+    new = jwt.encode(claims(), ED, "EdDSA", {"kid": "key-EdDSA"})
+    # 1. the set was there before the first token came
+    assert tokens.read(old) is not None
+    # 2. a token of a key that the set did not have is refused, and has it fetched anew
+    issuer.text = key_set("EdDSA")
+    async with asyncio.timeout(20):
+        while tokens.read(new) is None:
+            await asyncio.sleep(0.05)  # the fetch is its own task; its effect is what counts
+    # 3. a key that was taken out of the set is good no longer
+    assert tokens.read(old) is None
+    # 4. an issuer that answers nonsense changes nothing
+    issuer.text, asked = {"keys": 1}, issuer.asked
+    tokens.read(jwt.encode(claims(), RSA, "RS256", {"kid": "key-RS256"}))
+    async with asyncio.timeout(20):
+        while issuer.asked == asked:
+            await asyncio.sleep(0.05)  # as above
+    assert tokens.read(new) is not None
+    await tokens.stop()
+    server.close()
+
+
+async def test_an_issuer_that_is_away_does_not_stop_the_start() -> None:
+    tokens = Tokens(REALM, OWN, "https://127.0.0.1:9/jwks.json")
+    await tokens.start()
+    assert tokens.read(tokens.mint("bob", 60)[0]) is not None
+    assert tokens.read(jwt.encode(claims(), EC, "ES256")) is None
+    await tokens.stop()

@@ -118,9 +118,10 @@ class Tokens:
     async def _keep_fresh(self) -> None:
         while True:
             await asyncio.sleep(UNKNOWN)
-            self._wanted.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), REFRESH)
+            # Before the fetch, so that a key that is missed meanwhile is asked for again.
+            self._wanted.clear()
             await self._fetch()
 
     async def _fetch(self) -> None:
