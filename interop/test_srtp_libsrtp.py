@@ -57,7 +57,7 @@ def binary() -> str:
         return built
     cargo = shutil.which("cargo")
     if cargo is None:
-        pytest.skip("no cargo and no OFFHOOK_SRTP_TOOL")
+        pytest.fail("cargo is needed, or OFFHOOK_SRTP_TOOL with the built program")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     subprocess.run(
         [cargo, "build", "-q", "--locked", "-p", "offhook-rtp", "--example", "srtp_tool"], cwd=ROOT, check=True
