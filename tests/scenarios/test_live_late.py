@@ -126,6 +126,22 @@ def test_live_callee_lost_while_ringing(link: Link) -> None:
     house.assert_nothing_left(alice)
 
 
+def test_live_4_and_call_18_a_page_that_is_back_does_not_ring_for_ever(link: Link) -> None:
+    house = House(link, late_arrival=8, ring_seconds=30)
+    alice, page = house.caller(), Page(house, "bob")
+    alice.dial("bob")
+    page.respond(180)
+    sign_off(house, page)
+    page.reconnect()
+    page.station.perform(RespondInvite(page.ringing, 180))
+    link.run(29)
+    assert not alice.answers("INVITE")
+    link.run(2)
+    assert alice.final().status == 480
+    assert "callee-no-answer" in (alice.final().headers.get("Warning") or "")
+    house.assert_nothing_left(alice)
+
+
 def test_page_asleep_late_arrival(link: Link) -> None:
     house = House(link, late_asleep=20)
     alice, page = house.caller(), Page(house, "bob")

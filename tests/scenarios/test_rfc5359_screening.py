@@ -6,6 +6,7 @@ import pytest
 
 from offhook.calls.screening import matches
 from offhook.sip.location import Forward
+from tests.support.carriers import TrunkHouse
 from tests.support.house import House
 from tests.support.link import Link
 from tests.support.messages import SDP
@@ -92,3 +93,17 @@ def test_a_forwarding_may_not_go_where_the_forwarder_may_not_call(link: Link) ->
 )
 def test_entries(name: str, entries: tuple[str, ...], held: bool) -> None:
     assert matches(name, entries) is held
+
+
+@pytest.mark.parametrize("entry", ["900*", "+1900*"])
+@pytest.mark.parametrize("dialled", ["9005550100", "900-555-0100", "(900)5550100", "+19005550100", "19005550100"])
+def test_numbers_are_kept_from_however_they_are_dialled(link: Link, entry: str, dialled: str) -> None:
+    house = TrunkHouse(link)
+    house.carrier("198.51.100.7")
+    house.trunk(targets=[{"uri": "sip:198.51.100.7"}], allowed_prefixes=["+1"])
+    house.node.accounts["alice"] = replace(house.node.accounts["alice"], block_targets=(entry,))
+    alice = house.caller()
+    alice.dial(dialled)
+    local = entry == "900*" and "900" in dialled[:4] and not dialled.startswith(("+", "1"))
+    assert bool(house.outside.carriers["198.51.100.7"].got("INVITE")) is not (local or entry == "+1900*")
+    assert (alice.final().status == 403) if local or entry == "+1900*" else True

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from offhook.calls import effects as do
+from offhook.calls.commands import HangUpEndpoint
 from offhook.calls.ports import SourceKind
 from offhook.sip.commands import RespondInvite, SendRequest
 from offhook.sip.location import Forward
@@ -501,4 +502,22 @@ def test_calls_on_different_shards_are_not_joined(link: Link) -> None:
     assert frozenset(("alice", "bob")) in bridged(house)
     alice.hang_up()
     alice.hang_up(SECOND)  # type: ignore[arg-type]
+    house.assert_nothing_left(alice, bob, carol)
+
+
+def test_who_has_transferred_and_left_has_a_call_less(link: Link) -> None:
+    """Limits and ends of an endpoint's calls are about those in which it still is."""
+    house, alice, bob, carol = three(link)
+    house.node.accounts["alice"] = replace(house.node.accounts["alice"], max_calls=1)
+    refer(alice, CAROL)
+    carol.respond(200, SDP)
+    alice.hang_up()
+    # 1. one call is all she may have, and she has none now
+    second_call(alice, "echo")
+    assert alice.answers("INVITE")[-1].status == 200
+    # 2. ending hers leaves the two others alone
+    house.apply(lambda: house.node.command(HangUpEndpoint("alice", "endpoint_deleted")))
+    assert not bob.got("BYE")
+    bob.hang_up(bob.ringing)
+    assert carol.got("BYE")
     house.assert_nothing_left(alice, bob, carol)

@@ -2,6 +2,7 @@
 
 from offhook.calls import effects as do
 from offhook.sip.commands import SendInDialog
+from offhook.sip.events import InviteReceived
 from offhook.sip.message import Headers
 from tests.support.carriers import TrunkHouse
 from tests.support.link import Link
@@ -131,5 +132,23 @@ def test_a_consultation_that_rings_at_a_carrier_goes_over(link: Link) -> None:
     assert told(alice)[-1] == "SIP/2.0 200 OK terminated"
     link.run(3)
     bob.hang_up(bob.ringing)
+    assert carrier.got("BYE")
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_carriers_caller_gets_no_time_limit_by_a_transfer(link: Link) -> None:
+    """The trunk's limit is for calls to it; one that came by it may last as long as people talk."""
+    house = house_with_trunk(link, max_call_seconds=60)
+    carrier = house.outside.carriers[CARRIER]
+    alice, bob = house.talking()
+    answer_notify(bob)
+    carrier.dial(NUMBER)
+    bob.respond(200, SDP)
+    named = dialog(bob, bob.ringing).replace(";", "%3B").replace("=", "%3D")
+    refer(bob, f"<sip:+14155550123@{DOMAIN}?Replaces={named}>", bob.station.of(InviteReceived)[0].usage)
+    assert told(bob)[-1] == "SIP/2.0 200 OK terminated"
+    link.run(90)
+    assert not alice.got("BYE")
+    alice.hang_up()
     assert carrier.got("BYE")
     house.assert_nothing_left(alice, bob)

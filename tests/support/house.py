@@ -529,6 +529,9 @@ class House:
         self.link.run(seconds)
         assert self.node.switchboard.calls() == [], self.link.ladder()
         assert self.media.open == {}, self.link.ladder()
+        index = self.node.switchboard._index
+        kept = (index.usages, index.media, index.legs, index._endpoints, index.rooms, index.awaited, len(index.dialogs))
+        assert kept == ({}, {}, {}, {}, {}, {}, 0), f"{kept}\n{self.link.ladder()}"
         for node, station in ((self.node.endpoint, self.station), *((p.station.node, p.station) for p in phones)):
             left = (node.transactions, node.usages, node.dialogs, len(station.timers))  # type: ignore[attr-defined]
             assert left == (0, 0, 0, 0), f"{station.name} keeps {left} {list(station.timers)}\n{self.link.ladder()}"

@@ -1,7 +1,6 @@
 """Lists: `{"links": …, "data": […]}`, newest first, with keyset cursors (API.md 1.4)."""
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -21,7 +20,8 @@ def _key(token: str) -> tuple[str, str]:
     prefix, text = token[:2], token[2:]
     try:
         key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # Also binascii.Error and UnicodeDecodeError, which are of this kind.
         prefix, key = "", ""
     if prefix not in ("PA", "PB") or not key:
         raise Invalid(Fault("page_token", "page_token_is_invalid", "Page token is invalid"))
@@ -32,7 +32,7 @@ def _number(query: Mapping[str, str], name: str, default: int, lowest: int, high
     text = query.get(name, "")
     if not text:
         return default
-    if not text.isascii() or not text.isdigit() or not lowest <= int(text[:9]) <= highest:
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or not lowest <= int(text) <= highest:
         raise Invalid(Fault(name, "invalid_parameter", rule))
     return int(text)
 

@@ -78,7 +78,7 @@ class Devices:
     def changed(self, event: BindingsChanged) -> None:
         """LIVE-3: a device that unregisters before its connection closes has left."""
         for one in event.changed:
-            if one.change is Change.UNREGISTERED:
+            if one.change is Change.UNREGISTERED and one.binding.flow.id in self._of_flow:
                 self._leaving.add(one.binding.flow.id)
 
     # ---- flows

@@ -183,9 +183,9 @@ class Call:
         return next((one for one in self.parties if one is not leg), None)
 
     def involves(self, username: str) -> bool:
-        """True if an endpoint takes part."""
+        """True if an endpoint takes part now: one that has transferred the call and left, or was passed over, does not."""
         folded = username.casefold()
-        return any(leg.account is not None and leg.account.username.casefold() == folded for leg in self.legs)
+        return any(leg.account is not None and leg.account.username.casefold() == folded for leg in self.live)
 
     def happened(self, type_: str, leg: Leg | None = None, **details: str) -> Publish:
         """An event of this call."""

@@ -77,8 +77,11 @@ def _join(call: Call, transfer: Transfer, other: Call, consulted: Leg, far: Leg,
 
 
 def _limit_goes_on(call: Call, other: Call, far: Leg) -> Effects:
-    """A trunk's time limit is its leg's: it begins anew in the call to which the leg goes."""
-    if far.trunk is None or far.trunk.foreign:
+    """A trunk's time limit is its leg's: it begins anew in the call to which the leg goes. A carrier's own call has
+    none, nor has one for help (TRK-9)."""
+    out = call.index.outbound
+    helps = out is not None and out.is_emergency(far.shown)
+    if far.trunk is None or far.trunk.foreign or far.request is not None or helps:
         return []
     return [StopTimer(CallLimit(other.ref)), StartTimer(CallLimit(call.ref), far.trunk.caps.call_seconds)]
 

@@ -293,7 +293,8 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
     if fork.branches:
         return effects
     if failure is Failure.FLOW_FAILED and fork.callee is not None and not fork.stages and fork.rung:
-        # LIVE-4: its page is perhaps only reloading.
+        # LIVE-4: its page is perhaps only reloading. Whatever comes back rings anew, with a ring time of its own.
+        fork.rung = False
         return [*effects, StopTimer(RingTimer(call.ref, fork.ref)), *late.wait(call, fork)]
     return [*effects, *give_up(call, fork, best(fork.failures), "", "", now)]
 

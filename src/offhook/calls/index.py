@@ -49,13 +49,22 @@ class Index:
 
     def know(self, call: "Call", leg: "Leg") -> None:
         """The leg is of this call now, with its usage and what is known yet of its endpoint and its media."""
+        before = self.usages.get(leg.usage)
         self.usages[leg.usage] = call
         self.touched[call.ref] = call
+        if before is not None and before is not call:
+            self._moved(before, leg)
         self.took(leg)
         if leg.account is not None:
             self._endpoints.setdefault(leg.account.username.casefold(), {})[call.ref] = call
         if leg.media is not None:
             self.legs[leg.media.leg] = call
+
+    def _moved(self, before: "Call", leg: "Leg") -> None:
+        """A transfer has taken the leg to another call: its endpoint is in this one no more, unless by another leg."""
+        account = leg.account
+        if account is not None and not any(one.account and one.account.id == account.id for one in before.legs):
+            self._leave(before, account.username.casefold())
 
     def forget(self, call: "Call") -> None:
         """The call is over."""
@@ -120,6 +129,6 @@ class Index:
 
     def busy(self, username: str, but: "Call", limit: int) -> int:
         """In how many other calls an endpoint is. They are looked at one by one only where the limit may be reached: a leg
-        that went to another call leaves its trace until the call ends."""
+        that is done, as after a transfer, leaves its trace until the call ends."""
         about = len(self._endpoints.get(username.casefold(), ()))
         return about if about < limit else sum(1 for call in self.of_endpoint(username) if call is not but)

@@ -78,7 +78,7 @@ def wait(call: "Call", fork: "Fork") -> Effects:
         StartTimer(LateArrival(call.ref, fork.ref), call.config.late_arrival),
         call.explain(f"{fork.invitation.to_name}'s connection broke lately: a device that comes back is rung"),
     ]
-    if fork.party.request is not None and not fork.ringing_told:
+    if fork.party.request is not None and not fork.party.confirmed and not fork.ringing_told:
         fork.ringing_told = True
         effects.append(Sip(RespondInvite(fork.party.usage, 180)))
     return effects

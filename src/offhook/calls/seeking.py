@@ -86,7 +86,7 @@ def look_up(call: Call, token: str, username: str | None, dialled: Destination, 
 def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     """The account and devices of the name are known."""
     callee, bindings = facts.callee, facts.bindings
-    unwanted = screening.refused(one, callee)
+    unwanted = screening.refused(call, one, callee)
     if unwanted is not None:
         if one.callee is not None:
             unwanted = refusal("forward_refused", f"{one.callee.username} forwards, but {unwanted.text}")

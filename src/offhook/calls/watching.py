@@ -98,7 +98,7 @@ class Watchers:
         self._watches: dict[SubscriptionId, Watch] = {}
         self._of_target: dict[str, dict[SubscriptionId, Watch]] = {}
         self._of_watcher: dict[str, dict[SubscriptionId, Watch]] = {}
-        self._latest: dict[tuple[str, str], FlowId] = {}
+        self._latest: dict[str, dict[str, FlowId]] = {}
         self._mailboxes: dict[str, tuple[int, int]] = {}
         self.publications = Publications(config, ids, self.presence_changed)
 
@@ -150,8 +150,7 @@ class Watchers:
             if not watches:
                 del group[name.casefold()]
         if watch.watcher.username.casefold() not in self._of_watcher:
-            for key in [one for one in self._latest if one[0] == watch.watcher.username.casefold()]:
-                del self._latest[key]
+            self._latest.pop(watch.watcher.username.casefold(), None)
         return [StopTimer(WatchPace(subscription))] if watch.paced else []
 
     # ---- changes
@@ -297,7 +296,7 @@ class Watchers:
             if watch is None:
                 continue
             watch.paused = True
-            latest = self._latest.get((watch.watcher.username.casefold(), watch.device))
+            latest = self._latest.get(watch.watcher.username.casefold(), {}).get(watch.device)
             if latest is not None and latest != watch.flow:
                 effects += self._move(watch, latest)
         return effects
@@ -310,10 +309,11 @@ class Watchers:
         watches = self._of_watcher.get(event.username.casefold())
         if not watches:
             return effects
-        for device in devices_of(event.binding):
-            self._latest[event.username.casefold(), device] = event.binding.flow.id
-        for watch in watches.values():
-            if watch.paused and watch.device in devices_of(event.binding):
+        names = devices_of(event.binding)
+        for watch in [one for one in watches.values() if one.device in names]:
+            # Only of devices that watch: a page has another name each time it is loaded.
+            self._latest.setdefault(event.username.casefold(), {})[watch.device] = event.binding.flow.id
+            if watch.paused:
                 effects += self._move(watch, event.binding.flow.id)
         return effects
 

@@ -1,0 +1,36 @@
+"""Lists: what a page takes as its size, number and token (API.md 1.4)."""
+
+import pytest
+
+from offhook.api.errors import Invalid
+from offhook.api.paging import page
+
+
+def listed(**query: str) -> list[int]:
+    return [row["n"] for row in page(range(2000), lambda n: f"{n:04}", lambda n: {"n": n}, "/list", query)["data"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"page_size": "0"},
+        {"page_size": "1001"},
+        # Leading zeros hide neither a size above the largest nor one that Python refuses to read.
+        {"page_size": "00000005099999"},
+        {"page_size": "000000001" + "0" * 5000},
+        {"page_size": "²"},
+        {"page_number": "9" * 5000},
+        {"page_number": "1"},
+        {"page_token": "PAé"},
+        {"page_token": "PA/"},
+        {"page_token": "XXMTIz"},
+    ],
+)
+def test_what_cannot_be_read_is_named(query: dict[str, str]) -> None:
+    with pytest.raises(Invalid) as refused:
+        listed(**query)
+    assert refused.value.faults[0].attribute in ("page_token", next(iter(query)))
+
+
+def test_the_largest_page() -> None:
+    assert listed(page_size="1000") == list(range(1999, 999, -1))
