@@ -18,6 +18,7 @@ import uvloop
 
 from bench.signalling import table
 from bench.signalling.measures import MEASURES, Bench, Row
+from bench.signalling.meter import ServerDied
 from bench.signalling.servers import SERVERS, Setting, prepare
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,7 +67,12 @@ async def _measure(arguments: argparse.Namespace, folder: Path, engine: Path) ->
         for number in range(arguments.rounds):
             order = arguments.servers if number % 2 == 0 else arguments.servers[::-1]
             for server in order:
-                for row in await MEASURES[name](bench, server):
+                try:
+                    measured = await MEASURES[name](bench, server)
+                except ServerDied as died:
+                    print(f"{name} of {server} does not count: {died}", file=sys.stderr, flush=True)
+                    continue
+                for row in measured:
                     rows.append(row)
                     print(table.line(row), file=sys.stderr, flush=True)
     return rows

@@ -6,6 +6,10 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
+class ServerDied(RuntimeError):
+    """A process of the server ended under load (Kamailio 5.6 does so at times with thousands of TLS connections)."""
+
+
 def tree(root: int) -> list[int]:
     """The process and everything it started."""
     children: dict[int, list[int]] = {}
@@ -27,7 +31,11 @@ def tree(root: int) -> list[int]:
 def _run_time(pid: int) -> int:
     """Nanoseconds that all threads of a process have run (schedstat); those that ended are not counted."""
     total = 0
-    for task in (PROC / str(pid) / "task").iterdir():
+    try:
+        tasks = list((PROC / str(pid) / "task").iterdir())
+    except OSError:
+        raise ServerDied(f"process {pid} of the server is gone") from None
+    for task in tasks:
         try:
             total += int((task / "schedstat").read_text().split()[0])
         except OSError:
