@@ -57,6 +57,12 @@ def answer(challenge: str, method: str = "INVITE", body: bytes = b"", mine: Clie
     return parse_auth(value)[1]
 
 
+@pytest.mark.parametrize("broken", ['Digest realm="a, nonce=b', 'Digest realm="a", nonce="b, qop=auth', '"', ',"'])
+def test_a_challenge_with_an_open_quote_is_none(broken: str) -> None:
+    assert challenges(refused(broken)) == []
+    assert [one.realm for one in challenges(refused(broken, 'Digest realm="c", nonce="n"'))] == ["c"]
+
+
 # what is answered
 
 

@@ -87,6 +87,18 @@ def test_a_whole_body_that_need_not_be_understood_is_left_out() -> None:
     assert described(plain, CONFIG) == Refusal(415, ("Accept", "application/sdp"))
 
 
+@pytest.mark.parametrize("field", ["Content_Disposition", "Content_Type"])
+def test_more_parameters_than_are_read_are_none(field: str) -> None:
+    request = make_request("INVITE", body=SDP, Content_Disposition="session")
+    value = ("application/sdp" if field == "Content_Type" else "session") + ";a=b" * 40
+    headers = request.headers.replaced(field.replace("_", "-"), value)
+    assert read(Request("INVITE", request.uri, headers, request.body)).body == SDP
+    packed = Request("INVITE", request.uri, headers.replaced("Content-Type", "multipart/mixed" + ";a=b" * 40), b"x")
+    assert isinstance(described(packed, CONFIG), Refusal)
+    other = Request("INVITE", request.uri, headers.replaced("Content-Type", "text/plain"), b"x")
+    assert described(other, CONFIG) == Refusal(415, ("Accept", "application/sdp"))
+
+
 def test_only_methods_that_describe_are_inspected() -> None:
     request = multipart(LOCATION, method="INFO")
     assert described(request, CONFIG) is request

@@ -39,6 +39,11 @@ def test_not_ours(other: Nonces) -> None:
     assert other.age(make().issue(HERE, 10.0), HERE, 11.0) is None
 
 
+@pytest.mark.parametrize("nonce", ["A" * 43 + "!", "A" * 41 + "===", "=" * 44, "!" * 44, "A" * 43 + "\u00e9"])
+def test_what_is_no_base64_is_not_ours(nonce: str) -> None:
+    assert make().age(nonce, HERE, 11.0) is None
+
+
 def test_another_flow() -> None:
     nonce = make().issue(HERE, 10.0)
     assert make().age(nonce, HERE, 11.0) is not None

@@ -135,9 +135,14 @@ def _rank(challenge: Challenge) -> int:
 
 
 def _single(line: str) -> list[str]:
-    """Challenges of one field: a piece that begins with a scheme begins another (RFC 9110 section 11.6.1 allows lists)."""
+    """Challenges of one field: a piece that begins with a scheme begins another (RFC 9110 section 11.6.1 allows lists).
+    none of it counts where quotes do not match."""
     texts: list[str] = []
-    for piece in split_list(line):
+    try:
+        pieces = split_list(line)
+    except PeerError:
+        return texts
+    for piece in pieces:
         scheme, space, rest = piece.strip().partition(" ")
         if texts and not (space and "=" not in scheme and rest.strip() and not rest.lstrip().startswith("=")):
             texts[-1] += f", {piece}"

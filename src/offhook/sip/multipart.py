@@ -6,7 +6,7 @@ Lives here: cutting a body into parts and choosing one. Never here: what the des
 import re
 from dataclasses import dataclass, replace
 
-from offhook.sip.errors import MalformedMessage
+from offhook.sip.errors import MalformedMessage, PeerError
 from offhook.sip.fields import Params, parse_params
 from offhook.sip.message import Headers, Message
 
@@ -46,7 +46,7 @@ def _params(value: str) -> Params:
     _, semicolon, rest = value.partition(";")
     try:
         return parse_params(f";{rest.strip()}" if semicolon and rest.strip() else "")
-    except MalformedMessage:
+    except PeerError:
         return {}
 
 

@@ -4,6 +4,7 @@ Lives here: making a nonce, telling its age, counting its uses. Nothing is store
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import re
@@ -51,7 +52,10 @@ class Nonces:
         """Seconds since we made the nonce for this flow; None if we did not, or two days ago."""
         if len(nonce) != _LENGTH or not nonce.isascii():
             return None
-        raw = base64.urlsafe_b64decode(nonce)
+        try:
+            raw = base64.urlsafe_b64decode(nonce)
+        except binascii.Error:
+            return None
         if len(raw) != 33 or raw[0] != _VERSION:
             return None
         issued = int.from_bytes(raw[1:9], "big")

@@ -9,7 +9,7 @@ takes the duty back; a peer without timers is refreshed by us all the same, or a
 
 from dataclasses import dataclass
 
-from offhook.sip.errors import MalformedMessage, TooLarge
+from offhook.sip.errors import MalformedMessage, PeerError
 from offhook.sip.fields import parse_number, parse_params
 from offhook.sip.message import Message, Request, Response
 from offhook.sip.reliable import option_listed
@@ -127,7 +127,7 @@ def session_expires(message: Message) -> tuple[int, str] | None:
         return None
     try:
         refresher = parse_params(f";{rest}" if rest else "").get("refresher") or ""
-    except (MalformedMessage, TooLarge):
+    except PeerError:
         refresher = ""
     return min(seconds, LONGEST), refresher.lower()
 
