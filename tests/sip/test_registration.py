@@ -1,8 +1,10 @@
 """The machine of a registration of ours, by itself: NAT, wishes of the operator, what is told."""
 
+import pytest
+
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.message import Headers, Response
-from offhook.sip.registration import Changed, Line, LineState, Register, Wake, retry_after
+from offhook.sip.registration import EXPIRES_MOST, Changed, Line, LineState, Register, Wake, retry_after
 from tests.support.ids import SeededIds
 
 
@@ -16,6 +18,11 @@ def make() -> Line:
 
 def ok(via: str = "SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bKx") -> Response:
     return Response(200, "OK", Headers([("Via", via), ("Contact", "<sip:token@10.0.0.5:5060>;expires=600")]))
+
+
+def with_expires(text: str, status: int = 200) -> Response:
+    fields = ok().headers.replaced("Contact", f"<sip:token@10.0.0.5:5060>;expires={text}")
+    return Response(status, "", Headers([*fields, ("Expires", text), ("Min-Expires", text)]))
 
 
 def test_start_registers_once() -> None:
@@ -35,6 +42,43 @@ def test_received_and_rport_correct_the_contact_once(  # TRK-2
     assert "token@203.0.113.9:40001" in (line.headers(flow(), 600).get("Contact") or "")
     steps = line.answered(nat, 2, flow(), 0.0)
     assert isinstance(steps[-1], Wake), "and no third time"
+
+
+def test_a_registrar_that_sees_us_elsewhere_each_time_is_asked_once_more_only() -> None:
+    line = make()
+    line.start(0.0)
+    via = "SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bKx;received=203.0.113.9;rport=4000"
+    steps = [line.answered(ok(f"{via}{number}"), number + 1, flow(), 0.0)[-1] for number in range(5)]
+    assert isinstance(steps[0], Register)
+    assert all(isinstance(one, Wake) for one in steps[1:])
+    assert "token@203.0.113.9:40004" in (line.headers(flow(), 600).get("Contact") or ""), "the refresh names the newest"
+
+
+@pytest.mark.parametrize("port", ["\u00b2", "-1", "x"])
+def test_numbers_that_are_none_change_nothing(port: str) -> None:
+    line = make()
+    line.start(0.0)
+    via = f"SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bKx;received=203.0.113.9;rport={port}"
+    assert isinstance(line.answered(ok(via), 1, flow(), 0.0)[-1], Wake)
+    assert line.answered(with_expires(port, 423), 2, flow(), 0.0)[0] == Changed(LineState.FAILED)
+    line.answered(with_expires(port), 3, flow(), 0.0)
+    assert line.expires_at == 600
+    assert line.headers(flow(), 600).get("Contact") == "<sip:token@10.0.0.5:5060>"
+
+
+def test_a_life_longer_than_a_week_is_not_believed() -> None:
+    line = make()
+    line.start(0.0)
+    line.answered(with_expires("9" * 5000), 1, flow(), 0.0)
+    assert line.expires_at == EXPIRES_MOST
+
+
+def test_a_received_that_is_no_host_is_not_written_into_a_contact() -> None:
+    line = make()
+    line.start(0.0)
+    via = 'SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bKx;received="x>;evil=1, <sip:y";rport=1'
+    line.answered(ok(via), 1, flow(), 0.0)
+    assert line.headers(flow(), 600).get("Contact") == "<sip:token@10.0.0.5:5060>"
 
 
 def test_a_public_address_that_is_set_is_left_alone() -> None:

@@ -9,10 +9,11 @@ from enum import StrEnum
 
 from offhook.sip.errors import PeerError
 from offhook.sip.events import Failure
-from offhook.sip.fields import parse_name_addr, parse_via, split_list
+from offhook.sip.fields import parse_name_addr, parse_number, parse_via, split_list
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.ids import Ids
 from offhook.sip.message import Headers, Message, Response
+from offhook.sip.uri import parse_host_port
 
 REFRESH, REFRESH_SPREAD = 0.80, 0.05
 """A registration is refreshed at this part of its life (TRK-2); the spread keeps many lines from coming at once."""
@@ -22,6 +23,8 @@ REFUSED_PAUSE = 900.0
 """Seconds after 403 or a password refused twice: a person has to act, and trying on would lock the account."""
 RETRY_AFTER_MOST = 3600
 """Longest Retry-After obeyed, in seconds."""
+EXPIRES_MOST = 604_800
+"""Longest life of a registration that is believed, in seconds: a week."""
 
 
 class LineState(StrEnum):
@@ -83,6 +86,7 @@ class Line:
     _outbound: bool = False
     _seen: tuple[str, int] | None = None
     _raised: bool = False
+    _corrected: bool = False
 
     # what comes in
 
@@ -140,8 +144,10 @@ class Line:
         moved = self._look_at_ourselves(response, flow)
         part = self.ids.uniform(REFRESH - REFRESH_SPREAD, REFRESH + REFRESH_SPREAD)
         steps = self._to(LineState.REGISTERED)
-        # The Contact we gave leads nowhere: the registrar saw us at another address, which the next REGISTER names.
-        return [*steps, self._next()] if moved else [*steps, Wake(granted * part)]
+        # The Contact we gave leads nowhere: the registrar saw us at another address, which the next REGISTER names. One that
+        # sees us elsewhere each time is not asked without end.
+        at_once, self._corrected = moved and not self._corrected, moved
+        return [*steps, self._next()] if at_once else [*steps, Wake(granted * part)]
 
     def _time_of(self, response: Response) -> int:
         """10.2.4: the `expires` of our own Contact, then Expires, then what we asked for."""
@@ -151,29 +157,31 @@ class Line:
                     contact = parse_name_addr(text)
                 except PeerError:
                     continue
-                said = contact.params.get("expires") or ""
-                if contact.uri.user == self.contact_user and said.isdigit() and int(said) > 0:
-                    return int(said)
-        said = (response.headers.get("Expires") or "").strip()
-        return int(said) if said.isdigit() and int(said) > 0 else self._wanted
+                said = _seconds(contact.params.get("expires"))
+                if contact.uri.user == self.contact_user and said:
+                    return said
+        return _seconds(response.headers.get("Expires")) or self._wanted
 
     def _look_at_ourselves(self, response: Response, flow: Flow) -> bool:
         """TRK-2: `received` and `rport` of our Via correct the Contact, where no public address is set."""
         if flow.transport is not Transport.UDP or not _is(flow.advertised, flow.local):
             return False
         via = parse_via(split_list(response.headers.get("Via") or "")[0])
-        port = via.params.get("rport") or ""
-        host = via.params.get("received") or via.host
-        given = (host, int(port) if port.isdigit() else flow.local[1])
+        host, port = (via.params.get("received") or via.host).strip("[]"), via.params.get("rport")
+        try:
+            parse_host_port(f"[{host}]" if ":" in host else host)
+            given = (host, parse_number(port, "rport", 65_535) if port else flow.local[1])
+        except PeerError:
+            return False
         before, self._seen = self._seen, None if given == flow.local else given
         return self._seen != before
 
     def _too_brief(self, response: Response) -> list[Step]:
         """10.2.8: once more, at once, with the registrar's own minimum."""
-        least = (response.headers.get("Min-Expires") or "").strip()
-        if not least.isdigit() or int(least) <= self._wanted:
+        least = _seconds(response.headers.get("Min-Expires"))
+        if least <= self._wanted:
             return self._failed("trunk_registration_failed", None)
-        self._wanted, self._raised = int(least), True
+        self._wanted, self._raised = least, True
         return [self._next()]
 
     def _refused(self) -> list[Step]:
@@ -220,6 +228,12 @@ def retry_after(response: Response) -> int | None:
     """Retry-After in seconds, at most an hour; None if the response has none that can be read (20.33)."""
     text = (response.headers.get("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
     return min(int(text), RETRY_AFTER_MOST) if text.isascii() and text.isdigit() else None
+
+
+def _seconds(text: str | None) -> int:
+    """Seconds of a field, at most a week; 0 if there are none that can be read."""
+    digits = (text or "").strip()
+    return min(int(digits[:10]), EXPIRES_MOST) if digits.isascii() and digits.isdigit() else 0
 
 
 def _tags(message: Message) -> set[str]:
