@@ -88,6 +88,18 @@ def test_reg_3_over_the_source_budget(link: Link) -> None:
     assert phone.send(phone.request(PHONE)).status == 401
 
 
+def test_reg_3_a_source_is_an_ipv4_address_or_an_ipv6_network_and_takes_nothing_from_others(link: Link) -> None:
+    limits = RegistrarLimits(rate_per_source=1.0, burst_per_source=3.0, storm=10.0)
+    phone = Registering(link, config=SipConfig(DOMAIN, registrar=limits))
+    answered = 0
+    for number in range(1, 50):
+        count = len(phone.node.sent)
+        phone.node.feed(phone.request(PHONE), replace(make_flow(f"six{number}"), remote=(f"2001:db8::{number}", 5060)))
+        answered += len(phone.node.sent) - count
+    assert answered == 3, "one network, however many of its addresses ask"
+    assert phone.send(phone.request(PHONE)).status == 401, "the budget of all is not spent on one"
+
+
 def test_reg_3_a_storm_is_spread_over_half_a_minute(link: Link) -> None:
     phone = Registering(link, Transport.TCP, SipConfig(DOMAIN, registrar=RegistrarLimits(storm=2.0)))
     assert [phone.send(phone.request(PHONE)).status for _ in range(3)] == [401, 401, 503]

@@ -12,6 +12,7 @@ from offhook.sip.flow import Flow, Transport
 from offhook.sip.gate import TurnedAway
 from offhook.sip.message import Request, Response
 from offhook.sip.transaction.table import TransactionLimits
+from offhook.sip.uri import parse_uri
 from tests.support.link import Link, Station
 from tests.support.messages import SDP, make_flow, make_request
 from tests.support.nodes import DOMAIN, make_account, make_endpoint
@@ -96,8 +97,23 @@ def test_nothing_inside_a_dialog_is_refused(link: Link) -> None:
     for number, method in enumerate(("INVITE", "OPTIONS", "BYE"), 2):
         got = answers(node, asked(method, 1, number, tag), flow)
         assert all(one.status != 503 for one in got), method
-    # 2. An INVITE that takes the place of a dialog belongs to it.
-    assert all(one.status != 503 for one in answers(node, asked("INVITE", 9, Replaces="a;to-tag=b;from-tag=c"), flow))
+
+
+@pytest.mark.parametrize("names", ["c1;to-tag={tag};from-tag=peer", "c1;to-tag=peer;from-tag={tag}"])
+def test_an_invite_that_takes_the_place_of_a_dialog_is_none_too_many(link: Link, names: str) -> None:
+    node = node_with(link)
+    flow = make_flow("far", Transport.TCP)
+    node.feed(asked("INVITE", 1), flow)
+    (event,) = node.of(InviteReceived)
+    assert isinstance(event, InviteReceived)
+    node.perform(RespondInvite(event.usage, 200, body=SDP))
+    tag = (node.sent[-1].headers.get("To") or "").rpartition("=")[2]
+    node.perform(WORSE)
+    # 1. The dialog stands, whichever way its tags are written.
+    assert answers(node, asked("INVITE", 9, Replaces=names.format(tag=tag)), flow) == []
+    # 2. One that nobody has, or that cannot be read, opens no door.
+    for number, made_up in enumerate(("a;to-tag=b;from-tag=c", "nothing", f"c1;to-tag={tag};from-tag=other"), 10):
+        assert [one.status for one in answers(node, asked("INVITE", number, Replaces=made_up), flow)] == [503]
 
 
 def test_a_cancel_is_served(link: Link) -> None:
@@ -166,6 +182,16 @@ def test_strangers_have_a_rate(link: Link, transport: Transport) -> None:
     assert [one.status for one in answers(node, asked("OPTIONS", 20), other)] == [200]
     link.run(1.1)
     assert [one.status for one in answers(node, asked("OPTIONS", 21), flow)] == [200]
+
+
+def test_a_register_that_is_not_served_counts_as_any_request_of_a_stranger(link: Link) -> None:
+    node = node_with(link)
+    flow = make_flow("scanner")
+    got = []
+    for number in range(1, 10):
+        request = register(number)
+        got += answers(node, Request("REGISTER", parse_uri("mailto:x"), request.headers), flow)
+    assert [one.status for one in got] == [416] * 3
 
 
 def test_ipv6_sources_are_counted_by_their_network(link: Link) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from offhook.sip.attempts import source_of
 from offhook.sip.carried import BindingClock, Carried, Reattachment, Sweep
 from offhook.sip.commands import Attach, Unbind
 from offhook.sip.contacts import (
@@ -117,12 +118,14 @@ class Registrar:
         return [Send(flow.id, self._core.response(request, 404, Headers([warning])))]
 
     def _reg_3_rate(self, request: Request, flow: Flow, now: float) -> list[Effect] | None:
-        """`REGISTER_STORM` of all, then `REGISTER_RATE` of a source that has not proved anything on this flow."""
+        """`REGISTER_RATE` of a source that has not proved anything on this flow, then `REGISTER_STORM` of all: what one
+        source has too much must not be taken from the others."""
+        source = source_of(flow.remote[0])
+        if self._doorkeeper.trusted(flow, now) is None and not self._per_source.allow(source, now):
+            return self._over_rate(request, flow, self._per_source.wait(source), now)
         if not self._per_node.allow("", now):
             return self._over_rate(request, flow, self._core.ids.uniform(5, 30), now)
-        if self._doorkeeper.trusted(flow, now) is not None or self._per_source.allow(flow.remote[0], now):
-            return None
-        return self._over_rate(request, flow, self._per_source.wait(flow.remote[0]), now)
+        return None
 
     def _over_rate(self, request: Request, flow: Flow, wait: float, now: float) -> list[Effect]:
         if flow.transport is Transport.UDP:

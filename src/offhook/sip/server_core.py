@@ -105,7 +105,8 @@ class ServerCore:
         return [Send(flow.id, self._core.response(request, error.status, fields))]
 
     def _strangers(self, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect] | None:
-        """`UNAUTH_RATE`. Not for what belongs to a dialog, nor for REGISTER, which has its own; trunks are no strangers.
+        """`UNAUTH_RATE`. Not for what belongs to a dialog, nor for a REGISTER that is served, which has its own; trunks are
+        no strangers.
 
         Over UDP a stranger's address may be forged: nothing is kept of him, and no more is said than he asked for.
         """
@@ -116,7 +117,8 @@ class ServerCore:
         if request.method == "INVITE" and self.gate is not None and self.gate.expects(request, flow):
             return None
         self._stranger = self.gate is not None and flow.transport is Transport.UDP
-        return None if request.method == "REGISTER" else self._throttle.stranger(request, flow, now)
+        registers = request.method == "REGISTER" and self._refusal(request) is None
+        return None if registers else self._throttle.stranger(request, flow, now)
 
     # CANCEL
 

@@ -8,10 +8,12 @@ from offhook.sip.attempts import source_of
 from offhook.sip.commands import RefuseNew
 from offhook.sip.core import Core
 from offhook.sip.effects import CloseFlow, Note, Send
-from offhook.sip.envelope import Envelope
+from offhook.sip.envelope import DialogKey, Envelope
+from offhook.sip.errors import PeerError
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.message import Headers, Request
 from offhook.sip.rate import Rates
+from offhook.sip.replaces import read_replaces
 from offhook.sip.transaction.machine import Effect
 
 NOTES_APART = 1.0
@@ -40,13 +42,24 @@ class Throttle:
         """None: the request may go on."""
         if fields.to_tag and fields.dialog in self._core.dialogs:
             return None
-        if request.method in self._refused.methods and request.headers.get("Replaces") is None:
+        if request.method in self._refused.methods and not self._replaces(request):
             return self._overloaded(request, flow)
         if request.method in MAKES_DIALOGS and len(self._core.dialogs) >= self._core.config.most_dialogs:
             return [self._unavailable(request, flow, "node-overloaded", "too many dialogs (limits.dialogs)")]
         if self._core.table.full(flow):
             return [self._unavailable(request, flow, "node-overloaded", "too many transactions (limits.transactions)")]
         return None
+
+    def _replaces(self, request: Request) -> bool:
+        """True for an INVITE that takes the place of a dialog of ours: a reload or a pickup adds no call."""
+        try:
+            named = read_replaces(request.headers)
+        except PeerError:
+            return False
+        if named is None:
+            return False
+        orders = ((named.one_tag, named.other_tag), (named.other_tag, named.one_tag))
+        return any(DialogKey(named.call_id, *tags) in self._core.dialogs for tags in orders)
 
     def stranger(self, request: Request, flow: Flow, now: float) -> list[Effect] | None:
         """`UNAUTH_RATE` for a request of somebody unknown. None: it may go on."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from typing import Protocol
 
+from offhook.sip.attempts import source_of
 from offhook.sip.flow import Flow, FlowId
 
 LEFT = "page left"
@@ -96,7 +97,7 @@ class FlowTable:
 
     def room_for(self, source: str) -> bool:
         """False when the node or that source address holds as many flows as it may."""
-        return len(self._paths) < self._per_node and self._sources[source] < self._per_source
+        return len(self._paths) < self._per_node and self._sources[source_of(source)] < self._per_source
 
     def new_id(self, transport: str) -> FlowId:
         """An id that is never used again, in this process or a later one."""
@@ -106,13 +107,13 @@ class FlowTable:
     def add(self, path: Path) -> None:
         """Registers an open path."""
         self._paths[path.flow.id] = path
-        self._sources[path.flow.remote[0]] += 1
+        self._sources[source_of(path.flow.remote[0])] += 1
 
     def remove(self, path: Path) -> bool:
         """Forgets a path; False if it was not (or no longer) there."""
         if self._paths.pop(path.flow.id, None) is None:
             return False
-        source = path.flow.remote[0]
+        source = source_of(path.flow.remote[0])
         self._sources[source] -= 1
         if not self._sources[source]:
             del self._sources[source]
