@@ -17,6 +17,7 @@ from offhook.sip.events import (
 )
 from offhook.sip.flow import Transport
 from offhook.sip.message import Headers, Request, Response
+from offhook.sip.outgoing_invite import FORKS
 from tests.support.link import Link
 from tests.support.messages import SDP, make_request, make_response
 from tests.support.pair import WITH_SDP, Pair
@@ -126,6 +127,27 @@ def test_second_fork_is_acknowledged_and_ended(link: Link) -> None:
     assert isinstance(bye, Request)
     assert (ack.headers.get("To") or "").endswith("tag=two")
     assert (bye.method, bye.headers.get("Reason")) == ("BYE", ELSEWHERE)
+
+
+def test_forks_are_bounded_whatever_tags_a_peer_makes_up(link: Link) -> None:
+    pair = Pair(link)
+    link.drop("alice", "INVITE")
+    pair.invite()
+    invite = pair.request(pair.alice, "INVITE")
+    contact = {"Contact": "<sip:one@127.0.0.2>"}
+    for number in range(3 * FORKS):
+        pair.alice.feed(make_response(invite, 180, f"early{number}", **contact), pair.there)
+        pair.alice.feed(make_response(invite, 199, f"early{number + 1}", **contact), pair.there)
+    assert pair.alice.node.dialogs <= FORKS
+    # 1. One of the known ones answers, and the call stands.
+    pair.alice.feed(make_response(invite, 200, "early0", SDP, **contact), pair.there)
+    assert len(pair.alice.of(InviteAccepted)) == 1
+    # 2. Further answers begin no further dialog, and no transaction of ours to end one.
+    count = len(pair.alice.sent)
+    for number in range(3 * FORKS):
+        pair.alice.feed(make_response(invite, 200, f"late{number}", SDP, **contact), pair.there)
+    assert len(pair.alice.sent) == count
+    assert pair.alice.node.dialogs == 1
 
 
 def test_199_ends_one_early_dialog(link: Link) -> None:

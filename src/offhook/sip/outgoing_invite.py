@@ -20,6 +20,10 @@ from offhook.sip.transaction.key import ClientKey
 from offhook.sip.transaction.machine import Effect
 from offhook.sip.usage_state import ELSEWHERE, Phase, reason_field
 
+FORKS = 60
+"""Dialogs that the answers to one INVITE may begin: as many as RFC 5393 lets a request have branches. What a peer that
+makes up further tags says in them is dropped."""
+
 
 class OutgoingInvite(InviteUsage):
     """One INVITE down one flow. Its 1xx may come from several forks behind the peer; the first 2xx wins."""
@@ -40,6 +44,7 @@ class OutgoingInvite(InviteUsage):
         self._early: dict[str, Dialog] = {}
         self._heard: dict[str, Heard] = {}
         self._acks: dict[str, tuple[FlowId, Request]] = {}
+        self._forks: set[str] = set()
         self._cancel_wanted = False
         self._cancel_sent = False
         self._cancel_reason: str | None = None
@@ -121,6 +126,8 @@ class OutgoingInvite(InviteUsage):
 
     def answered(self, response: Response) -> list[Effect]:
         """See machine.Owner."""
+        if 100 < response.status < 300 and not self._has_room(envelope(response).to_tag):
+            return []
         if response.status < 200:
             return self._progressed(response)
         if response.status < 300:
@@ -128,6 +135,11 @@ class OutgoingInvite(InviteUsage):
         if not self.over and not self._cancel_wanted and self._attempt.challenged(response):
             return self._again()
         return self._ended(response, None)
+
+    def _has_room(self, tag: str) -> bool:
+        if len(self._forks) < FORKS:
+            self._forks.add(tag)
+        return tag in self._forks
 
     def failed(self, failure: Failure) -> list[Effect]:
         """See machine.Owner."""
