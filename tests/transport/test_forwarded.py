@@ -49,6 +49,7 @@ CASES = [
     ("127.0.0.1", {"x_forwarded_proto": "https"}, Client("unknown", True)),
     ("127.0.0.1", {"forwarded": "for=_hidden;proto=https"}, Client("unknown", True)),
     ("127.0.0.1", {"x_forwarded_for": "<script>"}, Client("unknown")),
+    ("127.0.0.1", {"forwarded": "for=203.0.113.9, " + '"\\' * 1000}, Client("unknown")),
     # 6. Forwarded is the standard, and wins.
     ("127.0.0.1", {"forwarded": "for=203.0.113.9", "x_forwarded_for": "203.0.113.10"}, Client("203.0.113.9")),
     # 7. A host that is none is not written into a Via.

@@ -14,12 +14,13 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from interop.support.certificate import write_certificate
-from offhook.sip.flow import Flow
+from offhook.sip.flow import Flow, Transport
 from offhook.transport.backpressure import Patience
 from offhook.transport.flow import FlowTable
 from offhook.transport.front import Front, FrontSettings
 from offhook.transport.stream import StreamListener, StreamSettings
 from offhook.transport.websocket import WebSocketSettings
+from tests.support.messages import make_flow
 
 
 class Ear:
@@ -153,6 +154,8 @@ async def test_a_head_sent_byte_by_byte(tmp_path: Path) -> None:
         ({}, None, 400, b"sub-protocol 'sip'"),
         ({}, ["chat"], 400, b"sub-protocol 'sip'"),
         ({"Origin": "https://evil.example"}, ["sip"], 403, b"https://evil.example"),
+        ({"Origin": "null"}, ["sip"], 403, b"null"),
+        ({"Origin": "http://[x"}, ["sip"], 403, b"http://[x"),
     ],
 )
 async def test_upgrades_that_are_refused(
@@ -241,6 +244,44 @@ async def test_auth_10_a_token_that_is_not_good_refuses_the_upgrade_in_words(tmp
         assert refused.value.response.status_code == 401
         assert b"token-wrong-key" in (refused.value.response.body or b"")
         assert port.ear.opened == []
+
+
+async def test_a_url_with_too_many_fields_is_refused_in_words(tmp_path: Path) -> None:
+    async with listening(tmp_path) as port:
+        with pytest.raises(InvalidStatus) as refused:
+            await websockets.connect(f"ws://127.0.0.1:{port.number}/?{'a=1&' * 30}", subprotocols=["sip"])
+        assert refused.value.response.status_code == 400
+        assert b"too many fields" in (refused.value.response.body or b"")
+
+
+class Quiet:
+    """A path that nobody speaks on."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+
+    def send(self, data: bytes) -> bool:
+        return True
+
+    def close(self, code: int, slug: str) -> None: ...
+
+    def ping(self) -> None: ...
+
+    def answered(self, since: float) -> bool:
+        return True
+
+
+def test_the_cap_of_a_source_counts_an_ipv6_network_as_one() -> None:
+    flows = FlowTable(10, 2)
+    for number in range(2):
+        flow = replace(make_flow(f"six{number}", Transport.TCP), remote=(f"2001:db8::{number}", 5060))
+        assert flows.room_for(flow.remote[0])
+        flows.add(Quiet(flow))
+    assert not flows.room_for("2001:db8::ffff")
+    assert flows.room_for("2001:db8:0:1::1")
+    for path in flows:
+        flows.remove(path)
+    assert flows.room_for("2001:db8::ffff")
 
 
 async def test_a_silent_connection_and_an_endless_message_are_closed(tmp_path: Path) -> None:

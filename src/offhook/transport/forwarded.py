@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 UNKNOWN = "unknown"
 """The client of a proxy that does not say whom it serves; never a loopback address."""
+LONGEST = 2_000
+"""Characters of `Forwarded` that are read: a dozen proxies. The client of a longer one stays unknown."""
 
 _PAIR = re.compile(r'\s*([^\s=;,"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*')
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?")
@@ -54,7 +56,10 @@ def _values(fields: Fields, name: bytes) -> list[str]:
 
 def _forwarded(fields: Fields) -> list[_Step]:
     steps = []
-    for element in _elements(",".join(_values(fields, b"forwarded"))):
+    text = ",".join(_values(fields, b"forwarded"))
+    if len(text) > LONGEST:
+        return [_Step(UNKNOWN, "", "")]
+    for element in _elements(text):
         pairs = {name.lower(): _unquoted(value) for name, value in _PAIR.findall(element)}
         steps.append(
             _Step(_address(pairs.get("for", "")), pairs.get("proto", "").lower(), _host(pairs.get("host", "")))

@@ -112,7 +112,7 @@ class Resolver:
             (one for one in found if isinstance(one, Naptr) and one.flags == "s" and one.service in _SERVICES),
             key=lambda one: (one.order, one.preference),
         )
-        named = [(one.replacement, _SERVICES[one.service]) for one in usable]
+        named = [(one.replacement, _SERVICES[one.service]) for one in usable[: self._settings.most]]
         return sorted(named, key=lambda one: one[1] is not TLS) if target.foreign else named
 
     async def _by_srv(

@@ -93,8 +93,7 @@ class SipStream(asyncio.Protocol):
                     self._receiver.received(one, self.flow)
         except PeerError as error:
             self._receiver.refused(str(error), self._framer.pending, self.flow)
-            self._reason = str(error)
-            self._transport.close()
+            self.close(1002, str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._idle.cancel()
