@@ -140,6 +140,25 @@ async def test_a_locked_database_delays_writes_and_loses_none(tmp_path: Path) ->
     await engine.dispose()
 
 
+async def test_a_row_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
+    """A Call-ID may hold octets that are no UTF-8; the phone behind it stops nobody's rows."""
+    engine = open_database(tmp_path / "offhook.sqlite")
+    await migrate(engine)
+    writer = Writer(engine)
+    writer.start()
+    bindings = Bindings(engine, writer)
+    now = asyncio.get_running_loop().time()
+    for number, call_id in enumerate(("a", "b\udcff", "c")):
+        contact, flow = parse_uri("sip:b@192.0.2.7"), flow_of(("192.0.2.7", number + 1))
+        aor = f"sip:{number}@example.com"
+        bindings.replace(aor, (Binding(aor, contact, flow, call_id, 1, now + 9, id=str(number)),), now)
+    await asyncio.wait_for(writer.drained(), 15)
+    assert writer.dropped == 1
+    await writer.stop()
+    assert set(await Bindings(engine, Writer(engine)).load(flow_of, now)) == {"sip:0@example.com", "sip:2@example.com"}
+    await engine.dispose()
+
+
 def test_the_first_run_file_is_the_owners_alone(tmp_path: Path) -> None:
     path = write_first_run(tmp_path, {"api_token": "PT"})
     assert path.stat().st_mode & 0o777 == 0o600

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Executable
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.database import open_for_writing
@@ -35,7 +35,8 @@ Written = Callable[[], None]
 class Writer:
     """Start with `start()`; `put` from anywhere on the loop; `stop()` writes what is left.
 
-    Statements in a row that are the same object are executed as one with many rows: keep them as constants.
+    Statements in a row that are the same object are executed as one with many rows: keep them as constants. `dropped` counts
+    those that found no room or that the database refuses for good.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -104,9 +105,25 @@ class Writer:
                     if not isinstance(one, tuple):
                         one()
                 return
-            except SQLAlchemyError:
+            except OperationalError:
                 self.failures += 1
                 await asyncio.sleep(PAUSE)
+            except (SQLAlchemyError, ValueError, OverflowError):
+                # One row cannot be written, now or ever; those around it can.
+                self.failures += 1
+                group = await asyncio.get_running_loop().run_in_executor(self._thread, self._writable, group)
+
+    def _writable(self, group: list[Statement]) -> list[Statement]:
+        """Writes each by itself and drops what is refused for good; what the database was not ready for is left."""
+        left: list[Statement] = []
+        for one in group:
+            try:
+                self._commit([one])
+            except OperationalError:
+                left.append(one)
+            except (SQLAlchemyError, ValueError, OverflowError):
+                self.dropped += 1
+        return left
 
     def _commit(self, group: list[Statement]) -> None:
         with self._engine.begin() as connection:
