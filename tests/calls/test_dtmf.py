@@ -69,3 +69,10 @@ def test_what_is_a_press_of_its_own() -> None:
     ]
     assert [took_press(one, digit, 100, method, now) for digit, method, now in presses] == [True] * 4
     assert len(one.digits) == 4
+
+
+def test_a_leg_keeps_its_last_presses_only() -> None:
+    one = leg()
+    for number in range(300):
+        took_press(one, "12"[number % 2], number, "info", float(number))
+    assert [press[1] for press in one.digits] == list(range(200, 300))

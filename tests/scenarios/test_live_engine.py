@@ -9,7 +9,9 @@ from offhook.sip.events import RequestInDialog
 from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
 from tests.support.page import Page, talking
+from tests.support.transferring import dialog, refer
 
 GONE = 'SIP;cause=503;text="The media engine is gone"'
 
@@ -182,3 +184,42 @@ def test_live_15_an_offer_while_there_is_no_engine_waits_for_ours(link: Link) ->
     answer_next(bob)
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_nobody_comes_or_goes_while_there_is_no_engine(link: Link) -> None:
+    """A leg that is opened now would stand for the whole call when the next engine answers."""
+    house = House(link)
+    alice, bob = house.talking()
+    carol = house.callee("carol")
+    page = house.caller("alice", "alice-page")
+    lose_engine(house)
+    refer(bob, f"<sip:carol@{DOMAIN}>", bob.ringing)
+    assert bob.answers("REFER")[-1].status == 491
+    page.dial("bob", Replaces=dialog(alice))
+    assert page.final().status == 491
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    assert all(leg.media is not None for leg in house.call().parties)
+    answer_next(alice)
+    answer_next(bob)
+    alice.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob, carol, page)
+
+
+def test_live_15_who_was_about_to_take_the_call_over_is_told(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    page = house.caller("alice", "alice-page")
+    house.media.slow = 1.0
+    page.dial("bob", Replaces=dialog(alice))
+    assert not page.answers("INVITE")
+    lose_engine(house)
+    assert page.final().status == 503
+    house.media.slow = 0.0
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    link.run(2)
+    answer_next(alice)
+    answer_next(bob)
+    alice.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob, page)

@@ -1,5 +1,7 @@
 """Calls by trunks through the house: out, in, and the words of what goes wrong (TRK-5, 7, 8, 10)."""
 
+import pytest
+
 from offhook.sip.message import Response
 from tests.support.carriers import TrunkHouse
 from tests.support.link import Link
@@ -81,3 +83,42 @@ def test_refused_by_the_carrier_in_its_own_words(link: Link) -> None:
     assert "trunk-rejected" in house.warning(final)
     assert "403 Forbidden" in house.warning(final)
     house.assert_nothing_left(alice)
+
+
+UNBALANCED = '"a, <sip:+15125550100@127.0.0.2>'
+
+
+def test_identities_that_cannot_be_taken_apart_stop_no_call_out(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(targets=TO_CARRIER, allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial("+14155550123", P_Preferred_Identity=UNBALANCED, Remote_Party_ID=UNBALANCED)
+    carrier.respond(200, SDP)
+    assert alice.final().status == 200
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+@pytest.mark.parametrize(
+    ("field", "called_from", "status"),
+    [
+        ("P-Asserted-Identity", "request_uri", 200),
+        ("Remote-Party-ID", "request_uri", 200),
+        # Where the number itself cannot be read the call is refused, in words.
+        ("P-Called-Party-ID", "p_called_party_id", 404),
+        ("Diversion", "diversion", 404),
+    ],
+)
+def test_fields_of_a_carrier_that_cannot_be_taken_apart(link: Link, field: str, called_from: str, status: int) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers["+15125550100"] = "bob"
+    house.trunk(targets=TO_CARRIER, numbers={"called_from": called_from})
+    bob = house.callee()
+    carrier.dial("sip:+15125550100@127.0.0.2", **{field: UNBALANCED})
+    if status == 200:
+        bob.respond(200, SDP)
+        bob.hang_up(bob.ringing)
+    assert carrier.final().status == status
+    house.assert_nothing_left(bob)

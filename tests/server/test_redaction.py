@@ -2,7 +2,8 @@
 
 import pytest
 
-from offhook.server.redaction import without_secrets
+from offhook.calls.effects import Happened
+from offhook.server.redaction import without_digits, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,10 @@ def test_hidden(line: str, hidden: str) -> None:
 )
 def test_shown(line: str) -> None:
     assert without_secrets(f"{line}\r\n".encode()) == f"{line}\r\n".encode()
+
+
+def test_keys_that_are_pressed_are_not_logged() -> None:
+    pressed = Happened("call.digit", "c", "l", (("digit", "7"), ("ms", "120"), ("method", "info")))
+    assert without_digits(pressed).details == (("ms", "120"), ("method", "info"))
+    ended = Happened("call.ended", "c", "l", (("code", "hangup"),))
+    assert without_digits(ended) is ended

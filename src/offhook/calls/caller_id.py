@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from offhook.calls.numbers import dialled_in, looks_dialled
 from offhook.calls.trunk import Trunk
 from offhook.sip.errors import PeerError
-from offhook.sip.fields import NameAddr, parse_name_addr, quote, split_list
+from offhook.sip.fields import NameAddr, parse_name_addr, quote, readable_list
 from offhook.sip.message import Headers, Request
 
 ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """From of a caller who withholds his identity (RFC 3323 section 4.1.1.3)."""
-PRIVACIES = frozenset({"header", "session", "user", "none", "id", "critical", "history"})
-"""Values of Privacy that a B2BUA meets by itself: it hides addresses and sessions of every call (RFC 3323 section 4.2)."""
 HINTS = ("P-Preferred-Identity", "P-Asserted-Identity", "Remote-Party-ID")
 """Where an endpoint says which of its numbers it wants shown, best first; hints, never passed."""
 
@@ -129,13 +127,6 @@ def withheld(headers: Headers) -> bool:
     return bool(_privacies(headers) & {"id", "user", "header"})
 
 
-def unmet_privacy(headers: Headers) -> str | None:
-    """A kind of privacy that is critical to the caller and unknown here (RFC 3323 section 5: answer 500)."""
-    asked = _privacies(headers)
-    unknown = sorted(asked - PRIVACIES)
-    return unknown[0] if unknown and "critical" in asked else None
-
-
 def _privacies(headers: Headers) -> set[str]:
     return {part.strip().lower() for line in headers.all("Privacy") for part in line.replace(",", ";").split(";")} - {
         ""
@@ -177,7 +168,7 @@ def shown_inside(identity: Identity, domain: str) -> str:
 
 def _first(headers: Headers, name: str) -> NameAddr | None:
     for line in headers.all(name):
-        for text in split_list(line) if name != "From" else [line]:
+        for text in readable_list(line) if name != "From" else [line]:
             try:
                 value = parse_name_addr(text)
             except PeerError:

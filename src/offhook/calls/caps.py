@@ -5,6 +5,7 @@ Counted when a try begins and given back when it ends, in one step each, so that
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from offhook.calls.trunk import Caps
 
@@ -51,7 +52,7 @@ class Usage:
         if inbound:
             return None
         self._forget(now)
-        if sum(1 for at in self._begun if at > now - 1.0) >= caps.per_second:
+        if self.per_second(now) >= caps.per_second:
             return "trunk_rate_exceeded"
         if caps.per_hour is not None and len(self._begun) >= caps.per_hour:
             return "trunk_rate_exceeded"
@@ -62,7 +63,8 @@ class Usage:
 
     def per_second(self, now: float) -> float:
         """New calls out in the last second."""
-        return float(sum(1 for at in self._begun if at > now - 1.0))
+        # From the end: an hour of calls is not looked through for those of a second.
+        return float(sum(1 for _ in takewhile(lambda at: at > now - 1.0, reversed(self._begun))))
 
     def load(self, weight: int) -> float:
         """Calls now, in relation to the trunk's weight: the least loaded comes first."""

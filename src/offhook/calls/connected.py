@@ -6,7 +6,7 @@ Changing From inside a dialog of ours is refused for good, because clients compa
 from offhook.calls.call import Call, Effects
 from offhook.calls.leg import Leg
 from offhook.sip.errors import PeerError
-from offhook.sip.fields import parse_name_addr, split_list
+from offhook.sip.fields import parse_name_addr, readable_list
 from offhook.sip.message import Message, Request
 
 LONGEST = 128
@@ -25,10 +25,7 @@ def read(call: Call, leg: Leg, message: Message) -> Effects:
 
 def _asserted(message: Message) -> str:
     """P-Asserted-Identity, which a trunk may give: the first value that can be read (RFC 3325 section 9.1)."""
-    try:
-        values = [value for line in message.headers.all("P-Asserted-Identity") for value in split_list(line)]
-    except PeerError:
-        return ""
+    values = [value for line in message.headers.all("P-Asserted-Identity") for value in readable_list(line)]
     return next((name for value in values if (name := _name(value))), "")
 
 

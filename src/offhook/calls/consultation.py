@@ -20,6 +20,8 @@ def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effect
     if found is None or not _same_endpoint(found[1], transfer.transferor) or found[0] is call:
         return _refused(call, transfer, 481, "The dialog to replace is not one of the same endpoint here")
     other, consulted = found
+    if other.reopening:
+        return _refused(call, transfer, 491, "The call to be joined is getting new media; try again in a moment")
     if _shards(call) != _shards(other):
         return _refused(call, transfer, 500, "The two calls live on different cores of the media engine")
     ringing = next((one for one in other.forks if one.party is consulted), None)

@@ -28,6 +28,9 @@ RELAY = Headers([("Content-Type", "application/dtmf-relay")])
 WAITING = 32
 """Presses that wait for the INFO before them: somebody holds a key down, or a program has gone wrong."""
 
+SHOWN = 100
+"""Presses of a leg that are kept for people to see, the last ones: a menu takes a dozen, and a call may last for days."""
+
 
 def mode(leg: Leg) -> str:
     """DTMF-5: what the trunk or endpoint is set to."""
@@ -119,6 +122,7 @@ def took_press(leg: Leg, digit: str, milliseconds: int, method: str, now: float)
         return False
     leg.last_press = (digit, method, now)
     leg.digits.append((digit, milliseconds, method))
+    del leg.digits[:-SHOWN]
     return True
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from offhook.sip.errors import PeerError
-from offhook.sip.fields import parse_name_addr, split_list
+from offhook.sip.fields import parse_name_addr, readable_list
 from offhook.sip.message import Headers
 from offhook.sip.uri import Uri
 
@@ -34,20 +34,13 @@ History = tuple[Entry, ...]
 
 def read(headers: Headers) -> History:
     """What the fields tell, the oldest target first; History-Info counts before Diversion. Unreadable ones are left out."""
-    lines = [value for line in headers.all("History-Info") for value in _split(line)]
+    lines = [value for line in headers.all("History-Info") for value in readable_list(line)]
     if lines:
         found = [entry for value in lines[:MOST] if (entry := _of_history(value)) is not None]
         # The last entry is whom the request is for; only those it has left are history.
         return tuple(found[:-1])
-    lines = [value for line in headers.all("Diversion") for value in _split(line)]
+    lines = [value for line in headers.all("Diversion") for value in readable_list(line)]
     return tuple(entry for value in lines[:MOST][::-1] if (entry := _of_diversion(value)) is not None)
-
-
-def _split(line: str) -> list[str]:
-    try:
-        return split_list(line)
-    except PeerError:
-        return []
 
 
 def _of_history(value: str) -> Entry | None:

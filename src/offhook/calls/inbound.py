@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from offhook.calls.numbers import NumberPlan, dialled_in, from_trunk, looks_dialled, plain
 from offhook.calls.trunk import Trunk
 from offhook.sip.errors import PeerError
-from offhook.sip.fields import parse_name_addr, split_list
+from offhook.sip.fields import parse_name_addr, readable_list
 from offhook.sip.flow import Flow
 from offhook.sip.message import Request
 from offhook.sip.uri import Uri
@@ -205,7 +205,7 @@ def _called_uri(request: Request, place: str) -> Uri | None:
     if place not in field_of:
         return request.uri
     for line in request.headers.all(field_of[place]):
-        for text in split_list(line) if place != "to" else [line]:
+        for text in readable_list(line) if place != "to" else [line]:
             try:
                 return parse_name_addr(text).uri
             except PeerError:

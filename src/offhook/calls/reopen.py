@@ -138,7 +138,8 @@ def lost(call: Call, now: float) -> Effects:
     outcome = refusal("media_engine_lost")
     ringing = [effect for one in list(call.forks) for effect in fork.give_up(
         call, one, outcome, ENGINE_LOST, "media_engine_lost", now)]  # fmt: skip
-    leaving = [effect for leg in list(call.leaving) for effect in ending.dismiss(
+    others = [*call.leaving, *(one.leg for one in call.arrivals)]
+    leaving = [effect for leg in others for effect in ending.dismiss(
         call, leg, "media_engine_lost", ENGINE_LOST)]  # fmt: skip
     limit = StartTimer(ReopenLimit(call.ref), call.config.reopen_limit)
     return [*ringing, *leaving, limit, call.happened("call.media_lost")]

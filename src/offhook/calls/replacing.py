@@ -55,7 +55,7 @@ def resume(call: Call, now: float) -> Effects:
         (other, leg)
         for other in call.index.of_endpoint(newcomer.account.username)
         for leg in other.parties
-        if leg.detached and leg.confirmed and _same(leg, newcomer) and not other.forks and not other.arrivals
+        if leg.detached and leg.confirmed and _same(leg, newcomer) and not _busy(other)
     ]
     if not lost:
         return ending.refuse(call, refusal("nothing_to_resume"), now)
@@ -66,10 +66,17 @@ def resume(call: Call, now: float) -> Effects:
     return bridge.open_legs(other, [newcomer])
 
 
+def _busy(other: Call) -> bool:
+    """It is being transferred, taken over, or given new media."""
+    return bool(other.forks or other.arrivals) or other.reopening
+
+
 def _wrong(newcomer: Leg, named: Named, other: Call, place: Leg) -> Outcome | None:
     """Why a leg may not be replaced."""
     if not _may_take(newcomer.account, other, place):
         return _refusal(403, "Only the same endpoint or one of its pickup group may take a call over")
+    if other.reopening:
+        return _refusal(491, "The call is getting new media; try again in a moment")
     if place.confirmed:
         if named.early_only:
             return _refusal(486, "The call has been answered already")

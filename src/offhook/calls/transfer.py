@@ -127,6 +127,8 @@ def read(call: Call, leg: Leg, request: Request) -> ReferTo | Outcome:
         return refusal("transfer_not_allowed", f"{wanted.method} cannot be asked for by REFER")
     if call.state is not CallState.TALKING or not leg.confirmed or leg not in call.parties:
         return refusal("transfer_not_allowed", "Only a call that talks can be transferred")
+    if call.reopening:
+        return Outcome(491, refusal("transfer_failed").row, "The call is getting new media; try again in a moment")
     if any(fork.transferor is not None for fork in call.forks):
         return Outcome(491, refusal("transfer_failed").row, "A transfer of this call is under way")
     if call.peer_of(leg) is None:

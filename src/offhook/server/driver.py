@@ -21,6 +21,7 @@ from offhook.server.media_work import MediaWork
 from offhook.server.observe import log
 from offhook.server.ports import Directory, Gate, Journal, Peers, Wires
 from offhook.server.recorder import Recorder
+from offhook.server.redaction import without_digits
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
 from offhook.sip.commands import MarkFlow, RefuseNew, SendInvite, SendRequest, SipCommand, Unbind
@@ -378,7 +379,7 @@ class Driver:
                 case calls_effects.Note():
                     log.info(effect.slug, **effect.details)
                 case calls_effects.Publish():
-                    log.info("call event", event_=repr(effect.event))
+                    log.info("call event", event_=repr(without_digits(effect.event)))
                 case calls_effects.KeepText() | calls_effects.DropText() | calls_effects.FindTexts():
                     self._text(effect)
                 case calls_effects.Explain():

@@ -5,6 +5,9 @@ Shown: nonces, user names, Replaces tags, fingerprints; without them an exchange
 """
 
 import re
+from dataclasses import replace
+
+from offhook.calls.effects import Happened
 
 _PROOF = re.compile(rb'(?i)\b((?:response|rspauth)\s*=\s*"?)([^"\s,]+)')
 _AUTHORIZATION = re.compile(rb"(?im)^((?:proxy-)?authorization\s*:\s*)(\S+)([^\r\n]*)")
@@ -37,3 +40,10 @@ def _credentials(found: re.Match[bytes]) -> bytes:
         return found.group()
     shown = rest[: len(rest) - len(rest.lstrip())]
     return bytes(field + scheme + shown + b"*" * len(rest.lstrip()))
+
+
+def without_digits(event: Happened) -> Happened:
+    """The event as the log may have it: keys that are pressed in a call are often a PIN or a card's number."""
+    if event.type != "call.digit":
+        return event
+    return replace(event, details=tuple(one for one in event.details if one[0] != "digit"))

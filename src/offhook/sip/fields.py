@@ -66,6 +66,14 @@ class Via:
 # ---- lists, quotes, parameters
 
 
+def readable_list(value: str) -> list[str]:
+    """The same for a field that is only looked at: nothing of one that cannot be taken apart."""
+    try:
+        return split_list(value)
+    except MalformedMessage:
+        return []
+
+
 def split_list(value: str) -> list[str]:
     """The elements of a comma list, commas inside quotes and angle brackets left alone; empty elements are dropped."""
     if "," not in value:
