@@ -1,8 +1,5 @@
 """Who is calling, and may they? INVITE is judged here with the authenticator that the registrar uses too."""
 
-from collections import OrderedDict
-from dataclasses import dataclass
-
 from offhook.calls.outcome import Outcome, refusal
 from offhook.sip.credentials import Authenticator, Challenged
 from offhook.sip.errors import PeerError
@@ -10,19 +7,12 @@ from offhook.sip.fields import parse_name_addr
 from offhook.sip.flow import Flow
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
+from offhook.sip.rate import ENDPOINTS, Rates
 
 ANONYMOUS = ("anonymous.invalid", "anonymous")
 """Host and user of a caller who withholds his name (RFC 3323 section 4.1.1.3)."""
 BURST = 2.0
 """Calls that may come at once, as a multiple of the rate."""
-ENDPOINTS = 50_000
-"""Endpoints whose rate is remembered; the longest unheard is forgotten first."""
-
-
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
 
 
 class Admission:
@@ -31,8 +21,7 @@ class Admission:
     def __init__(self, authenticator: Authenticator, hosts: frozenset[str], call_rate: float) -> None:
         self._authenticator = authenticator
         self._hosts = hosts
-        self._rate = call_rate
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._rates = Rates(call_rate, BURST * call_rate, ENDPOINTS)
 
     def claimed(self, request: Request, flow: Flow, now: float) -> str | None:
         """The user name that the flow has proved or the credentials name; None: challenge at once."""
@@ -84,22 +73,10 @@ class Admission:
 
     def too_fast(self, account: Account, now: float) -> Outcome | None:
         """One more call of an endpoint against its rate."""
-        return None if self._within_rate(account.id, now) else refusal("calls_per_second_exceeded")
+        return None if self._rates.allow(account.id, now) else refusal("calls_per_second_exceeded")
 
     def _own_from(self, request: Request, account: Account) -> bool:
         uri = parse_name_addr(request.headers.get("From") or "").uri
         if uri.host == ANONYMOUS[0] or uri.unescaped_user.casefold() == ANONYMOUS[1]:
             return True
         return uri.unescaped_user.casefold() == account.username.casefold() and uri.host in self._hosts
-
-    def _within_rate(self, account: str, now: float) -> bool:
-        bucket = self._buckets.setdefault(account, _Bucket(self._rate * BURST, now))
-        bucket.tokens = min(self._rate * BURST, bucket.tokens + (now - bucket.at) * self._rate)
-        bucket.at = now
-        self._buckets.move_to_end(account)
-        if len(self._buckets) > ENDPOINTS:
-            self._buckets.popitem(last=False)
-        if bucket.tokens < 1:
-            return False
-        bucket.tokens -= 1
-        return True

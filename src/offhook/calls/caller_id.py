@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from offhook.calls.numbers import dialled_in, looks_dialled
+from offhook.calls.passing import ANONYMOUS
 from offhook.calls.trunk import Trunk
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import NameAddr, parse_name_addr, quote, readable_list
 from offhook.sip.message import Headers, Request
 
-ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
-"""From of a caller who withholds his identity (RFC 3323 section 4.1.1.3)."""
 HINTS = ("P-Preferred-Identity", "P-Asserted-Identity", "Remote-Party-ID")
 """Where an endpoint says which of its numbers it wants shown, best first; hints, never passed."""
 

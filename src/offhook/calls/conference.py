@@ -10,13 +10,12 @@ from offhook.calls.call import Call, Effects
 from offhook.calls.effects import CallEffect, JoinRoom, Sip
 from offhook.calls.index import Room
 from offhook.calls.leg import Leg
+from offhook.calls.ports import shard_of
 from offhook.calls.routing import conference_of
 from offhook.sip.commands import RespondInvite
 
 FOCUS = ";isfocus"
 """What our Contact says in a conference (RFC 4579 section 5.1)."""
-SHARD_BITS = 56
-"""The shard of the engine stands in the top 8 of a number's 64 bits."""
 
 
 def near(call: Call) -> int:
@@ -30,7 +29,7 @@ def enter(call: Call, leg: Leg, name: str) -> Effects:
     """The leg joins; the first member's media call gives the room its number."""
     assert leg.media is not None
     room = call.index.rooms.setdefault(name, Room(call.media_calls[0]))
-    if room.number >> SHARD_BITS != leg.media.leg >> SHARD_BITS:
+    if shard_of(room.number) != shard_of(leg.media.leg):
         # Only a call that was moved here comes by another shard, and there are no links between shards yet.
         return [call.explain(f"conference {name} is on another processor core; this call cannot be moved there")]
     call.index.left_room(leg)

@@ -4,20 +4,17 @@ from offhook.calls import bridge, ending, fork, survival
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import Note, StartTimer, StopTimer
 from offhook.calls.hunt import CallLimit
-from offhook.calls.leg import Leg
-from offhook.calls.ports import SourceKind
+from offhook.calls.leg import Leg, same_endpoint
+from offhook.calls.ports import SourceKind, shard_of
 from offhook.calls.seeking import Seeker
 from offhook.calls.transfer import Transfer
 from offhook.sip.replaces import Named
-
-SHARD_BITS = 56
-"""The engine's numbers of calls begin with their shard (MEDIA.md, ids)."""
 
 
 def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effects:
     """Joins the transferee with the far end of the dialog named; the transferor hears how it went."""
     found = call.index.named(named)
-    if found is None or not _same_endpoint(found[1], transfer.transferor) or found[0] is call:
+    if found is None or not same_endpoint(found[1], transfer.transferor) or found[0] is call:
         return _refused(call, transfer, 481, "The dialog to replace is not one of the same endpoint here")
     other, consulted = found
     if other.reopening:
@@ -42,10 +39,6 @@ def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effect
     return _refused(call, transfer, 481, "Nobody is at the other end of the dialog to replace")
 
 
-def _same_endpoint(one: Leg, other: Leg) -> bool:
-    return one.account is not None and other.account is not None and one.account.id == other.account.id
-
-
 def _movable(ringing: fork.Fork) -> bool:
     """Only what rings can go over: look-ups, engine legs and connections under way would come back to the other call."""
     opened = all(leg.media is not None for leg in ringing.branches.values())
@@ -53,7 +46,7 @@ def _movable(ringing: fork.Fork) -> bool:
 
 
 def _shards(call: Call) -> set[int]:
-    return {number >> SHARD_BITS for number in call.media_calls}
+    return {shard_of(number) for number in call.media_calls}
 
 
 def _refused(call: Call, transfer: Transfer, status: int, text: str) -> Effects:

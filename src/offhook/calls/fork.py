@@ -1,7 +1,7 @@
 """A fork: the devices that ring for one party of a call (CALL-14, CALL-15).
 
 Lives here: branches, their ringing, the first answer, the losers. What the fork comes to is told to its waiter: the caller's
-INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (routing.py), the words of a failure
+INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (seeking.py), the words of a failure
 (outcome.py).
 """
 

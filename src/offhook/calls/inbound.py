@@ -1,6 +1,6 @@
 """Which trunk a call comes in by (TRK-10): line token, client certificate, digest if demanded, address list; never From.
 
-Lives here: the match, and in words why there is none. Never here: what the call does then (switchboard.py).
+Lives here: the match, and in words why there is none. Never here: what the call does then (gateway.py).
 """
 
 import ipaddress

@@ -211,3 +211,8 @@ class Leg:
             else Finding(one.code, one.direction, one.verdict, one.evidence, one.since, now)
             for one in self.findings
         ]  # fmt: skip
+
+
+def same_endpoint(one: Leg, other: Leg) -> bool:
+    """True for two legs of devices of one endpoint."""
+    return one.account is not None and other.account is not None and one.account.id == other.account.id

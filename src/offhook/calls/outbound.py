@@ -23,13 +23,11 @@ from offhook.sip.fields import quote
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
-from offhook.sip.rate import Rates
+from offhook.sip.rate import ENDPOINTS, Rates
 from offhook.sip.uri import Uri
 
 LOCATION = ("Geolocation", "Geolocation-Routing", "P-Access-Network-Info")
 """What tells where an emergency caller is; it crosses whatever else does (TRK-9, RFC 6442)."""
-ENDPOINTS = 50_000
-"""Endpoints whose rate is remembered; the longest unheard is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,3 +191,8 @@ class LegFacts:
     verdict_out: str
     evidence: dict[str, str]
     quality: Quality
+
+
+def shard_of(number: int) -> int:
+    """On which core of the engine a call, leg or room lives: the top 8 bits of its number say so."""
+    return number >> 56

@@ -9,7 +9,7 @@ from offhook.calls.call import NORMAL, Arrival, Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
-from offhook.calls.leg import Leg
+from offhook.calls.leg import Leg, same_endpoint
 from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome, refusal
 from offhook.sip.commands import RespondInvite
 from offhook.sip.errors import PeerError
@@ -55,7 +55,7 @@ def resume(call: Call, now: float) -> Effects:
         (other, leg)
         for other in call.index.of_endpoint(newcomer.account.username)
         for leg in other.parties
-        if leg.detached and leg.confirmed and _same(leg, newcomer) and not _busy(other)
+        if leg.detached and leg.confirmed and same_endpoint(leg, newcomer) and not _busy(other)
     ]
     if not lost:
         return ending.refuse(call, refusal("nothing_to_resume"), now)
@@ -128,13 +128,9 @@ def arrived(call: Call, leg: Leg, now: float) -> Effects:
     if place not in call.parties or call.state is not CallState.TALKING:
         return turn_away(call, leg, _refusal(481, "The dialog to take over has ended meanwhile"))
     peer = call.peer_of(place)
-    if peer is None and not _same(place, leg):
+    if peer is None and not same_endpoint(place, leg):
         return _retrieve(call, place, leg)
     return _exchange(call, place, leg, peer)
-
-
-def _same(one: Leg, other: Leg) -> bool:
-    return one.account is not None and other.account is not None and one.account.id == other.account.id
 
 
 def _pick_up(call: Call, ringing: fork.Fork, leg: Leg, now: float) -> Effects:

@@ -21,7 +21,7 @@ from offhook.sip.flow import FlowId, Transport
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Request
-from offhook.sip.rate import Rates
+from offhook.sip.rate import ENDPOINTS, Rates
 from offhook.sip.uri import Uri
 
 PATIENCE = 4.0
@@ -30,8 +30,6 @@ DATAGRAM = 1300
 """Octets of a MESSAGE over UDP (RFC 3428 section 8)."""
 ENVELOPE = 450
 """Octets that Via, From, To, Call-ID and their like take."""
-ENDPOINTS = 50_000
-"""Endpoints whose rate is remembered; the longest unheard is forgotten first."""
 
 CROSSING = (
     "Content-Type", "Content-Disposition", "Content-Encoding", "Content-Language", "Subject", "Priority", "Date",

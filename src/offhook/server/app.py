@@ -46,7 +46,7 @@ from offhook.sip.config import RegistrarLimits, SipConfig, StrangerLimits, Subsc
 from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
-from offhook.sip.flow import Flow, FlowId
+from offhook.sip.flow import FlowId
 from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
@@ -583,11 +583,6 @@ class App:
     def websocket_url(self) -> str:
         """Where a page on this machine connects."""
         return self.http_url.replace("http", "ws", 1)
-
-    def known_flow(self, remote: tuple[str, int]) -> Flow:
-        """The UDP flow to a peer."""
-        assert self.sockets.datagram is not None
-        return self.sockets.datagram.flow(remote)
 
 
 __all__ = ["FIRST_RUN", "App", "StartError"]

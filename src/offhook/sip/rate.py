@@ -1,5 +1,8 @@
 """How often a named party may do something: token buckets, bounded in number."""
 
+ENDPOINTS = 50_000
+"""Endpoints whose rate of one thing is remembered; the longest unheard is forgotten first."""
+
 
 class Rates:
     """`per_second` on average, `burst` at once, for each of the `parties` heard last; a forgotten party starts full."""
