@@ -17,7 +17,6 @@ from offhook.calls.ports import LegFacts
 from offhook.calls.routing import BUILT_INS, Destination
 from offhook.calls.trunk import Trunk
 from offhook.sip.commands import FromCarrier
-from offhook.sip.envelope import DialogKey
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account
 
@@ -60,8 +59,7 @@ def revive(
     for leg, record in zip(parties, kept.parties, strict=True):
         call.know(leg)
         if record.dialog is not None:
-            key = DialogKey(record.dialog.call_id, record.dialog.local_tag, record.dialog.remote_tag)
-            index.dialogs.name(leg, key)
+            index.dialogs.name(leg, record.dialog.key)
         if leg.trunk is not None and not leg.trunk.foreign:
             effects.append(Sip(FromCarrier(leg.usage, leg.trunk.credentials, leg.trunk.session_timer)))
         if leg.flow.transport.reliable:

@@ -21,18 +21,21 @@ CSEQ_STEP = 100
 
 
 class DialogRecord(Struct, frozen=True, array_like=True):
-    """`interval` 0 means that no session timer runs; `allow` None that the peer never said what it takes."""
+    """`interval` 0 means that no session timer runs; `allow` None that the peer never said what it takes.
+
+    What a dialog repeats byte for byte is kept in octets: phones write names in Latin-1, which cannot be stored as text.
+    """
 
     usage: UsageId
     peer: str | None
-    call_id: str
-    local_tag: str
-    remote_tag: str
-    local: str
-    remote: str
+    call_id: bytes
+    local_tag: bytes
+    remote_tag: bytes
+    local: bytes
+    remote: bytes
     contact_user: str
-    remote_target: str
-    route_set: tuple[str, ...]
+    remote_target: bytes
+    route_set: tuple[bytes, ...]
     local_cseq: int
     remote_cseq: int | None
     owns_call_id: bool
@@ -40,6 +43,19 @@ class DialogRecord(Struct, frozen=True, array_like=True):
     interval: int = 0
     refresh_is_ours: bool = True
     peer_has_timer: bool = False
+
+    @property
+    def key(self) -> DialogKey:
+        """What identifies the dialog."""
+        return DialogKey(_text(self.call_id), _text(self.local_tag), _text(self.remote_tag))
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def record_of(usage: InviteUsage) -> DialogRecord | None:
@@ -50,14 +66,14 @@ def record_of(usage: InviteUsage) -> DialogRecord | None:
     return DialogRecord(
         usage=usage.id,
         peer=usage.peer,
-        call_id=dialog.key.call_id,
-        local_tag=dialog.key.local_tag,
-        remote_tag=dialog.key.remote_tag,
-        local=dialog.local,
-        remote=dialog.remote,
+        call_id=_octets(dialog.key.call_id),
+        local_tag=_octets(dialog.key.local_tag),
+        remote_tag=_octets(dialog.key.remote_tag),
+        local=_octets(dialog.local),
+        remote=_octets(dialog.remote),
         contact_user=dialog.contact_user,
-        remote_target=str(dialog.remote_target),
-        route_set=dialog.route_set,
+        remote_target=_octets(str(dialog.remote_target)),
+        route_set=tuple(_octets(route) for route in dialog.route_set),
         local_cseq=dialog.local_cseq,
         remote_cseq=dialog.remote_cseq,
         owns_call_id=usage.owns_call_id,
@@ -74,15 +90,14 @@ class RevivedInvite(InviteUsage):
     def __init__(self, core: Core, record: DialogRecord, flow: Flow) -> None:
         super().__init__(core, record.usage, flow, record.peer)
         self._owns_call_id = record.owns_call_id
-        key = DialogKey(record.call_id, record.local_tag, record.remote_tag)
         self.dialog = Dialog(
-            key,
-            record.local,
-            record.remote,
+            record.key,
+            _text(record.local),
+            _text(record.remote),
             record.contact_user,
             flow,
-            parse_uri(record.remote_target),
-            record.route_set,
+            parse_uri(_text(record.remote_target)),
+            tuple(_text(route) for route in record.route_set),
             record.local_cseq + CSEQ_STEP,
             record.remote_cseq,
         )
@@ -90,7 +105,7 @@ class RevivedInvite(InviteUsage):
         self.allowed = record.allow
         if record.interval:
             self.session.timer.terms = Terms(record.interval, record.refresh_is_ours, record.peer_has_timer)
-        self._register(key)
+        self._register(record.key)
 
     @property
     def owns_call_id(self) -> bool:
