@@ -51,6 +51,15 @@ def asked(method: str, number: int, cseq: int = 1, to_tag: str = "", **more: str
     return make_request(method, uri, branch=branch, call_id=f"c{number}", cseq=cseq, to_tag=to_tag, body=body, **more)
 
 
+def talking(node: Station, flow: Flow) -> str:
+    """A call is answered; gives our tag."""
+    node.feed(asked("INVITE", 1), flow)
+    (event,) = node.of(InviteReceived)
+    assert isinstance(event, InviteReceived)
+    node.perform(RespondInvite(event.usage, 200, body=SDP))
+    return (node.sent[-1].headers.get("To") or "").rpartition("=")[2]
+
+
 @pytest.mark.parametrize("transport", WAYS)
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "SUBSCRIBE"])
 def test_overload_refuses_new_calls_first(link: Link, transport: Transport, method: str) -> None:
@@ -87,11 +96,7 @@ def test_then_registrations_as_the_storm_does(link: Link, transport: Transport) 
 def test_nothing_inside_a_dialog_is_refused(link: Link) -> None:
     node = node_with(link)
     flow = make_flow("far", Transport.TCP)
-    node.feed(asked("INVITE", 1), flow)
-    (event,) = node.of(InviteReceived)
-    assert isinstance(event, InviteReceived)
-    node.perform(RespondInvite(event.usage, 200, body=SDP))
-    tag = (node.sent[-1].headers.get("To") or "").rpartition("=")[2]
+    tag = talking(node, flow)
     node.perform(WORSE)
     # 1. A re-INVITE, an INFO and a BYE of the call are served.
     for number, method in enumerate(("INVITE", "OPTIONS", "BYE"), 2):
@@ -103,11 +108,7 @@ def test_nothing_inside_a_dialog_is_refused(link: Link) -> None:
 def test_an_invite_that_takes_the_place_of_a_dialog_is_none_too_many(link: Link, names: str) -> None:
     node = node_with(link)
     flow = make_flow("far", Transport.TCP)
-    node.feed(asked("INVITE", 1), flow)
-    (event,) = node.of(InviteReceived)
-    assert isinstance(event, InviteReceived)
-    node.perform(RespondInvite(event.usage, 200, body=SDP))
-    tag = (node.sent[-1].headers.get("To") or "").rpartition("=")[2]
+    tag = talking(node, flow)
     node.perform(WORSE)
     # 1. The dialog stands, whichever way its tags are written.
     assert answers(node, asked("INVITE", 9, Replaces=names.format(tag=tag)), flow) == []
@@ -135,11 +136,7 @@ def test_a_node_that_stops_takes_no_calls_and_says_so(link: Link) -> None:
 def test_a_full_table_refuses_what_is_new_only(link: Link) -> None:
     node = node_with(link, replace(CONFIG, transactions=TransactionLimits(per_node=1)))
     flow = make_flow("far", Transport.TCP)
-    node.feed(asked("INVITE", 1), flow)
-    (event,) = node.of(InviteReceived)
-    assert isinstance(event, InviteReceived)
-    node.perform(RespondInvite(event.usage, 200, body=SDP))
-    tag = (node.sent[-1].headers.get("To") or "").rpartition("=")[2]
+    tag = talking(node, flow)
     assert [one.status for one in answers(node, asked("OPTIONS", 2), flow)] == [503]
     assert [one.status for one in answers(node, asked("BYE", 1, 2, tag), flow)] == [200]
 

@@ -74,10 +74,6 @@ class MediaEngine:
         """Ends the leg's player."""
         await self._client.call(wire.Stop, leg=leg)
 
-    async def send_digits(self, leg: int, digits: str, each_ms: int = 100) -> None:
-        """Digits towards the leg's peer."""
-        await self._client.call(wire.SendDigits, leg=leg, digits=digits, each_ms=each_ms)
-
     async def facts(self, leg: int) -> LegFacts:
         """Everything the engine knows of a leg."""
         return _expect(wire.FactsFound, await self._client.call(wire.Facts, leg=leg)).facts

@@ -64,12 +64,6 @@ SINGLE: Final = frozenset(
 )
 """Fields that stand once; a second one is refused rather than guessed (RFC 4475 section 3.3.8)."""
 
-KNOWN_METHODS: Final = frozenset(
-    {"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "INFO", "PRACK", "UPDATE", "REFER", "NOTIFY", "SUBSCRIBE",
-     "MESSAGE", "PUBLISH"}
-)  # fmt: skip
-"""Methods with an RFC; others get 501, these 405 where they are not served."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -102,8 +96,3 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
-
-
-def canonical_name(name: str) -> str:
-    """The canonical spelling; an unknown name keeps its own."""
-    return CANONICAL.get(name.lower(), name)

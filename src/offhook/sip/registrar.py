@@ -41,7 +41,7 @@ from offhook.sip.rate import Rates
 from offhook.sip.timers import TimerKey
 from offhook.sip.transaction.key import AnyServerKey
 from offhook.sip.transaction.machine import Effect
-from offhook.sip.uri import Uri
+from offhook.sip.uri import Uri, address_of_record
 
 NOTES_APART = 1.0
 """Seconds between two lines of the log about REGISTERs that get no answer."""
@@ -215,8 +215,7 @@ class Registrar:
         uri = parse_name_addr(request.headers.get("To") or "").uri
         if uri.scheme not in ("sip", "sips"):
             raise Refused(400, self._core.warning("bad-address", "To is not a SIP address of record"))
-        host = self._core.config.domain if self._core.config.is_ours(uri) else uri.host
-        return f"sip:{uri.unescaped_user}@{host}"
+        return address_of_record(replace(uri, host=self._core.config.domain) if self._core.config.is_ours(uri) else uri)
 
     def _reg_4_authorize(self, token: Registration, account: Account, now: float) -> None:
         """10.3 steps 4 and 5: proven to be somebody; may that one bind this address?"""
