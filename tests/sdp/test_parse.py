@@ -95,6 +95,12 @@ def test_an_attribute_out_of_range_is_as_if_absent() -> None:
     assert (audio.ptime, audio.rtcp_port, audio.ssrc, audio.extensions) == (20, 4001, 0, {})
 
 
+def test_the_last_port_has_no_next_one_for_rtcp() -> None:
+    audio = parse(HEAD + b"m=audio 65535 RTP/AVP 0\r\n").audio
+    assert audio is not None
+    assert audio.rtcp_port == 65_535
+
+
 def test_a_rejected_line_needs_no_address_and_is_not_the_audio() -> None:
     offer = parse(HEAD + b"m=audio 0 RTP/AVP 0\r\nm=audio 4002 RTP/AVP 8\r\n")
     assert offer.audio is offer.media[1]

@@ -81,7 +81,7 @@ def _media(section: Section, base: Fields) -> Media:
     if address == "0.0.0.0" and fields.get("direction", "sendrecv") == "sendrecv" and not fields.get("ufrag"):
         # RFC 3264 section 8.4: the old way to put a peer on hold. With ICE it only means that candidates decide.
         fields["direction"] = "sendonly"
-    fields.setdefault("rtcp_port", port + 1)
+    fields.setdefault("rtcp_port", min(port + 1, 65_535))
     return Media(**line, formats=_formats(section, pieces[3:]), **fields)
 
 
