@@ -167,6 +167,13 @@ def test_malformed_request_without_a_way_back_is_dropped(node: Station) -> None:
     assert node.sent == []
 
 
+def test_broken_messages_of_strangers_write_a_line_a_second(node: Station) -> None:
+    """A flood of octets must not fill the disk."""
+    for hundredth in range(250):
+        node.apply(node.node.receive_malformed(MalformedMessage("no request"), FLOW, hundredth / 100))
+    assert [(one.slug, one.details["text"]) for one in node.notes] == [("request-malformed", "no request")] * 3
+
+
 # AUTH-13
 
 

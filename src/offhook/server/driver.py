@@ -153,7 +153,6 @@ class Driver:
         return parse_datagram(data, self._limits)
 
     def _malformed(self, fault: PeerError, flow: Flow) -> None:
-        log.info("sip refused", flow=flow.id, slug=fault.slug, text=str(fault))
         self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self._now())))
         if isinstance(fault, FramingLost):
             # WS-3: two messages in one, or a part of one; what comes next cannot be trusted.

@@ -25,7 +25,7 @@ from offhook.sip.contacts import (
 )
 from offhook.sip.core import Core
 from offhook.sip.credentials import Challenged, Verified
-from offhook.sip.effects import CloseFlow, Deliver, FindRegistration, Note, Send, UpdateBindings
+from offhook.sip.effects import CloseFlow, Deliver, FindRegistration, Send, UpdateBindings
 from offhook.sip.encode import encode
 from offhook.sip.envelope import Envelope
 from offhook.sip.errors import PeerError
@@ -38,13 +38,11 @@ from offhook.sip.message import Headers, Request
 from offhook.sip.probe import ProbeClock, Probes
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.rate import Rates
+from offhook.sip.seldom import Seldom
 from offhook.sip.timers import TimerKey
 from offhook.sip.transaction.key import AnyServerKey
 from offhook.sip.transaction.machine import Effect
 from offhook.sip.uri import Uri, address_of_record
-
-NOTES_APART = 1.0
-"""Seconds between two lines of the log about REGISTERs that get no answer."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,7 +83,7 @@ class Registrar:
         self._per_aor = Rates(limits.rate_per_aor, max(1.0, limits.rate_per_aor), limits.sources)
         self._per_source = Rates(limits.rate_per_source, limits.burst_per_source, limits.sources)
         self._per_node = Rates(limits.storm, limits.storm, 1)
-        self._noted_at = -NOTES_APART
+        self._seldom = Seldom()
 
     @property
     def running_timers(self) -> int:
@@ -113,7 +111,7 @@ class Registrar:
             return None
         if flow.transport is Transport.UDP:
             # A stranger on UDP learns nothing, and a forged source address gets no traffic.
-            return self._note("domain-unknown", {"host": request.uri.host, "flow": flow.id}, now)
+            return self._seldom.note("domain-unknown", {"host": request.uri.host, "flow": flow.id}, now)
         warning = self._core.warning("domain-unknown", f"{request.uri.host} is not served here")
         return [Send(flow.id, self._core.response(request, 404, Headers([warning])))]
 
@@ -129,18 +127,11 @@ class Registrar:
 
     def _over_rate(self, request: Request, flow: Flow, wait: float, now: float) -> list[Effect]:
         if flow.transport is Transport.UDP:
-            return self._note("register-too-often", {"flow": flow.id}, now)
+            return self._seldom.note("register-too-often", {"flow": flow.id}, now)
         if flow.transport.websocket and not self._core.on_flow(flow.id):
             # JsSIP connects again by itself, but never repeats a refused REGISTER.
             return [CloseFlow(flow.id, 1013, "register-too-often")]
         return [Send(flow.id, self._core.response(request, 503, Headers(self._too_often(wait))))]
-
-    def _note(self, slug: str, details: dict[str, str], now: float) -> list[Effect]:
-        """A line of the log, no more than one a second: a flood of datagrams must not fill the disk."""
-        if now - self._noted_at < NOTES_APART:
-            return []
-        self._noted_at = now
-        return [Note(slug, details)]
 
     def _too_often(self, wait: float) -> list[tuple[str, str]]:
         text = "more REGISTER than allowed (limits.register_rate, register_source_rate, register_storm)"

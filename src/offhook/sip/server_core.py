@@ -22,6 +22,7 @@ from offhook.sip.message import Headers, Request
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.reason import reason_of
 from offhook.sip.registrar import Registrar
+from offhook.sip.seldom import Seldom
 from offhook.sip.session_timer import SessionTimer
 from offhook.sip.stamp import stamped
 from offhook.sip.subscription import Subscription
@@ -61,6 +62,7 @@ class ServerCore:
         self._registrar = registrar
         self._throttle = Throttle(core)
         self.refuse_new = self._throttle.refuse
+        self._broken = Seldom()
         self.gate: Gate | None = None
         self._stranger = False
 
@@ -94,15 +96,18 @@ class ServerCore:
         return [] if usage is None or not isinstance(read, Request) else usage.ack(read, fields)
 
     def refuse_malformed(self, error: PeerError, flow: Flow, now: float) -> list[Effect]:
-        """A stateless answer that names the fault, if the message is a request that tells where answers go."""
-        request = error.partial
+        """A line of the log, and a stateless answer that names the fault, if the message is a request that tells where
+        answers go."""
+        request, known = error.partial, self._acquainted(flow, now)
+        facts = {"flow": flow.id, "text": str(error)}
+        noted: list[Effect] = [Note(error.slug, facts)] if known else self._broken.note(error.slug, facts, now)
         if request is None or request.method == "ACK" or not request.headers.get("Via"):
-            return []
-        away = None if self._acquainted(flow, now) else self._throttle.stranger(request, flow, now)
+            return noted
+        away = None if known else self._throttle.stranger(request, flow, now)
         if away is not None:
-            return away
+            return [*noted, *away]
         fields = Headers([self._core.warning(error.slug, str(error))])
-        return [Send(flow.id, self._core.response(request, error.status, fields))]
+        return [*noted, Send(flow.id, self._core.response(request, error.status, fields))]
 
     def _strangers(self, request: Request, fields: Envelope, flow: Flow, now: float) -> list[Effect] | None:
         """`UNAUTH_RATE`. Not for what belongs to a dialog, nor for a REGISTER that is served, which has its own; trunks are
@@ -244,7 +249,7 @@ class ServerCore:
         if not self._core.config.is_ours(request.uri) and self._known(flow, now) is None:
             if flow.transport is Transport.UDP:
                 # CALL-24: a scanner learns nothing, and a forged source address gets no traffic.
-                return [Note("domain-unknown", {"host": request.uri.host, "flow": flow.id})]
+                return self._throttle.seldom.note("domain-unknown", {"host": request.uri.host, "flow": flow.id}, now)
             warning = self._core.warning("domain-unknown", f"{request.uri.host} is not served here")
             return self._refuse(key, request, fields, flow, 404, warning)
         return [*self._open(key, request, fields, flow), *self._options(key, flow)]
@@ -272,7 +277,7 @@ class ServerCore:
             if self._known(flow, now):
                 return self._refuse(key, request, fields, flow, 200)
             if flow.transport is Transport.UDP:
-                return [Note("unknown-flow", {"flow": flow.id})]
+                return self._throttle.seldom.note("unknown-flow", {"flow": flow.id}, now)
         return self._refuse(key, request, fields, flow, 481)
 
     def _subscribe(self, key: AnyServerKey, request: Request, fields: Envelope, flow: Flow) -> list[Effect]:

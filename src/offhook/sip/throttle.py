@@ -7,17 +7,15 @@ rights of somebody who has proved who he is.
 from offhook.sip.attempts import source_of
 from offhook.sip.commands import RefuseNew
 from offhook.sip.core import Core
-from offhook.sip.effects import CloseFlow, Note, Send
+from offhook.sip.effects import CloseFlow, Send
 from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.message import Headers, Request
 from offhook.sip.rate import Rates
 from offhook.sip.replaces import read_replaces
+from offhook.sip.seldom import Seldom
 from offhook.sip.transaction.machine import Effect
-
-NOTES_APART = 1.0
-"""Seconds between two lines of the log about strangers: a flood must not fill the disk."""
 
 MAKES_DIALOGS = frozenset({"INVITE", "SUBSCRIBE"})
 
@@ -32,7 +30,7 @@ class Throttle:
         self._core = core
         self._rates = Rates(limits.rate, limits.burst, limits.sources)
         self._refused = NOTHING
-        self._noted_at = -NOTES_APART
+        self.seldom = Seldom()
 
     def refuse(self, command: RefuseNew) -> None:
         """From now on; the last command counts."""
@@ -66,10 +64,8 @@ class Throttle:
         source = source_of(flow.remote[0])
         if self._rates.allow(source, now):
             return None
-        noted: list[Effect] = []
-        if now - self._noted_at >= NOTES_APART:
-            self._noted_at = now
-            noted = [Note("requests-too-often", {"source": source, "flow": flow.id, "method": request.method})]
+        facts = {"source": source, "flow": flow.id, "method": request.method}
+        noted = self.seldom.note("requests-too-often", facts, now)
         if flow.transport is Transport.UDP:
             # The source may be forged, and whoever floods gets nothing for it.
             return noted
