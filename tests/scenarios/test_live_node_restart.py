@@ -1,5 +1,7 @@
 """The signalling process dies and comes back: calls go on from the journal (LIVE-15)."""
 
+from dataclasses import replace
+
 import msgspec
 
 from offhook.calls import effects as do
@@ -10,10 +12,13 @@ from offhook.sip.message import Headers
 from tests.support.carriers import TrunkHouse
 from tests.support.challenger import Gate
 from tests.support.house import House
+from tests.support.lamp import Lamp
 from tests.support.link import Link
 from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
 from tests.support.page import Page, talking
 from tests.support.restart import restart
+from tests.support.transferring import answer_notify, refer
 
 CARRIER = "198.51.100.7"
 
@@ -233,3 +238,69 @@ def test_live_15_a_call_at_a_carrier_over_tcp_finds_its_way_back(link: Link) -> 
     alice.hang_up()
     link.run(0.5)
     assert carrier.got("BYE")
+
+
+def test_live_15_a_trunks_time_limit_outlives_a_restart(link: Link) -> None:
+    """TRK-11: who restarts the server, or waits for it, talks no longer than the trunk lets him."""
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.trunk(targets=[{"uri": f"sip:{CARRIER}"}], allowed_prefixes=["+1"], max_call_seconds=60)
+    alice = Page(house, "alice")
+    alice.dial_page("+14155550123")
+    carrier.respond(200, SDP)
+    link.run(40)
+    restart(house)
+    alice.reconnect()
+    link.run(15)
+    assert not carrier.got("BYE")
+    link.run(10)
+    assert carrier.got("BYE")
+    assert house.call().end_code == "max_duration"
+    house.assert_nothing_left(alice)
+
+
+def test_live_15_lamps_show_a_carriers_caller_after_a_restart(link: Link) -> None:
+    house = TrunkHouse(link)
+    carrier = house.carrier(CARRIER)
+    house.node.numbers["+15125550100"] = "bob"
+    house.trunk(targets=[{"uri": f"sip:{CARRIER}"}], max_call_seconds=60)
+    for name in ("bob", "carol"):
+        house.node.accounts[name] = replace(house.node.accounts[name], pickup_group="shop")
+    bob = house.callee()
+    carrier.dial("sip:+15125550100@127.0.0.2")
+    bob.respond(200, SDP)
+    restart(house)
+    assert len(house.state().usage.legs_in) == 1, "it is still a call that came in"
+    lamp = Lamp(house, "carol")
+    assert lamp.subscribe("bob").status == 200
+    link.run(1)
+    assert lamp.states[-1] == ["confirmed"]
+    assert "+14155550123@example.com" in lamp.texts[-1]
+    assert "carrier.example" not in lamp.texts[-1]
+    link.run(90)
+    assert not bob.got("BYE"), "the limit is for calls to the trunk"
+    bob.hang_up(bob.ringing)
+    assert carrier.got("BYE")
+
+
+def test_live_15_who_withholds_his_name_does_so_after_a_restart(link: Link) -> None:
+    house = House(link)
+    for name in ("bob", "carol"):
+        house.node.accounts[name] = replace(house.node.accounts[name], pickup_group="shop")
+    alice, bob, carol = Page(house, "alice"), house.callee(), house.callee("carol")
+    alice.dial_page("bob", Privacy="id")
+    bob.respond(200, SDP)
+    restart(house)
+    alice.reconnect()
+    lamp = Lamp(house, "carol")
+    assert lamp.subscribe("bob").status == 200
+    link.run(1)
+    assert "alice" not in lamp.texts[-1]
+    # Nor does the target of a transfer see him.
+    carol.register()
+    answer_notify(bob)
+    refer(bob, f"<sip:carol@{DOMAIN}>", bob.ringing)
+    assert "alice" not in (carol.invite.headers.get("From") or "")
+    carol.respond(200, SDP)
+    alice.hang_up()
+    assert carol.got("BYE")

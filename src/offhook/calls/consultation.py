@@ -3,7 +3,7 @@
 from offhook.calls import bridge, ending, fork, survival
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import Note, StartTimer, StopTimer
-from offhook.calls.hunt import CallLimit
+from offhook.calls.hunt import CallLimit, time_limit
 from offhook.calls.leg import Leg, same_endpoint
 from offhook.calls.ports import SourceKind, shard_of
 from offhook.calls.seeking import Seeker
@@ -72,13 +72,9 @@ def _join(call: Call, transfer: Transfer, other: Call, consulted: Leg, far: Leg,
 
 
 def _limit_goes_on(call: Call, other: Call, far: Leg) -> Effects:
-    """A trunk's time limit is its leg's: it begins anew in the call to which the leg goes. A carrier's own call has
-    none, nor has one for help (TRK-9)."""
-    out = call.index.outbound
-    helps = out is not None and out.is_emergency(far.shown)
-    if far.trunk is None or far.trunk.foreign or far.request is not None or helps:
-        return []
-    return [StopTimer(CallLimit(other.ref)), StartTimer(CallLimit(call.ref), far.trunk.caps.call_seconds)]
+    """A trunk's time limit is its leg's: it begins anew in the call to which the leg goes."""
+    limit = time_limit(call, far)
+    return [StopTimer(CallLimit(other.ref)), *limit] if limit else []
 
 
 def _name(leg: Leg) -> str:

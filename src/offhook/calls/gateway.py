@@ -165,7 +165,7 @@ class Gateway:
 
     def ended(self, call: Call, now: float) -> Effects:
         """A call is over: what was talked counts for its trunk's day, and its clock stops."""
-        out = [leg for leg in call.legs if leg.trunk is not None and leg.request is None]
+        out = [leg for leg in call.legs if leg.placed]
         if not out or call.answered_at is None or call.ended_at is None:
             return []
         seconds = call.ended_at - call.answered_at

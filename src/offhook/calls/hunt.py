@@ -56,6 +56,15 @@ class CallLimit:
     call_ref: str
 
 
+def time_limit(call: Call, leg: Leg, used: float = 0.0) -> Effects:
+    """The clock of a confirmed leg, `used` seconds after its answer. A carrier's own call has none, nor has a call for help
+    (TRK-9)."""
+    out = call.index.outbound
+    if leg.trunk is None or not leg.placed or leg.trunk.foreign or (out is not None and out.is_emergency(leg.shown)):
+        return []
+    return [StartTimer(CallLimit(call.ref), max(0.0, leg.trunk.caps.call_seconds - used))]
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """How one trunk wants this call: the number, From and identities, further fields."""

@@ -82,7 +82,7 @@ class Index:
         """A leg at a carrier has a place of its trunk (TRK-11)."""
         state = self._trunk_of(leg)
         if state is not None:
-            state.usage.took(leg.usage, leg.request is not None)
+            state.usage.took(leg.usage, not leg.placed)
 
     def left_room(self, leg: "Leg") -> None:
         """The leg is in no conference any more; the last one ends it."""

@@ -14,6 +14,7 @@ from offhook.calls.call import Call, CallState
 from offhook.calls.encryption import Security
 from offhook.calls.index import Room
 from offhook.calls.leg import Leg
+from offhook.calls.passing import ANONYMOUS, withheld
 from offhook.calls.ports import LegLocal, LegOffer
 from offhook.sdp.description import Format, Session
 from offhook.sip.events import UsageId
@@ -136,7 +137,7 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         direction=leg.direction,
         username=username,
         trunk=leg.trunk.id if leg.trunk is not None else "",
-        identity=leg.identity,
+        identity=ANONYMOUS if withheld(leg) else leg.identity,
         shown=leg.shown,
         user_agent=leg.user_agent,
         may_refer=leg.may_refer,

@@ -146,6 +146,11 @@ class Leg:
         return of_endpoint(self.account.encryption, self.account.ciphers) if self.account is not None else Security()
 
     @property
+    def placed(self) -> bool:
+        """True for a leg that we placed at a carrier; one that came from there has no address that was called."""
+        return self.trunk is not None and self.hop is not None
+
+    @property
     def confirmed(self) -> bool:
         """True once it was answered, until it ends."""
         return self.state in (LegState.ANSWERED, LegState.HELD)

@@ -47,7 +47,8 @@ def privacy_refusal(headers: Headers) -> Outcome | None:
 def withheld(leg: Leg) -> bool:
     """True when the party behind this leg wants to stay unknown."""
     if leg.request is None:
-        return False
+        # Of a call from before a restart only this is kept.
+        return leg.identity == ANONYMOUS
     given = _from_of(leg.request)
     if "none" in privacy_of(leg.request.headers):
         return False

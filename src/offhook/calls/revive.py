@@ -6,7 +6,7 @@ Lives here: from plain data to a call that goes on. Never here: files, the engin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from offhook.calls import bridge, reopen, survival
+from offhook.calls import bridge, hunt, reopen, survival
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects
 from offhook.calls.effects import Sip, StartTimer
@@ -35,7 +35,7 @@ class Known:
 
 
 def revive(
-    kept: KeptCall, known: Known, config: CallConfig, ids: Ids, index: Index, devices: Devices
+    kept: KeptCall, known: Known, config: CallConfig, ids: Ids, index: Index, devices: Devices, now: float
 ) -> tuple[Call, Effects]:
     """The call, its clocks, and what is wanted of the engine. Its dialogs have been revived by the SIP layer."""
     parties = [_leg(one, known) for one in kept.parties]
@@ -60,6 +60,8 @@ def revive(
         call.know(leg)
         if record.dialog is not None:
             index.dialogs.name(leg, record.dialog.key)
+        # TRK-11: a restart makes no call longer than its trunk lets it be.
+        effects += hunt.time_limit(call, leg, now - (kept.answered_at or now))
         if leg.trunk is not None and not leg.trunk.foreign:
             effects.append(Sip(FromCarrier(leg.usage, leg.trunk.credentials, leg.trunk.session_timer)))
         if leg.flow.transport.reliable:

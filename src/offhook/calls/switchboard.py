@@ -646,7 +646,7 @@ class Switchboard:
         return [KeepCall(kept(call, self._devices))]
 
     def _revive(self, event: CallKept, now: float) -> Effects:
-        call, effects = revive(event.call, event.known, self._config, self._ids, self._index, self._devices)
+        call, effects = revive(event.call, event.known, self._config, self._ids, self._index, self._devices, now)
         if any(leg.account is None and leg.trunk is None for leg in call.parties):
             # Its endpoint or trunk was deleted meanwhile.
             effects += ending.end(call, "endpoint_deleted", "api", now)

@@ -370,7 +370,8 @@ def _remote(call: Call, leg: Leg, domain: str) -> tuple[str, str]:
     if caller.account is not None:
         return f"sip:{caller.account.username}@{domain}", caller.account.caller_id or ""
     try:
-        given = parse_name_addr(call.request.headers.get("From") or "")
+        # As the devices called see him, and nothing of where he came from (CALL-19).
+        given = parse_name_addr(caller.identity)
     except PeerError:
         return "", ""
     return str(given.uri), given.display
