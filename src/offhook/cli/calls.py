@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, settings_of, table
+from offhook.cli.server import Server, echo, settings_of, table
 
 PATH = "/api/offhook/calls"
 app = typer.Typer(help="Live calls, and why one is silent.", no_args_is_help=True)
@@ -54,12 +54,12 @@ def show(
         return
     diagnosis = server.request("GET", f"{PATH}/{call_ref}/diagnosis")
     end = f", ended: {call['end_code']}" if call.get("end_code") else ""
-    typer.echo(f"{call['from']} -> {call['to']}: {call['state']}{end}, {_seconds(call['duration_ms'])}")
+    echo(f"{call['from']} -> {call['to']}: {call['state']}{end}, {_seconds(call['duration_ms'])}")
     for leg in call["legs"]:
         _leg(leg)
-    typer.echo(diagnosis["summary"])
+    echo(diagnosis["summary"])
     for finding in diagnosis["findings"]:
-        typer.echo(f"  {finding['code']} ({finding['direction']}): {finding['cause']}. {finding['remedy']}")
+        echo(f"  {finding['code']} ({finding['direction']}): {finding['cause']}. {finding['remedy']}")
 
 
 @app.command("hangup")
@@ -71,11 +71,11 @@ def hangup(context: typer.Context, call_ref: str) -> None:
 def _leg(leg: dict[str, Any]) -> None:
     media, quality = leg.get("media") or {}, leg.get("quality") or {}
     path = media.get("path") or {}
-    typer.echo(
+    echo(
         f"  {leg['role']} {leg['type']} {leg['state']}: {media.get('codec') or '-'}"
         f" {media.get('encryption') or 'in clear'} {path.get('local', '-')} <-> {path.get('remote', '-')}"
     )
-    typer.echo(
+    echo(
         f"    in {quality.get('packets_in', 0)} packets, out {quality.get('packets_out', 0)},"
         f" lost {quality.get('loss_percent', 0)} %, jitter {quality.get('jitter_ms', 0)} ms,"
         f" MOS {quality.get('mos', 0)}"

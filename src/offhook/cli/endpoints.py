@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, fail, settings_of, table
+from offhook.cli.server import Server, echo, fail, settings_of, table
 
 PATH = "/api/relay/rest/endpoints/sip"
 app = typer.Typer(help="Accounts that devices register with.", no_args_is_help=True)
@@ -32,9 +32,9 @@ def add(
     drawn = password or secrets.token_urlsafe(12)
     body = {"username": username, "password": drawn, "caller_id": caller_id}
     row = server.request("POST", PATH, json=body)
-    typer.echo(f"made {row['offhook']['aor']}")
+    echo(f"made {row['offhook']['aor']}")
     if password is None:
-        typer.echo(f"password {drawn}  (shown only now)")
+        echo(f"password {drawn}  (shown only now)")
 
 
 @app.command("list")
@@ -54,9 +54,9 @@ def show(context: typer.Context, username: str) -> None:
     row = _find(Server(settings_of(context)), username)
     for name in ("username", "id", "caller_id", "send_as", "codecs", "encryption"):
         value = row[name]
-        typer.echo(f"{name:<12} {', '.join(value) if isinstance(value, list) else value or '-'}")
+        echo(f"{name:<12} {', '.join(value) if isinstance(value, list) else value or '-'}")
     for name, value in row["offhook"].items():
-        typer.echo(f"{name:<12} {value if value is not None else '-'}")
+        echo(f"{name:<12} {value if value is not None else '-'}")
 
 
 @app.command("set")
@@ -103,7 +103,7 @@ def set_(
     if not changes:
         fail("Nothing to change: see `offhook endpoint set --help` for what there is.")
     server.request("PATCH", f"{PATH}/{row['id']}", json={"offhook": changes})
-    typer.echo(f"changed {row['username']}")
+    echo(f"changed {row['username']}")
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -121,4 +121,4 @@ def remove(
     server = Server(settings_of(context))
     row = _find(server, username)
     server.request("DELETE", f"{PATH}/{row['id']}", params={"hangup": hangup})
-    typer.echo(f"removed {row['username']}")
+    echo(f"removed {row['username']}")

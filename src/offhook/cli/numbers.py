@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, fail, settings_of, table
+from offhook.cli.server import Server, echo, fail, settings_of, table
 
 PATH = "/api/relay/rest/phone_numbers"
 IMPORT = "/api/relay/rest/imported_phone_numbers"
@@ -39,7 +39,7 @@ def add(
     if to is not None:
         body |= {"call_handler": "relay_sip_endpoint", "call_sip_endpoint_id": _endpoint(server, to)}
     row = server.request("POST", IMPORT, json=body)
-    typer.echo(f"made {row['number']}{f', which rings {to}' if to else ''}")
+    echo(f"made {row['number']}{f', which rings {to}' if to else ''}")
 
 
 @app.command("route")
@@ -51,7 +51,7 @@ def route(
     row = _find(server, number)
     body = {"call_handler": "relay_sip_endpoint", "call_sip_endpoint_id": _endpoint(server, to)}
     server.request("PUT", f"{PATH}/{row['id']}", json=body)
-    typer.echo(f"{number} rings {to}")
+    echo(f"{number} rings {to}")
 
 
 @app.command("list")
@@ -70,4 +70,4 @@ def remove(context: typer.Context, number: str) -> None:
     server = Server(settings_of(context))
     row = _find(server, number)
     server.request("DELETE", f"{PATH}/{row['id']}")
-    typer.echo(f"removed {number}")
+    echo(f"removed {number}")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, fail, settings_of, table
+from offhook.cli.server import Server, echo, fail, settings_of, table
 
 PATH = "/api/offhook/registrations"
 app = typer.Typer(help="Devices that are registered.", no_args_is_help=True)
@@ -34,7 +34,7 @@ def remove(
         fail(f"No device is registered under {which}. `offhook registration list` shows them all.")
     for row in rows:
         server.request("DELETE", f"{PATH}/{row['id']}", params={"hangup": hangup})
-        typer.echo(f"removed {row['contact']} of {row['username']}")
+        echo(f"removed {row['contact']} of {row['username']}")
 
 
 def _shown(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -14,9 +14,20 @@ RUNNING = "running.json"
 FIRST_RUN = "first-run.json"
 
 
+def plain(text: str) -> str:
+    """Text for a terminal: names and numbers come from strangers, and a control character of theirs could rewrite what
+    stands there."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+
+
+def echo(text: str) -> None:
+    """One line of what the server says."""
+    typer.echo(plain(text))
+
+
 def fail(text: str) -> NoReturn:
     """One sentence on standard error, exit code 1."""
-    typer.echo(text, err=True)
+    typer.echo(plain(text), err=True)
     raise typer.Exit(1)
 
 
@@ -90,7 +101,7 @@ class Server:
 
 def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """Columns as wide as their longest cell."""
-    cells = [headings, *[tuple("" if cell is None else str(cell) for cell in row) for row in rows]]
+    cells = [headings, *[tuple("" if cell is None else plain(str(cell)) for cell in row) for row in rows]]
     widths = [max(len(row[at]) for row in cells) for at in range(len(headings))]
     for row in cells:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

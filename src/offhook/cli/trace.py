@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from offhook.cli.calls import PATH
-from offhook.cli.server import Server, fail, settings_of
+from offhook.cli.server import Server, fail, plain, settings_of
 
 
 class Format(StrEnum):
@@ -42,7 +42,7 @@ def trace(
     if format_ is Format.JSON:
         content = json.dumps(json.loads(content), indent=2).encode() + b"\n"
     if output is None:
-        typer.echo(content.decode(), nl=False)
+        typer.echo(plain(content.decode()), nl=False)
         return
     try:
         output.write_bytes(content)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, fail, settings_of, table
+from offhook.cli.server import Server, echo, fail, settings_of, table
 
 PATH = "/api/offhook/trunks"
 app = typer.Typer(help="Carriers that calls go to and come from.", no_args_is_help=True)
@@ -88,9 +88,9 @@ def add(
     if allow_source:
         body["inbound"] = {"allow": allow_source}
     row = Server(settings_of(context)).request("POST", PATH, json=_laid_over(body, _given(set_)))
-    typer.echo(f"made trunk {row['name']}")
+    echo(f"made trunk {row['name']}")
     if not row["allowed_prefixes"]:
-        typer.echo("It carries no call out yet: nothing is allowed until you list it, like --allow-prefix +1")
+        echo("It carries no call out yet: nothing is allowed until you list it, like --allow-prefix +1")
 
 
 def _laid_over(body: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -120,16 +120,16 @@ def show(context: typer.Context, name: str) -> None:
     status = row.pop("status")
     for field, value in row.items():
         text = value if isinstance(value, str) else "-" if value is None else json.dumps(value)
-        typer.echo(f"{field:<22} {text}")
+        echo(f"{field:<22} {text}")
     code = f", {status['code']}" if status["code"] else ""
-    typer.echo(f"{'state':<22} {status['state']}: {status['text']}{code}")
+    echo(f"{'state':<22} {status['state']}: {status['text']}{code}")
     line = status["registration"]
     said = f" ({line['sip_code']} {line['sip_reason']})" if line["sip_code"] else ""
-    typer.echo(f"{'registration':<22} {line['state']}{said}")
+    echo(f"{'registration':<22} {line['state']}{said}")
     for target in status["targets"]:
         rtt = f", {target['rtt_ms']} ms" if target["rtt_ms"] is not None else ""
         why = f", {target['code']}" if target["code"] else ""
-        typer.echo(f"{'address':<22} {target['address']}/{target['transport']} {target['state']}{rtt}{why}")
+        echo(f"{'address':<22} {target['address']}/{target['transport']} {target['state']}{rtt}{why}")
 
 
 @app.command("set")
@@ -142,7 +142,7 @@ def set_fields(
     server = Server(settings_of(context))
     row = _find(server, name)
     server.request("PATCH", f"{PATH}/{row['id']}", json=_given(assignments))
-    typer.echo(f"changed trunk {row['name']}")
+    echo(f"changed trunk {row['name']}")
 
 
 @app.command("remove")
@@ -155,7 +155,7 @@ def remove(
     server = Server(settings_of(context))
     row = _find(server, name)
     server.request("DELETE", f"{PATH}/{row['id']}", params={"drain": drain})
-    typer.echo(f"removed trunk {row['name']}")
+    echo(f"removed trunk {row['name']}")
 
 
 @app.command("test")
@@ -166,9 +166,9 @@ def test(context: typer.Context, name: str) -> None:
     result = server.request("POST", f"{PATH}/{row['id']}/test", timeout=60)
     for step in result["steps"]:
         said = f" {step['sip_code']}" if step["sip_code"] else ""
-        typer.echo(f"{'ok  ' if step['ok'] else 'FAIL'} {step['name']:<10} {step['ms']} ms{said}")
+        echo(f"{'ok  ' if step['ok'] else 'FAIL'} {step['name']:<10} {step['ms']} ms{said}")
         if not step["ok"]:
-            typer.echo(f"     {step['code']}: {step.get('text', '')}")
-            typer.echo(f"     {step['remedy']}")
+            echo(f"     {step['code']}: {step.get('text', '')}")
+            echo(f"     {step['remedy']}")
     if not result["ok"]:
         raise typer.Exit(1)
