@@ -5,11 +5,11 @@ Lives here: which device is behind which flow, and which of its legs follow it. 
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from offhook.calls.call import Call, Effects
 from offhook.calls.effects import CloseFlow, ProbeFlow, Sip
 from offhook.calls.leg import Leg
+from offhook.record import record
 from offhook.sip.commands import MoveUsage
 from offhook.sip.events import BindingsChanged, DeviceReturned, UsageId
 from offhook.sip.flow import FlowId
@@ -23,7 +23,7 @@ LegsOn = Callable[[FlowId], list[tuple[Call, Leg]]]
 """Finds the live legs of a flow."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Device:
     """What stays the same when a device comes back: its instance, without one the user and host of its Contact."""
 

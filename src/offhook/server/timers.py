@@ -25,13 +25,18 @@ class Timers:
         entry = (self._loop.time() + seconds, next(self._order))
         self._due[key] = entry
         heapq.heappush(self._heap, (*entry, key))
+        self._tidy()
         if self._heap[0][1] == entry[1]:
             self._arm()
 
     def stop(self, key: Hashable) -> None:
         """Unknown keys are ignored. The heap forgets lazily."""
         self._due.pop(key, None)
-        if len(self._heap) > 64 and len(self._heap) > 4 * len(self._due):
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """An entry that nobody waits for keeps its key alive, and with it texts of messages: as many as live ones may."""
+        if len(self._heap) > 64 and len(self._heap) > 2 * len(self._due):
             self._heap = [(*entry, key) for key, entry in self._due.items()]
             heapq.heapify(self._heap)
 

@@ -61,13 +61,25 @@ class BindingClock:
     aor: str
 
 
+@dataclass(slots=True)
+class Clock:
+    """`due` is when the first binding runs out; `rings` when the timer does, which a refresh leaves where it is."""
+
+    due: float
+    rings: float
+
+
+def _key(aor: str) -> TimerKey:
+    return TimerKey(BindingClock(aor), Timer.EXPIRES)
+
+
 class Carried:
     """Owned by the registrar. `flows` are the live ones, shared with the endpoint; a UDP flow lives while it carries."""
 
     def __init__(self, flows: dict[FlowId, Flow]) -> None:
         self._flows = flows
         self._aors: dict[FlowId, set[str]] = {}
-        self._clocks: set[TimerKey] = set()
+        self._clocks: dict[str, Clock] = {}
         self._marks: dict[FlowId, Reachability] = {}
 
     @property
@@ -92,6 +104,9 @@ class Carried:
 
     def rewritten(self, aor: str, before: tuple[Binding, ...], after: tuple[Binding, ...], now: float) -> list[Effect]:
         """An address of record has these bindings now: remembers their flows, so that they die with them; sets the clock."""
+        ways = [binding.flow.id for binding in after]
+        if ways == [binding.flow.id for binding in before] and all(aor in self._aors.get(way, ()) for way in ways):
+            return self.clock(aor, after, now)
         for binding in before:
             self._leave(binding.flow, aor)
         for binding in after:
@@ -117,20 +132,28 @@ class Carried:
 
     def clock(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
         """The timer for the first binding to run out."""
-        key = TimerKey(BindingClock(aor), Timer.EXPIRES)
-        if bindings:
-            self._clocks.add(key)
-            return [StartTimer(key, max(0.0, min(binding.expires_at for binding in bindings) - now))]
-        if key in self._clocks:
-            self._clocks.discard(key)
-            return [StopTimer(key)]
-        return []
+        clock = self._clocks.get(aor)
+        if not bindings:
+            self._clocks.pop(aor, None)
+            return [] if clock is None else [StopTimer(_key(aor))]
+        due = min([binding.expires_at for binding in bindings])
+        if clock is not None and now < clock.rings <= due:
+            clock.due = due
+            return []
+        self._clocks[aor] = Clock(due, due)
+        return [StartTimer(_key(aor), max(0.0, due - now))]
 
-    def fired(self, key: TimerKey) -> bool:
-        """True when the clock was set; it no longer is."""
-        known = key in self._clocks
-        self._clocks.discard(key)
-        return known
+    def fired(self, aor: str, now: float) -> list[Effect] | None:
+        """The timer of an address of record ran out. None when a binding has, and the clock is no longer set; else it is
+        set anew, for every refresh since has only moved what it is for."""
+        clock = self._clocks.get(aor)
+        if clock is None:
+            return []
+        if clock.due > now:
+            clock.rings = clock.due
+            return [StartTimer(_key(aor), clock.due - now)]
+        del self._clocks[aor]
+        return None
 
     def lost(self, flow: FlowId) -> list[str]:
         """The flow is gone: the addresses of record that it carried."""

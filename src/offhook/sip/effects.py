@@ -55,7 +55,8 @@ class Deliver:
 
 @record
 class FindRegistration:
-    """Answer by `registration_found(token, account, bindings, now)`, at once or later.
+    """Answer by `registration_found(token, account, bindings, now)` before time goes on: what is asked for is in memory, and
+    no clock of the transaction runs meanwhile.
 
     `username` is the digest user (None when the request carried no credentials); `aor` the address of record to bind.
     """

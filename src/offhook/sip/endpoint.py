@@ -33,7 +33,7 @@ from offhook.sip.commands import (
 from offhook.sip.config import SipConfig
 from offhook.sip.core import Core
 from offhook.sip.credentials import Authenticator
-from offhook.sip.effects import Deliver, Note, SipEffect
+from offhook.sip.effects import Deliver, FindRegistration, Note, SipEffect
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import (
@@ -191,6 +191,9 @@ class SipEndpoint:
         if passed is not None:
             return passed
         effects = self._server.receive(key, request, fields, flow, now)
+        if effects and isinstance(effects[-1], FindRegistration):
+            # Its answer comes in the same turn, and with it the transaction's: clocks would be set to be stopped at once.
+            return effects
         return [*effects, *self._core.table.arm(key)]
 
     # time and flows
@@ -263,13 +266,15 @@ class SipEndpoint:
         """The answer to `FindRegistration`: the account of its `username` and all bindings of its `aor`."""
         match token:
             case Registration():
-                return self._settle(self._registrar.found(token, account, bindings, now))
+                found = self._registrar.found(token, account, bindings, now)
+                return self._settle([*found, *self._core.table.arm(token.key)])
             case Sweep():
                 return self._settle(self._registrar.swept(token, bindings, now))
             case Reattachment():
                 return self._settle(self._registrar.attached(token, bindings, now))
             case InDialog():
-                return self._settle(self._server.proven(token, account, now))
+                proven = self._server.proven(token, account, now)
+                return self._settle([*proven, *self._core.table.arm(token.key)])
             case _:
                 return []
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from offhook.record import record
-from offhook.sip.fields import Via, parse_cseq, parse_name_addr, parse_via, split_list
+from offhook.sip.fields import Via, parse_cseq, parse_tag, parse_via, split_list
 from offhook.sip.message import Message
 
 
@@ -59,8 +59,8 @@ def read(vias: list[str], call_id: str, from_: str, to: str, cseq: tuple[int, st
         via_text=vias[0],
         vias=len(vias),
         call_id=call_id,
-        from_tag=parse_name_addr(from_).tag,
-        to_tag=parse_name_addr(to).tag,
+        from_tag=parse_tag(from_),
+        to_tag=parse_tag(to),
         cseq=cseq[0],
         method=cseq[1],
     )

@@ -23,6 +23,10 @@ _VIA = re.compile(
     r"SIP\s*+/\s*+2\.0\s*+/\s*+([A-Za-z0-9\-.!%*_+`'~]++)\s++([^;\s]++(?:(?:\s*+:|(?<=:))\s*+\d++)?)\s*+",
     re.IGNORECASE,
 )
+_PLAIN_PARTY = re.compile(
+    r"<sips?:[A-Za-z0-9\-_.!~*'()&=+$,]++@(?=[A-Za-z0-9])[A-Za-z0-9\-.]++(?<!-)>(?:;tag=([A-Za-z0-9\-.!%*_+`'~]++))?"
+)
+"""What nearly every From and To looks like; no more than what a full reading accepts."""
 _AUTH_PARAM = re.compile(rf"\s*+([A-Za-z0-9\-_]++)\s*+=\s*+({_QUOTED}|[^\s,\"]*+)\s*+(?:,|$)", re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ODD = re.compile(r"[\s\",]")
@@ -156,6 +160,12 @@ def _parse_odd_params(text: str) -> Params:
 def parse_name_addr(text: str) -> NameAddr:
     """From, To, Contact, Route, …: one value. Without brackets, parameters belong to the header (RFC 3261 20.10)."""
     return _remembered_name_addr(text) if len(text) <= _REMEMBERED else _read_name_addr(text)
+
+
+def parse_tag(text: str) -> str:
+    """The tag of a From or To, "" without one; checked as `parse_name_addr` does, without its work if plain."""
+    plain = _PLAIN_PARTY.fullmatch(text) if len(text) <= DEFAULT_LIMITS.max_tag else None
+    return parse_name_addr(text).tag if plain is None else plain.group(1) or ""
 
 
 def _read_name_addr(text: str) -> NameAddr:

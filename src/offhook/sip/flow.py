@@ -4,9 +4,11 @@ Lives here: the description. Never here: sockets. A flow over UDP is the pair of
 id can be rebuilt from them; over a stream or WebSocket it is one connection and its id is never used again.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import NewType
+
+from offhook.record import record
 
 FlowId = NewType("FlowId", str)
 
@@ -41,7 +43,7 @@ class Reachability(StrEnum):
     """The socket answers, the page did not answer an INVITE (WS-10)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Flow:
     """Where a message came from and where an answer goes.
 

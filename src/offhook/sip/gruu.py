@@ -47,7 +47,8 @@ class Gruus:
 
     def public(self, user: str, instance: str) -> str:
         """`sip:USER@DOMAIN;gr=INSTANCE`; `user` without escapes, a `nameable` instance."""
-        return f"sip:{quote(user, safe=_USER)}@{self._domain};gr={bare(instance)}"
+        plain = user if user.isalnum() and user.isascii() else quote(user, safe=_USER)
+        return f"sip:{plain}@{self._domain};gr={bare(instance)}"
 
     def temporary(self, user: str, instance: str, call_id: str, ids: Ids) -> str:
         """`sip:SEALED@DOMAIN;gr`, another one each time."""

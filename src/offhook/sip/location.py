@@ -5,6 +5,7 @@ from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
 
+from offhook.record import record
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.hop import Hop
 from offhook.sip.uri import Uri
@@ -96,7 +97,7 @@ class ClientCredentials:
     realm: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """Address of record -> contact, with the flow it came in on. Times are on the monotonic clock of the core.
 
@@ -188,7 +189,7 @@ class Change(StrEnum):
                 return "deactivated"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Changed:
     """One binding of an address of record, as it is now or as it was when it ended, and what happened to it."""
 

@@ -52,6 +52,8 @@ class Headers:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every field's value, one per header line; comma lists are not split here (fields.split_list does)."""
+        if self._first is not None and name not in self._first:
+            return ()
         return tuple([value for key, value in self._fields if key == name])
 
     def with_field(self, name: str, value: str) -> "Headers":

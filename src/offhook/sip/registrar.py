@@ -45,7 +45,7 @@ from offhook.sip.transaction.machine import Effect
 from offhook.sip.uri import Uri, address_of_record
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Registration:
     """Token of a look-up: one REGISTER that waits for its account and bindings."""
 
@@ -80,6 +80,7 @@ class Registrar:
         self._probes = Probes(core, self._silent)
         self._gruus = Gruus(doorkeeper.key("gruu"), core.config.domain)
         self._reader = Reader(core.config)
+        self._supported = ("Supported", ", ".join(core.config.registrar_supported))
         self._per_aor = Rates(limits.rate_per_aor, max(1.0, limits.rate_per_aor), limits.sources)
         self._per_source = Rates(limits.rate_per_source, limits.burst_per_source, limits.sources)
         self._per_node = Rates(limits.storm, limits.storm, 1)
@@ -182,10 +183,10 @@ class Registrar:
         wishes = self._reg_9_wishes(token, values, current, now, proof.ends)
         self._reg_7_sequence(token, wishes, current)
         after, evicted = self._reg_11_limit(replaced(wishes, current, self._core.ids))
-        answer = self._reg_15_answer(token, wishes, after, now)
+        asked = {binding.id for binding in after if any(same_key(binding, wish.binding) for wish in wishes)}
+        answer = self._reg_15_answer(token, asked, after, now)
         if not wishes and len(current) == len(bindings):
             return answer
-        asked = {binding.id for binding in after if any(same_key(binding, wish.binding) for wish in wishes)}
         changed = _changes(bindings, after, asked, evicted, now)
         written = self._reg_12_write(token.aor, bindings, after, now)
         return [*written, *answer, *_reg_16_tell(token.aor, proof.account, after, changed)]
@@ -265,8 +266,9 @@ class Registrar:
         self, aor: str, before: tuple[Binding, ...], after: tuple[Binding, ...], now: float
     ) -> list[Effect]:
         """One write; the flows that carry the address are remembered, so that a binding dies with its flow."""
-        added = tuple(new for new in after if not any(same_key(new, old) for old in before))
-        removed = tuple(old for old in before if not any(same_key(old, new) for new in after))
+        old, new = {binding.id for binding in before}, {binding.id for binding in after}
+        added = tuple([binding for binding in after if binding.id not in old])
+        removed = tuple([binding for binding in before if binding.id not in new])
         carried = self._carried.rewritten(aor, before, after, now)
         return [UpdateBindings(aor, after, added, removed), *carried, *self._probe(before, after, now)]
 
@@ -277,23 +279,25 @@ class Registrar:
         return [*forgotten, *self._probes.watch(after, now)]
 
     def _reg_15_answer(
-        self, token: Registration, wishes: list[Wish], after: tuple[Binding, ...], now: float
+        self, token: Registration, asked: set[str], after: tuple[Binding, ...], now: float
     ) -> list[Effect]:
         """One Contact field, own bindings first, because some clients read only the first `expires` they find."""
-        own = [binding for binding in after if any(same_key(binding, wish.binding) for wish in wishes)]
-        others = [binding for binding in after if binding not in own]
-        asked = [tag.lower() for tag in option_tags(token.request.headers, "Supported")]
+        own = [binding for binding in after if binding.id in asked]
+        others = [binding for binding in after if binding.id not in asked]
+        with_gruus = "gruu" in [tag.lower() for tag in option_tags(token.request.headers, "Supported")]
         fields = [("Path", value) for value in (own[0].path if own else ())]
-        fields.append(("Supported", ", ".join(self._core.config.registrar_supported)))
+        fields.append(self._supported)
         if any(binding.reg_id is not None for binding in own):
             fields += [("Require", "outbound"), ("Flow-Timer", str(self._core.config.flow_timer))]
         if self._core.config.epoch is not None:
             fields.append(("Date", sip_date(self._core.config.epoch + now)))
         for shown in ([*own, *others], own or others[:1]):
-            contact = ", ".join(self._contact(binding, "gruu" in asked, now) for binding in shown)
+            contact = ", ".join(self._contact(binding, with_gruus, now) for binding in shown)
             headers = Headers([*([("Contact", contact)] if contact else []), *fields])
             response = self._core.response(token.request, 200, headers)
-            if token.flow.transport is not Transport.UDP or len(encode(response)) <= self._limits.datagram:
+            # Without others there is nothing to be left out.
+            udp = token.flow.transport is Transport.UDP and others
+            if not udp or len(encode(response)) <= self._limits.datagram:
                 break
         return self._core.table.respond(token.key, response)
 
@@ -308,9 +312,10 @@ class Registrar:
         """The first binding of an address has run out, or UDP phones are to be asked."""
         if isinstance(key.owner, ProbeClock):
             return self._probes.tick(now)
-        if not self._carried.fired(key) or not isinstance(key.owner, BindingClock):
+        if not isinstance(key.owner, BindingClock):
             return []
-        return [FindRegistration(Sweep(key.owner.aor), None, key.owner.aor)]
+        moved = self._carried.fired(key.owner.aor, now)
+        return [FindRegistration(Sweep(key.owner.aor), None, key.owner.aor)] if moved is None else moved
 
     def flow_lost(self, flow: FlowId) -> list[Effect]:
         """REG-12, REG-16: what was registered through a flow that failed goes with it."""

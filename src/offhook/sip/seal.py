@@ -47,7 +47,7 @@ class Sealer:
 
     def _crypt(self, data: bytes, nonce: bytes) -> bytes:
         size = len(data)
-        stream = b"".join(self._block(nonce, number) for number in range(-(-size // _BLOCK)))[:size]
+        stream = b"".join([self._block(nonce, number) for number in range(-(-size // _BLOCK))])[:size]
         return (int.from_bytes(data, "big") ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
 
     def _block(self, nonce: bytes, number: int) -> bytes:

@@ -22,7 +22,7 @@ def stamped(request: Request, envelope: Envelope, flow: Flow) -> Request:
     if not asked and "received" not in params and same:
         return request
     text = envelope.via_text
-    if '"' not in text:
+    if '"' not in text and (asked or "received" in params):
         # What the peer claims about itself goes; in the odd Via with a quoted value it stays, since nobody reads it here.
         text = _RECEIVED.sub("", text)
         text = _RPORT.sub(f";rport={port}", text)
