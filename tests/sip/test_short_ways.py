@@ -15,8 +15,8 @@ from offhook.sip.uri import parse_uri
 AOR = "sip:alice@example.com"
 FLOW = Flow(FlowId("wss-1"), Transport.WSS, ("192.0.2.1", 5000), ("192.0.2.2", 443), "192.0.2.2", True, False)
 PIECES = st.sampled_from(
-    ["<", ">", "sip:", "sips:", "tel:", "alice", "a;b", "%41", "@", "example.com", "-x", "x-", ".", "[::1]", ":5060", ";tag=",
-     "t1", ";TAG=x", ";lr", " ", '"A" ', "?x=y", "é", "_", "~", "\n", "a" * 300]
+    ["<", ">", "sip:", "sips:", "tel:", "alice", "a;b", "%41", "@", "example.com", "-x", "x-", ".", "[::1]", ":5060",
+     ";tag=", "t1", ";TAG=x", ";lr", " ", '"A" ', "?x=y", "é", "_", "~", "\n", "a" * 300]
 )  # fmt: skip
 
 
