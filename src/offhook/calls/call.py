@@ -162,6 +162,9 @@ class Call:
 
     def by_usage(self, usage: UsageId) -> Leg | None:
         """The live leg of a usage."""
+        for leg in self.parties:
+            if leg.usage == usage:
+                return leg
         return next((leg for leg in self.live if leg.usage == usage), None)
 
     def by_ref(self, ref: str) -> Leg | None:
@@ -221,8 +224,11 @@ class Call:
 
     def record(self) -> CallRecord:
         """What the call log keeps of it."""
-        legs = tuple((leg.ref, self._leg_record(leg)) for leg in self.legs)
-        return CallRecord(self.ref, self.created_at, self.ended_at or self.created_at, (*legs, *self.history))
+        return CallRecord(self.ref, self.created_at, self.ended_at or self.created_at, self.leg_records(self.legs))
+
+    def leg_records(self, legs: list[Leg]) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """The log's records of these legs and of those that were done before a restart."""
+        return (*((leg.ref, self._leg_record(leg)) for leg in legs), *self.history)
 
     def _leg_record(self, leg: Leg) -> dict[str, Any]:
         facts = leg.facts

@@ -3,10 +3,9 @@
 Lives here: the choice. Never here: lines (sdp/crypto.py) or keys, which the engine draws. A browser always shakes hands.
 """
 
-from dataclasses import dataclass
-
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import KeyKind
+from offhook.record import record
 from offhook.sdp.crypto import SUITES
 from offhook.sdp.description import Media
 from offhook.sip.flow import Flow
@@ -17,7 +16,7 @@ HOSTED_NAMES = {"AEAD_AES_256_GCM_8": "AEAD_AES_256_GCM"}
 """Names of the API for suites that SDP spells otherwise (API.md 1.9)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Security:
     """`encryption` is required, optional or forbidden; `ciphers` are suites by their API names, in order, none for all."""
 
@@ -31,7 +30,7 @@ class Security:
         return tuple(dict.fromkeys(name for name in named if name in SUITES)) or tuple(SUITES)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyChoice:
     """Where the keys come from; `suites` to draw keys for, SDES only."""
 

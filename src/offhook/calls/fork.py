@@ -17,6 +17,7 @@ from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome, best, of_branch, refusal, stops_all
 from offhook.calls.preferences import MAX_BREADTH, breadth, shares
 from offhook.calls.routing import Destination
+from offhook.record import record
 from offhook.sip.commands import CancelInvite, HangUp, SendInvite
 from offhook.sip.envelope import DialogKey, envelope
 from offhook.sip.errors import PeerError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from offhook.calls.hunt import Hunt
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RingTimer:
     """Nobody has answered for the whole time."""
 
@@ -69,7 +70,7 @@ class Waiter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Invitation:
     """What every INVITE of a fork says: complete From value without tag, the name called, hops left, fields that cross."""
 

@@ -118,9 +118,7 @@ def kept(call: Call, devices: Devices) -> KeptCall:
         parties=tuple(_leg(leg, devices, call.index.rooms) for leg in call.parties) if talking else (),
         media_calls=tuple(call.media_calls) if talking else (),
         waiting=bool(call.forks),
-        history=tuple(one for one in call.record().legs if one[0] not in {leg.ref for leg in call.parties})
-        if talking
-        else call.record().legs,
+        history=call.leg_records([leg for leg in call.legs if not talking or leg not in call.parties]),
     )
 
 

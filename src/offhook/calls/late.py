@@ -4,10 +4,10 @@ Lives here: who was lost lately, and the clocks. Never here: what a device that 
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offhook.calls.effects import CallEffect, Sip, StartTimer, StopTimer
+from offhook.record import record
 from offhook.sip.commands import MarkFlow, RespondInvite
 from offhook.sip.events import BindingsChanged
 from offhook.sip.flow import Reachability
@@ -28,7 +28,7 @@ REMEMBERED = 10_000
 """Endpoints of which it is known that they were lost lately; the longest gone is forgotten first."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LateArrival:
     """A fork has waited long enough for a device."""
 
@@ -36,7 +36,7 @@ class LateArrival:
     fork_ref: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PageCheck:
     """Has the page said anything at all to our INVITE?"""
 

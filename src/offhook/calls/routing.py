@@ -1,9 +1,9 @@
 """Where does a call go: names and built-in destinations. The devices of an endpoint are chosen by preferences.py."""
 
 import re
-from dataclasses import dataclass
 
 from offhook.calls.ports import SourceKind
+from offhook.record import record
 from offhook.sip.gruu import Gruu, Gruus
 from offhook.sip.uri import Uri
 
@@ -17,7 +17,7 @@ RESUME = "resume"
 _CONFERENCE = re.compile(r"conference-([a-z0-9][a-z0-9_.-]{0,63})", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Destination:
     """The name that was dialled, and the built-in it names, if it does. With a GRUU the name is its endpoint's, and only the
     bindings of one device are meant."""

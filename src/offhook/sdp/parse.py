@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from offhook.sdp.crypto import CryptoLine
@@ -18,8 +19,13 @@ STATIC = {
 }
 """Payload types that need no rtpmap (RFC 3551 section 6)."""
 
+_STATIC_TEXTS = {str(number): one for number, one in STATIC.items()}
+
 MAX_CLOCK = 1_000_000
 """Hz; video has 90,000, no codec more than 192,000."""
+
+LONGEST_ADDRESS = 64
+"""Characters; an IPv6 address has 45, and a few more with its interface."""
 
 Section = list[tuple[str, str]]
 Fields = dict[str, Any]
@@ -86,7 +92,7 @@ def _media(section: Section, base: Fields) -> Media:
 
 
 def _formats(section: Section, numbers: list[str]) -> tuple[Format, ...]:
-    known = {str(number): one for number, one in STATIC.items()}
+    known = dict(_STATIC_TEXTS)
     parameters: dict[str, str] = {}
     for kind, value in section:
         if kind != "a":
@@ -97,7 +103,10 @@ def _formats(section: Section, numbers: list[str]) -> tuple[Format, ...]:
             known[number] = _rtpmap(number, text)
         elif name == "fmtp":
             parameters[number] = text.strip()
-    return tuple(replace(known[one], fmtp=parameters.get(one, "")) for one in numbers if one in known)
+    for number, text in parameters.items():
+        if text and number in known:
+            known[number] = replace(known[number], fmtp=text)
+    return tuple([known[one] for one in numbers if one in known])
 
 
 def _rtpmap(number: str, text: str) -> Format:
@@ -147,11 +156,18 @@ def _connection(value: str) -> str:
     if len(pieces) != 3 or pieces[0] != "IN" or pieces[1] not in ("IP4", "IP6"):
         raise SdpError(f"c={value[:40]}: IN, IP4 or IP6, and an address are needed")
     address = pieces[2].split("/")[0]
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        raise SdpError(f"c={value[:40]}: names are not resolved, an IP address is needed") from None
+    if len(address) > LONGEST_ADDRESS or not _is_address(address):
+        raise SdpError(f"c={value[:40]}: names are not resolved, an IP address is needed")
     return address
+
+
+@lru_cache(maxsize=1024)
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 _TEXTS = {"mid": "mid", "setup": "setup", "ice-ufrag": "ufrag", "ice-pwd": "password"}

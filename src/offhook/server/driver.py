@@ -30,7 +30,7 @@ from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.errors import FramingLost, PeerError
 from offhook.sip.events import InviteReceived, RequestSettled
-from offhook.sip.flow import Flow, FlowId, Reachability
+from offhook.sip.flow import Flow, Reachability
 from offhook.sip.grammar import Limits
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Message
@@ -84,6 +84,8 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._traced = log.is_enabled_for(logging.DEBUG)
         self._held: list[media.Event] | None = None
+        self._of_sip = self._sip_performers()
+        self._of_calls = self._calls_performers()
         self.draining = False
         self._overloaded: frozenset[str] = frozenset()
 
@@ -307,30 +309,32 @@ class Driver:
             self.tell(calls_events.TimerFired(inner))
 
     def _sip(self, effects: Iterable[SipEffect]) -> None:
+        perform = self._of_sip
         for effect in effects:
-            match effect:
-                case sip_effects.Send():
-                    self._send(effect.flow, effect.message, effect.compact)
-                case sip_effects.StartTimer():
-                    self._timers.start(("sip", effect.key), effect.seconds)
-                case sip_effects.StopTimer():
-                    self._timers.stop(("sip", effect.key))
-                case sip_effects.Deliver():
-                    if not self._settles_question(effect.event):
-                        self.tell(effect.event)
-                case sip_effects.FindRegistration():
-                    self._find_registration(effect)
-                case sip_effects.UpdateBindings():
-                    self._update_bindings(effect)
-                case sip_effects.OpenStream():
-                    self._spawn(self._open_stream(effect))
-                case sip_effects.CloseFlow():
-                    self._wires.close(effect.flow, effect.code, effect.slug)
-                case sip_effects.Note():
-                    log.info(effect.slug, **effect.details)
+            perform[type(effect)](effect)
 
-    def _send(self, flow: FlowId, message: Message, compact: bool) -> None:
-        data = encode(message, compact)
+    def _sip_performers(self) -> dict[type, Callable[[Any], None]]:
+        """Who performs each effect of the SIP layer. Looked up by type: a call has a hundred effects."""
+        start, stop = self._timers.start, self._timers.stop
+        return {
+            sip_effects.Send: self._send,
+            sip_effects.StartTimer: lambda e: start(("sip", e.key), e.seconds),
+            sip_effects.StopTimer: lambda e: stop(("sip", e.key)),
+            sip_effects.Deliver: self._deliver,
+            sip_effects.FindRegistration: self._find_registration,
+            sip_effects.UpdateBindings: self._update_bindings,
+            sip_effects.OpenStream: lambda e: self._spawn(self._open_stream(e)),
+            sip_effects.CloseFlow: lambda e: self._wires.close(e.flow, e.code, e.slug),
+            sip_effects.Note: lambda e: log.info(e.slug, **e.details),
+        }
+
+    def _deliver(self, effect: sip_effects.Deliver) -> None:
+        if not self._settles_question(effect.event):
+            self.tell(effect.event)
+
+    def _send(self, effect: sip_effects.Send) -> None:
+        flow, message = effect.flow, effect.message
+        data = encode(message, effect.compact)
         if self._traced:
             log.debug("sip out", flow=flow, message=data)
         self.recorder.sent(message, data, flow, self._now())
@@ -359,34 +363,31 @@ class Driver:
         self._sip(effects)
 
     def _calls(self, effects: Iterable[calls_effects.CallEffect]) -> None:
-        now = self._now()
+        now, perform, media_ = self._now(), self._of_calls.get, self._media.perform
         for effect in effects:
             self.recorder.effect(effect, now)
-            match effect:
-                case calls_effects.Sip():
-                    self._command_sip(effect.command)
-                case calls_effects.StartTimer():
-                    self._timers.start(("calls", effect.key), effect.seconds)
-                case calls_effects.StopTimer():
-                    self._timers.stop(("calls", effect.key))
-                case calls_effects.LookUp():
-                    self._look_up(effect)
-                case calls_effects.Locate() | calls_effects.Connect() | calls_effects.RateHop():
-                    self._hop(effect)
-                case calls_effects.ProbeFlow() | calls_effects.CloseFlow():
-                    self._flow(effect)
-                case calls_effects.Note():
-                    log.info(effect.slug, **effect.details)
-                case calls_effects.Publish():
-                    log.info("call event", event_=repr(without_digits(effect.event)))
-                case calls_effects.KeepText() | calls_effects.DropText() | calls_effects.FindTexts():
-                    self._text(effect)
-                case calls_effects.Explain():
-                    log.debug("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
-                case calls_effects.KeepCall() | calls_effects.WriteCallLog():
-                    self._book(effect)
-                case _:
-                    self._media.perform(effect)
+            perform(type(effect), media_)(effect)
+
+    def _calls_performers(self) -> dict[type, Callable[[Any], None]]:
+        """Who performs each effect of call control; what is not here is the media engine's."""
+        start, stop = self._timers.start, self._timers.stop
+        return {
+            calls_effects.Sip: lambda e: self._command_sip(e.command),
+            calls_effects.StartTimer: lambda e: start(("calls", e.key), e.seconds),
+            calls_effects.StopTimer: lambda e: stop(("calls", e.key)),
+            calls_effects.LookUp: self._look_up,
+            calls_effects.Note: lambda e: log.info(e.slug, **e.details),
+            calls_effects.Publish: lambda e: log.info("call event", event_=repr(without_digits(e.event))),
+            calls_effects.Explain: self._explain,
+            **dict.fromkeys((calls_effects.Locate, calls_effects.Connect, calls_effects.RateHop), self._hop),
+            **dict.fromkeys((calls_effects.ProbeFlow, calls_effects.CloseFlow), self._flow),
+            **dict.fromkeys((calls_effects.KeepText, calls_effects.DropText, calls_effects.FindTexts), self._text),
+            **dict.fromkeys((calls_effects.KeepCall, calls_effects.WriteCallLog), self._book),
+        }
+
+    def _explain(self, effect: calls_effects.Explain) -> None:
+        if self._traced:
+            log.debug("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
 
     def _book(self, effect: calls_effects.KeepCall | calls_effects.WriteCallLog) -> None:
         if isinstance(effect, calls_effects.WriteCallLog):

@@ -20,15 +20,19 @@ _SECRET = re.compile(
     """
 )
 _AUTHORIZATION = re.compile(r"(?im)^((?:proxy-)?authorization\s*:).*$")
-_SUSPECT = re.compile(r"respons|nonce|passw|token|ice-pwd|inline|secret|authoriz", re.IGNORECASE)
-"""Every text that the two above change has one of these in it; looking for them is ten times cheaper."""
+_WORDS = ("respons", "nonce", "passw", "token", "ice-pwd", "inline", "secret", "authoriz")
+"""Every text that the two above change has one of these in it; looking for them is many times cheaper."""
 LONGEST = 8_192
 """Characters of one value: a whole SIP message, no more."""
 
 
+def _suspect(text: str) -> bool:
+    return any(word in text for word in _WORDS)
+
+
 def redacted(text: str) -> str:
     """The text without passwords, digests, tokens and keys."""
-    if _SUSPECT.search(text) is None:
+    if text.isascii() and not _suspect(text.lower()):
         return text
     return _SECRET.sub(r"\1***", _AUTHORIZATION.sub(r"\1 ***", text))
 

@@ -5,9 +5,9 @@ Lives here: building messages, handing them to transactions, the index of dialog
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from offhook.record import record
 from offhook.sip.client_auth import ClientAuth
 from offhook.sip.config import SipConfig
 from offhook.sip.envelope import DialogKey
@@ -33,7 +33,7 @@ REMEMBERED_AUTHS = 10_000
 """Registrations of ours whose last challenge is remembered; the longest unused is forgotten first."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outline:
     """A request before it gets its Via: the fields that RFC 3261 section 8.1.1 makes mandatory, and what else to say."""
 

@@ -10,6 +10,7 @@ import hmac
 from collections import deque
 from dataclasses import dataclass
 
+from offhook.record import record
 from offhook.sip import ephemeral, tokens
 from offhook.sip.attempts import Attempts, source_of
 from offhook.sip.digest import Credentials, challenge, ha1, parse_credentials, proves
@@ -64,7 +65,7 @@ class AuthSettings:
     """Wall clock minus the core's monotonic clock: no nonce of before a reboot is good after it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verified:
     """The request proves the account. `ends` is when the credential itself ends, on the core's clock; None if never."""
 
@@ -72,7 +73,7 @@ class Verified:
     ends: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Challenged:
     """It does not: answer 401 or 407 with these fields. `reason` is for the log only, never for the peer (AUTH-7), unless
     `fault` says that a token was genuine but not good here; its `status` is 403 where another try is of no use."""

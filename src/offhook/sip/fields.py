@@ -32,6 +32,8 @@ _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ODD = re.compile(r"[\s\",]")
 _SPACE = re.compile(r"\s")
 
+_SHORT = 32
+"""Octets above which a CSeq is read anew each time."""
 _REMEMBERED = 512
 """Octets above which a value is read anew each time: no peer may fill the memory with long ones."""
 
@@ -222,15 +224,25 @@ def parse_via(text: str) -> Via:
 
 
 def _read_via(text: str) -> Via:
-    found = _VIA.match(text)
+    sent_by, semicolon, rest = text.partition(";")
+    read = _remembered_sent_by if len(sent_by) <= _REMEMBERED else _read_sent_by
+    transport, host, port = read(sent_by)
+    params = parse_params(semicolon + rest)
+    if len(params.get("branch") or "") > DEFAULT_LIMITS.max_branch:
+        raise TooLarge("max_branch", DEFAULT_LIMITS.max_branch)
+    return Via(transport, host, port, params)
+
+
+def _read_sent_by(text: str) -> tuple[str, str, int | None]:
+    """Transport, host and port: all of a Via that the next message of the same peer has too."""
+    found = _VIA.fullmatch(text)
     if not found:
         raise MalformedMessage(f"bad Via: {text[:60]!r}")
     transport, sent_by = found.groups()
-    host, port = parse_host_port(_SPACE.sub("", sent_by))
-    params = parse_params(text[found.end() :])
-    if len(params.get("branch") or "") > DEFAULT_LIMITS.max_branch:
-        raise TooLarge("max_branch", DEFAULT_LIMITS.max_branch)
-    return Via(transport.upper(), host, port, params)
+    return transport.upper(), *parse_host_port(_SPACE.sub("", sent_by))
+
+
+_remembered_sent_by = lru_cache(maxsize=1024)(_read_sent_by)
 
 
 # A branch comes once or twice and again in repetitions, so few need to be remembered.
@@ -239,10 +251,18 @@ _remembered_via = lru_cache(maxsize=256)(_read_via)
 
 def parse_cseq(text: str) -> tuple[int, str]:
     """(number, method) (RFC 3261 section 20.16); the number is below 2^32."""
+    return _remembered_cseq(text) if len(text) <= _SHORT else _read_cseq(text)
+
+
+def _read_cseq(text: str) -> tuple[int, str]:
     pieces = text.split()
     if len(pieces) != 2 or not TOKEN.fullmatch(pieces[1]):
         raise MalformedMessage(f"bad CSeq: {text[:40]!r}")
     return parse_number(pieces[0], "CSeq", 2**32 - 1), pieces[1]
+
+
+# Dialogs begin with the same few numbers.
+_remembered_cseq = lru_cache(maxsize=1024)(_read_cseq)
 
 
 def parse_number(text: str, name: str, highest: int) -> int:

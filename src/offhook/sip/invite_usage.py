@@ -598,6 +598,8 @@ class InviteUsage:
         return StartTimer(key, seconds)
 
     def _stop(self, cseq: int, timer: Timer) -> list[Effect]:
+        if not self._clocks:
+            return []
         key = TimerKey(UsageClock(self.id, cseq), timer)
         if key not in self._clocks:
             return []

@@ -226,7 +226,7 @@ def _checked(headers: Headers, method: str | None, limits: Limits) -> tuple[int,
             raise MalformedMessage(f"more than one {name}")
         seen[name] = value
     vias = lists.get("Via")
-    if not vias or not all(seen.get(name) for name in MUST_HAVE[1:]):
+    if not (vias and seen.get("From") and seen.get("To") and seen.get("Call-ID") and seen.get("CSeq")):
         missing = [name for name in MUST_HAVE if not (vias if name == "Via" else seen.get(name))]
         raise MalformedMessage(f"missing or empty: {', '.join(missing)}")
     _check_counts(lists, limits)

@@ -79,8 +79,7 @@ class SessionKeeper:
         return [self._start_timer(OWN, Timer.REFRESH, seconds)]
 
     def _stop(self) -> list[Effect]:
-        stops = (self._stop_timer(OWN, timer) for timer in (Timer.REFRESH, Timer.SESSION))
-        return [effect for stop in stops for effect in stop]
+        return [*self._stop_timer(OWN, Timer.REFRESH), *self._stop_timer(OWN, Timer.SESSION)]
 
     # ---- what is due
 

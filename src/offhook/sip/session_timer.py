@@ -9,6 +9,7 @@ takes the duty back; a peer without timers is refreshed by us all the same, or a
 
 from dataclasses import dataclass
 
+from offhook.record import record
 from offhook.sip.errors import MalformedMessage, PeerError
 from offhook.sip.fields import parse_number, parse_params
 from offhook.sip.message import Message, Request, Response
@@ -23,7 +24,7 @@ SHORT = 300
 Fields = list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terms:
     """What both sides agreed on. `ours`: we refresh. `spoken`: the peer takes part; if not, we keep the time alone."""
 
@@ -134,7 +135,9 @@ def session_expires(message: Message) -> tuple[int, str] | None:
 
 def number(value: str | None) -> int:
     """Seconds of a field, parameters ignored; 0 if there are none to read."""
+    if not value:
+        return 0
     try:
-        return parse_number((value or "").partition(";")[0], "seconds", 2**32 - 1)
+        return parse_number(value.partition(";")[0], "seconds", 2**32 - 1)
     except MalformedMessage:
         return 0

@@ -16,6 +16,9 @@ ROUTES_KEPT = 10_000
 """Peers whose route is remembered: a look-up costs three system calls, an entry 200 bytes."""
 
 
+FLOWS_KEPT = 4_096
+"""Peers whose flow is remembered, with half a kilobyte each; another peer's is made anew, and is equal to the last one."""
+
 WILDCARDS = ("0.0.0.0", "::")
 
 
@@ -27,6 +30,8 @@ class DatagramPath(asyncio.DatagramProtocol):
         self._advertiser = advertiser or Advertiser()
         self._name = name
         self._routes: dict[str, tuple[str, str]] = {}
+        self._flows: dict[tuple[str, int], Flow] = {}
+        self._remotes: dict[FlowId, tuple[str, int]] = {}
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Binds and returns the address bound. Raises OSError."""
@@ -47,6 +52,16 @@ class DatagramPath(asyncio.DatagramProtocol):
 
     def flow(self, remote: tuple[str, int]) -> Flow:
         """The flow to a peer; the same peer always gets an equal one."""
+        known = self._flows.get(remote)
+        if known is None:
+            if len(self._flows) >= FLOWS_KEPT:
+                self._flows.clear()
+                self._remotes.clear()
+            known = self._flows[remote] = self._make_flow(remote)
+            self._remotes[known.id] = remote
+        return known
+
+    def _make_flow(self, remote: tuple[str, int]) -> Flow:
         local, advertised = self._towards(remote[0])
         return Flow(
             id=FlowId(self._prefix + host_port(*remote)),
@@ -64,6 +79,8 @@ class DatagramPath(asyncio.DatagramProtocol):
         if known is None:
             if len(self._routes) >= ROUTES_KEPT:
                 self._routes.clear()
+                self._flows.clear()
+                self._remotes.clear()
             local = self.bound[0] if self.bound[0] not in WILDCARDS else local_address_towards(remote)
             known = self._routes[remote] = local, self._advertiser(local, self.bound[1], remote)
         return known
@@ -87,11 +104,17 @@ class DatagramPath(asyncio.DatagramProtocol):
 
     def send(self, flow: FlowId, data: bytes) -> bool:
         """Sends to the peer the flow id spells; False if the socket is closed or the flow is not this socket's."""
-        if not flow.startswith(self._prefix) or self._transport.is_closing():
+        remote = self._remotes.get(flow) or self._spelled(flow)
+        if remote is None or self._transport.is_closing():
             return False
-        host, _, port = flow.removeprefix(self._prefix).rpartition(":")
-        self._transport.sendto(data, (host.strip("[]"), int(port)))
+        self._transport.sendto(data, remote)
         return True
+
+    def _spelled(self, flow: FlowId) -> tuple[str, int] | None:
+        if not flow.startswith(self._prefix):
+            return None
+        host, _, port = flow.removeprefix(self._prefix).rpartition(":")
+        return host.strip("[]"), int(port)
 
     def close(self) -> None:
         """Closes the socket."""
