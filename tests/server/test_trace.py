@@ -119,7 +119,14 @@ def test_the_last_answers_are_waited_for_then_nothing_live_is_left(link: Link) -
     assert arrows(trace(house))[-1] == "in 200", "and it can still be asked for"
 
 
-def test_invites_of_strangers_are_kept_for_a_while_only(link: Link) -> None:
+FORGED = Headers([(
+    "Proxy-Authorization",
+    'Digest username="alice", realm="example.com", nonce="bm90aGluZw", uri="sip:x@example.com", response="0"',
+)])  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", [Headers(), FORGED], ids=["silent", "forged"])
+def test_invites_of_strangers_are_kept_for_a_while_only(link: Link, fields: Headers) -> None:
     house = House(link)
     phone = house.callee("bob", "stranger")
     phone.dial("alice", from_user="bob")
@@ -128,12 +135,13 @@ def test_invites_of_strangers_are_kept_for_a_while_only(link: Link) -> None:
     for number in range(TraceLimits().unclaimed):
         command = SendInvite(
             UsageId(f"call-{number}"), phone.there.id, parse_uri("sip:x@example.com"), "<sip:bob@example.com>",
-            "<sip:x@example.com>", 70, WITH_SDP, SDP,
+            "<sip:x@example.com>", 70, Headers([*WITH_SDP, *fields]), SDP,
         )  # fmt: skip
         phone.station.perform(command)
         link.run(0.1)
     assert len(recorder._strands) == TraceLimits().unclaimed
     assert recorder.size < 2_000_000
+    assert (recorder._unproven, recorder._live) == ({}, {})
     recorder.forget_strangers(house.node.switchboard.is_call)
     assert recorder._live == {}
 

@@ -156,6 +156,8 @@ class HouseNode:
         effects = self.switchboard.handle(event, self._link.now)
         if isinstance(event, InviteReceived):
             self.recorder.invited(event)
+        elif isinstance(event, did.FactsFound):
+            self.recorder.judged(event.token, self.switchboard.by_ref(event.token))
         self._do_calls(effects)
 
     def command(self, command: CallCommand) -> list[SipEffect]:

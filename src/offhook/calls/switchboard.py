@@ -164,11 +164,15 @@ class Switchboard:
 
     def call(self, ref: str) -> Call | None:
         """By the ref of any of its legs, live or among the last that ended."""
-        known = self._calls.get(ref) or self._ended.get(ref)
+        known = self.by_ref(ref)
         if known is not None:
             return known
         every = (*self._calls.values(), *reversed(self._ended.values()))
         return next((call for call in every if call.by_ref(ref) is not None), None)
+
+    def by_ref(self, ref: str) -> Call | None:
+        """By its own ref, live or among the last that ended."""
+        return self._calls.get(ref) or self._ended.get(ref)
 
     def of_usage(self, usage: UsageId) -> Call | None:
         """The live call to which an INVITE usage belongs."""

@@ -271,6 +271,8 @@ class Driver:
         effects = self.switchboard.handle(event, now)
         if isinstance(event, InviteReceived):
             self.recorder.invited(event)
+        elif isinstance(event, calls_events.FactsFound):
+            self.recorder.judged(event.token, self.switchboard.by_ref(event.token))
         self._calls(effects)
 
     def unbind(self, aor: str, binding: str = "") -> None:

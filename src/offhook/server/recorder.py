@@ -123,6 +123,8 @@ class Recorder:
         self._numbers = count()
         self._strands: dict[str, Strand] = {}
         self._unclaimed: OrderedDict[str, Strand] = OrderedDict()
+        self._unproven: dict[str, tuple[Strand, sip.UsageId]] = {}
+        """INVITEs whose sender is being looked up, by the ref of their call."""
         self._live: dict[str, Trail] = {}
         self._ended: OrderedDict[str, Trail] = OrderedDict()
         self._over: deque[Trail] = deque()
@@ -164,10 +166,26 @@ class Recorder:
                 self._claim(self._begin(effect.message), command.usage, call)
 
     def invited(self, event: sip.InviteReceived) -> None:
-        """Call control has taken an INVITE, or refused it: if it is a call, its messages belong there."""
+        """Call control has taken an INVITE, or refused it: if it is a carrier's call, its messages belong there; an endpoint
+        has to prove itself first."""
         call, strand = self._call_of(event.usage), self._strands.get(event.request.headers.get("Call-ID") or "")
-        if call is not None and strand is not None:
+        if call is None or strand is None:
+            return
+        if call.caller.trunk is not None or call.caller.account is not None:
             self._claim(strand, event.usage, call)
+        else:
+            self._unproven[call.ref] = (strand, event.usage)
+
+    def judged(self, call_ref: str, call: Call | None) -> None:
+        """Call control knows by now who called. `call` is the one of that ref, live or ended; what a stranger sent stays
+        unclaimed."""
+        strand, usage = self._unproven.pop(call_ref, (None, None))
+        if strand is None or usage is None:
+            return
+        # A device that took another's place is in that one's call.
+        call = call or self._call_of(usage)
+        if call is not None and call.caller.account is not None:
+            self._claim(strand, usage, call)
 
     def event(self, event: did.CallEvent, now: float) -> None:
         """Call control is about to hear of an event."""
