@@ -37,7 +37,8 @@ class Http(_Group):
     key: Path | None = None
     """PEM file with the certificate's private key."""
     origins: tuple[str, ...] = ()
-    """Further origins whose pages may open a SIP WebSocket; the server's own host always may."""
+    """Further origins whose pages may open a SIP WebSocket; the server's own host always may. `null` stands for pages
+    without one: local files and sandboxed frames."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose Forwarded and X-Forwarded-* fields are believed."""
 
