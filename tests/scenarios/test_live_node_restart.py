@@ -18,7 +18,7 @@ from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
 from tests.support.page import Page, talking
 from tests.support.restart import restart
-from tests.support.transferring import answer_notify, refer
+from tests.support.transferring import answer_notify, bridged, dialog, refer
 
 CARRIER = "198.51.100.7"
 
@@ -304,3 +304,21 @@ def test_live_15_who_withholds_his_name_does_so_after_a_restart(link: Link) -> N
     carol.respond(200, SDP)
     alice.hang_up()
     assert carol.got("BYE")
+
+
+def test_live_15_a_parked_call_is_taken_back_after_a_restart(link: Link) -> None:
+    """XFER-7: by the pickup group of who parked it."""
+    house = House(link)
+    for name in ("bob", "carol"):
+        house.node.accounts[name] = replace(house.node.accounts[name], pickup_group="shop")
+    alice, bob = house.caller(), house.callee()
+    answer_notify(bob)
+    alice.dial("bob")
+    bob.respond(200, SDP)
+    refer(bob, f"<sip:music@{DOMAIN}>", bob.ringing)
+    link.run(3)
+    restart(house, keep=(alice.back.id, alice.there.id))
+    carol = house.caller("carol")
+    carol.dial("bob", Replaces=dialog(alice))
+    assert carol.final().status == 200
+    assert bridged(house) == {frozenset(("alice", "carol"))}

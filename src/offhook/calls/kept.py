@@ -77,6 +77,8 @@ class KeptCall(Struct, frozen=True, array_like=True):
     epoch: float = 0.0
     waiting: bool = False
     """A party hears ringback while a transfer's target rings; what rings dies with the process."""
+    parked_by: str = ""
+    """The endpoint whose pickup group may take a parked party back."""
 
 
 Mark = tuple[object, ...]
@@ -118,6 +120,7 @@ def kept(call: Call, devices: Devices) -> KeptCall:
         parties=tuple(_leg(leg, devices, call.index.rooms) for leg in call.parties) if talking else (),
         media_calls=tuple(call.media_calls) if talking else (),
         waiting=bool(call.forks),
+        parked_by=call.parked_by.username if call.parked_by is not None else "",
         history=call.leg_records([leg for leg in call.legs if not talking or leg not in call.parties]),
     )
 

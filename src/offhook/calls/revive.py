@@ -52,6 +52,7 @@ def revive(
         callee=known.accounts.get(kept.callee),
         parties=parties,
         answered_at=kept.answered_at,
+        parked_by=known.accounts.get(kept.parked_by),
         history=tuple(one for one in kept.history if one[0] not in {leg.ref for leg in parties}),
     )
     index.calls[call.ref] = call

@@ -64,7 +64,7 @@ def _never_answered(call: KeptCall) -> CallRecord:
 
 
 def _accounts(call: KeptCall, driver: "Driver") -> dict[str, Account]:
-    names = {call.callee, *(leg.username for leg in call.parties)} - {""}
+    names = {call.callee, call.parked_by, *(leg.username for leg in call.parties)} - {""}
     found = {name: driver.account(name) for name in names}
     return {name: account for name, account in found.items() if account is not None}
 
