@@ -50,10 +50,22 @@ class Headers:
             first = self._first = dict(reversed(self._fields))
         return first.get(name)
 
+    def unique(self) -> dict[str, str] | None:
+        """The values by name where no name comes twice, as in most messages; to be read only. Else None."""
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self._fields))
+        return first if len(first) == len(self._fields) else None
+
     def all(self, name: str) -> tuple[str, ...]:
         """Every field's value, one per header line; comma lists are not split here (fields.split_list does)."""
         if self._first is not None and name not in self._first:
             return ()
+        first = self.get(name)
+        if first is None:
+            return ()
+        if self.unique() is not None:
+            return (first,)
         return tuple([value for key, value in self._fields if key == name])
 
     def with_field(self, name: str, value: str) -> "Headers":

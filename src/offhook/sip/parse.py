@@ -22,7 +22,7 @@ _START: Final = re.compile(rb"[\r\n]*+(?:SIP/2\.0 |[^\r\n]*+(?<= SIP/2\.0)\r\n)"
 _QUOTED_PAIR: Final = re.compile(r"\\[^\r\n]")
 _NOBODY: Final = Uri("sip", None, "invalid")
 _NAMES: Final = {**{name: name for name in CANONICAL.values()}, **CANONICAL}
-_LISTS: Final = frozenset({"Via", "Contact", "Route", "Record-Route"})
+_LISTS: Final = ("Via", "Contact", "Route", "Record-Route")
 
 RELAYED: Final = ";of="
 """Stands in the Via of a request that was passed on for another node (relay.py)."""
@@ -217,14 +217,7 @@ def _request_uri(target: str, line: str) -> Uri:
 
 def _checked(headers: Headers, method: str | None, limits: Limits) -> tuple[int, int | None]:
     """(number of Via values, Content-Length). `method` is that of a request."""
-    seen: dict[str, str] = {}
-    lists: dict[str, list[str]] = {}
-    for name, value in headers:
-        if name in _LISTS:
-            lists.setdefault(name, []).extend(split_list(value))
-        elif name in seen and name in SINGLE:
-            raise MalformedMessage(f"more than one {name}")
-        seen[name] = value
+    seen, lists = _gathered(headers)
     vias = lists.get("Via")
     if not (vias and seen.get("From") and seen.get("To") and seen.get("Call-ID") and seen.get("CSeq")):
         missing = [name for name in MUST_HAVE if not (vias if name == "Via" else seen.get(name))]
@@ -241,6 +234,22 @@ def _checked(headers: Headers, method: str | None, limits: Limits) -> tuple[int,
         parse_number(seen["Max-Forwards"], "Max-Forwards", 255)
     length = seen.get("Content-Length")
     return len(vias), None if length is None else parse_number(length, "Content-Length", 2**31)
+
+
+def _gathered(headers: Headers) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The values by name, and those that are lists, taken apart."""
+    unique = headers.unique()
+    if unique is not None:
+        return unique, {name: split_list(unique[name]) for name in _LISTS if name in unique}
+    seen: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
+    for name, value in headers:
+        if name in _LISTS:
+            lists.setdefault(name, []).extend(split_list(value))
+        elif name in seen and name in SINGLE:
+            raise MalformedMessage(f"more than one {name}")
+        seen[name] = value
+    return seen, lists
 
 
 def _check_counts(lists: dict[str, list[str]], limits: Limits) -> None:

@@ -32,6 +32,8 @@ class Reliability(StrEnum):
 
 def option_listed(headers: Headers, name: str, option: str) -> bool:
     """True if a comma list of option tags names this one, in any case."""
+    if headers.get(name) is None:
+        return False
     return any(tag.strip().lower() == option for line in headers.all(name) for tag in line.split(","))
 
 
