@@ -78,7 +78,7 @@ class Carried:
 
     def __init__(self, flows: dict[FlowId, Flow]) -> None:
         self._flows = flows
-        self._aors: dict[FlowId, set[str]] = {}
+        self._aors: dict[FlowId, tuple[str, ...]] = {}
         self._clocks: dict[str, Clock] = {}
         self._marks: dict[FlowId, Reachability] = {}
 
@@ -94,7 +94,7 @@ class Carried:
     def only(self, flow: FlowId) -> str | None:
         """The address of record of the flow, if it carries one and only one."""
         aors = self._aors.get(flow, ())
-        return next(iter(aors)) if len(aors) == 1 else None
+        return aors[0] if len(aors) == 1 else None
 
     def alive(self, flow: Flow) -> bool:
         """False for a stream that is gone: a binding may outlive its flow in the store of another life of this node."""
@@ -110,7 +110,9 @@ class Carried:
         for binding in before:
             self._leave(binding.flow, aor)
         for binding in after:
-            self._aors.setdefault(binding.flow.id, set()).add(aor)
+            aors = self._aors.get(binding.flow.id, ())
+            if aor not in aors:
+                self._aors[binding.flow.id] = (*aors, aor)
             if not binding.flow.transport.reliable:
                 self._flows.setdefault(binding.flow.id, binding.flow)
         return self.clock(aor, after, now)
@@ -123,8 +125,10 @@ class Carried:
         aors = self._aors.get(flow.id)
         if aors is None:
             return
-        aors.discard(aor)
-        if not aors:
+        left = tuple([one for one in aors if one != aor])
+        if left:
+            self._aors[flow.id] = left
+        else:
             del self._aors[flow.id]
             if not flow.transport.reliable:
                 self._flows.pop(flow.id, None)

@@ -4,7 +4,7 @@ Lives here: steps REG-6, REG-8, REG-9, REG-10, REG-14 and REG-15 of the registra
 whose bindings they are and where they are kept.
 """
 
-from dataclasses import replace
+from sys import intern
 
 from offhook.record import record
 from offhook.sip.config import SipConfig
@@ -85,7 +85,7 @@ class Reader:
             instance=instance,
             reg_id=reg_id,
             q=_quality(value.params.get("q")),
-            user_agent=headers.get("User-Agent") or "",
+            user_agent=intern(headers.get("User-Agent") or ""),
             params={name: text for name, text in value.params.items() if name not in _OURS},
             registered_at=now,
             refreshed_at=now,
@@ -181,8 +181,10 @@ def replaced(wishes: list[Wish], current: tuple[Binding, ...], ids: Ids) -> tupl
         if old is not None:
             after.remove(old)
         if wish.seconds:
-            known = {"id": ids.ref()} if old is None else {"id": old.id, "registered_at": old.registered_at}
-            after.append(replace(wish.binding, **known))
+            new = wish.binding
+            after.append(
+                new.known_as(ids.ref(), new.registered_at) if old is None else new.known_as(old.id, old.registered_at)
+            )
     return tuple(after)
 
 

@@ -124,6 +124,13 @@ class Binding:
     attached: bool = True
     """False when its flow is gone and it waits to be dialled back (`dial_back`)."""
 
+    def known_as(self, name: str, registered_at: float) -> "Binding":
+        """The same under an id, since then. Written out, because every refresh makes one."""
+        return Binding(
+            self.aor, self.contact, self.flow, self.call_id, self.cseq, self.expires_at, self.instance, self.reg_id, self.q,
+            self.user_agent, self.params, registered_at, self.refreshed_at, name, self.path, self.attached,
+        )  # fmt: skip
+
     @property
     def dial_back(self) -> Hop | None:
         """REG-12: where a TCP phone can be reached anew when its connection is gone: one without outbound, on a private

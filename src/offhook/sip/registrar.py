@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from sys import intern
 
 from offhook.sip.attempts import source_of
 from offhook.sip.carried import BindingClock, Carried, Reattachment, Sweep
@@ -207,7 +208,10 @@ class Registrar:
         uri = parse_name_addr(request.headers.get("To") or "").uri
         if uri.scheme not in ("sip", "sips"):
             raise Refused(400, self._core.warning("bad-address", "To is not a SIP address of record"))
-        return address_of_record(replace(uri, host=self._core.config.domain) if self._core.config.is_ours(uri) else uri)
+        if uri.host != self._core.config.domain and self._core.config.is_ours(uri):
+            uri = replace(uri, host=self._core.config.domain)
+        # One text for the binding, its index and its clock.
+        return intern(address_of_record(uri))
 
     def _reg_4_authorize(self, token: Registration, account: Account, now: float) -> None:
         """10.3 steps 4 and 5: proven to be somebody; may that one bind this address?"""

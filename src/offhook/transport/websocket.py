@@ -29,6 +29,11 @@ class WebSocketSettings:
 class SipWebSocket(asyncio.Protocol):
     """The connection after its upgrade. Made by front.py, which has checked the handshake."""
 
+    __slots__ = (
+        "_flows", "_heard", "_heard_at", "_loop", "_missed", "_pressure", "_proof", "_reader", "_reason", "_receiver",
+        "_settings", "_timer", "_transport", "flow",
+    )  # fmt: skip
+
     def __init__(self, flow: Flow, flows: FlowTable, receiver: Receiver, settings: WebSocketSettings) -> None:
         self.flow = flow
         self._flows = flows
