@@ -27,7 +27,7 @@ LONGEST = 8_192
 
 
 def _suspect(text: str) -> bool:
-    return any(word in text for word in _WORDS)
+    return any(map(text.__contains__, _WORDS))
 
 
 def redacted(text: str) -> str:

@@ -69,6 +69,9 @@ from offhook.sip.usage_state import UsageClock
 GONE = frozenset({410, 430})
 """The device is not at its contact any more; the flow to it is lost (RFC 5626 section 11.2)."""
 
+WORDS = (ResponsePassed, RequestFailed, AckPassed, Terminated)
+"""What transactions say to their users; every other effect is for the shell."""
+
 ANNOUNCED = 10_000
 """UDP peers that are remembered because we spoke to them first: trunks, and foreign hosts by the hour."""
 
@@ -427,6 +430,9 @@ class SipEndpoint:
         """Consumes the words to transaction users in place, so that the order of effects is kept."""
         settled: list[SipEffect] = []
         for effect in effects:
+            if not isinstance(effect, WORDS):
+                settled.append(effect)
+                continue
             match effect:
                 case ResponsePassed(_, owner, response):
                     settled += self._settle(owner.answered(response))
@@ -438,6 +444,4 @@ class SipEndpoint:
                     settled += self._settle(self._server.acknowledge(request, envelope(request)))
                 case Terminated():
                     pass
-                case _:
-                    settled.append(effect)
         return settled
