@@ -33,7 +33,10 @@ async def test_idle_pages_are_told_to_come_back_and_a_call_goes_on(serve: Server
             other = PlainPhone("bob", server.passwords["bob"], server.domain, server.sip)
             with pytest.raises(AssertionError, match="503"):
                 await other.call("echo")
-            # 3. Once it has ended the server stops by itself.
+            # 3. A call for help is let in as far as the trunks; there is none here, and that is what it is told.
+            with pytest.raises(AssertionError, match="emergency-not-configured"):
+                await other.call("112")
+            # 4. Once it has ended the server stops by itself.
             await phone.hang_up()
             assert await asyncio.wait_for(server.ended(), 10) == 0
             phone.close()

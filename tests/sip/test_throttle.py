@@ -117,6 +117,19 @@ def test_an_invite_that_takes_the_place_of_a_dialog_is_none_too_many(link: Link,
         assert [one.status for one in answers(node, asked("INVITE", number, Replaces=made_up), flow)] == [503]
 
 
+def test_a_call_for_help_is_let_in(link: Link) -> None:
+    """TRK-9: late is better than never; only an INVITE calls for help."""
+    node = node_with(link, replace(CONFIG, urgent=lambda uri: uri.user == "112"))
+    flow = make_flow("far", Transport.TCP)
+    node.perform(WORSE)
+    help_ = f"sip:112@{DOMAIN}"
+    invite = make_request("INVITE", help_, branch="z9hG4bKh1", call_id="h1", body=SDP)
+    assert [one.status for one in answers(node, invite, flow)] == []
+    assert len(node.of(InviteReceived)) == 1
+    options = make_request("OPTIONS", help_, branch="z9hG4bKh2", call_id="h2")
+    assert [one.status for one in answers(node, options, flow)] == [503]
+
+
 def test_a_cancel_is_served(link: Link) -> None:
     node = node_with(link)
     flow = make_flow("far", Transport.TCP)

@@ -18,6 +18,7 @@ from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import HangUpCall, UseTrunk
 from offhook.calls.effects import KeptText
 from offhook.calls.events import EngineReady
+from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.calls.trunk import Trunk, read_trunk
@@ -50,6 +51,7 @@ from offhook.sip.flow import FlowId
 from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
+from offhook.sip.uri import Uri
 from offhook.store.bindings import Bindings
 from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
@@ -388,6 +390,7 @@ class App:
             tombstone=limits.tombstone,
             most_dialogs=limits.dialogs,
             strangers=StrangerLimits(limits.unauth_rate, 2 * limits.unauth_rate),
+            urgent=self._is_emergency,
             transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow, limits.datagram),
             subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),
             registrar=RegistrarLimits(
@@ -402,6 +405,9 @@ class App:
                 burst_per_source=3 * limits.register_source_rate,
             ),
         )
+
+    def _is_emergency(self, uri: Uri) -> bool:
+        return is_emergency(dialled_in(uri), self.settings.sip.country, WorldPlan(), self.settings.numbers.emergency)
 
     def _call_config(self) -> CallConfig:
         limits = self.settings.limits

@@ -161,7 +161,8 @@ class Attach:
 class RefuseNew:
     """Answer new requests of these methods with 503 from now on (CALL-25, a node that stops); none of them: serve all.
 
-    `slug` and `text` stand in the Warning. What belongs to a dialog, or replaces one, is served all the same."""
+    `slug` and `text` stand in the Warning. What belongs to a dialog, replaces one or calls for help is
+    served all the same."""
 
     methods: frozenset[str]
     slug: str = "node-overloaded"

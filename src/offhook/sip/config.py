@@ -1,5 +1,6 @@
 """What the SIP layer is told once: who we are, what we serve, and the limits table of registrations and transactions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -118,6 +119,8 @@ class SipConfig:
     most_dialogs: int = 50_000
     """`DIALOGS` per node, of calls and subscriptions: 4 KiB each."""
     strangers: StrangerLimits = field(default_factory=StrangerLimits)
+    urgent: Callable[[Uri], bool] = lambda _: False
+    """True for a destination that is called for help (TRK-9): overload and a stopping node let it in."""
     registrar: RegistrarLimits = field(default_factory=RegistrarLimits)
 
     @property

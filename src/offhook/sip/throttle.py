@@ -40,13 +40,17 @@ class Throttle:
         """None: the request may go on."""
         if fields.to_tag and fields.dialog in self._core.dialogs:
             return None
-        if request.method in self._refused.methods and not self._replaces(request):
+        if request.method in self._refused.methods and not (self._is_urgent(request) or self._replaces(request)):
             return self._overloaded(request, flow)
         if request.method in MAKES_DIALOGS and len(self._core.dialogs) >= self._core.config.most_dialogs:
             return [self._unavailable(request, flow, "node-overloaded", "too many dialogs (limits.dialogs)")]
         if self._core.table.full(flow):
             return [self._unavailable(request, flow, "node-overloaded", "too many transactions (limits.transactions)")]
         return None
+
+    def _is_urgent(self, request: Request) -> bool:
+        """True for a call for help: late is better than never. The caps of memory and of strangers hold for it too."""
+        return request.method == "INVITE" and self._core.config.urgent(request.uri)
 
     def _replaces(self, request: Request) -> bool:
         """True for an INVITE that takes the place of a dialog of ours: a reload or a pickup adds no call."""
