@@ -138,8 +138,9 @@ class Baresip:
             )
         )
         if self._contact:
-            # Whom it writes to, and watches; then it also asks for its mailbox.
-            more = ("contact", "presence", "mwi") if self._watches else ("contact",)
+            # Whom it writes to, and watches. Not its mailbox: refused once, the module mwi asks again without a pause
+            # and keeps the phone from all else (baresip/baresip#2726).
+            more = ("contact", "presence") if self._watches else ("contact",)
             with (self.home / "config").open("a") as config:
                 config.writelines(f"module_app {name}.so\n" for name in more)
             address = f"<sip:{self._contact}@{self.domain}>"

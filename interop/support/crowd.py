@@ -102,6 +102,14 @@ class Crowd:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(phone.stop() for phone in self.phones))
 
+    async def ended(self, within: float) -> set[str | None]:
+        """How their calls ended, None for one that goes on; waited for until all have."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within
+        while any(phone.ended is None for phone in self.phones) and loop.time() < end:
+            await asyncio.sleep(0.05)  # answers lie in fifty sockets
+        return {phone.ended for phone in self.phones}
+
     async def hearing(self, within: float, least: int = 20) -> int:
         """How many hear at least so many packets from now on, waited for until all do."""
         before = [phone.heard for phone in self.phones]
