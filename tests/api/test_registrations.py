@@ -129,7 +129,7 @@ async def test_provision(client: httpx.AsyncClient, house: Registered) -> None:
         ({"endpoint": "bob", "ttl": True}, "ttl must be between"),
         ({"endpoint": "bob", "origin": "app.example"}, "origin must be like"),
         ({"endpoint": "bob", "device": {"instance_id": "1"}}, "device.instance_id must be a UUID"),
-        ({"endpoint": "bob", "reference": "x"}, "reference is not served yet"),
+        ({"endpoint": "bob", "reference": "x"}, "reference is not known"),
     ],
 )
 async def test_provision_rules(client: httpx.AsyncClient, house: Registered, body: dict[str, Any], words: str) -> None:

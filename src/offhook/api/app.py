@@ -1,26 +1,26 @@
-"""The FastAPI application: request ids, the shapes of errors, the routes, and the web phone's page at `/`."""
+"""The FastAPI application: the routes, the shapes of errors, the OpenAPI document, and the web phone's page at `/`."""
 
 import re
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from offhook.api.auth import Attempts
-from offhook.api.errors import ApiError, Fault, Invalid
+from offhook.api.entry import Entry
+from offhook.api.errors import ApiError, Fault, Invalid, answered
+from offhook.api.openapi import document
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import calls, health, phone_numbers, provision, registrations, sip_endpoints, trunks
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -45,83 +45,108 @@ class ApiSettings:
     password_min_length: int
 
 
-class RequestIds:
-    """ASGI middleware: every response carries X-Request-Id, the request's own if it is fit to be repeated."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
-
-        async def with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        await self._app(scope, receive, with_id)
-
-
 def create(
     platform: Platform, ha1: Ha1, settings: ApiSettings, clock: Callable[[], float], page: Path | None
 ) -> FastAPI:
     """The application. `page` is the folder of the built web phone; None serves a hint in its place."""
-    app = FastAPI(title="Offhook", version=platform.version, redirect_slashes=False, openapi_url="/openapi.json")
+    app = FastAPI(title="Offhook", version=platform.version, redirect_slashes=False, openapi_url=None)
     app.state.platform = platform
     app.state.ha1 = ha1
     app.state.attempts = Attempts(settings.login_failures_per_minute, clock)
     app.state.body_bytes = settings.body_bytes
     app.state.password_min_length = settings.password_min_length
-    app.add_middleware(RequestIds)
-    of_calls = (calls.router, registrations.router, provision.router)
-    for routes in (health.router, sip_endpoints.router, phone_numbers.router, trunks.router, *of_calls):
-        app.include_router(routes)
+    app.add_middleware(Entry)
+    for one in ROUTERS:
+        _both_changes(one)
+        app.include_router(one)
     _add_errors(app)
-    _add_slash_rule(app)
+    _add_openapi(app)
     _add_page(app, page)
     return app
+
+
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    sip_endpoints.router,
+    phone_numbers.router,
+    trunks.router,
+    calls.router,
+    registrations.router,
+    provision.router,
+)
+"""Every family of routes, in the order in which a path is looked up."""
+
+
+def _routes() -> Iterator[APIRoute]:
+    return (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+
+
+def _both_changes(router: APIRouter) -> None:
+    """PUT and PATCH are the same, and both are served wherever one is written (API.md 1.3)."""
+    routes = [route for route in router.routes if isinstance(route, APIRoute)]
+    served = {(route.path, verb) for route in routes for verb in route.methods or ()}
+    for route in routes:
+        for verb, twin in (("PUT", "PATCH"), ("PATCH", "PUT")):
+            if verb in (route.methods or ()) and (route.path, twin) not in served:
+                router.add_api_route(
+                    route.path,
+                    route.endpoint,
+                    methods=[twin],
+                    status_code=route.status_code,
+                    openapi_extra=route.openapi_extra,
+                    tags=route.tags,
+                )
+
+
+def _allowed(path: str) -> set[str]:
+    """The verbs that some route takes for a path."""
+    return {verb for route in _routes() if route.path_regex.match(path) for verb in route.methods or ()}
 
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     async def plain(request: Request, error: ApiError) -> JSONResponse:
-        return JSONResponse(error.body(), error.status, error.headers)
+        return answered(request, error)
 
     @app.exception_handler(Invalid)
     async def invalid(request: Request, error: Invalid) -> JSONResponse:
-        return JSONResponse(error.body(request.url.path, request.url.netloc), 422)
+        return answered(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, error: RequestValidationError) -> JSONResponse:
         faults = [
             Fault(str(one["loc"][-1]), "invalid_parameter", f"{one['loc'][-1]}: {one['msg']}") for one in error.errors()
         ]
-        return JSONResponse(Invalid(*faults).body(request.url.path, request.url.netloc), 422)
+        return answered(request, Invalid(*faults))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        phrase = HTTPStatus(error.status_code).phrase
-        code = "_".join(re.findall(r"[a-z]+", phrase.lower()))
-        message = f"{request.method} {request.url.path[:200]}: {phrase}"
-        return JSONResponse(ApiError(error.status_code, code, message).body(), error.status_code, error.headers)
-
-    @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> JSONResponse:
-        message = "The server failed on this request; its log says more"
-        return JSONResponse(ApiError(500, "internal_error", message).body(), 500)
+        return answered(request, _of_routing(request, error))
 
 
-def _add_slash_rule(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def without_trailing_slash(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        path = request.scope["path"]
-        if len(path) > 1 and path.startswith("/api/") and path.endswith("/"):
-            request.scope["path"] = path.rstrip("/")
-        return await call_next(request)
+def _of_routing(request: Request, error: HTTPException) -> ApiError:
+    """What the router says in our words. The page, which takes every path, must not turn 404 into 405 or the reverse."""
+    status, path = error.status_code, request.url.path
+    headers = dict(error.headers or {})
+    if status in (404, 405):
+        allowed = _allowed(path)
+        if allowed and request.method not in allowed:
+            status, headers = 405, {"Allow": ", ".join(sorted(allowed))}
+        elif path.startswith(("/api/", "/2010-04-01")):
+            status, headers = 404, {}
+        elif status == 405:
+            headers = {"Allow": "GET, HEAD"}
+    phrase = HTTPStatus(status).phrase
+    code = "_".join(re.findall(r"[a-z]+", phrase.lower()))
+    return ApiError(status, code, f"{request.method} {path[:200]}: {phrase}", headers)
+
+
+def _add_openapi(app: FastAPI) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app)
+        return app.openapi_schema
 
 
 class _Page(StaticFiles):

@@ -1,15 +1,18 @@
 """Reading request bodies (API.md 1.3)."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import Request, Response
 
-from offhook.api.errors import ApiError
+from offhook.api.errors import ApiError, Fault
 
 NESTING = 32
 """Deepest JSON taken: nothing here needs more than six."""
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""U+0000 as json.dumps writes it."""
 
 
 def _depth(value: Any, level: int = 1) -> int:
@@ -39,12 +42,37 @@ async def body_object(request: Request) -> dict[str, Any]:
     if kind != "application/json":
         raise ApiError(415, "unsupported_media_type", "Send application/json")
     try:
-        body = json.loads(raw)
+        body = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise ApiError(400, "not_a_valid_json", "The body is not valid JSON") from None
     if not isinstance(body, dict) or _depth(body) > NESTING:
         raise ApiError(400, "not_a_valid_json", f"The body must be a JSON object, at most {NESTING} levels deep")
+    if b"\\u" in raw:
+        _only_characters(body)
     return body
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _only_characters(value: Any) -> None:
+    """Raises 400 for escapes that are no characters, which no answer and no database could carry: half a surrogate pair,
+    and U+0000."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiError(400, "not_a_valid_json", "The body has half of a surrogate pair") from None
+    if _NUL.search(text):
+        raise ApiError(400, "not_a_valid_json", "The body has the character U+0000")
+
+
+def unknown_fields(body: Mapping[str, Any], known: Iterable[str]) -> list[Fault]:
+    """Faults for fields that a body of the own family may not have (API.md 1.3)."""
+    names = tuple(known)
+    message = f"is not known; known: {', '.join(names)}"
+    return [Fault(name[:64], "unknown_parameter", f"{name[:64]} {message}") for name in body if name not in names]
 
 
 def note_ignored(response: Response, body: Mapping[str, Any], known: frozenset[str]) -> None:

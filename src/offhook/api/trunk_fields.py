@@ -108,7 +108,7 @@ def _object(fields: Mapping[str, tuple[Any, Check]], required: tuple[str, ...] =
                 _say(faults, f"{field}.{name}", "is required", "missing_required_parameter")
         for name in value:
             if name not in fields:
-                _say(faults, f"{field}.{name}", f"is not known; known: {', '.join(fields)}")
+                _say(faults, f"{field}.{name}", f"is not known; known: {', '.join(fields)}", "unknown_parameter")
         return {
             name: each(f"{field}.{name}", value[name], faults) if name in value else default
             for name, (default, each) in fields.items()
@@ -342,7 +342,7 @@ def trunk_fields(body: Mapping[str, Any], before: Mapping[str, Any] | None = Non
     faults: list[Fault] = []
     values: Values = {}
     for name in [one for one in body if one not in FIELDS and one not in (*SECRETS, *READ_ONLY)]:
-        _say(faults, name, "is not a field of a trunk")
+        _say(faults, name, "is not a field of a trunk", "unknown_parameter")
     for name, (default, check) in FIELDS.items():
         standing = before[name] if before is not None else default
         if name not in body:

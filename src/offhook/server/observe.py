@@ -57,6 +57,7 @@ def set_up(level: str) -> None:
     """Begins to log to standard error."""
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.format_exc_info,
             _line,
         ],

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from offhook.api.auth import Calling, Monitor
-from offhook.api.errors import ApiError, not_found
+from offhook.api.auth import Calling, Reading, need
+from offhook.api.errors import not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform
 
@@ -23,7 +23,7 @@ async def _call(request: Request, ref: str) -> dict[str, Any]:
 
 
 @router.get(PATH)
-async def list_calls(request: Request, token: Monitor) -> dict[str, Any]:
+async def list_calls(request: Request, token: Reading) -> dict[str, Any]:
     """Live calls, newest first; with `state=ended` those that ended last."""
     platform: Platform = request.app.state.platform
     query = dict(request.query_params)
@@ -37,13 +37,13 @@ async def list_calls(request: Request, token: Monitor) -> dict[str, Any]:
 
 
 @router.get(PATH + "/{ref}")
-async def show_call(ref: str, request: Request, token: Monitor) -> dict[str, Any]:
+async def show_call(ref: str, request: Request, token: Reading) -> dict[str, Any]:
     """One call, by the id of any of its legs, with the facts of its media and why it is silent, if it is."""
     return await _call(request, ref)
 
 
 @router.get(PATH + "/{ref}/diagnosis")
-async def diagnose_call(ref: str, request: Request, token: Monitor) -> dict[str, Any]:
+async def diagnose_call(ref: str, request: Request, token: Reading) -> dict[str, Any]:
     """What is wrong with a call, in one sentence and one finding for each cause."""
     platform: Platform = request.app.state.platform
     return platform.diagnosis(await _call(request, ref))
@@ -53,7 +53,7 @@ async def diagnose_call(ref: str, request: Request, token: Monitor) -> dict[str,
 async def trace_call(
     ref: str,
     request: Request,
-    token: Monitor,
+    token: Reading,
     format: Annotated[Literal["json", "ladder", "pcap"], Query()] = "json",
     raw: bool = False,
 ) -> dict[str, Any] | Response:
@@ -62,8 +62,8 @@ async def trace_call(
     document = await platform.trace(ref)
     if document is None:
         raise not_found("call_not_found", "No call has this id, or its trace is not kept any more")
-    if (raw or format == "pcap") and "management" not in token.permissions:
-        raise ApiError(403, "scope_missing", "Whole messages need the scope 'management'")
+    if raw or format == "pcap":
+        need(token, "management")
     if format == "ladder":
         return PlainTextResponse(platform.ladder(document))
     if format == "pcap":

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from offhook.api.auth import Calling
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.ports import EndpointRow, Platform
-from offhook.api.requests import body_object
+from offhook.api.requests import body_object, unknown_fields
 
 PATH = "/api/offhook/provision"
 SHORTEST, LONGEST, USUAL = 60, 86_400, 3600
@@ -39,11 +39,7 @@ async def provision(request: Request, response: Response, token: Calling) -> dic
 
 def _faults(body: dict[str, Any]) -> list[Fault]:
     """Everything wrong with the body."""
-    faults: list[Fault] = []
-    for name in body:
-        if name not in KNOWN:
-            message = f"{name} is not served yet; known: {', '.join(KNOWN)}"
-            faults.append(Fault(name, "feature_not_available", message))
+    faults = unknown_fields(body, KNOWN)
     if not isinstance(body.get("endpoint"), str) or not body["endpoint"]:
         faults.append(Fault("endpoint", "missing_required_parameter", "endpoint is required: an id or a user name"))
     ttl = body.get("ttl", USUAL)

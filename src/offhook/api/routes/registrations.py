@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from offhook.api.auth import Calling
+from offhook.api.auth import Calling, Reading
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform
@@ -35,7 +35,7 @@ def _one(platform: Platform, project: str, id_: str) -> dict[str, Any]:
 
 
 @router.get(PATH)
-async def list_registrations(request: Request, token: Calling) -> dict[str, Any]:
+async def list_registrations(request: Request, token: Reading) -> dict[str, Any]:
     """Newest first. `endpoint_id`, `username`, `state` and `transport` match whole, `source` and `user_agent` in part."""
     platform: Platform = request.app.state.platform
     query = dict(request.query_params)
@@ -53,7 +53,7 @@ async def list_registrations(request: Request, token: Calling) -> dict[str, Any]
 
 
 @router.get(PATH + "/summary")
-async def count_registrations(request: Request, token: Calling) -> dict[str, Any]:
+async def count_registrations(request: Request, token: Reading) -> dict[str, Any]:
     """How many devices are registered, and how."""
     platform: Platform = request.app.state.platform
     rows = _own(platform, token.project_id)
@@ -65,7 +65,7 @@ async def count_registrations(request: Request, token: Calling) -> dict[str, Any
 
 
 @router.get(PATH + "/{id_}")
-async def show_registration(id_: str, request: Request, token: Calling) -> dict[str, Any]:
+async def show_registration(id_: str, request: Request, token: Reading) -> dict[str, Any]:
     """One device's registration."""
     platform: Platform = request.app.state.platform
     return _one(platform, token.project_id, id_)

@@ -6,16 +6,80 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from offhook.api.auth import Calling
-from offhook.api.endpoint_options import merged, with_defaults
+from offhook.api.describe import (
+    Schema,
+    described,
+    flag,
+    identifier,
+    list_of,
+    listing,
+    loose,
+    nullable,
+    one_of,
+    record,
+    text,
+    whole,
+    without_required,
+)
+from offhook.api.endpoint_options import RINGS, merged, with_defaults
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import EndpointRow, Platform
 from offhook.api.requests import body_object, note_ignored
-from offhook.api.schemas import CIPHERS, CODECS, HANDLER_FIELDS, KNOWN, endpoint_fields, password_fault
+from offhook.api.schemas import (
+    CIPHERS,
+    CODECS,
+    ENCRYPTIONS,
+    HANDLER_FIELDS,
+    KNOWN,
+    OFFHOOK_FIELDS,
+    endpoint_fields,
+    password_fault,
+)
 
 PATH = "/api/relay/rest/endpoints/sip"
 router = APIRouter(tags=["SIP endpoints"])
 _writing = asyncio.Lock()
+_OFFHOOK: dict[str, Schema] = {
+    **dict.fromkeys(OFFHOOK_FIELDS, loose()),
+    "extension": nullable(text(8, 2, r"^\d{2,8}$")),
+    "max_calls": whole(1, 100),
+    "ring_seconds": whole(5, 600),
+    "ring": one_of(*RINGS),
+    "do_not_disturb": flag(),
+    "enabled": flag(),
+}
+_FIELDS: dict[str, Schema] = {
+    "username": text(64, 1, r"^[A-Za-z0-9._\-+~!]{1,64}$"),
+    "caller_id": nullable(text(64)),
+    "send_as": text(16),
+    "codecs": nullable(list_of(text())),
+    "ciphers": nullable(list_of(text())),
+    "encryption": one_of(*ENCRYPTIONS),
+    "call_handler": nullable(text()),
+}
+NEW = record(
+    "NewSipEndpoint",
+    "username",
+    "password",
+    **_FIELDS,
+    password=text(128, 1),
+    offhook=record("NewSipEndpointOffhook", **_OFFHOOK),
+)
+SHOWN = record(
+    "SipEndpoint",
+    "type",
+    "id",
+    *_FIELDS,
+    "calling_handler_resource_id",
+    "offhook",
+    type=one_of("sip_endpoint"),
+    id=identifier(),
+    **_FIELDS,
+    calling_handler_resource_id=nullable(identifier()),
+    **dict.fromkeys(HANDLER_FIELDS, nullable(text())),
+    offhook=record("SipEndpointOffhook", **_OFFHOOK, aor=text(), registered=flag(), reachable=flag()),
+)
 
 
 def shown(row: EndpointRow, platform: Platform) -> dict[str, Any]:
@@ -70,7 +134,7 @@ def _split_enabled(values: dict[str, Any], before: dict[str, Any]) -> dict[str, 
     return values
 
 
-@router.get(PATH)
+@router.get(PATH, **described(gives=listing(SHOWN), query={"filter_username": text(), "filter_caller_id": text()}))
 async def list_endpoints(request: Request, token: Calling) -> dict[str, Any]:
     """Newest first; `filter_username` and `filter_caller_id` match substrings without regard to case."""
     platform: Platform = request.app.state.platform
@@ -88,7 +152,7 @@ async def list_endpoints(request: Request, token: Calling) -> dict[str, Any]:
     return page(rows, lambda row: row.id, lambda row: shown(row, platform), PATH, query)
 
 
-@router.post(PATH, status_code=201)
+@router.post(PATH, status_code=201, **described(takes=NEW, gives=SHOWN))
 async def create_endpoint(request: Request, response: Response, token: Calling) -> dict[str, Any]:
     """Username and password are required. The endpoint can register the instant this answers."""
     platform: Platform = request.app.state.platform
@@ -113,15 +177,14 @@ async def create_endpoint(request: Request, response: Response, token: Calling) 
     return shown(row, platform)
 
 
-@router.get(PATH + "/{id_}")
+@router.get(PATH + "/{id_}", **described(gives=SHOWN))
 async def show_endpoint(id_: str, request: Request, token: Calling) -> dict[str, Any]:
     """One endpoint."""
     platform: Platform = request.app.state.platform
     return shown(_own(platform, token.project_id, id_), platform)
 
 
-@router.put(PATH + "/{id_}")
-@router.patch(PATH + "/{id_}")
+@router.put(PATH + "/{id_}", **described(takes=without_required("SipEndpointChange", NEW), gives=SHOWN))
 async def change_endpoint(id_: str, request: Request, response: Response, token: Calling) -> dict[str, Any]:
     """Changes the fields given and keeps the rest; a new user name needs a password in the same request."""
     platform: Platform = request.app.state.platform

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from offhook.api.auth import Management, TrunkReader
+from offhook.api.auth import Management, Reading
 from offhook.api.errors import ApiError, Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TrunkRow
@@ -41,7 +41,7 @@ def _own(platform: Platform, project: str, id_: str) -> TrunkRow:
 
 
 @router.get(PATH)
-async def list_trunks(request: Request, token: TrunkReader) -> dict[str, Any]:
+async def list_trunks(request: Request, token: Reading) -> dict[str, Any]:
     """Newest first; `name` matches a substring, `state` one of up, degraded, down, unknown, disabled."""
     platform: Platform = request.app.state.platform
     query = dict(request.query_params)
@@ -75,7 +75,7 @@ async def create_trunk(request: Request, token: Management) -> dict[str, Any]:
 
 
 @router.get(PATH + "/{id_}")
-async def show_trunk(id_: str, request: Request, token: TrunkReader) -> dict[str, Any]:
+async def show_trunk(id_: str, request: Request, token: Reading) -> dict[str, Any]:
     """One trunk with its state."""
     platform: Platform = request.app.state.platform
     return shown(_own(platform, token.project_id, id_), platform)
