@@ -10,9 +10,8 @@ import pytest
 from offhook.api.app import _both_changes, _routes
 from offhook.api.describe import described, listing, record, text
 from offhook.api.requests import NESTING
-from tests.api.test_sip_endpoints import GOOD, PATH, House, client, house
-
-__all__ = ["client", "house"]
+from tests.api.test_sip_endpoints import GOOD, PATH
+from tests.support.platform import House
 
 
 async def test_every_response_carries_a_request_id(client: httpx.AsyncClient) -> None:

@@ -7,12 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from offhook.api.app import ApiSettings, create
 from offhook.sip.digest import both_ha1
-from offhook.store.database import migrate, open_database
-from offhook.store.endpoints import Endpoints
-from offhook.store.space import Spaces
-from tests.api.test_sip_endpoints import House
+from tests.support.platform import House
 
 PATH = "/api/offhook/registrations"
 
@@ -40,11 +36,8 @@ class Registered(House):
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Registered]:
-    engine = open_database(tmp_path / "offhook.sqlite")
-    await migrate(engine)
-    spaces, endpoints = Spaces(engine), Endpoints(engine)
-    space, token = await spaces.create("offhook.test")
-    house = Registered(endpoints, spaces, space, token)
+    house = await Registered.opened(tmp_path)
+    space, endpoints = house.space, house.endpoints
     for number, (name, transport, state) in enumerate(
         [("alice", "wss", "reachable"), ("bob", "udp", "unknown"), ("bob", "wss", "suspect")]
     ):
@@ -59,16 +52,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Registered]:
         })  # fmt: skip
     house.rows.append({**house.rows[0], "id": "r9", "endpoint_id": None, "username": "gone"})
     yield house
-    await engine.dispose()
-
-
-@pytest.fixture
-async def client(house: Registered) -> AsyncIterator[httpx.AsyncClient]:
-    app = create(house, both_ha1, ApiSettings(4096, 20, 8), lambda: 0.0, None)  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    auth = (house.space.project_id, house.text)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", auth=auth) as one:
-        yield one
+    await house.engine.dispose()
 
 
 @pytest.mark.parametrize(

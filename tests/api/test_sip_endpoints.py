@@ -1,73 +1,16 @@
 """`/api/relay/rest/endpoints/sip` over the real store; only live calls are stood in for."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from offhook.api.app import ApiSettings, create
 from offhook.sip.digest import both_ha1
-from offhook.store.database import migrate, open_database
-from offhook.store.endpoints import Endpoints
-from offhook.store.space import Space, Spaces
+from tests.support.platform import House
 
 PATH = "/api/relay/rest/endpoints/sip"
 GOOD = "a long enough secret"
-
-
-class House:
-    """The platform without SIP: stores are real, nothing is ever registered."""
-
-    version = "0"
-    realm = domain = "offhook.test"
-
-    def __init__(self, endpoints: Endpoints, spaces: Spaces, space: Space, token: str) -> None:
-        self.endpoints, self._spaces, self.space, self.text = endpoints, spaces, space, token
-        self.unbound: list[str] = []
-
-    def token(self, project: str, text: str) -> Any:
-        return self._spaces.token(project, text)
-
-    def registered(self, username: str) -> bool:
-        return False
-
-    async def unbind(self, username: str) -> None:
-        self.unbound.append(username)
-
-    async def hang_up_all(self, username: str, code: str) -> None:
-        self.unbound.append(f"{username} {code}")
-
-    def calls(self) -> list[dict[str, Any]]:
-        return []
-
-    async def call(self, ref: str) -> None:
-        return None
-
-    def readiness(self) -> dict[str, bool]:
-        return {"store": True, "media": False}
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    engine = open_database(tmp_path / "offhook.sqlite")
-    await migrate(engine)
-    spaces, endpoints = Spaces(engine), Endpoints(engine)
-    space, token = await spaces.create("offhook.test")
-    await endpoints.load()
-    yield House(endpoints, spaces, space, token)
-    await engine.dispose()
-
-
-@pytest.fixture
-async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    now = [0.0]
-    app = create(house, both_ha1, ApiSettings(4096, 20, 8), lambda: now[0], None)  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    auth = (house.space.project_id, house.text)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", auth=auth) as one:
-        yield one
 
 
 async def made(client: httpx.AsyncClient, username: str, **fields: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from offhook.api.entry import Entry
 from offhook.api.errors import ApiError, Fault, Invalid, answered
 from offhook.api.openapi import document
 from offhook.api.ports import Ha1, Platform
-from offhook.api.routes import calls, health, phone_numbers, provision, registrations, sip_endpoints, trunks
+from offhook.api.routes import calls, health, phone_numbers, provision, registrations, resources, sip_endpoints, trunks
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -73,8 +73,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     calls.router,
     registrations.router,
     provision.router,
+    resources.router,
 )
-"""Every family of routes, in the order in which a path is looked up."""
+"""Every family of routes, in the order in which a path is looked up; `resources` comes last, because its
+`/api/fabric/resources/{id}` would take the names of the others for ids."""
 
 
 def _routes() -> Iterator[APIRoute]:

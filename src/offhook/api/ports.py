@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.sip.location import Secret
 
 
+@runtime_checkable
 class EndpointRow(Protocol):
     """A SIP endpoint as stored (API.md section 2)."""
 
@@ -35,7 +37,11 @@ class EndpointRow(Protocol):
     @property
     def credential_version(self) -> int: ...
     @property
+    def subscriber_id(self) -> str | None: ...
+    @property
     def created_at(self) -> datetime: ...
+    @property
+    def updated_at(self) -> datetime: ...
 
 
 class EndpointRows(Protocol):
@@ -135,6 +141,8 @@ class Platform(Protocol):
     endpoints: EndpointRows
     trunks: TrunkRows
     numbers: NumberRows
+    resources: ResourceRows
+    addresses: AddressRows
 
     def trunk_status(self, id_: str) -> dict[str, Any]:
         """What a trunk does now (`status` of API.md 12.1)."""

@@ -52,11 +52,13 @@ from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
 from offhook.sip.uri import Uri
+from offhook.store.addresses import Addresses
 from offhook.store.bindings import Bindings
 from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.journal import Journal as CallJournal
 from offhook.store.numbers import NumberRows
+from offhook.store.resources import Resources
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
 from offhook.store.texts import Texts
 from offhook.store.traces import Traces
@@ -87,6 +89,8 @@ class Store:
     writer: Writer
     trunks: TrunkRows
     numbers: NumberRows
+    addresses: Addresses
+    resources: Resources
 
     def aor(self, username: str) -> str:
         return f"sip:{username}@{self.space.domain}"
@@ -285,11 +289,15 @@ class App:
     async def _open_store(self) -> tuple[Store, dict[str, Any] | None]:
         self._engine = open_database(self.settings.data / "offhook.sqlite")
         await migrate(self._engine)
-        spaces, endpoints = Spaces(self._engine), Endpoints(self._engine)
+        addresses = Addresses(self._engine)
+        await addresses.load()
+        spaces, endpoints = Spaces(self._engine), Endpoints(self._engine, addresses)
+        resources = Resources(self._engine, addresses)
         writer = Writer(self._engine)
         writer.start()
         bindings = Bindings(self._engine, writer)
         await endpoints.load()
+        await resources.load()
         space = await spaces.load()
         first: dict[str, Any] | None = None
         if space is None:
@@ -309,7 +317,9 @@ class App:
         trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine)
         await trunks.load()
         await numbers.load()
-        return Store(space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers), first
+        return Store(
+            space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers, addresses, resources
+        ), first
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
         import secrets

@@ -5,6 +5,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
+from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.ports import EndpointRows, NumberRows, TokenRow, TrunkRows
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
 from offhook.calls.ports import LegFacts
@@ -39,6 +40,8 @@ class ServerPlatform:
         self.endpoints: EndpointRows = app.store.endpoints
         self.trunks: TrunkRows = app.store.trunks
         self.numbers: NumberRows = app.store.numbers
+        self.resources: ResourceRows = app.store.resources
+        self.addresses: AddressRows = app.store.addresses
 
     def token(self, project: str, text: str) -> TokenRow | None:
         return self._app.store.spaces.token(project, text)

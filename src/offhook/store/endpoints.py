@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.location import Account, Forward, Secret
+from offhook.store.addresses import Addresses
 from offhook.store.identifiers import new_id
 from offhook.store.tables import endpoints
 
@@ -43,6 +44,7 @@ class Endpoint:
     handler: dict[str, Any] = field(default_factory=dict)
     offhook: dict[str, Any] = field(default_factory=dict)
     enabled: bool = True
+    subscriber_id: str | None = None
 
     def account(self, realm: str) -> Account:
         """What SIP needs to know of the endpoint."""
@@ -80,18 +82,21 @@ class Endpoint:
 class Endpoints:
     """All endpoints of the installation. Reads never wait; a write is committed before it is seen and returned."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, addresses: Addresses | None = None) -> None:
         self._engine = engine
+        self._addresses = addresses or Addresses(engine)
         self._by_id: dict[str, Endpoint] = {}
         self._by_name: dict[str, Endpoint] = {}
         self._accounts: dict[str, Account] = {}
 
     async def load(self) -> None:
-        """Reads every row."""
+        """Reads every row, and mends what is without an address yet."""
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(endpoints))).mappings().all()
         for row in rows:
             self._remember(_from_row(dict(row)))
+        for one in self:
+            await self._addresses.ensure(one.project_id, one.id, one.username)
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(tuple(self._by_id.values()))
@@ -115,13 +120,18 @@ class Endpoints:
             known = self._accounts[folded] = endpoint.account(realm)
         return known
 
+    def of_subscriber(self, subscriber_id: str) -> list[Endpoint]:
+        """The endpoints that ring when a subscriber is called."""
+        return [one for one in self if one.subscriber_id == subscriber_id]
+
     async def create(self, **fields: Any) -> Endpoint | None:
-        """A new row, committed; None when the name is taken, without regard to case."""
+        """A new row with its address, committed; None when the name is taken, without regard to case, or the id is."""
         now = datetime.now(UTC)
-        endpoint = Endpoint(id=new_id(), created_at=now, updated_at=now, **fields)
+        endpoint = Endpoint(**{"id": new_id(), "created_at": now, "updated_at": now, **fields})
         if not await self._execute(insert(endpoints).values(**_to_row(endpoint))):
             return None
         self._remember(endpoint)
+        await self._addresses.ensure(endpoint.project_id, endpoint.id, endpoint.username)
         return endpoint
 
     async def change(self, id_: str, **fields: Any) -> Endpoint | None:
@@ -141,6 +151,7 @@ class Endpoints:
         await self._execute(delete(endpoints).where(endpoints.c.id == id_))
         if id_ in self._by_id:
             self._forget(self._by_id[id_])
+        await self._addresses.remove_of(id_)
 
     async def _execute(self, statement: Executable) -> bool:
         """Commits one statement; False when the name is taken."""
@@ -173,6 +184,7 @@ _PLAIN = (
     "handler",
     "offhook",
     "enabled",
+    "subscriber_id",
     "created_at",
     "updated_at",
 )

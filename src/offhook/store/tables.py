@@ -67,6 +67,7 @@ endpoints = Table(
     Column("handler", JSON, nullable=False),
     Column("offhook", JSON, nullable=False),
     Column("enabled", Boolean, nullable=False, default=True),
+    Column("subscriber_id", String(36)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("project_id", "username_folded", name="endpoints_username_unique"),
@@ -149,4 +150,28 @@ phone_numbers = Table(
     Column("settings", JSON, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("owner_id", String(36), nullable=False, unique=True),
+    Column("name", String(80), nullable=False),
+    Column("locked", Boolean, nullable=False, default=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("project_id", "name", name="addresses_name_unique"),
 )

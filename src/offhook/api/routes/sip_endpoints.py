@@ -6,111 +6,20 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from offhook.api.auth import Calling
-from offhook.api.describe import (
-    Schema,
-    described,
-    flag,
-    identifier,
-    list_of,
-    listing,
-    loose,
-    nullable,
-    one_of,
-    record,
-    text,
-    whole,
-    without_required,
-)
-from offhook.api.endpoint_options import RINGS, merged, with_defaults
+from offhook.api.deleting import delete
+from offhook.api.describe import described, listing, text, without_required
+from offhook.api.endpoint_bodies import NEW, SHOWN
+from offhook.api.endpoint_options import merged
+from offhook.api.endpoint_views import legacy
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import EndpointRow, Platform
 from offhook.api.requests import body_object, note_ignored
-from offhook.api.schemas import (
-    CIPHERS,
-    CODECS,
-    ENCRYPTIONS,
-    HANDLER_FIELDS,
-    KNOWN,
-    OFFHOOK_FIELDS,
-    endpoint_fields,
-    password_fault,
-)
+from offhook.api.schemas import KNOWN, endpoint_fields, password_fault
 
 PATH = "/api/relay/rest/endpoints/sip"
 router = APIRouter(tags=["SIP endpoints"])
 _writing = asyncio.Lock()
-_OFFHOOK: dict[str, Schema] = {
-    **dict.fromkeys(OFFHOOK_FIELDS, loose()),
-    "extension": nullable(text(8, 2, r"^\d{2,8}$")),
-    "max_calls": whole(1, 100),
-    "ring_seconds": whole(5, 600),
-    "ring": one_of(*RINGS),
-    "do_not_disturb": flag(),
-    "enabled": flag(),
-}
-_FIELDS: dict[str, Schema] = {
-    "username": text(64, 1, r"^[A-Za-z0-9._\-+~!]{1,64}$"),
-    "caller_id": nullable(text(64)),
-    "send_as": text(16),
-    "codecs": nullable(list_of(text())),
-    "ciphers": nullable(list_of(text())),
-    "encryption": one_of(*ENCRYPTIONS),
-    "call_handler": nullable(text()),
-}
-NEW = record(
-    "NewSipEndpoint",
-    "username",
-    "password",
-    **_FIELDS,
-    password=text(128, 1),
-    offhook=record("NewSipEndpointOffhook", **_OFFHOOK),
-)
-SHOWN = record(
-    "SipEndpoint",
-    "type",
-    "id",
-    *_FIELDS,
-    "calling_handler_resource_id",
-    "offhook",
-    type=one_of("sip_endpoint"),
-    id=identifier(),
-    **_FIELDS,
-    calling_handler_resource_id=nullable(identifier()),
-    **dict.fromkeys(HANDLER_FIELDS, nullable(text())),
-    offhook=record("SipEndpointOffhook", **_OFFHOOK, aor=text(), registered=flag(), reachable=flag()),
-)
-
-
-def shown(row: EndpointRow, platform: Platform) -> dict[str, Any]:
-    """The legacy object: flat, with every call_* field of its kind, null when unused."""
-    registered = platform.registered(row.username)
-    return {
-        "type": "sip_endpoint",
-        "id": row.id,
-        "username": row.username,
-        "caller_id": row.caller_id,
-        "send_as": row.send_as,
-        "ciphers": list(row.ciphers or CIPHERS),
-        "codecs": list(row.codecs or CODECS),
-        "encryption": row.encryption,
-        "call_handler": None,
-        "calling_handler_resource_id": None,
-        **dict.fromkeys(HANDLER_FIELDS),
-        "offhook": {
-            "extension": None,
-            "max_calls": 10,
-            "ring_seconds": 60,
-            "ring": "parallel",
-            "do_not_disturb": False,
-            **row.offhook,
-            **with_defaults(row.offhook),
-            "enabled": row.enabled,
-            "aor": f"sip:{row.username}@{platform.domain}",
-            "registered": registered,
-            "reachable": registered,
-        },
-    }
 
 
 def _own(platform: Platform, project: str, id_: str) -> EndpointRow:
@@ -149,7 +58,7 @@ async def list_endpoints(request: Request, token: Calling) -> dict[str, Any]:
         )
 
     rows = [row for row in platform.endpoints if wanted(row)]
-    return page(rows, lambda row: row.id, lambda row: shown(row, platform), PATH, query)
+    return page(rows, lambda row: row.id, lambda row: legacy(row, platform), PATH, query)
 
 
 @router.post(PATH, status_code=201, **described(takes=NEW, gives=SHOWN))
@@ -174,14 +83,14 @@ async def create_endpoint(request: Request, response: Response, token: Calling) 
         row = await platform.endpoints.create(project_id=token.project_id, **fields)
     if row is None:
         raise _taken([])
-    return shown(row, platform)
+    return legacy(row, platform)
 
 
 @router.get(PATH + "/{id_}", **described(gives=SHOWN))
 async def show_endpoint(id_: str, request: Request, token: Calling) -> dict[str, Any]:
     """One endpoint."""
     platform: Platform = request.app.state.platform
-    return shown(_own(platform, token.project_id, id_), platform)
+    return legacy(_own(platform, token.project_id, id_), platform)
 
 
 @router.put(PATH + "/{id_}", **described(takes=without_required("SipEndpointChange", NEW), gives=SHOWN))
@@ -215,15 +124,11 @@ async def change_endpoint(id_: str, request: Request, response: Response, token:
         raise _taken([])
     if "credential_version" in values or values.get("enabled") is False:
         await platform.unbind(row.username)
-    return shown(changed, platform)
+    return legacy(changed, platform)
 
 
 @router.delete(PATH + "/{id_}", status_code=204)
 async def delete_endpoint(id_: str, request: Request, token: Calling, hangup: bool = False) -> None:
     """Drops the bindings at once and lets live calls finish; `hangup=true` ends them."""
     platform: Platform = request.app.state.platform
-    row = _own(platform, token.project_id, id_)
-    await platform.endpoints.remove(id_)
-    await platform.unbind(row.username)
-    if hangup:
-        await platform.hang_up_all(row.username, "endpoint_deleted")
+    await delete(platform, _own(platform, token.project_id, id_), hangup)

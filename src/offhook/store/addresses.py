@@ -1,0 +1,123 @@
+"""Addresses: the name under which an endpoint or a resource is called (API.md 4.4), in memory for the call path."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from offhook.store.identifiers import new_id
+from offhook.store.tables import addresses
+
+LONGEST = 64
+"""Characters of a name; it is dialled by people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One row. `name` is a slug, unique in the project; `locked` refuses calls; `owner_id` is what rings."""
+
+    id: str
+    project_id: str
+    owner_id: str
+    name: str
+    created_at: datetime
+    locked: bool = False
+
+
+class Addresses:
+    """All addresses of the installation. An address is made with its owner, keeps its name whatever the owner is called
+    later, and goes with it."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._rows: dict[str, Address] = {}
+        self._by_owner: dict[str, Address] = {}
+        self._by_name: dict[tuple[str, str], Address] = {}
+
+    async def load(self) -> None:
+        """Reads every row."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(addresses).order_by(addresses.c.id))).mappings().all()
+        for row in rows:
+            self._remember(Address(**{**row, "created_at": row["created_at"].replace(tzinfo=UTC)}))
+
+    def __iter__(self) -> Iterator[Address]:
+        return iter(tuple(self._rows.values()))
+
+    def get(self, id_: str) -> Address | None:
+        """By id."""
+        return self._rows.get(id_)
+
+    def of(self, owner_id: str) -> Address | None:
+        """The address of an endpoint or a resource."""
+        return self._by_owner.get(owner_id)
+
+    def named(self, project_id: str, name: str) -> Address | None:
+        """By name, without regard to case."""
+        return self._by_name.get((project_id, name.casefold()))
+
+    async def ensure(self, project_id: str, owner_id: str, display_name: str) -> Address:
+        """The owner's address, made from its display name when there is none yet; `-2`, `-3` when the name is taken."""
+        made = self._by_owner.get(owner_id)
+        stem, number = slug(display_name), 1
+        while made is None:
+            name = stem if number == 1 else f"{stem}-{number}"
+            number += 1
+            if (project_id, name) in self._by_name:
+                continue
+            row = Address(new_id(), project_id, owner_id, name, datetime.now(UTC))
+            if await self._insert(row):
+                made = row
+                self._remember(row)
+            else:
+                # Somebody else was first: another node, for this owner or with this name.
+                await self.load()
+                made = self._by_owner.get(owner_id)
+        return made
+
+    async def lock(self, id_: str, locked: bool) -> Address | None:
+        """Refuses or takes calls from now on; None when it is gone."""
+        row = self._rows.get(id_)
+        if row is None:
+            return None
+        async with self._engine.begin() as connection:
+            await connection.execute(update(addresses).where(addresses.c.id == id_).values(locked=locked))
+        changed = replace(row, locked=locked)
+        self._remember(changed)
+        return changed
+
+    async def remove_of(self, owner_id: str) -> None:
+        """The owner is gone; a second time does nothing."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(addresses).where(addresses.c.owner_id == owner_id))
+        row = self._by_owner.pop(owner_id, None)
+        if row is not None:
+            self._rows.pop(row.id, None)
+            self._by_name.pop((row.project_id, row.name), None)
+
+    async def _insert(self, row: Address) -> bool:
+        """False when another node or task has taken the name, or the owner has one."""
+        values: dict[str, Any] = {name: getattr(row, name) for name in Address.__dataclass_fields__}
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(addresses).values(**values))
+        except IntegrityError:
+            return False
+        return True
+
+    def _remember(self, row: Address) -> None:
+        self._rows[row.id] = row
+        self._by_owner[row.owner_id] = row
+        self._by_name[row.project_id, row.name] = row
+
+
+def slug(display_name: str) -> str:
+    """Lower-case ASCII letters, digits and `-`, from any text; `address` when nothing of it is left."""
+    plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].rstrip("-") or "address"

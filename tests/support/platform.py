@@ -1,0 +1,68 @@
+"""The platform without SIP, for tests of the API: every store is real, nothing is ever registered, no call is live."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from offhook.api.app import ApiSettings, create
+from offhook.sip.digest import both_ha1
+from offhook.store.addresses import Addresses
+from offhook.store.database import migrate, open_database
+from offhook.store.endpoints import Endpoints
+from offhook.store.numbers import NumberRows
+from offhook.store.resources import Resources
+from offhook.store.space import Space, Spaces
+
+
+class House:
+    """Notes whose bindings are dropped and whose calls are ended."""
+
+    version = "0"
+    realm = domain = "offhook.test"
+
+    def __init__(self, engine: AsyncEngine, spaces: Spaces, space: Space, token: str) -> None:
+        self.engine, self._spaces, self.space, self.text = engine, spaces, space, token
+        self.addresses = Addresses(engine)
+        self.endpoints = Endpoints(engine, self.addresses)
+        self.resources = Resources(engine, self.addresses)
+        self.numbers = NumberRows(engine)
+        self.unbound: list[str] = []
+
+    @classmethod
+    async def opened(cls, directory: Path) -> Any:
+        """A fresh database with its space."""
+        engine = open_database(directory / "offhook.sqlite")
+        await migrate(engine)
+        spaces = Spaces(engine)
+        space, token = await spaces.create("offhook.test")
+        return cls(engine, spaces, space, token)
+
+    def client(self) -> httpx.AsyncClient:
+        """Speaks to the application with the token of the first run."""
+        app = create(self, both_ha1, ApiSettings(4096, 20, 8), lambda: 0.0, None)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        auth = (self.space.project_id, self.text)
+        return httpx.AsyncClient(transport=transport, base_url="http://test", auth=auth)
+
+    def token(self, project: str, text: str) -> Any:
+        return self._spaces.token(project, text)
+
+    def registered(self, username: str) -> bool:
+        return False
+
+    async def unbind(self, username: str) -> None:
+        self.unbound.append(username)
+
+    async def hang_up_all(self, username: str, code: str) -> None:
+        self.unbound.append(f"{username} {code}")
+
+    def calls(self) -> list[dict[str, Any]]:
+        return []
+
+    async def call(self, ref: str) -> None:
+        return None
+
+    def readiness(self) -> dict[str, bool]:
+        return {"store": True, "media": False}
