@@ -42,6 +42,7 @@ from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
 from offhook.server.recorder import Recorder, TraceLimits
+from offhook.server.telling import open_telling
 from offhook.server.tokens import Tokens
 from offhook.sip.config import RegistrarLimits, SipConfig, StrangerLimits, SubscriptionLimits
 from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
@@ -201,6 +202,8 @@ class App:
         limits = parser_limits(settings)
         recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
+        self.telling = await open_telling(self._engine, self.store, switchboard, before)
+        self.driver.use_listener(self.telling.happenings.told)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
         self._listening = Listeners(settings, self.flows, self.driver, self.ears)
@@ -542,6 +545,7 @@ class App:
         while True:
             await asyncio.sleep(SWEEP)
             self.store.bindings.expire(asyncio.get_running_loop().time())
+            self.telling.events.forget(self.driver.switchboard.is_call)
 
     # ---- what runs where
 

@@ -88,6 +88,7 @@ class Driver:
         self._of_calls = self._calls_performers()
         self.draining = False
         self._overloaded: frozenset[str] = frozenset()
+        self._told: Callable[[calls_effects.Happened], None] = lambda _: None
 
     def use_engine(self, engine: MediaEngine) -> None:
         """The media engine that commands go to from now on."""
@@ -105,6 +106,10 @@ class Driver:
     def use_gate(self, gate: Gate) -> None:
         """Who judges the tokens that connections present."""
         self._gate = gate
+
+    def use_listener(self, told: Callable[[calls_effects.Happened], None]) -> None:
+        """Who hears what call control tells."""
+        self._told = told
 
     def overloaded(self, methods: frozenset[str]) -> None:
         """New requests of these methods are refused from now on (CALL-25)."""
@@ -379,13 +384,17 @@ class Driver:
             calls_effects.StopTimer: lambda e: stop(("calls", e.key)),
             calls_effects.LookUp: self._look_up,
             calls_effects.Note: lambda e: log.info(e.slug, **e.details),
-            calls_effects.Publish: lambda e: log.info("call event", event_=repr(without_digits(e.event))),
+            calls_effects.Publish: self._publish,
             calls_effects.Explain: self._explain,
             **dict.fromkeys((calls_effects.Locate, calls_effects.Connect, calls_effects.RateHop), self._hop),
             **dict.fromkeys((calls_effects.ProbeFlow, calls_effects.CloseFlow), self._flow),
             **dict.fromkeys((calls_effects.KeepText, calls_effects.DropText, calls_effects.FindTexts), self._text),
             **dict.fromkeys((calls_effects.KeepCall, calls_effects.WriteCallLog), self._book),
         }
+
+    def _publish(self, effect: calls_effects.Publish) -> None:
+        log.info("call event", event_=repr(without_digits(effect.event)))
+        self._told(effect.event)
 
     def _explain(self, effect: calls_effects.Explain) -> None:
         if self._traced:

@@ -1,0 +1,140 @@
+"""Events and the outbox in the database: numbers without gaps, order that survives a restart, one due row per lane."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from offhook.server.events import Events
+from offhook.server.outbox import Outbox
+from offhook.store.database import migrate, open_database
+from offhook.store.deliveries import DeliveryRows
+from offhook.store.events import Event, EventRows
+from offhook.store.identifiers import AscendingIds
+from offhook.store.tables import events, webhook_deliveries
+from offhook.store.writer import Writer
+
+PROJECT, CALL, OTHER = "0199-project", "0199-call", "0199-other"
+
+
+class Room:
+    """A database with its writer, events and outbox, as one process of the server has it."""
+
+    def __init__(self, path: Path) -> None:
+        self.engine = open_database(path)
+        self.writer = Writer(self.engine)
+        self.event_rows, self.delivery_rows = (
+            EventRows(self.engine, self.writer),
+            DeliveryRows(self.engine, self.writer),
+        )
+
+    async def start(self) -> "Room":
+        await migrate(self.engine)
+        self.writer.start()
+        await self.event_rows.load()
+        await self.delivery_rows.load()
+        self.events, self.outbox = Events(self.event_rows), Outbox(self.delivery_rows)
+        return self
+
+    async def rows(self, table: object, *columns: str) -> list[tuple[object, ...]]:
+        await self.writer.drained()
+        async with self.engine.connect() as connection:
+            found = await connection.execute(select(table))  # type: ignore[call-overload]
+            return [tuple(getattr(row, name) for name in columns) for row in found]
+
+    async def stop(self) -> None:
+        await self.writer.stop()
+        await self.engine.dispose()
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    one = await Room(tmp_path / "offhook.sqlite").start()
+    yield one
+    await one.stop()
+
+
+async def test_events_are_numbered_within_their_call_without_gaps(room: Room) -> None:
+    for type_, call in (
+        ("call.created", CALL),
+        ("config.changed", ""),
+        ("call.created", OTHER),
+        ("call.answered", CALL),
+    ):
+        room.events.publish(type_, PROJECT, call, data={"Grüße": [1, None]})
+    room.events.publish("call.ended", PROJECT, CALL)
+    late = room.events.publish("call.finding_cleared", PROJECT, CALL)
+    assert late.sequence == 4, "1. also after the end"
+    rows = await room.rows(events, "cursor", "call_ref", "sequence")
+    assert rows == [(1, CALL, 1), (2, "", None), (3, OTHER, 1), (4, CALL, 2), (5, CALL, 3), (6, CALL, 4)]
+    # 2. what is shown has no empty texts and a time with milliseconds
+    shown = late.view()
+    assert (shown["cursor"], shown["leg_ref"], shown["request_id"], shown["at"][-1]) == ("6", None, None, "Z")
+
+
+async def test_the_next_process_counts_on(tmp_path: Path) -> None:
+    first = await Room(tmp_path / "offhook.sqlite").start()
+    first.events.publish("call.created", PROJECT, CALL)
+    first.events.publish("call.answered", PROJECT, CALL)
+    first.outbox.enqueue(PROJECT, "http://a.test/", json={}, call_ref=CALL)
+    before = await first.rows(webhook_deliveries, "id")
+    await first.stop()
+    second = await Room(tmp_path / "offhook.sqlite").start()
+    second.events.go_on(await second.event_rows.sequences([CALL, OTHER]))
+    ended = second.events.publish("call.ended", PROJECT, CALL)
+    assert (ended.cursor, ended.sequence) == (3, 3)
+    assert second.outbox.enqueue(PROJECT, "http://a.test/", json={}, call_ref=CALL) > str(before[0][0])
+    await second.stop()
+
+
+async def test_who_listens_hears_in_the_same_turn_and_costs_nobody(room: Room) -> None:
+    heard: list[Event] = []
+
+    def fails(_: Event) -> None:
+        raise ValueError("a listener's own fault")
+
+    room.events.listen(fails)
+    room.events.listen(heard.append)
+    event = room.events.publish("call.created", PROJECT, CALL)
+    assert heard == [event]
+
+
+async def test_calls_that_go_without_a_word_are_forgotten(room: Room) -> None:
+    room.events.publish("call.created", PROJECT, CALL)
+    room.events.publish("call.created", PROJECT, OTHER)
+    room.events.forget(lambda ref: ref == OTHER)
+    assert room.events.publish("call.ended", PROJECT, CALL).sequence == 2, "and yet they count on"
+    assert room.events.publish("call.ended", PROJECT, OTHER).sequence == 2
+
+
+async def test_one_row_of_a_lane_is_due(room: Room) -> None:
+    put = room.outbox.enqueue
+    for call, url in (
+        (CALL, "http://a.test/x"),
+        (CALL, "http://a.test/x"),
+        (CALL, "http://b.test/"),
+        (OTHER, "http://a.test/x"),
+    ):
+        put(PROJECT, url, json={"n": 1}, call_ref=call)
+    alone = [put(PROJECT, "http://a.test/x", form={"A": "ü", "B": ""}) for _ in range(2)]
+    rows = await room.rows(webhook_deliveries, "receiver", "due_at", "lane", "kind", "body")
+    # 1. the second of one call and URL waits; others do not
+    assert [one[1] is not None for one in rows] == [True, False, True, True, True, True]
+    assert rows[0][0] == "http://a.test"
+    # 2. what belongs to no call waits for nobody
+    assert [one[2] for one in rows[4:]] == alone
+    # 3. a form has no field without a value
+    assert rows[4][3:] == ("form", "A=%C3%BC")
+    with pytest.raises(ValueError, match="either"):
+        put(PROJECT, "http://a.test/")
+
+
+def test_ids_ascend_within_a_millisecond_and_over_the_end_of_their_bits() -> None:
+    ids = AscendingIds()
+    many = [ids() for _ in range(5_000)]
+    assert many == sorted(set(many))
+    last = "ffffffff-0000-7fff-bfff-ffffffffffff"
+    after = AscendingIds(last)()
+    assert after > last
+    assert (after[14], after[19]) == ("7", "8")
