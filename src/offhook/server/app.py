@@ -17,6 +17,7 @@ from offhook.api.app import create as create_api
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import HangUpCall, UseTrunk
 from offhook.calls.effects import KeptText
+from offhook.calls.entry import Entry, Permits
 from offhook.calls.events import EngineReady
 from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
@@ -32,6 +33,7 @@ from offhook.server.descriptors import raise_limit
 from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
+from offhook.server.entries import Entries
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
@@ -109,6 +111,9 @@ class StoreDirectory:
 
     store: Store
 
+    def __post_init__(self) -> None:
+        self.entries = Entries(self.store)
+
     def aor(self, username: str) -> str:
         return self.store.aor(username)
 
@@ -133,17 +138,19 @@ class StoreDirectory:
     def drop_text(self, ref: str) -> None:
         self.store.texts.drop(ref)
 
-    def number(self, number: str) -> tuple[bool, Account | None]:
-        row = self.store.numbers.find(number)
-        endpoint = self.store.endpoints.get(row.endpoint_id) if row is not None and row.endpoint_id else None
-        return row is not None, endpoint.account(self.store.space.realm) if endpoint is not None else None
+    def number(self, number: str, trunk: str) -> Entry | None:
+        if trunk:
+            self.store.numbers.delivered(number, trunk)
+        return self.entries.of_number(number)
+
+    def address(self, name: str) -> Entry | None:
+        return None
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:
-        endpoint, numbers = self.store.endpoints.named(username), self.store.numbers
-        if endpoint is None:
-            return None
-        chosen = endpoint.send_as if endpoint.send_as in numbers.every else None
-        return CallerNumbers(numbers.of_endpoint(endpoint.id), numbers.every, numbers.first, chosen)
+        return self.entries.caller_numbers(username)
+
+    def permits(self, username: str) -> Permits | None:
+        return None
 
 
 @dataclass
@@ -317,7 +324,7 @@ class App:
         limits = self.settings.limits
         texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
         await texts.load()
-        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine)
+        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine, writer)
         await trunks.load()
         await numbers.load()
         return Store(
