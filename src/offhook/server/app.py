@@ -27,6 +27,7 @@ from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.book import Book
+from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
 from offhook.server.descriptors import raise_limit
@@ -213,7 +214,9 @@ class App:
         self.driver.use_listener(self.telling.happenings.told)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
-        self._listening = Listeners(settings, self.flows, self.driver, self.ears)
+        self.certificates = CertificateKeeper(settings)
+        self.certificates.prepare()
+        self._listening = Listeners(settings, self.flows, self.driver, self.ears, self.certificates)
         self.driver.hold_media_events()
         await self._start_media()
         # Before anybody can speak in their dialogs.
@@ -231,11 +234,17 @@ class App:
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
+        self.certificates.start()
         self._write_running()
 
     def _forces_rport(self, username: str) -> bool:
         account = self.store.account(username)
         return account is not None and account.force_rport
+
+    def reload(self) -> None:
+        """Looks at the certificate's files at once."""
+        if self.certificates.served is not None:
+            self.certificates.served.reload()
 
     async def drain(self) -> None:
         """Takes no new calls and closes connections as they become idle; ends when none and no call is left."""
@@ -260,6 +269,8 @@ class App:
             for path in self.flows:
                 path.close(RESTART, "node-draining")
             self._listening.close()
+        if hasattr(self, "certificates"):
+            await self.certificates.stop()
         if hasattr(self, "tokens"):
             await self.tokens.stop()
         if hasattr(self, "media"):
