@@ -24,7 +24,7 @@ test: test-rust test-python test-web test-interop test-browsers  ## every test; 
 test-rust: $(VENV)/.installed  ## the engine's tests
 	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)
 
-test-python: setup $(VENV)/.dev  ## the Python tests
+test-python: setup $(VENV)/.dev $(VENV)/.peers  ## the Python tests
 	$(BIN)/pytest tests fuzz $(if $(LONG),,-m "not long")
 
 ladders: setup $(VENV)/.dev  ## store the ladders of the scenarios anew; read the difference before you keep it

@@ -1,9 +1,11 @@
 """Fixtures of all tests."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.databases import KINDS, Cluster, Database
 from tests.support.link import Link
 
 
@@ -13,3 +15,34 @@ def link() -> Iterator[Link]:
     network = Link()
     yield network
     print(network.ladder())
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    with Cluster() as one:
+        yield one
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of the store, and those marked `both_databases`, run on each kind."""
+    of_store = Path(metafunc.definition.path).is_relative_to(Path(__file__).parent / "store")
+    marked = metafunc.definition.get_closest_marker("both_databases") is not None
+    if "database" in metafunc.fixturenames and (of_store or marked):
+        metafunc.parametrize("database", KINDS, indirect=True)
+
+
+@pytest.fixture
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty database."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        one = Database("sqlite", tmp_path / "offhook.sqlite")
+        yield one
+        await one.close()
+        return
+    cluster: Cluster = request.getfixturevalue("cluster")
+    url = cluster.create()
+    one = Database("postgresql", url)
+    yield one
+    await one.close()
+    cluster.drop(url)

@@ -1,20 +1,18 @@
 """Fixtures of the API's tests; a module that needs more has its own of the same names."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.databases import Database
 from tests.support.platform import House
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(database: Database) -> AsyncIterator[House]:
     """The platform over a fresh database."""
-    one = await House.opened(tmp_path)
-    yield one
-    await one.engine.dispose()
+    return await House.opened(database)
 
 
 @pytest.fixture

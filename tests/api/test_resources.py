@@ -10,6 +10,8 @@ from offhook.store.resources import Resources
 from offhook.store.tables import projects
 from tests.support.platform import House
 
+pytestmark = pytest.mark.both_databases
+
 RESOURCES = "/api/fabric/resources"
 ENDPOINTS = "/api/relay/rest/endpoints/sip"
 

@@ -1,7 +1,6 @@
 """`/api/offhook/trunks` and `/api/relay/rest/phone_numbers` over the real store; running trunks are stood in for."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,12 +9,15 @@ import pytest
 from offhook.api.app import ApiSettings, create
 from offhook.server.trunk_views import NOT_RUNNING
 from offhook.sip.digest import both_ha1
-from offhook.store.database import migrate, open_database
+from offhook.store.database import migrate
 from offhook.store.endpoints import Endpoints
 from offhook.store.numbers import NumberRows
 from offhook.store.space import Spaces
 from offhook.store.trunks import TrunkRows
 from offhook.store.vault import Vault
+from tests.support.databases import Database
+
+pytestmark = pytest.mark.both_databases
 
 PATH, NUMBERS, IMPORT = "/api/offhook/trunks", "/api/relay/rest/phone_numbers", "/api/relay/rest/imported_phone_numbers"
 ACME: dict[str, Any] = {"name": "acme", "targets": [{"uri": "sip:carrier.example"}]}
@@ -51,8 +53,8 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    engine = open_database(tmp_path / "offhook.sqlite")
+async def house(database: Database) -> AsyncIterator[House]:
+    engine = database.open()
     await migrate(engine)
     spaces = Spaces(engine)
     space, token = await spaces.create("offhook.test")
@@ -60,8 +62,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     trunks, numbers = TrunkRows(engine, Vault(space.secret)), NumberRows(engine)
     md5, sha256 = both_ha1("alice", space.realm, "a good secret")
     await endpoints.create(project_id=space.project_id, username="alice", ha1_md5=md5, ha1_sha256=sha256)
-    yield House(spaces, space, token, endpoints=endpoints, trunks=trunks, numbers=numbers)
-    await engine.dispose()
+    return House(spaces, space, token, endpoints=endpoints, trunks=trunks, numbers=numbers)
 
 
 @pytest.fixture

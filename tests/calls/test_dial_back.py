@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from offhook.calls.dial_back import DialBack, DialBacks, Redial
 from offhook.calls.effects import Connect, LookUp, Sip, StartTimer
-from offhook.calls.entry import Entry
 from offhook.calls.events import Connected, FactsFound
 from offhook.sip.commands import Attach, Unbind
 from offhook.sip.flow import Transport
@@ -24,7 +23,7 @@ PAGE = replace(
 
 
 def facts(*bindings: Binding, callee: Account | None = BOB) -> FactsFound:
-    return FactsFound("call", make_account("alice"), callee, bindings, entry=Entry("n1", "+1", None))
+    return FactsFound("call", make_account("alice"), callee, bindings, number="+1")
 
 
 def test_nothing_waits_when_every_device_has_its_flow() -> None:

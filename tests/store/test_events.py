@@ -1,19 +1,19 @@
 """Events and the outbox in the database: numbers without gaps, order that survives a restart, one due row per lane."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from offhook.server.events import Events
 from offhook.server.outbox import Outbox
-from offhook.store.database import migrate, open_database
+from offhook.store.database import migrate
 from offhook.store.deliveries import DeliveryRows
 from offhook.store.events import Event, EventRows
 from offhook.store.identifiers import AscendingIds
 from offhook.store.tables import events, webhook_deliveries
 from offhook.store.writer import Writer
+from tests.support.databases import Database
 
 PROJECT, CALL, OTHER = "0199-project", "0199-call", "0199-other"
 
@@ -21,8 +21,8 @@ PROJECT, CALL, OTHER = "0199-project", "0199-call", "0199-other"
 class Room:
     """A database with its writer, events and outbox, as one process of the server has it."""
 
-    def __init__(self, path: Path) -> None:
-        self.engine = open_database(path)
+    def __init__(self, database: Database) -> None:
+        self.engine = database.open()
         self.writer = Writer(self.engine)
         self.event_rows, self.delivery_rows = (
             EventRows(self.engine, self.writer),
@@ -49,8 +49,8 @@ class Room:
 
 
 @pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    one = await Room(tmp_path / "offhook.sqlite").start()
+async def room(database: Database) -> AsyncIterator[Room]:
+    one = await Room(database).start()
     yield one
     await one.stop()
 
@@ -73,14 +73,14 @@ async def test_events_are_numbered_within_their_call_without_gaps(room: Room) ->
     assert (shown["cursor"], shown["leg_ref"], shown["request_id"], shown["at"][-1]) == ("6", None, None, "Z")
 
 
-async def test_the_next_process_counts_on(tmp_path: Path) -> None:
-    first = await Room(tmp_path / "offhook.sqlite").start()
+async def test_the_next_process_counts_on(database: Database) -> None:
+    first = await Room(database).start()
     first.events.publish("call.created", PROJECT, CALL)
     first.events.publish("call.answered", PROJECT, CALL)
     first.outbox.enqueue(PROJECT, "http://a.test/", json={}, call_ref=CALL)
     before = await first.rows(webhook_deliveries, "id")
     await first.stop()
-    second = await Room(tmp_path / "offhook.sqlite").start()
+    second = await Room(database).start()
     second.events.go_on(await second.event_rows.sequences([CALL, OTHER]))
     ended = second.events.publish("call.ended", PROJECT, CALL)
     assert (ended.cursor, ended.sequence) == (3, 3)

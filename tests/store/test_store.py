@@ -16,6 +16,7 @@ from offhook.store.database import StoreError, migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.space import Spaces, write_first_run
 from offhook.store.writer import Writer
+from tests.support.databases import Database
 
 AOR = "sip:bob@offhook.test"
 
@@ -24,17 +25,15 @@ def flow_of(remote: tuple[str, int], transport: Transport = Transport.UDP) -> Fl
     return Flow(FlowId(f"f-{remote[1]}"), transport, remote, ("127.0.0.1", 5060), "127.0.0.1:5060", False, True)
 
 
-async def test_a_second_opening_finds_everything(tmp_path: Path) -> None:
-    path = tmp_path / "offhook.sqlite"
-    engine = open_database(path)
+async def test_a_second_opening_finds_everything(database: Database) -> None:
+    engine = database.open()
     await migrate(engine)
     space, token = await Spaces(engine).create("offhook.test")
     md5, sha256 = both_ha1("bob", space.realm, "a good secret")
     made = await Endpoints(engine).create(
         project_id=space.project_id, username="bob", ha1_md5=md5, ha1_sha256=sha256, codecs=("PCMU",)
     )
-    await engine.dispose()
-    again = open_database(path)
+    again = database.open()
     await migrate(again)
     spaces, endpoints = Spaces(again), Endpoints(again)
     assert await spaces.load() == space
@@ -42,13 +41,12 @@ async def test_a_second_opening_finds_everything(tmp_path: Path) -> None:
     assert spaces.token(space.project_id, token + "x") is None
     await endpoints.load()
     assert list(endpoints) == [made]
-    await again.dispose()
-    with sqlite3.connect(path) as raw:
-        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    if database.kind == "sqlite":
+        assert database.rows("PRAGMA journal_mode") == [("wal",)]
 
 
-async def test_a_name_is_taken_without_regard_to_case(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "offhook.sqlite")
+async def test_a_name_is_taken_without_regard_to_case(database: Database) -> None:
+    engine = database.open()
     await migrate(engine)
     space, _ = await Spaces(engine).create("offhook.test")
     endpoints = Endpoints(engine)
@@ -57,7 +55,6 @@ async def test_a_name_is_taken_without_regard_to_case(tmp_path: Path) -> None:
     assert await endpoints.create(username="bob", **fields) is not None
     assert await endpoints.create(username="BOB", **fields) is None
     assert len(endpoints) == 1
-    await engine.dispose()
 
 
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
@@ -69,8 +66,8 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     await engine.dispose()
 
 
-async def test_reg_12_phone_bindings_outlive_us_and_page_bindings_do_not(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "offhook.sqlite")
+async def test_reg_12_phone_bindings_outlive_us_and_page_bindings_do_not(database: Database) -> None:
+    engine = database.open()
     await migrate(engine)
     writer = Writer(engine)
     writer.start()
@@ -114,7 +111,6 @@ async def test_reg_12_phone_bindings_outlive_us_and_page_bindings_do_not(tmp_pat
     # The registrar ends them, with a word; until then they are kept.
     assert later.kept(AOR) == loaded
     assert [one.aor for one in later.expire(now + 302)] == [AOR] * 3
-    await engine.dispose()
 
 
 async def test_a_locked_database_delays_writes_and_loses_none(tmp_path: Path) -> None:
@@ -140,9 +136,9 @@ async def test_a_locked_database_delays_writes_and_loses_none(tmp_path: Path) ->
     await engine.dispose()
 
 
-async def test_a_row_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
+async def test_a_row_that_cannot_be_written_costs_no_other(database: Database) -> None:
     """A Call-ID may hold octets that are no UTF-8; the phone behind it stops nobody's rows."""
-    engine = open_database(tmp_path / "offhook.sqlite")
+    engine = database.open()
     await migrate(engine)
     writer = Writer(engine)
     writer.start()
@@ -156,7 +152,6 @@ async def test_a_row_that_cannot_be_written_costs_no_other(tmp_path: Path) -> No
     assert writer.dropped == 1
     await writer.stop()
     assert set(await Bindings(engine, Writer(engine)).load(flow_of, now)) == {"sip:0@example.com", "sip:2@example.com"}
-    await engine.dispose()
 
 
 def test_the_first_run_file_is_the_owners_alone(tmp_path: Path) -> None:

@@ -2,21 +2,21 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from offhook.calls.effects import KeptText
-from offhook.store.database import migrate, open_database
+from offhook.store.database import migrate
 from offhook.store.texts import Texts
 from offhook.store.writer import Writer
+from tests.support.databases import Database
 
 
 class Room:
     """A database with its writer; `open` is what a start does."""
 
-    def __init__(self, path: Path) -> None:
-        self.engine = open_database(path)
+    def __init__(self, database: Database) -> None:
+        self.engine = database.open()
         self.writer = Writer(self.engine)
 
     async def open(self) -> Texts:
@@ -26,13 +26,12 @@ class Room:
 
 
 @pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    one = Room(tmp_path / "offhook.sqlite")
+async def room(database: Database) -> AsyncIterator[Room]:
+    one = Room(database)
     await migrate(one.engine)
     one.writer.start()
     yield one
     await one.writer.stop()
-    await one.engine.dispose()
 
 
 def text(ref: str, to: str = "bob") -> KeptText:

@@ -2,23 +2,23 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
 
-from offhook.store.database import migrate, open_database
+from offhook.store.database import migrate
 from offhook.store.tables import call_log, call_traces
 from offhook.store.traces import Traces
 from offhook.store.writer import Writer
+from tests.support.databases import Database
 
 
 class Room:
     """A database with its writer and traces."""
 
-    def __init__(self, path: Path) -> None:
-        self.engine = open_database(path)
+    def __init__(self, database: Database) -> None:
+        self.engine = database.open()
         self.writer = Writer(self.engine)
         self.traces = Traces(self.engine, self.writer, days=7, rows=2)
 
@@ -28,13 +28,12 @@ class Room:
 
 
 @pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    one = Room(tmp_path / "offhook.sqlite")
+async def room(database: Database) -> AsyncIterator[Room]:
+    one = Room(database)
     await migrate(one.engine)
     one.writer.start()
     yield one
     await one.writer.stop()
-    await one.engine.dispose()
 
 
 async def test_by_call_and_by_leg(room: Room) -> None:

@@ -1,16 +1,14 @@
 """Trunks and numbers at rest: a second opening finds them, passwords are sealed, a moved seal does not open."""
 
-import sqlite3
-from pathlib import Path
-
 import pytest
 
 from offhook.api.trunk_fields import trunk_fields
-from offhook.store.database import migrate, open_database
+from offhook.store.database import migrate
 from offhook.store.numbers import NumberRows
 from offhook.store.space import Spaces
 from offhook.store.trunks import TrunkRows
 from offhook.store.vault import Vault, VaultError
+from tests.support.databases import Database
 
 PASSWORD = "a carrier's own Passw0rd"
 
@@ -21,28 +19,26 @@ def settings(name: str) -> dict[str, object]:
     return values
 
 
-async def test_a_second_opening_finds_trunks_with_their_passwords(tmp_path: Path) -> None:
-    path = tmp_path / "offhook.sqlite"
-    engine = open_database(path)
+async def test_a_second_opening_finds_trunks_with_their_passwords(database: Database) -> None:
+    engine = database.open()
     await migrate(engine)
     space, _ = await Spaces(engine).create("offhook.test")
     made = await TrunkRows(engine, Vault(space.secret)).create(space.project_id, settings("acme"), PASSWORD, None)
     assert made is not None
-    await engine.dispose()
-    assert PASSWORD.encode() not in path.read_bytes(), "1. never in clear"
+    sealed = database.rows("select password from trunks")
+    assert PASSWORD.encode() not in bytes(sealed[0][0]), "1. never in clear"
     assert PASSWORD not in repr(made), "2. nor shown by repr"
-    again = open_database(path)
+    again = database.open()
     rows = TrunkRows(again, Vault(space.secret))
     await rows.load()
     (found,) = rows
     assert found.settings == made.settings
     assert found.password is not None
     assert found.password.reveal() == PASSWORD
-    await again.dispose()
 
 
-async def test_a_name_is_taken_without_regard_to_case_and_secrets_stay_unless_given(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "offhook.sqlite")
+async def test_a_name_is_taken_without_regard_to_case_and_secrets_stay_unless_given(database: Database) -> None:
+    engine = database.open()
     await migrate(engine)
     space, _ = await Spaces(engine).create("offhook.test")
     rows = TrunkRows(engine, Vault(space.secret))
@@ -55,12 +51,10 @@ async def test_a_name_is_taken_without_regard_to_case_and_secrets_stay_unless_gi
     cleared = await rows.change(made.id, settings("acme 2"), password=None)
     assert cleared is not None
     assert cleared.password is None
-    await engine.dispose()
 
 
-async def test_another_secret_costs_the_password_and_not_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "offhook.sqlite"
-    engine = open_database(path)
+async def test_another_secret_costs_the_password_and_not_the_start(database: Database) -> None:
+    engine = database.open()
     await migrate(engine)
     space, _ = await Spaces(engine).create("offhook.test")
     await TrunkRows(engine, Vault(space.secret)).create(space.project_id, settings("acme"), PASSWORD, None)
@@ -69,7 +63,6 @@ async def test_another_secret_costs_the_password_and_not_the_start(tmp_path: Pat
     (found,) = rows
     assert found.password is None
     assert "cannot be opened" in found.broken
-    await engine.dispose()
 
 
 def test_a_seal_is_good_for_its_row_only() -> None:
@@ -81,9 +74,8 @@ def test_a_seal_is_good_for_its_row_only() -> None:
             vault.open(broken, about)
 
 
-async def test_numbers_by_number_and_by_endpoint(tmp_path: Path) -> None:
-    path = tmp_path / "offhook.sqlite"
-    engine = open_database(path)
+async def test_numbers_by_number_and_by_endpoint(database: Database) -> None:
+    engine = database.open()
     await migrate(engine)
     space, _ = await Spaces(engine).create("offhook.test")
     rows = NumberRows(engine)
@@ -98,6 +90,4 @@ async def test_numbers_by_number_and_by_endpoint(tmp_path: Path) -> None:
     assert again.of_endpoint("e1") == ("+15125550101",)
     await again.remove(first.id)
     assert again.find("+15125550100") is None
-    await engine.dispose()
-    with sqlite3.connect(path) as raw:
-        assert raw.execute("select count(*) from phone_numbers").fetchone() == (1,)
+    assert database.rows("select count(*) from phone_numbers") == [(1,)]

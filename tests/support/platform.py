@@ -14,6 +14,7 @@ from offhook.store.endpoints import Endpoints
 from offhook.store.numbers import NumberRows
 from offhook.store.resources import Resources
 from offhook.store.space import Space, Spaces
+from tests.support.databases import Database
 
 
 class House:
@@ -31,9 +32,9 @@ class House:
         self.unbound: list[str] = []
 
     @classmethod
-    async def opened(cls, directory: Path) -> Any:
-        """A fresh database with its space."""
-        engine = open_database(directory / "offhook.sqlite")
+    async def opened(cls, where: Path | Database) -> Any:
+        """A fresh database with its space; in a directory it is SQLite."""
+        engine = where.open() if isinstance(where, Database) else open_database(where / "offhook.sqlite")
         await migrate(engine)
         spaces = Spaces(engine)
         space, token = await spaces.create("offhook.test")

@@ -17,7 +17,6 @@ from offhook.api.app import create as create_api
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import HangUpCall, UseTrunk
 from offhook.calls.effects import KeptText
-from offhook.calls.entry import Entry, Permits
 from offhook.calls.events import EngineReady
 from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
@@ -27,20 +26,19 @@ from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.book import Book
-from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
 from offhook.server.descriptors import raise_limit
 from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
-from offhook.server.entries import Entries
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners, parser_limits
 from offhook.server.load import LoadWatch
+from offhook.server.nodes import node_id, reach
 from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
@@ -58,12 +56,15 @@ from offhook.sip.transaction.table import TransactionLimits
 from offhook.sip.uri import Uri
 from offhook.store.addresses import Addresses
 from offhook.store.bindings import Bindings
-from offhook.store.database import migrate, open_database
+from offhook.store.database import alone, migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.journal import Journal as CallJournal
 from offhook.store.numbers import NumberRows
 from offhook.store.resources import Resources
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
+from offhook.store.spool import FILE as SPOOL
+from offhook.store.spool import Spool
+from offhook.store.tables import metadata
 from offhook.store.texts import Texts
 from offhook.store.traces import Traces
 from offhook.store.trunks import TrunkRows
@@ -112,9 +113,6 @@ class StoreDirectory:
 
     store: Store
 
-    def __post_init__(self) -> None:
-        self.entries = Entries(self.store)
-
     def aor(self, username: str) -> str:
         return self.store.aor(username)
 
@@ -139,19 +137,17 @@ class StoreDirectory:
     def drop_text(self, ref: str) -> None:
         self.store.texts.drop(ref)
 
-    def number(self, number: str, trunk: str) -> Entry | None:
-        if trunk:
-            self.store.numbers.delivered(number, trunk)
-        return self.entries.of_number(number)
-
-    def address(self, name: str) -> Entry | None:
-        return None
+    def number(self, number: str) -> tuple[bool, Account | None]:
+        row = self.store.numbers.find(number)
+        endpoint = self.store.endpoints.get(row.endpoint_id) if row is not None and row.endpoint_id else None
+        return row is not None, endpoint.account(self.store.space.realm) if endpoint is not None else None
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:
-        return self.entries.caller_numbers(username)
-
-    def permits(self, username: str) -> Permits | None:
-        return None
+        endpoint, numbers = self.store.endpoints.named(username), self.store.numbers
+        if endpoint is None:
+            return None
+        chosen = endpoint.send_as if endpoint.send_as in numbers.every else None
+        return CallerNumbers(numbers.of_endpoint(endpoint.id), numbers.every, numbers.first, chosen)
 
 
 @dataclass
@@ -214,9 +210,7 @@ class App:
         self.driver.use_listener(self.telling.happenings.told)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
-        self.certificates = CertificateKeeper(settings)
-        self.certificates.prepare()
-        self._listening = Listeners(settings, self.flows, self.driver, self.ears, self.certificates)
+        self._listening = Listeners(settings, self.flows, self.driver, self.ears)
         self.driver.hold_media_events()
         await self._start_media()
         # Before anybody can speak in their dialogs.
@@ -234,17 +228,11 @@ class App:
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
-        self.certificates.start()
         self._write_running()
 
     def _forces_rport(self, username: str) -> bool:
         account = self.store.account(username)
         return account is not None and account.force_rport
-
-    def reload(self) -> None:
-        """Looks at the certificate's files at once."""
-        if self.certificates.served is not None:
-            self.certificates.served.reload()
 
     async def drain(self) -> None:
         """Takes no new calls and closes connections as they become idle; ends when none and no call is left."""
@@ -269,8 +257,6 @@ class App:
             for path in self.flows:
                 path.close(RESTART, "node-draining")
             self._listening.close()
-        if hasattr(self, "certificates"):
-            await self.certificates.stop()
         if hasattr(self, "tokens"):
             await self.tokens.stop()
         if hasattr(self, "media"):
@@ -281,7 +267,7 @@ class App:
             await self.store.writer.stop()
         if hasattr(self, "book"):
             self.book.journal.stop()
-        if hasattr(self, "store"):
+        if hasattr(self, "_engine"):
             await self._engine.dispose()
 
     async def _end_calls(self) -> None:
@@ -308,15 +294,23 @@ class App:
             ) from None
 
     async def _open_store(self) -> tuple[Store, dict[str, Any] | None]:
-        self._engine = open_database(self.settings.data / "offhook.sqlite")
+        data = self.settings.data
+        self._engine = open_database(self.settings.store.url.get_secret_value() or data / "offhook.sqlite")
+        await reach(self._engine, self.settings.store.start_wait)
+        async with alone(self._engine):
+            return await self._load_store()
+
+    async def _load_store(self) -> tuple[Store, dict[str, Any] | None]:
+        data = self.settings.data
         await migrate(self._engine)
         addresses = Addresses(self._engine)
         await addresses.load()
         spaces, endpoints = Spaces(self._engine), Endpoints(self._engine, addresses)
         resources = Resources(self._engine, addresses)
-        writer = Writer(self._engine)
+        spool = Spool(data / SPOOL, metadata, self.settings.store.waiting_rows)
+        writer = Writer(self._engine, spool, lambda event, facts: log.warning(event, **facts))
         writer.start()
-        bindings = Bindings(self._engine, writer)
+        bindings = Bindings(self._engine, writer, node_id(data))
         await endpoints.load()
         await resources.load()
         space = await spaces.load()
@@ -335,7 +329,7 @@ class App:
         limits = self.settings.limits
         texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
         await texts.load()
-        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine, writer)
+        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine)
         await trunks.load()
         await numbers.load()
         return Store(

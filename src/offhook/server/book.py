@@ -12,17 +12,17 @@ from datetime import UTC, datetime
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import insert
 
 from offhook.calls.effects import CallRecord
 from offhook.calls.kept import KeptCall
 from offhook.sip.events import UsageId
 from offhook.sip.revival import DialogRecord
 from offhook.store.journal import Journal
+from offhook.store.statements import Upsert
 from offhook.store.tables import call_log
 from offhook.store.writer import Writer
 
-_WRITE_LEG = insert(call_log).prefix_with("OR REPLACE")
+_WRITE_LEG = Upsert(call_log)
 
 DialogOf = Callable[[UsageId], DialogRecord | None]
 

@@ -5,7 +5,6 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
-from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.ports import EndpointRows, NumberRows, TokenRow, TrunkRows
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
@@ -15,7 +14,6 @@ from offhook.calls.trunks import TrunkState
 from offhook.media.client import MediaError
 from offhook.server import registrations
 from offhook.server.addresses import host_addresses
-from offhook.server.certificates.views import CertificateViews
 from offhook.server.ladder import ladder
 from offhook.server.trace import pcap
 from offhook.server.trunk_test import TrunkTest
@@ -44,7 +42,6 @@ class ServerPlatform:
         self.numbers: NumberRows = app.store.numbers
         self.resources: ResourceRows = app.store.resources
         self.addresses: AddressRows = app.store.addresses
-        self.certificates: CertificateDesk = CertificateViews(app)
 
     def token(self, project: str, text: str) -> TokenRow | None:
         return self._app.store.spaces.token(project, text)
@@ -169,15 +166,8 @@ class ServerPlatform:
                 "large_by_tcp": endpoint.large_requests["tcp"],
                 "large_compact": endpoint.large_requests["compact"],
             },
-            "certificate": self._certificate(),
             "warnings": self._warnings(),
         }
-
-    def _certificate(self) -> dict[str, str] | None:
-        served = self._app.certificates.served
-        if served is None or served.shown is None:
-            return None
-        return {"subject": served.shown.subject, "expires_at": served.shown.expires_at.isoformat()}
 
     def _media_addresses(self) -> list[str]:
         usable = [one for one in host_addresses() if not one.startswith(("127.", "[::1", "[fe80", "169.254."))]
@@ -188,18 +178,16 @@ class ServerPlatform:
         if not app.settings.http.loopback and "https" not in app.listeners:
             warnings.append(
                 "no certificate: browsers on other machines give no microphone to a plain http page;"
-                " set acme.domains, http.certificate or http.local_authority"
+                " set http.certificate and http.key"
             )
-        if app.certificates.trouble:
-            warnings.append(app.certificates.trouble)
-        if app.store.writer.dropped or app.store.writer.failures:
-            warnings.append(f"the database refuses writes ({app.store.writer.failures} tries failed); see the log")
+        warnings += app.store.writer.warnings()
         return warnings
 
     def readiness(self) -> dict[str, bool]:
         app = self._app
         return {
-            "store": not app.store.writer.failures,
+            # Calls need no database: while records can wait for it, all is well.
+            "store": not app.store.writer.full,
             "media": app.media.engine.connected,
             "sip": "sip" in app.listeners,
             "draining": not app.driver.draining,

@@ -5,22 +5,25 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.location import Binding
 from offhook.sip.uri import parse_uri
+from offhook.store.statements import GONE, Remove, Upsert
 from offhook.store.tables import bindings
 from offhook.store.writer import Writer
 
 
 class Bindings:
-    """Address of record -> bindings. Times inside are on the monotonic clock that `now` arguments come from."""
+    """Address of record -> bindings. Times inside are on the monotonic clock that `now` arguments come from. `node` is whose
+    sockets they belong to, where several share a database."""
 
-    def __init__(self, engine: AsyncEngine, writer: Writer) -> None:
+    def __init__(self, engine: AsyncEngine, writer: Writer, node: str = "") -> None:
         self._engine = engine
         self._writer = writer
+        self._node = node
         self._by_aor: dict[str, tuple[Binding, ...]] = {}
 
     def find(self, aor: str, now: float) -> tuple[Binding, ...]:
@@ -59,17 +62,19 @@ class Bindings:
         kept = {one.id for one in group if _lasting(one)}
         for one in before:
             if _lasting(one) and one.id not in kept:
-                self._writer.put(_DELETE, {"of_id": one.id})
+                self._writer.put(_DELETE, {GONE: one.id})
         wall = datetime.now(UTC)
         for one in group:
             if _lasting(one) and not any(one is old for old in before):
-                self._writer.put(_INSERT, _row(one, wall, now))
+                self._writer.put(_INSERT, {**_row(one, wall, now), "node": self._node})
 
     async def load(self, flow_of: Callable[[tuple[str, int]], Flow], now: float) -> dict[str, tuple[Binding, ...]]:
         """Takes up the bindings from before a restart and gives them back: UDP phones are where they were, TCP phones that
         can be dialled back wait for it. `flow_of` is the UDP flow to a peer."""
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(select(bindings))).all()
+            # Rows without a node are of before there were several.
+            own = select(bindings).where(bindings.c.node.in_((self._node, "")))
+            rows = (await connection.execute(own)).all()
         wall = datetime.now(UTC)
         for row in rows:
             binding = _binding(row, flow_of, wall, now)
@@ -78,8 +83,8 @@ class Bindings:
         return dict(self._by_aor)
 
 
-_INSERT = insert(bindings).prefix_with("OR REPLACE")
-_DELETE = delete(bindings).where(bindings.c.id == bindparam("of_id"))
+_INSERT = Upsert(bindings)
+_DELETE = Remove(bindings)
 
 
 def _lasting(binding: Binding) -> bool:

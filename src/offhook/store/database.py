@@ -1,34 +1,76 @@
-"""Opening the database: SQLite in WAL mode by default, its schema brought up to date by Alembic at every start."""
+"""Opening the database: a SQLite file in WAL mode by default, PostgreSQL by URL; its schema is brought up to date by Alembic
+at every start."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from offhook.store import postgres
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+START_LOCK = 0x0FF400C
+"""Key of PostgreSQL's advisory lock that a node holds while it makes or changes the schema."""
+LOCK_WAIT = 300.0
+"""Seconds a node waits for another one that migrates."""
 
 
 class StoreError(Exception):
     """The database cannot be opened or is newer than this program; the text says what to do."""
 
 
-def open_database(path: Path) -> AsyncEngine:
-    """An engine on a SQLite file in WAL mode (readers never wait for the writer), foreign keys on."""
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": 10})
-    event.listen(engine.sync_engine, "connect", _set_up)
-    return engine
+def open_database(where: Path | str) -> AsyncEngine:
+    """An engine on a SQLite file (a path) in WAL mode, where readers never wait for the writer, foreign keys on; or on
+    PostgreSQL (a URL). Connects to nothing yet. Raises StoreError for another URL."""
+    if isinstance(where, Path):
+        engine = create_async_engine(f"sqlite+aiosqlite:///{where}", connect_args={"timeout": 10})
+        event.listen(engine.sync_engine, "connect", _set_up)
+        return engine
+    url = _postgres_url(where)
+
+    async def connect() -> Any:
+        return await postgres.PatientAsyncConnection.connect(url, **postgres.OPTIONS)
+
+    return create_async_engine(_engine_url(url), async_creator=connect, pool_pre_ping=True)
 
 
 def open_for_writing(engine: AsyncEngine) -> Engine:
     """A second engine on the same database for a thread of its own: a group of rows costs a tenth of what it costs by
     way of the loop."""
-    url = engine.url.set(drivername=engine.url.get_backend_name())
-    writing = create_engine(url, connect_args={"timeout": 2})
+    if engine.dialect.name == "postgresql":
+        url = _postgres_url(engine.url.render_as_string(hide_password=False))
+        return create_engine(
+            _engine_url(url), creator=lambda: postgres.PatientConnection.connect(url, **postgres.OPTIONS)
+        )
+    writing = create_engine(engine.url.set(drivername="sqlite"), connect_args={"timeout": 2})
     event.listen(writing, "connect", _set_up)
     return writing
+
+
+def _postgres_url(url: str) -> str:
+    if not postgres.is_postgres(url):
+        scheme = url.partition("://")[0][:20]
+        raise StoreError(
+            f"store.url begins with {scheme!r}: give postgresql://user:password@host/database, or nothing for SQLite"
+        )
+    return postgres.libpq_url(url)
+
+
+def _engine_url(url: str) -> Any:
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        raise StoreError("store.url is no URL: give postgresql://user:password@host/database") from None
 
 
 def _set_up(connection: Any, _: Any) -> None:
@@ -38,17 +80,82 @@ def _set_up(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-async def migrate(engine: AsyncEngine) -> None:
-    """Runs every migration that has not run yet. Raises StoreError."""
+def shown(engine: AsyncEngine) -> str:
+    """The database's name in messages: a path, or a URL without its password."""
+    if engine.dialect.name == "sqlite":
+        return str(engine.url.database)
+    return engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+
+async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
+    """Runs every migration that has not run yet, up to that revision. Raises StoreError."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
 
-    def upgrade(connection: Any) -> None:
+    def upgrade(connection: Connection) -> None:
+        _refuse_newer(connection, config, engine)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
+    unhurried = _unhurried(engine)
     try:
-        async with engine.begin() as connection:
+        async with unhurried.begin() as connection:
             await connection.run_sync(upgrade)
+    except StoreError:
+        raise
     except Exception as error:
-        raise StoreError(f"the database {engine.url.database} cannot be opened: {error}") from error
+        raise StoreError(f"the database {shown(engine)} cannot be opened: {error}") from error
+    finally:
+        if unhurried is not engine:
+            await unhurried.dispose()
+
+
+def _unhurried(engine: AsyncEngine) -> AsyncEngine:
+    """An engine for work of minutes: a migration of a large table is no outage."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    url = postgres.libpq_url(engine.url.render_as_string(hide_password=False))
+
+    async def connect() -> Any:
+        import psycopg
+
+        return await psycopg.AsyncConnection.connect(url, **postgres.OPTIONS)
+
+    return create_async_engine(engine.url, async_creator=connect, poolclass=NullPool)
+
+
+def _refuse_newer(connection: Connection, config: Config, engine: AsyncEngine) -> None:
+    scripts = ScriptDirectory.from_config(config)
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = [one.revision for one in scripts.walk_revisions()]
+    if current is not None and current not in known:
+        raise StoreError(
+            f"the database {shown(engine)} is newer than this program: its schema is {current}, this program knows"
+            f" {scripts.get_current_head()} at most. Start the newer Offhook again, or restore a backup of before."
+        )
+
+
+@contextlib.asynccontextmanager
+async def alone(engine: AsyncEngine) -> AsyncIterator[None]:
+    """While one node makes or changes the schema and what a first start makes, others wait. Raises StoreError."""
+    if engine.dialect.name == "sqlite":
+        yield
+        return
+    try:
+        async with engine.connect() as connection:
+            async with asyncio.timeout(LOCK_WAIT):
+                while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({START_LOCK})")):
+                    await connection.rollback()
+                    await asyncio.sleep(0.2)
+            await connection.rollback()
+            yield
+            await connection.execute(text(f"SELECT pg_advisory_unlock({START_LOCK})"))
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database {shown(engine)} cannot be reached: {reason(error)}") from error
+    except TimeoutError:
+        raise StoreError(f"another node changes the schema of {shown(engine)} for more than {LOCK_WAIT:g} s") from None
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What the database said, without the statement and its values."""
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

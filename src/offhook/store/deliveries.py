@@ -5,20 +5,21 @@ pending row of each lane only, so that what is due is found without looking at w
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, insert, null, select
+from sqlalchemy import bindparam, case, exists, func, null, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.record import record
+from offhook.store.statements import Stated
 from offhook.store.tables import webhook_deliveries
 from offhook.store.writer import Writer
 
 _rows = webhook_deliveries
 _BEFORE = exists(select(1).where(_rows.c.lane == bindparam("in_lane"), _rows.c.state == "pending").correlate(None))
-_INSERT = insert(_rows).values(
-    **{column.name: bindparam(f"of_{column.name}") for column in _rows.c if column.name != "due_at"},
-    due_at=case((_BEFORE, null()), else_=bindparam("due")),
-)
+_VALUES: dict[str, Any] = {column.name: bindparam(f"of_{column.name}") for column in _rows.c if column.name != "due_at"}
+_VALUES["due_at"] = case((_BEFORE, null()), else_=bindparam("due"))
+_INSERT = Stated("delivery", lambda insert: insert(_rows).values(**_VALUES).on_conflict_do_nothing())
 
 
 @record

@@ -9,17 +9,18 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.record import record
+from offhook.store.statements import Stated
 from offhook.store.tables import events
 from offhook.store.writer import Writer
 
 AT_ONCE = 500
 """Calls asked about in one statement: below every database's limit of parameters."""
 
-_INSERT = insert(events)
+_INSERT = Stated("event", lambda insert: insert(events).on_conflict_do_nothing())
 
 
 @record

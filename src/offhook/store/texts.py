@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.calls.effects import KeptText
+from offhook.store.statements import GONE, Remove, Upsert
 from offhook.store.tables import texts
 from offhook.store.writer import Writer
 
-_WRITE = insert(texts).prefix_with("OR REPLACE")
-_DELETE = delete(texts).where(texts.c.ref == bindparam("gone"))
+_WRITE = Upsert(texts)
+_DELETE = Remove(texts)
 
 
 class Texts:
@@ -83,4 +84,4 @@ class Texts:
         del waiting[ref]
         if not waiting:
             del self._waiting[endpoint]
-        self._writer.put(_DELETE, {"gone": ref})
+        self._writer.put(_DELETE, {GONE: ref})

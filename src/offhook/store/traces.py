@@ -5,13 +5,14 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.store.statements import Upsert
 from offhook.store.tables import call_log, call_traces
 from offhook.store.writer import Writer
 
-_WRITE = insert(call_traces).prefix_with("OR REPLACE")
+_WRITE = Upsert(call_traces)
 _DELETE_OLD = delete(call_traces).where(call_traces.c.kept_at < bindparam("oldest"))
 _NEWEST = select(call_traces.c.call_ref).order_by(call_traces.c.kept_at.desc()).limit(bindparam("rows"))
 _DELETE_MANY = delete(call_traces).where(call_traces.c.call_ref.not_in(_NEWEST))
