@@ -11,6 +11,17 @@ missing=()
 for program in "${!package[@]}"; do
   command -v "$program" >/dev/null || missing+=(${package[$program]})
 done
+
+# Pebble is in no distribution; Go builds it beside the tests.
+pebble="$(dirname "$0")/../artefacts/peers/pebble"
+if ! command -v pebble >/dev/null && [ ! -x "$pebble" ]; then
+  if command -v go >/dev/null; then
+    mkdir -p "$(dirname "$pebble")"
+    GOBIN="$(cd "$(dirname "$pebble")" && pwd)" go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.8.0 || missing+=(pebble)
+  else
+    missing+=("pebble (with Go 1.23 or newer: go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.8.0)")
+  fi
+fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -eq 0 ] && grep -qE '^ID(_LIKE)?=.*(debian|ubuntu)' /etc/os-release 2>/dev/null; then

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from offhook.calls.dial_back import DialBack, DialBacks, Redial
 from offhook.calls.effects import Connect, LookUp, Sip, StartTimer
+from offhook.calls.entry import Entry
 from offhook.calls.events import Connected, FactsFound
 from offhook.sip.commands import Attach, Unbind
 from offhook.sip.flow import Transport
@@ -23,7 +24,7 @@ PAGE = replace(
 
 
 def facts(*bindings: Binding, callee: Account | None = BOB) -> FactsFound:
-    return FactsFound("call", make_account("alice"), callee, bindings, number="+1")
+    return FactsFound("call", make_account("alice"), callee, bindings, entry=Entry("n1", "+1", None))
 
 
 def test_nothing_waits_when_every_device_has_its_flow() -> None:

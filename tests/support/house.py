@@ -19,6 +19,7 @@ from offhook.calls import events as did
 from offhook.calls.call import Call
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import CallCommand
+from offhook.calls.entry import Entry, Member, Permits, RingsMembers
 from offhook.calls.kept import KeptCall
 from offhook.calls.outbound import Outbound
 from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
@@ -98,6 +99,8 @@ class HouseNode:
             self.endpoint.use_gate(self.switchboard.gateway)
         self.carriers: Ways | None = None
         self.numbers: dict[str, str] = {}
+        self.entries: dict[str, Entry] = {}
+        self.permits: dict[str, Permits] = {}
         self.notes: list[do.Note] = []
         self.recorder = Recorder(TraceLimits(), self.switchboard.of_usage)
         self.media = MediaPort()
@@ -298,14 +301,29 @@ class HouseNode:
     def _look_up(self, effect: do.LookUp) -> None:
         caller = self.accounts.get((effect.username or "").casefold())
         callee = self.accounts.get((effect.target_user or "").casefold())
+        entry = self._entry(effect) if callee is None else None
+        if entry is not None and isinstance(entry.handler, RingsMembers) and len(entry.handler.members) == 1:
+            callee = entry.handler.members[0].account
         bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
-        number = effect.number if effect.number in self.numbers else None
-        if callee is None and number is not None:
-            callee = self.accounts.get(self.numbers[number])
-            bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
-        own = tuple(one for one, name in self.numbers.items() if name == (effect.rights or effect.username))
+        rights = effect.rights or effect.username
+        own = tuple(one for one, name in self.numbers.items() if rights in (one, name))
         shown = CallerNumbers(own, frozenset(self.numbers), next(iter(self.numbers), None))
-        self.tell(did.FactsFound(effect.token, caller, callee, bindings, number, shown))
+        permits = self.permits.get(rights) if rights else None
+        self.tell(did.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits))
+
+    def _entry(self, effect: do.LookUp) -> Entry | None:
+        if effect.number in self.entries:
+            return self.entries[effect.number]
+        if effect.number in self.numbers:
+            account = self.accounts.get(self.numbers[effect.number])
+            return Entry(
+                effect.number, effect.number, RingsMembers((self.member(account.username),)) if account else None
+            )
+        return self.entries.get((effect.target_user or "").casefold())
+
+    def member(self, username: str) -> Member:
+        """An endpoint with its devices of now."""
+        return Member(self.accounts[username], self.bindings.get(f"sip:{username}@{DOMAIN}", ()))
 
     def _media(self, effect: do.MediaEffect) -> did.CallEvent | None:
         match effect:

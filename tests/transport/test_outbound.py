@@ -36,7 +36,7 @@ class Ways:
             AddressPolicy(),
             lambda address, port: self.datagram.flow((address, port)) if ":" not in address else None,
             lambda transport, local, _: f"{local}:{5061 if transport is Transport.TLS else 5060}",
-            client_context(authorities, None, None),
+            client_context(authorities),
             OutboundSettings(connect=connect, wildcards=wildcards),
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -20,7 +20,17 @@ from offhook.api.entry import Entry
 from offhook.api.errors import ApiError, Fault, Invalid, answered
 from offhook.api.openapi import document
 from offhook.api.ports import Ha1, Platform
-from offhook.api.routes import calls, health, phone_numbers, provision, registrations, resources, sip_endpoints, trunks
+from offhook.api.routes import (
+    calls,
+    certificates,
+    health,
+    phone_numbers,
+    provision,
+    registrations,
+    resources,
+    sip_endpoints,
+    trunks,
+)
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -73,6 +83,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     calls.router,
     registrations.router,
     provision.router,
+    certificates.router,
     resources.router,
 )
 """Every family of routes, in the order in which a path is looked up; `resources` comes last, because its
@@ -155,6 +166,12 @@ class _Page(StaticFiles):
     """The built page with its security headers; assets carry their hash in the name and may be kept for ever."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        request = Request(scope)
+        platform: Platform = request.app.state.platform
+        safe = platform.certificates.secure_url(request.url.netloc) if scope["scheme"] == "http" else None
+        if safe is not None and path in (".", "index.html"):
+            # By plain HTTP a page on another machine gets no microphone.
+            return RedirectResponse(safe + "/", 307)
         response = await super().get_response(path, scope)
         response.headers.update(PAGE_HEADERS)
         fresh = "no-cache" if "assets/" not in path else "public, max-age=31536000, immutable"

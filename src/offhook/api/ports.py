@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.sip.location import Secret
 
@@ -143,6 +144,7 @@ class Platform(Protocol):
     numbers: NumberRows
     resources: ResourceRows
     addresses: AddressRows
+    certificates: CertificateDesk
 
     def trunk_status(self, id_: str) -> dict[str, Any]:
         """What a trunk does now (`status` of API.md 12.1)."""

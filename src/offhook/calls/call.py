@@ -118,6 +118,8 @@ class Call:
     ended_by: str = ""
     refused_text: str = ""
     reopening: bool = False
+    by_command: bool = False
+    """A command placed it, no device."""
     kept: "Mark | None" = None
     history: tuple[tuple[str, dict[str, Any]], ...] = ()
 

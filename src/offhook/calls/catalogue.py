@@ -157,6 +157,8 @@ _ROWS = (
         "Dial +E164, or set sip.country and the trunk's country_code", 28),
     Row("number_not_assigned", 404, "not_found", "error", "The number leads to nobody here",
         "`offhook number add NUMBER --to ENDPOINT`", 1),
+    Row("handler_unavailable", 503, "error", "error", "This kind of handler cannot run here",
+        "Choose an endpoint, a subscriber, a gateway, or an SWML or cXML document", 63),
     Row("not_routable", 404, "not_found", "error", "No enabled trunk allows the number's prefix",
         "Add the prefix to a trunk's allowed_prefixes; nothing listed, nothing allowed", 3),
     Row("prefix_not_allowed", 403, "error", "error", "The number's prefix is blocked", "Unblock it only if it is meant", 21),

@@ -53,7 +53,7 @@ def begin(command: Dial, facts: FactsFound, config: CallConfig, ids: Ids, index:
     # Nobody has called, so the caller's leg is a place for whichever device answers.
     place = Leg(command.call_ref, "caller", UsageId(""), facts.bindings[0].flow, 0, account)
     call = Call(command.call_ref, place, destination_of(target, config.gruus), now, config, ids, index)
-    index.calls[call.ref] = call
+    index.calls[call.ref], call.by_command = call, True
     shown = f"{quote(command.name) + ' ' if command.name else ''}<sip:{call.destination.user}@{config.domain}>"
     one = Fork(ids.ref(), place, DialledFirst(target), account, ring_seconds=config.ring_seconds)
     one.follows, one.shown = False, shown

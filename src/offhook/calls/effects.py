@@ -26,14 +26,16 @@ class LookUp:
     """Answer by `FactsFound` with the same token: the account of `username`, and the account of `target_user` with its
     bindings. None means there is nothing to look up.
 
-    Where no endpoint has that name, `number` is looked for among the numbers of the space; `rights` is the endpoint whose
-    numbers may be shown to the outside, `username` unless given."""
+    Where no endpoint has that name, `number` is looked for among the numbers of the space, then the name among the other
+    addresses; `trunk` is the id of the trunk that delivered the number. `rights` is the endpoint whose numbers may be shown
+    to the outside, `username` unless given."""
 
     token: str
     username: str | None
     target_user: str | None
     number: str | None = None
     rights: str | None = None
+    trunk: str = ""
 
 
 @record

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import KeptText
+from offhook.calls.entry import Entry, Permits
 from offhook.calls.ports import LegFacts, LegLocal, Quality
 from offhook.record import record
 from offhook.sip.events import SipEvent
@@ -32,10 +33,12 @@ class FactsFound:
     caller: Account | None
     callee: Account | None
     bindings: tuple[Binding, ...]
-    number: str | None = None
-    """The number of the space that was dialled, where one was; without a `callee` it is not assigned."""
     numbers: CallerNumbers | None = None
     """What may be shown of the endpoint whose rights count."""
+    entry: Entry | None = None
+    """What the number, or a name that is no endpoint's, leads to; with a `callee` it rings that one endpoint."""
+    permits: Permits | None = None
+    """What the endpoint whose rights count may reach outside."""
 
 
 @record

@@ -12,6 +12,7 @@ from offhook.calls import bridge, connected, early, late, passing
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.description import speech_of, wanted
 from offhook.calls.effects import CloseMediaLeg, Sip, StartTimer, StopTimer
+from offhook.calls.entry import Entry
 from offhook.calls.history import History, history_info
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome, best, of_branch, refusal, stops_all
@@ -89,11 +90,12 @@ class Fork:
     """`party` waits for an answer, `waiter` tells it. `branches` ring, by leg_ref; `bindings` are where they do.
 
     `destination` is what was dialled last, `callee` whom it named, `rights` the endpoint whose rights count for it: the
-    dialling one or the last that forwarded. `visited` are the endpoints sought so far, `history` those left behind, `stages`
-    the devices that ring after the present ones, `redirects` what 3xx of devices named, `extra` fields for the devices,
-    `shown` a complete From value instead of the party's own. `transferor` is the leg whose REFER made it ring, None if a
-    call did. `follows`: forwardings of the callee count. `ear` is the branch that the party hears before the answer, in the
-    early dialog `ear_tag`.
+    dialling one or the last that forwarded. `entry` is the number or address whose handler it is, until that falls back;
+    `members` are the endpoints that ring together for it, by folded name, where they are several. `visited` are the names
+    sought so far, `history` those left behind, `stages` the devices that ring after the present ones, `redirects` what 3xx
+    of devices named, `extra` fields for the devices, `shown` a complete From value instead of the party's own. `transferor`
+    is the leg whose REFER made it ring, None if a call did. `follows`: forwardings of the callee count. `ear` is the branch
+    that the party hears before the answer, in the early dialog `ear_tag`.
     """
 
     ref: str
@@ -104,6 +106,8 @@ class Fork:
     ring_seconds: float = 60.0
     destination: Destination | None = None
     callee: Account | None = None
+    entry: Entry | None = None
+    members: dict[str, Account] = field(default_factory=dict)
     transferor: Leg | None = None
     follows: bool = True
     visited: list[str] = field(default_factory=list)
@@ -134,7 +138,12 @@ class Fork:
 def invitation_of(call: Call, fork: Fork) -> Invitation:
     """What the INVITEs to the devices of the fork's callee say: who waits, and what of his own INVITE crosses (CALL-20)."""
     assert fork.callee is not None
-    party, domain, name = fork.party, call.config.domain, fork.callee.username
+    return invitation_to(call, fork, fork.callee.username)
+
+
+def invitation_to(call: Call, fork: Fork, name: str) -> Invitation:
+    """The same where the name called is not that of one endpoint."""
+    party, domain = fork.party, call.config.domain
     passed: tuple[tuple[str, str], ...] = ()
     if party.request is not None:
         may = party.account.rights if party.account is not None else frozenset[str]()
@@ -169,11 +178,6 @@ def start(call: Call, fork: Fork, callee: Account, bindings: tuple[Binding, ...]
     if fork not in call.forks:
         call.forks.append(fork)
     return list(fork.branches.values())
-
-
-def ring_time(call: Call, callee: Account) -> float:
-    """CALL-18: the endpoint's own time, within the setting."""
-    return min(callee.ring_seconds, call.config.ring_seconds)
 
 
 def opened(call: Call, now: float) -> Effects:
@@ -284,8 +288,8 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
     call.retire(leg, "callee_refused")
     effects += [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
     effects += early.branch_ended(fork, leg)
-    if spare is not None and fork.callee is not None:
-        return [*effects, *_by_another_flow(call, fork, fork.callee, spare)]
+    if spare is not None and leg.account is not None:
+        return [*effects, *_by_another_flow(call, fork, leg.account, spare)]
     fork.failures.append(of_branch(fork.invitation.to_name, response, failure))
     if stops_all(response):
         fork.failures = fork.failures[-1:]

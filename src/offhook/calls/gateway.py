@@ -6,7 +6,7 @@ Lives here: whose call comes in, what it may reach; which hunt or trunk an event
 
 from dataclasses import dataclass
 
-from offhook.calls import bridge, ending, hunt, passing
+from offhook.calls import bridge, ending, guards, hunt, passing
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.caller_id import identity_of, shown_inside
 from offhook.calls.commands import CallCommand, DropTrunk, RegisterTrunk, UseTrunk
@@ -131,12 +131,12 @@ class Gateway:
         number, text = called_number(call.request, trunk, settings.country, self.outbound.plan)
         wrong = self._refused(call, trunk, number, text, now)
         if wrong is not None:
-            return ending.refuse(call, wrong, now)
+            return [*guards.told(call, None, wrong), *ending.refuse(call, wrong, now)]
         self.index.took(leg)
         return [
             Sip(FromCarrier(leg.usage, trunk.credentials, trunk.session_timer)),
             call.happened("call.created"),
-            LookUp(call.ref, None, None, number),
+            LookUp(call.ref, None, None, number, trunk=trunk.id),
         ]
 
     def _refused(self, call: Call, trunk: Trunk, number: str | None, text: str, now: float) -> Outcome | None:
@@ -159,9 +159,9 @@ class Gateway:
         """The number is delivered, but leads to nobody here: named, and never 486."""
         trunk = call.caller.trunk
         name = trunk.name if trunk is not None else ""
-        if facts.number is None:
+        if facts.entry is None:
             return refusal("number_not_assigned", f"Trunk {name} delivers a number that is not ours; add it first")
-        return refusal("number_not_assigned", f"{facts.number}, delivered by trunk {name}, has no endpoint")
+        return refusal("number_not_assigned", f"{facts.entry.name}, delivered by trunk {name}, has no handler")
 
     def ended(self, call: Call, now: float) -> Effects:
         """A call is over: what was talked counts for its trunk's day, and its clock stops."""

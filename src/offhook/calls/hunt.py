@@ -8,7 +8,7 @@ a call (outbound.py), what a failure means (trunk_outcome.py).
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from offhook.calls import bridge, fork
+from offhook.calls import bridge, fork, guards
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.caller_id import Shown
 from offhook.calls.description import speech_of, wanted
@@ -189,7 +189,8 @@ def advance(call: Call, ringing: Fork, hunt: Hunt, now: float) -> Effects:
 def _over(call: Call, ringing: Fork, hunt: Hunt, now: float) -> Effects:
     outcome = all_failed(hunt.number, hunt.failures) if hunt.failures else refusal("not_routable")
     decided = [call.explain(f"no way out: {one.text}") for _, one in hunt.failures]
-    return [*decided, *fork.give_up(call, ringing, outcome, "", outcome.row.code, now)]
+    told = guards.told(call, ringing, outcome)
+    return [*decided, *told, *fork.give_up(call, ringing, outcome, "", outcome.row.code, now)]
 
 
 def _over_cap(call: Call, hunt: Hunt, now: float) -> Outcome | None:

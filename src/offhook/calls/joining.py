@@ -11,7 +11,7 @@ from offhook.calls.outcome import best, refusal
 from offhook.sip.commands import CancelInvite
 from offhook.sip.events import DeviceReturned
 from offhook.sip.fields import sip_reason
-from offhook.sip.location import Binding
+from offhook.sip.location import Account, Binding
 
 REPLACED = sip_reason(480, "The device has come back by another connection")
 
@@ -20,16 +20,16 @@ def joins(calls: list[Call], event: DeviceReturned) -> Effects:
     """Every fork that waits for this endpoint, or rings its other devices, gets one branch more."""
     name = event.username.casefold()
     forks = [(call, one) for call in calls for one in call.forks]
-    return [
-        effect
-        for call, one in forks
-        if one.callee is not None and one.callee.username.casefold() == name
-        for effect in _join(call, one, event.binding)
-    ]
+    return [effect for call, one in forks for effect in _join(call, one, _called(one, name), event.binding)]
 
 
-def _join(call: Call, one: Fork, binding: Binding) -> Effects:
-    callee = one.callee
+def _called(one: Fork, name: str) -> Account | None:
+    if one.callee is not None and one.callee.username.casefold() == name:
+        return one.callee
+    return one.members.get(name)
+
+
+def _join(call: Call, one: Fork, callee: Account | None, binding: Binding) -> Effects:
     rings = callee is not None and (one.waits or (one.rung and callee.ring not in ("serial", "q")))
     if callee is None or one.hunt is not None or not rings or binding.flow.id == one.party.flow.id:
         return []

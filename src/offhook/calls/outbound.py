@@ -10,6 +10,7 @@ from functools import partial
 from offhook.calls import bridge, caller_id, hunt, numbers, passing
 from offhook.calls.call import Call, Effects
 from offhook.calls.caller_id import Caller, CallerNumbers, Shown
+from offhook.calls.entry import ForwardsTo, Permits
 from offhook.calls.fork import Fork, Invitation, hops_of
 from offhook.calls.history import diversion, history_info
 from offhook.calls.hunt import Hunt, Written
@@ -17,7 +18,7 @@ from offhook.calls.leg import Leg
 from offhook.calls.numbers import NumberPlan
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.routing import Destination
-from offhook.calls.trunk import Trunk, foreign_trunk
+from offhook.calls.trunk import Trunk, foreign_trunk, gateway_trunk
 from offhook.calls.trunks import Trunks
 from offhook.sip.fields import quote
 from offhook.sip.ids import Ids
@@ -92,26 +93,47 @@ class Outbound:
 
     # ---- the way
 
-    def seek(self, call: Call, one: Fork, uri: Uri, known: CallerNumbers | None, now: float) -> Effects | Outcome:
+    def seek(
+        self, call: Call, one: Fork, uri: Uri, known: CallerNumbers | None, permits: Permits | None, now: float
+    ) -> Effects | Outcome:
         """Begins to try trunks for the fork, or says why none may be tried."""
+        permits = permits or Permits()
         if self.is_foreign(uri):
-            return self._foreign_call(call, one, uri, now)
+            return self._foreign_call(call, one, uri, permits, now)
         text = numbers.dialled_in(uri)
         number = self.number(uri)
         if number is None:
             return refusal("number_format_invalid", f"{text} is no number here (country {self.settings.country})")
         if self.is_emergency(number):
             return self._begin(call, one, number, self._emergency_trunks(), known, now)
-        wrong = self._forbidden(one, number, now)
+        wrong = self._forbidden(one, number, permits, now)
         if wrong is not None:
             return wrong
         return self._begin(call, one, number, self._trunks_for(number), known, now)
 
-    def _forbidden(self, one: Fork, number: str, now: float) -> Outcome | None:
-        if not self.settings.enabled:
-            return refusal("pstn_blocked", "Calls to numbers are switched off (sip.pstn_enabled)")
+    def to_gateway(
+        self, call: Call, one: Fork, way: ForwardsTo, known: CallerNumbers | None, permits: Permits | None, now: float
+    ) -> Effects | Outcome:
+        """By a SIP gateway (API.md 6.1): its URI as it stands, or its user part by the targets of a trunk."""
+        if not way.trunk_id:
+            return self._begin(call, one, str(way.uri.unescaped_user or way.uri.host), [gateway_trunk(way)], None, now)
+        if self._switched_off(permits or Permits()):
+            return refusal("pstn_blocked", f"Gateway {way.name} goes by a trunk, and calls to trunks are switched off")
+        state = self.trunks.get(way.trunk_id)
+        if state is None or not state.trunk.enabled:
+            return refusal("not_routable", f"The trunk of gateway {way.name} is gone or switched off")
+        return self._begin(call, one, way.uri.unescaped_user, [state.trunk], known, now)
+
+    def _switched_off(self, permits: Permits) -> bool:
+        return not (self.settings.enabled and permits.pstn_enabled)
+
+    def _forbidden(self, one: Fork, number: str, permits: Permits, now: float) -> Outcome | None:
+        if self._switched_off(permits):
+            return refusal("pstn_blocked", "Calls to numbers are switched off (pstn_enabled of the SIP profile)")
         if one.rights is None:
             return refusal("not_routable", f"{number} would go out again, and nobody here answers for that")
+        if not permits.numbers:
+            return refusal("pstn_blocked", f"{one.rights.username} may not call numbers (block-pstn)")
         if not self._rates.allow(one.rights.id, now):
             return refusal("calls_per_second_exceeded", f"More than {self.settings.rate:g} calls to trunks per second")
         return None
@@ -142,16 +164,21 @@ class Outbound:
             return refusal("emergency_not_configured")
         return [one.trunk for one in sorted(marked, key=lambda one: (one.state == "down", one.trunk.priority))]
 
-    def _foreign_call(self, call: Call, one: Fork, uri: Uri, now: float) -> Effects | Outcome:
-        if self.settings.external_sip != "all" or one.rights is None:
-            return refusal(
-                "external_sip_not_allowed", f"{uri.host} is not ours, and sip.external_sip does not allow it"
-            )
+    def _foreign_call(self, call: Call, one: Fork, uri: Uri, permits: Permits, now: float) -> Effects | Outcome:
+        if one.rights is None or not self._may_call_foreign(call, permits):
+            return refusal("external_sip_not_allowed", f"{uri.host} is not ours, and external_sip does not allow it")
         if not self._foreign.allow(one.rights.id, now):
             return refusal(
                 "calls_per_second_exceeded", f"More than {self.settings.foreign_rate:g} foreign calls per second"
             )
         return self._begin(call, one, str(uri.unescaped_user or uri.host), [foreign_trunk(uri)], None, now)
+
+    def _may_call_foreign(self, call: Call, permits: Permits) -> bool:
+        """By the setting of the installation and by the project's profile; `api_only` is for calls that a command places."""
+        allowed = {self.settings.external_sip, permits.external_sip}
+        if "none" in allowed:
+            return False
+        return "api_only" not in allowed or call.by_command
 
     def _begin(
         self,
@@ -250,6 +277,9 @@ def _person(party: Leg) -> Caller:
 
 def foreign_from(party: Leg, domain: str) -> str:
     """From towards a foreign URI: the caller's own address, no number and no asserted identity (TRK-13)."""
+    if party.trunk is not None and not passing.withheld(party):
+        # A carrier's call that goes on to a gateway: who calls is what the carrier said.
+        return passing.identity(party, domain)
     if passing.withheld(party) or party.account is None:
         return passing.ANONYMOUS
     name = party.account.caller_id

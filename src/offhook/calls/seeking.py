@@ -6,10 +6,11 @@ themselves (fork.py), how a party is told (the waiters).
 
 from dataclasses import dataclass
 
-from offhook.calls import bridge, fork, history, late, preferences, screening
+from offhook.calls import bridge, fork, guards, handling, history, late, preferences, screening
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.effects import LookUp
+from offhook.calls.entry import Member
 from offhook.calls.events import FactsFound
 from offhook.calls.fork import Fork, Waiter
 from offhook.calls.leg import Leg
@@ -20,11 +21,6 @@ from offhook.sip.errors import PeerError
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Response
 from offhook.sip.uri import Uri, parse_uri
-
-BUSY = frozenset({"callee_busy", "endpoint_at_call_limit", "do_not_disturb"})
-NO_ANSWER = frozenset({"callee_no_answer"})
-UNREACHABLE = frozenset({"not_registered", "flow_lost", "device_silent"})
-"""Failures that an endpoint's forwardings are for, by their codes."""
 
 SHORTEST_STAGE = 5.0
 """Seconds that each of several devices rings at least when they ring one after the other: a person needs three."""
@@ -91,6 +87,8 @@ def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
         if one.callee is not None:
             unwanted = refusal("forward_refused", f"{one.callee.username} forwards, but {unwanted.text}")
         return _give_up(call, one, unwanted, now)
+    if facts.entry is not None and (looped := handling.enter(one, facts.entry)) is not None:
+        return _fail(call, one, looped, now)
     if callee is None:
         return _outside(call, one, facts, now)
     if callee.username.casefold() in one.visited:
@@ -110,14 +108,14 @@ def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     # A party without a usage is a command's: no device has called yet.
     calling = one.party.flow if one.party.usage else None
     devices = preferences.devices(bindings, calling, headers, call.config.fork_targets)
-    wrong = _unreachable(call, callee, bindings, devices, headers)
+    wrong = handling.unreachable(call, one, Member(callee, bindings), devices)
     if wrong is not None and _may_return(call, callee, bindings, now):
         return _await(call, one, callee)
     if wrong is not None:
         return _fail(call, one, wrong, now)
     one.stages, one.spares = _stages(callee, devices), preferences.spares(bindings, devices)
     if one.follows:
-        one.ring_seconds = max(fork.ring_time(call, callee) / len(one.stages), SHORTEST_STAGE)
+        one.ring_seconds = max(handling.ring_time(call, one, callee.ring_seconds) / len(one.stages), SHORTEST_STAGE)
     return _ring(call, one)
 
 
@@ -125,20 +123,20 @@ def _outside(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     """Nobody here has that name: a number or a foreign URI goes out, if the dialling endpoint may."""
     uri = one.destination.uri if one.destination is not None else None
     out = call.index.outbound
-    if facts.number is not None:
-        return _fail(
-            call, one, refusal("number_not_assigned", f"{facts.number} is a number of ours without endpoint"), now
-        )
+    if facts.entry is not None:
+        begun = handling.begin(call, one, facts.entry, facts, now)
+        return _fail(call, one, begun, now) if isinstance(begun, Outcome) else begun
     if out is None or uri is None or not (out.is_foreign(uri) or looks_dialled(dialled_in(uri))):
         return _fail(call, one, _unknown(one), now)
     if one in call.forks:
         call.forks.remove(one)
-    way = out.seek(call, one, uri, facts.numbers, now)
+    way = out.seek(call, one, uri, facts.numbers, facts.permits, now)
     if not isinstance(way, Outcome):
         return way
+    told = guards.told(call, one, way)
     if one.callee is not None:
         way = refusal("forward_refused", f"{one.callee.username} forwards to {uri}: {way.text}")
-    return _fail(call, one, way, now)
+    return [*told, *_fail(call, one, way, now)]
 
 
 def _unknown(one: Fork) -> Outcome:
@@ -146,24 +144,6 @@ def _unknown(one: Fork) -> Outcome:
     if one.callee is not None:
         return refusal("forward_refused", f"{one.callee.username} forwards to {name}, and nobody here is called so")
     return refusal("destination_unknown", f"Nobody here is called {name}")
-
-
-def _unreachable(
-    call: Call, callee: Account, bindings: tuple[Binding, ...], devices: tuple[Binding, ...], headers: Headers
-) -> Outcome | None:
-    """Why an endpoint's devices cannot ring now."""
-    if not callee.enabled:
-        return refusal("not_registered", f"{callee.username} is switched off")
-    if callee.do_not_disturb:
-        return refusal("do_not_disturb", f"{callee.username} takes no calls now")
-    if call.index.busy(callee.username, call, callee.max_calls) >= callee.max_calls:
-        return refusal("endpoint_at_call_limit", f"{callee.username} has as many calls as it may")
-    if devices:
-        return None
-    if bindings and preferences.breadth(headers) == 0:
-        return Outcome(440, CATALOGUE["loop_detected"], "Max-Breadth is used up")
-    others = ", or none that the caller wants" if bindings else ""
-    return refusal("not_registered", f"{callee.username} is not registered{others}")
 
 
 def _stages(callee: Account, devices: tuple[Binding, ...]) -> list[tuple[Binding, ...]]:
@@ -198,7 +178,7 @@ def _may_return(call: Call, callee: Account, bindings: tuple[Binding, ...], now:
 
 def _await(call: Call, one: Fork, callee: Account) -> Effects:
     """LIVE-4: no device is there, but one was a moment ago."""
-    one.ring_seconds = fork.ring_time(call, callee)
+    one.ring_seconds = handling.ring_time(call, one, callee.ring_seconds)
     fork.start(call, one, callee, ())
     if one.party.offer is not None or one.party.request is None:
         return late.wait(call, one)
@@ -236,13 +216,29 @@ def _go_on(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
         return _ring(call, one)
     forward = one.callee.forward if one.callee is not None and one.follows else None
     code = outcome.row.code
-    if forward is not None and code in BUSY and forward.busy:
+    if forward is not None and code in handling.BUSY and forward.busy:
         return _forward(call, one, forward.busy, history.BUSY, now)
-    if forward is not None and code in NO_ANSWER and forward.no_answer:
+    if forward is not None and code in handling.NO_ANSWER and forward.no_answer:
         return _forward(call, one, forward.no_answer, history.NO_ANSWER, now)
-    if forward is not None and code in UNREACHABLE and forward.unreachable:
+    if forward is not None and code in handling.UNREACHABLE and forward.unreachable:
         return _forward(call, one, forward.unreachable, history.UNREACHABLE, now)
+    if one.follows and handling.fallback(one, outcome):
+        return _fall_back(call, one, outcome, now)
     return waiter.failed(call, one, outcome, now)
+
+
+def _fall_back(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
+    """A number whose handler was not reached goes on to its own fallback (API.md 5.2)."""
+    waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
+    entry = handling.fall_back(one)
+    uri = _target(call, entry.fallback, foreign=True)
+    if uri is None:
+        text = f"{entry.name} falls back to {entry.fallback}, which is not reached from here"
+        return _give_up(call, one, refusal("forward_refused", text), now)
+    cause = history.BUSY if outcome.row.code in handling.BUSY else history.NO_ANSWER
+    one.history = (*one.history, history.Entry(f"sip:{entry.name}@{call.config.domain}", cause))
+    decided = call.explain(f"{entry.name} falls back to {entry.fallback}: {outcome.text}")
+    return [decided, *waiter.forwarded(call, one), *seek(call, one, uri, now)]
 
 
 def _forward(call: Call, one: Fork, target: str, cause: int, now: float) -> Effects:

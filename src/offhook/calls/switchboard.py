@@ -15,6 +15,7 @@ from offhook.calls import (
     digits,
     ending,
     fork,
+    guards,
     heard,
     history,
     joining,
@@ -391,7 +392,7 @@ class Switchboard:
             call
         )
         if wrong is not None:
-            return ending.refuse(call, wrong, now)
+            return [*guards.told(call, None, wrong), *ending.refuse(call, wrong, now)]
         taken = replacing.take(call, now)
         if taken is None and event.callee is None and call.destination.user.casefold() == RESUME:
             taken = replacing.resume(call, now)
@@ -418,7 +419,7 @@ class Switchboard:
         """The number that a trunk delivered is looked up."""
         if call.state is not CallState.ROUTING or call.forks or self.gateway is None:
             return []
-        if event.callee is None:
+        if event.callee is None and (event.entry is None or event.entry.handler is None):
             return ending.refuse(call, self.gateway.unassigned(call, event), now)
         return self._begin(call, event, now)
 

@@ -5,9 +5,10 @@ Lives here: the settings of one trunk, read from their plain form, and small que
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from offhook.calls.entry import ForwardsTo
 from offhook.sip.flow import Transport
 from offhook.sip.hop import Target
 from offhook.sip.location import ClientCredentials, Secret
@@ -147,6 +148,8 @@ class Trunk:
     failover: Failover = Failover()
     health: HealthRules = HealthRules()
     foreign: bool = False
+    chosen: bool = False
+    """A foreign URI that somebody of ours has set up: not held to the outbound-address policy (API.md 6.1)."""
 
     def __repr__(self) -> str:
         return f"<trunk {self.name} {', '.join(str(one.uri) for one in self.targets)}>"
@@ -321,3 +324,10 @@ def foreign_trunk(uri: Uri) -> Trunk:
         inbound=Inbound(enabled=False, trust_targets=False),
         foreign=True,
     )
+
+
+def gateway_trunk(way: ForwardsTo) -> Trunk:
+    """A SIP gateway that has no trunk of its own (API.md 6.1)."""
+    plain = foreign_trunk(way.uri)
+    codecs = way.codecs or plain.codecs
+    return replace(plain, name=way.name, codecs=codecs, encryption=way.encryption, ciphers=way.ciphers, chosen=True)

@@ -404,9 +404,10 @@ ADDRESS_ROUND = 300.0
 
 def first_hop(trunk: Trunk, target: TrunkTarget) -> Target:
     """The outbound proxy, if there is one, else the target itself."""
+    stranger = trunk.foreign and not trunk.chosen
     if trunk.outbound_proxy is not None:
-        return target_of(trunk.outbound_proxy, None, trunk.secure, trunk.foreign)
-    return target.hop(trunk.secure, trunk.foreign)
+        return target_of(trunk.outbound_proxy, None, trunk.secure, stranger)
+    return target.hop(trunk.secure, stranger)
 
 
 def proxy_route(trunk: Trunk) -> tuple[str, ...]:

@@ -75,9 +75,21 @@ def _of_time(leaf: x509.Certificate, now: datetime) -> list[Check]:
         remedy = "Set this machine's clock, or wait"
         return [Check(False, f"the certificate is not good before {begin:%Y-%m-%d %H:%M} UTC", remedy)]
     if now > end:
-        return [Check(False, f"the certificate ended on {end:%Y-%m-%d}", "Renew it and start the server again")]
+        return [
+            Check(
+                False,
+                f"the certificate ended on {end:%Y-%m-%d}",
+                "Renew it; the running server takes new files by itself",
+            )
+        ]
     if end - now < SOON:
-        return [Check(False, f"the certificate ends on {end:%Y-%m-%d}", "Renew it and start the server again")]
+        return [
+            Check(
+                False,
+                f"the certificate ends on {end:%Y-%m-%d}",
+                "Renew it; the running server takes new files by itself",
+            )
+        ]
     return []
 
 

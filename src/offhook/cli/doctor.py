@@ -1,15 +1,20 @@
 """`offhook doctor`: what listens, which address browsers are told for media, what is wrong and how to mend it."""
 
 import os
+import socket
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import typer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from offhook.cli.certificates import Check, check_chain, system_roots
 from offhook.cli.server import FIRST_RUN, RUNNING, read_json, settings_of
 from offhook.media.process import find_binary
 from offhook.server.addresses import host_addresses
+from offhook.server.certificates.local import LocalAuthority
 from offhook.server.config import Settings
 from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
 
@@ -106,16 +111,59 @@ def _of_media(settings: Settings) -> list[Check]:
 
 
 def _of_certificate(settings: Settings) -> list[Check]:
-    certificate, key = settings.http.certificate, settings.http.key
-    if certificate is None or key is None:
-        if settings.http.loopback:
-            return [Check(True, "no certificate; none is needed on this machine (localhost)")]
-        remedy = (
-            "Set http.certificate and http.key: browsers give no microphone to a plain http page on another machine"
-        )
-        return [Check(False, "no certificate, but the server faces the network", remedy)]
-    name = settings.sip.domain if settings.sip.domain != "localhost" else settings.http.host.partition(",")[0]
-    return check_chain(certificate, key, name, datetime.now(UTC), system_roots())
+    folder, now = settings.data / "certificates", datetime.now(UTC)
+    if settings.http.certificate is not None and settings.http.key is not None:
+        name = settings.sip.domain if settings.sip.domain != "localhost" else settings.http.host.partition(",")[0]
+        return check_chain(settings.http.certificate, settings.http.key, name, now, system_roots())
+    if settings.acme.domains:
+        return _of_ordered(settings, folder / "certificate.pem", now)
+    if settings.http.local_authority:
+        return [_of_authority(LocalAuthority(folder), now)]
+    if settings.http.loopback:
+        return [Check(True, "no certificate; none is needed on this machine (localhost)")]
+    remedy = (
+        "Browsers give no microphone to a plain http page on another machine: set acme.domains, http.certificate or"
+    )
+    text = "no certificate, but the server faces the network"
+    return [Check(False, text, f"{remedy} http.local_authority (docs/help/certificates.md says which)")]
+
+
+def _of_ordered(settings: Settings, kept: Path, now: datetime) -> list[Check]:
+    acme = settings.acme
+    roots = [*system_roots(), *_authorities(acme.directory_ca)]
+    checks = [one for name in acme.domains for one in _of_public_name(settings, name)]
+    if not kept.exists():
+        return [
+            *checks,
+            Check(False, f"no certificate from {acme.directory} yet", "Start the server; its log says why"),
+        ]
+    return [*checks, *check_chain(kept, kept, acme.domains[0], now, roots)]
+
+
+def _authorities(path: Path | None) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(path.read_bytes()) if path is not None and path.exists() else []
+
+
+def _of_public_name(settings: Settings, name: str) -> list[Check]:
+    """Whether a name leads here, as far as one can see from inside."""
+    try:
+        found = {str(one[4][0]) for one in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        return [Check(False, f"{name} does not resolve: {error.strerror}", "Make an A or AAAA record for it")]
+    ours = {one.strip("[]") for one in (*host_addresses(), *settings.media.public_address)}
+    text = f"{name} is {', '.join(sorted(found))}"
+    if found & ours:
+        return [Check(True, text)]
+    remedy = "If this machine is behind a router, give its outer address in media.public_address and forward the ports"
+    return [Check(False, f"{text}, which is no address of this machine", remedy)]
+
+
+def _of_authority(authority: LocalAuthority, now: datetime) -> Check:
+    try:
+        digest = authority.certificate(now).certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    except (OSError, ValueError) as error:
+        return Check(False, f"our own authority cannot be read: {error}", "Move its file away: a new one is made")
+    return Check(True, f"our own authority (devices install it from the page /ca) has the SHA-256 {digest}")
 
 
 def _of_machine() -> list[Check]:

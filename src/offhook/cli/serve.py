@@ -30,6 +30,13 @@ def serve(
         Path | None, typer.Option(help="PEM file; with --key serves HTTPS, WSS and SIP/TLS.")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
+    acme: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Public names, with commas: a certificate is ordered and kept fresh."),
+    ] = None,
+    local_authority: Annotated[
+        bool | None, typer.Option(help="Make an authority for this network; its page /ca installs it on devices.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Run the telephone system. Needs no configuration; the first start makes two demo endpoints."""
@@ -41,6 +48,8 @@ def serve(
         ("http", "https_port"): https_port,
         ("http", "certificate"): certificate,
         ("http", "key"): key,
+        ("http", "local_authority"): local_authority,
+        ("acme", "domains"): acme.split(",") if acme else None,
         ("sip", "port"): sip_port,
         ("sip", "tls_port"): sips_port,
         ("sip", "domain"): domain,

@@ -17,6 +17,7 @@ from offhook.api.app import create as create_api
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import HangUpCall, UseTrunk
 from offhook.calls.effects import KeptText
+from offhook.calls.entry import Entry, Permits
 from offhook.calls.events import EngineReady
 from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
@@ -26,12 +27,14 @@ from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server.book import Book
+from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
 from offhook.server.descriptors import raise_limit
 from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
+from offhook.server.entries import Entries
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
 from offhook.server.ids import SystemIds
@@ -113,6 +116,9 @@ class StoreDirectory:
 
     store: Store
 
+    def __post_init__(self) -> None:
+        self.entries = Entries(self.store)
+
     def aor(self, username: str) -> str:
         return self.store.aor(username)
 
@@ -137,17 +143,19 @@ class StoreDirectory:
     def drop_text(self, ref: str) -> None:
         self.store.texts.drop(ref)
 
-    def number(self, number: str) -> tuple[bool, Account | None]:
-        row = self.store.numbers.find(number)
-        endpoint = self.store.endpoints.get(row.endpoint_id) if row is not None and row.endpoint_id else None
-        return row is not None, endpoint.account(self.store.space.realm) if endpoint is not None else None
+    def number(self, number: str, trunk: str) -> Entry | None:
+        if trunk:
+            self.store.numbers.delivered(number, trunk)
+        return self.entries.of_number(number)
+
+    def address(self, name: str) -> Entry | None:
+        return None
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:
-        endpoint, numbers = self.store.endpoints.named(username), self.store.numbers
-        if endpoint is None:
-            return None
-        chosen = endpoint.send_as if endpoint.send_as in numbers.every else None
-        return CallerNumbers(numbers.of_endpoint(endpoint.id), numbers.every, numbers.first, chosen)
+        return self.entries.caller_numbers(username)
+
+    def permits(self, username: str) -> Permits | None:
+        return None
 
 
 @dataclass
@@ -210,7 +218,9 @@ class App:
         self.driver.use_listener(self.telling.happenings.told)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
-        self._listening = Listeners(settings, self.flows, self.driver, self.ears)
+        self.certificates = CertificateKeeper(settings)
+        self.certificates.prepare()
+        self._listening = Listeners(settings, self.flows, self.driver, self.ears, self.certificates)
         self.driver.hold_media_events()
         await self._start_media()
         # Before anybody can speak in their dialogs.
@@ -228,11 +238,17 @@ class App:
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
+        self.certificates.start()
         self._write_running()
 
     def _forces_rport(self, username: str) -> bool:
         account = self.store.account(username)
         return account is not None and account.force_rport
+
+    def reload(self) -> None:
+        """Looks at the certificate's files at once."""
+        if self.certificates.served is not None:
+            self.certificates.served.reload()
 
     async def drain(self) -> None:
         """Takes no new calls and closes connections as they become idle; ends when none and no call is left."""
@@ -257,6 +273,8 @@ class App:
             for path in self.flows:
                 path.close(RESTART, "node-draining")
             self._listening.close()
+        if hasattr(self, "certificates"):
+            await self.certificates.stop()
         if hasattr(self, "tokens"):
             await self.tokens.stop()
         if hasattr(self, "media"):
@@ -329,7 +347,7 @@ class App:
         limits = self.settings.limits
         texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
         await texts.load()
-        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine)
+        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine, writer)
         await trunks.load()
         await numbers.load()
         return Store(

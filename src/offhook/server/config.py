@@ -35,7 +35,10 @@ class Http(_Group):
     certificate: Path | None = None
     """PEM file with the certificate chain; with `key`, HTTPS, WSS and SIP over TLS are served."""
     key: Path | None = None
-    """PEM file with the certificate's private key."""
+    """PEM file with the certificate's private key. Both files are looked at every few seconds; new ones are served."""
+    local_authority: bool = False
+    """Without `certificate`: make an authority of our own and a certificate for every name and address of this machine. The
+    page `/ca` installs the authority on the devices of a network that no public authority knows."""
     origins: tuple[str, ...] = ()
     """Further origins whose pages may open a SIP WebSocket; the server's own host always may. `null` stands for pages
     without one: local files and sandboxed frames."""
@@ -46,6 +49,22 @@ class Http(_Group):
     def loopback(self) -> bool:
         """True while nobody but this machine can connect."""
         return all(one.strip() in ("127.0.0.1", "localhost", "::1") for one in self.host.split(","))
+
+
+class Acme(_Group):
+    """A certificate from a public authority, kept fresh (RFC 8555)."""
+
+    domains: tuple[str, ...] = ()
+    """Public names of this server. With them a certificate is ordered and renewed by itself, and HTTP and HTTPS listen on 80
+    and 443 unless their ports are given. Giving names accepts the authority's terms of service."""
+    email: str = ""
+    """Where the authority writes when something is wrong; may stay empty."""
+    directory: str = Field("https://acme-v02.api.letsencrypt.org/directory", pattern="^https://")
+    """The authority: its ACME directory."""
+    directory_ca: Path | None = None
+    """PEM file that the authority's own certificate is verified against, for one inside an organisation."""
+    challenge: Literal["http-01", "tls-alpn-01"] = "http-01"
+    """How a name is proved: by a page on port 80, or within TLS on port 443."""
 
 
 class Sip(_Group):
@@ -351,6 +370,7 @@ class Settings(_Group):
     data: Path = Path("offhook-data")
     """Directory for the database, the engine's control socket and first-run.json; made with mode 0700."""
     http: Http = Http()
+    acme: Acme = Acme()
     sip: Sip = Sip()
     outbound: Outbound = Outbound()
     numbers: Numbers = Numbers()
@@ -359,6 +379,11 @@ class Settings(_Group):
     store: Store = Store()
     trace: Trace = Trace()
     log: Log = Log()
+
+    @property
+    def secure(self) -> bool:
+        """True if HTTPS, WSS and SIP over TLS are served."""
+        return self.http.certificate is not None or self.http.local_authority or bool(self.acme.domains)
 
     @property
     def rtp_range(self) -> tuple[int, int]:
@@ -397,6 +422,10 @@ def load(environment: Mapping[str, str], flags: Mapping[Place, Any], file: Path 
     for place, value in flags.items():
         if value is not None:
             values[place], origins[place] = value, f"flag --{place[-1].replace('_', '-')}"
+    if values.get(("acme", "domains")):
+        # Where the authority looks, and where browsers go.
+        values.setdefault(("http", "port"), 80)
+        values.setdefault(("http", "https_port"), 443)
     tree: dict[str, Any] = {}
     for place, value in values.items():
         group = tree
@@ -422,6 +451,10 @@ def _validated(tree: dict[str, Any], origins: Mapping[Place, str]) -> Settings:
         raise SettingError("sip.tls_client_certificates: give sip.tls_authorities, who may issue them")
     if (settings.http.certificate is None) != (settings.http.key is None):
         raise SettingError("http.certificate and http.key belong together: give both or neither")
+    sources = {"http.certificate": settings.http.certificate, "http.local_authority": settings.http.local_authority,
+               "acme.domains": settings.acme.domains}  # fmt: skip
+    if len(given := [name for name, value in sources.items() if value]) > 1:
+        raise SettingError(f"{' and '.join(given)}: give one of them; each says where the certificate comes from")
     return settings
 
 

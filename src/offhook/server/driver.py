@@ -14,6 +14,7 @@ from typing import Any
 from offhook.calls import commands as calls_commands
 from offhook.calls import effects as calls_effects
 from offhook.calls import events as calls_events
+from offhook.calls.entry import Entry, RingsMembers
 from offhook.calls.switchboard import Switchboard
 from offhook.media import messages as media
 from offhook.media.engine import MediaEngine
@@ -419,14 +420,21 @@ class Driver:
     def _look_up(self, effect: calls_effects.LookUp) -> None:
         caller = self._directory.account(effect.username) if effect.username else None
         callee = self._directory.account(effect.target_user) if effect.target_user else None
-        number = None
-        if callee is None and effect.number is not None:
-            ours, callee = self._directory.number(effect.number)
-            number = effect.number if ours else None
+        entry = self._entry(effect) if callee is None else None
+        if entry is not None and isinstance(entry.handler, RingsMembers) and len(entry.handler.members) == 1:
+            callee = entry.handler.members[0].account
         bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
         rights = effect.rights or effect.username
-        shown = self._directory.caller_numbers(rights) if rights and callee is None else None
-        self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings, number, shown))
+        outside = callee is None and rights is not None
+        shown = self._directory.caller_numbers(rights) if outside and rights else None
+        permits = self._directory.permits(rights) if outside and rights else None
+        self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits))
+
+    def _entry(self, effect: calls_effects.LookUp) -> Entry | None:
+        entry = self._directory.number(effect.number, effect.trunk) if effect.number is not None else None
+        if entry is None and effect.target_user:
+            entry = self._directory.address(effect.target_user)
+        return entry
 
     def _text(self, effect: calls_effects.TextEffect) -> None:
         match effect:

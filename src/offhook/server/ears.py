@@ -26,7 +26,7 @@ class Ears:
         """Binds everything the settings name. Raises StartError."""
         settings = self._settings
         ports = {"http.port": settings.http.port, "sip.port": settings.sip.port}
-        if settings.http.certificate is not None:
+        if settings.secure:
             ports |= {"http.https_port": settings.http.https_port, "sip.tls_port": settings.sip.tls_port}
         for setting, port in ports.items():
             kinds = (DATAGRAM, STREAM) if setting == "sip.port" else (STREAM,)

@@ -53,6 +53,7 @@ async def _serve(settings: Settings, ears: Ears) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGUSR2, hand_over)
+    loop.add_signal_handler(signal.SIGHUP, app.reload)
     print(_welcome(app), flush=True)
     await first.wait()
     if app.driver.switchboard.calls() and not upgrade.is_set():

@@ -5,6 +5,7 @@ import socket
 import ssl
 from typing import Any
 
+from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.config import Settings
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
@@ -20,6 +21,7 @@ from offhook.transport.front import Front, FrontSettings
 from offhook.transport.ice_tcp import HandOver
 from offhook.transport.sockets import DATAGRAM, STREAM
 from offhook.transport.stream import StreamListener, StreamSettings
+from offhook.transport.tls_client import client_context
 from offhook.transport.websocket import WebSocketSettings
 
 
@@ -27,9 +29,11 @@ class Listeners:
     """`open`, then `close`. `addresses` says what listens where: `http`, `https`, `sip`, `sips`; a number follows the name
     where there is more than one address (`sip.2`)."""
 
-    def __init__(self, settings: Settings, flows: FlowTable, driver: Driver, ears: Ears) -> None:
+    def __init__(
+        self, settings: Settings, flows: FlowTable, driver: Driver, ears: Ears, certificates: CertificateKeeper
+    ) -> None:
         self._settings, self._flows, self._driver = settings, flows, driver
-        self._ears = ears
+        self._ears, self._certificates = ears, certificates
         self._advertise = Advertiser(settings.media.public_address)
         self._servers: list[asyncio.Server] = []
         self.datagrams = Datagrams(driver, self._advertise)
@@ -39,8 +43,9 @@ class Listeners:
         """Binds everything; `hand_over` takes ICE-TCP on the port for browsers. Raises StartError."""
         settings = self._settings
         self._hosts = self._ears.hosts()
-        context = server_context(settings, phones=False)
+        context = self._certificates.context(phones=False)
         front = Front(application, self._flows, self._driver, front_settings(settings), context, hand_over)
+        front.proof = self._certificates.proof
         await self._streams("http", front.serve, "http.port", settings.http.port)
         await self._phones()
         if context is not None:
@@ -49,7 +54,7 @@ class Listeners:
                 self._flows,
                 self._driver,
                 stream_settings(settings),
-                server_context(settings, phones=True),
+                self._certificates.context(phones=True),
                 self._advertise,
             )
             await self._streams("sips", tls.serve, "sip.tls_port", settings.sip.tls_port)
@@ -77,8 +82,11 @@ class Listeners:
 
         settings, datagrams = self._settings, self.datagrams
         try:
+            context = client_context(settings.sip.tls_authorities)
+            self._certificates.follow(context)
             return outward_peers(
                 settings,
+                context,
                 ids,
                 self._flows,
                 self._driver,
@@ -163,28 +171,3 @@ def front_settings(settings: Settings) -> FrontSettings:
 def _patience(settings: Settings) -> Patience:
     limits = settings.limits
     return Patience(limits.ws_queue_high, limits.ws_queue_max, limits.ws_stall)
-
-
-def server_context(settings: Settings, phones: bool) -> ssl.SSLContext | None:
-    """Our certificate for listeners, None without one. Phones and trunks may be asked for theirs; browsers never are,
-    because they would ask the person. Raises StartError."""
-    http, sip = settings.http, settings.sip
-    if http.certificate is None or http.key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(http.certificate, http.key)
-    except (OSError, ssl.SSLError) as error:
-        raise StartError(f"http.certificate {http.certificate} and http.key {http.key}: {error}") from error
-    if not phones:
-        context.set_alpn_protocols(["http/1.1"])
-        return context
-    if sip.tls_client_certificates != "off":
-        wanted = ssl.CERT_REQUIRED if sip.tls_client_certificates == "required" else ssl.CERT_OPTIONAL
-        try:
-            context.load_verify_locations(sip.tls_authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise StartError(f"sip.tls_authorities {sip.tls_authorities}: {error}") from error
-        context.verify_mode = wanted
-    return context

@@ -18,7 +18,6 @@ from offhook.transport.outbound import Outbound, OutboundSettings, Unreachable
 from offhook.transport.records import LookUpFailed, Records, RecordSettings
 from offhook.transport.resolver import Resolver, ResolverSettings
 from offhook.transport.stream import StreamSettings
-from offhook.transport.tls_client import client_context
 
 
 def address_policy(settings: Settings) -> AddressPolicy:
@@ -81,6 +80,7 @@ class OutwardPeers:
 
 def outward_peers(
     settings: Settings,
+    context: ssl.SSLContext,
     ids: Ids,
     flows: FlowTable,
     receiver: Receiver,
@@ -89,12 +89,11 @@ def outward_peers(
     families: Callable[[], tuple[int, ...]],
     stream: StreamSettings,
 ) -> OutwardPeers:
-    """Raises OSError and ssl.SSLError when the authorities or our certificate cannot be read."""
+    """`context` is what connections to trunks verify by, and show."""
     policy, clock = address_policy(settings), asyncio.get_running_loop().time
     limits, sip = settings.limits, settings.sip
     records = Records(RecordSettings(servers=sip.dns_servers, lookup=limits.dns_lookup), clock)
     resolver = Resolver(records, policy, ids.uniform, clock, families, ResolverSettings(lookup=limits.dns_lookup))
-    context: ssl.SSLContext = client_context(sip.tls_authorities, settings.http.certificate, settings.http.key)
     ways = OutboundSettings(connect=limits.connect, wildcards=sip.tls_wildcards, stream=stream)
     outbound = Outbound(flows, receiver, policy, datagram, advertised, context, ways)
     return OutwardPeers(resolver, outbound, limits.datagram_tcp)

@@ -5,6 +5,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
+from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.ports import EndpointRows, NumberRows, TokenRow, TrunkRows
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
@@ -14,6 +15,7 @@ from offhook.calls.trunks import TrunkState
 from offhook.media.client import MediaError
 from offhook.server import registrations
 from offhook.server.addresses import host_addresses
+from offhook.server.certificates.views import CertificateViews
 from offhook.server.ladder import ladder
 from offhook.server.trace import pcap
 from offhook.server.trunk_test import TrunkTest
@@ -42,6 +44,7 @@ class ServerPlatform:
         self.numbers: NumberRows = app.store.numbers
         self.resources: ResourceRows = app.store.resources
         self.addresses: AddressRows = app.store.addresses
+        self.certificates: CertificateDesk = CertificateViews(app)
 
     def token(self, project: str, text: str) -> TokenRow | None:
         return self._app.store.spaces.token(project, text)
@@ -166,8 +169,15 @@ class ServerPlatform:
                 "large_by_tcp": endpoint.large_requests["tcp"],
                 "large_compact": endpoint.large_requests["compact"],
             },
+            "certificate": self._certificate(),
             "warnings": self._warnings(),
         }
+
+    def _certificate(self) -> dict[str, str] | None:
+        served = self._app.certificates.served
+        if served is None or served.shown is None:
+            return None
+        return {"subject": served.shown.subject, "expires_at": served.shown.expires_at.isoformat()}
 
     def _media_addresses(self) -> list[str]:
         usable = [one for one in host_addresses() if not one.startswith(("127.", "[::1", "[fe80", "169.254."))]
@@ -178,8 +188,10 @@ class ServerPlatform:
         if not app.settings.http.loopback and "https" not in app.listeners:
             warnings.append(
                 "no certificate: browsers on other machines give no microphone to a plain http page;"
-                " set http.certificate and http.key"
+                " set acme.domains, http.certificate or http.local_authority"
             )
+        if app.certificates.trouble:
+            warnings.append(app.certificates.trouble)
         warnings += app.store.writer.warnings()
         return warnings
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import CallRecord, Connect, KeptText, Locate, RateHop
+from offhook.calls.entry import Entry, Permits
 from offhook.calls.events import Connected, Located
 from offhook.calls.kept import KeptCall
 from offhook.sip.flow import Flow, FlowId
@@ -27,12 +28,20 @@ class Directory(Protocol):
     def keep_text(self, text: KeptText) -> None: ...
     def drop_text(self, ref: str) -> None: ...
     def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None: ...
-    def number(self, number: str) -> tuple[bool, Account | None]:
-        """Whether a number is ours, and whom it rings."""
+    def number(self, number: str, trunk: str) -> Entry | None:
+        """What a number of ours leads to; `trunk` is the id of the trunk that delivers the call, "" for no trunk."""
+        ...
+
+    def address(self, name: str) -> Entry | None:
+        """What a name that is no endpoint's leads to (API.md 1.8)."""
         ...
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:
-        """What may be shown of an endpoint to the outside."""
+        """What may be shown of an endpoint, or of a number that calls on, to the outside."""
+        ...
+
+    def permits(self, username: str) -> Permits | None:
+        """What it may reach outside."""
         ...
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Executable, delete, insert, select, update
+from sqlalchemy import Executable, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.identifiers import new_id
 from offhook.store.tables import phone_numbers
+from offhook.store.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,14 @@ class NumberRow:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-class NumberRows:
-    """All numbers of the installation."""
+_DELIVERED = update(phone_numbers).where(phone_numbers.c.id == bindparam("row"))
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+
+class NumberRows:
+    """All numbers of the installation. `writer` takes what the call path has to say."""
+
+    def __init__(self, engine: AsyncEngine, writer: Writer | None = None) -> None:
+        self._engine, self._writer = engine, writer
         self._rows: dict[str, NumberRow] = {}
         self._by_number: dict[str, NumberRow] = {}
         self._of_endpoint: dict[str, tuple[str, ...]] = {}
@@ -100,6 +104,17 @@ class NumberRows:
         await self._execute(delete(phone_numbers).where(phone_numbers.c.id == id_))
         self._rows.pop(id_, None)
         self._index()
+
+    def delivered(self, number: str, trunk_id: str) -> None:
+        """A trunk has delivered a call to it. Known at once, and written behind the call."""
+        row = self._by_number.get(number)
+        own = row.settings.get("offhook", {}) if row is not None else {}
+        if row is None or own.get("trunk_id") == trunk_id:
+            return
+        changed = replace(row, settings={**row.settings, "offhook": {**own, "trunk_id": trunk_id}})
+        self._rows[row.id] = self._by_number[number] = changed
+        if self._writer is not None:
+            self._writer.put(_DELIVERED, {"row": row.id, "settings": changed.settings})
 
     async def _execute(self, statement: Executable) -> bool:
         try:

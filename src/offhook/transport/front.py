@@ -65,7 +65,8 @@ class FirstByte(asyncio.Protocol):
         if data[0] in FIRST_BYTES and front.hand_over is not None:
             protocol = IceTcp(front.hand_over)
         elif data[0] == 0x16 and front.context is not None:
-            protocol = Tls(front.context, front.http, front.settings.handshake)
+            context = (front.proof(data) if front.proof is not None else None) or front.context
+            protocol = Tls(context, front.http, front.settings.handshake)
         else:
             protocol = front.http()
         self._transport.set_protocol(protocol)
@@ -90,6 +91,8 @@ class Front:
         self.receiver = receiver
         self.settings = settings
         self.context = context
+        self.proof: Callable[[bytes], ssl.SSLContext | None] | None = None
+        """The context for a client hello by which an authority looks whether a name is ours; None for everybody else's."""
         self._networks = [ipaddress.ip_network(one) for one in settings.trusted_proxies]
         config = uvicorn.Config(
             application,

@@ -66,14 +66,12 @@ class TlsClient(Tls):
             self.ready.exception()  # whoever connects may have given up
 
 
-def client_context(authorities: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
-    """Verifies chains against `authorities` (None: those of the system) and shows our certificate to who asks.
+def client_context(authorities: Path | None) -> ssl.SSLContext:
+    """Verifies chains against `authorities` (None: those of the system).
 
     Names are compared by identity.py, because RFC 5922 differs from what HTTPS does. Raises OSError and ssl.SSLError.
     """
     context = ssl.create_default_context(cafile=authorities)
     context.check_hostname = False
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if certificate is not None:
-        context.load_cert_chain(certificate, key)
     return context

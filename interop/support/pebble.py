@@ -1,0 +1,76 @@
+"""Pebble, Let's Encrypt's own ACME server for tests: certificates that live for seconds, names from our DNS server."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from interop.support.baresip import free_port
+from interop.support.certificate import write_certificate
+
+
+class Pebble:
+    """`async with Pebble(folder, http, https, dns, seconds) as authority`. `http` and `https` are the ports where names are
+    looked at, `dns` is `address:port`, `seconds` the life of a certificate."""
+
+    def __init__(self, folder: Path, http: int, https: int, dns: str, seconds: int) -> None:
+        self._folder, self._dns = folder / "pebble", dns
+        self._ports = {"httpPort": http, "tlsPort": https}
+        self._seconds = seconds
+
+    async def __aenter__(self) -> "Pebble":
+        self._folder.mkdir()
+        self.certificate, key = write_certificate(self._folder)
+        self.port = free_port(socket.SOCK_STREAM)
+        settings = {
+            "listenAddress": f"127.0.0.1:{self.port}",
+            "managementListenAddress": "",
+            "certificate": str(self.certificate),
+            "privateKey": str(key),
+            **self._ports,
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": False,
+            "retryAfter": {"authz": 1, "order": 1},
+            "profiles": {"default": {"description": "short", "validityPeriod": self._seconds}},
+        }
+        path = self._folder / "pebble.json"
+        path.write_text(json.dumps({"pebble": settings}))
+        self.log = self._folder / "pebble.log"
+        with self.log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                _program(), "-config", str(path), "-dnsserver", self._dns,
+                env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "5"},
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        await self._until_listening()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        await self._process.wait()
+
+    @property
+    def directory(self) -> str:
+        """The ACME directory's URL."""
+        return f"https://localhost:{self.port}/dir"
+
+    async def _until_listening(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(15):
+                while self._process.returncode is None:
+                    with contextlib.suppress(OSError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                        writer.close()
+                        return
+                    await asyncio.sleep(0.1)  # the port is the signal
+        raise AssertionError(f"pebble did not start:\n{self.log.read_text()[-3000:]}")
+
+
+def _program() -> str:
+    """On the path, or where interop/peers.sh puts it."""
+    ours = Path(__file__).parents[2] / "artefacts" / "peers" / "pebble"
+    return shutil.which("pebble") or str(ours)

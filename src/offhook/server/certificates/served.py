@@ -1,0 +1,108 @@
+"""The certificate that every TLS listener presents.
+
+OpenSSL reads a context's certificate when a handshake begins, so a new one put into the same context serves all later
+connections and drops none.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from offhook.server.observe import log
+
+LOOK = 5.0
+"""Seconds between looks at the files: whoever renews them expects no more than a moment."""
+
+
+class CertificateError(Exception):
+    """The files cannot be served; the text names them and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A PEM chain, the server's own certificate first, and the PEM file of its key (perhaps the same file)."""
+
+    chain: Path
+    key: Path
+
+    def stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """Changes whenever one of the files does."""
+        stats = [path.stat() for path in (self.chain, self.key)]
+        return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is said of the certificate in the status."""
+
+    subject: str
+    expires_at: datetime
+
+
+class Served:
+    """One certificate for many contexts. `follow` before listening, `reload` when the files may have changed."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._contexts: list[ssl.SSLContext] = []
+        self._stamp: tuple[tuple[int, int, int], ...] | None = None
+        self.shown: Shown | None = None
+        self.trouble = ""
+        """Why the files as they are now are not served; empty while they are."""
+
+    def follow(self, context: ssl.SSLContext) -> None:
+        """Puts the certificate into a context, now and whenever it changes. Raises CertificateError."""
+        self._load(context)
+        self._contexts.append(context)
+        self._read()
+
+    def reload(self) -> bool:
+        """True if a new certificate is served from now on. A bad one is named in `trouble`, and the old one stays."""
+        try:
+            if self._files.stamp() == self._stamp:
+                return False
+            # Into a context of its own first: half a change must reach no connection.
+            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            for context in self._contexts:
+                self._load(context)
+        except (CertificateError, OSError) as error:
+            if str(error) != self.trouble:
+                self.trouble = str(error)
+                log.warning("the new certificate is not served", reason=self.trouble)
+            return False
+        self._read()
+        log.info("a new certificate is served", subject=self.shown.subject if self.shown else "")
+        return True
+
+    async def watch(self) -> None:
+        """Looks at the files for ever."""
+        while True:
+            await asyncio.sleep(LOOK)
+            self.reload()
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        try:
+            context.load_cert_chain(self._files.chain, self._files.key)
+        except (OSError, ssl.SSLError) as error:
+            raise CertificateError(f"certificate {self._files.chain}, key {self._files.key}: {error}") from error
+
+    def _read(self) -> None:
+        """Remembers what was served when."""
+        try:
+            self._stamp, self.trouble = self._files.stamp(), ""
+            leaf = x509.load_pem_x509_certificates(self._files.chain.read_bytes())[0]
+        except (OSError, ValueError):
+            return
+        self.shown = Shown(leaf.subject.rfc4514_string() or _first_name(leaf), leaf.not_valid_after_utc)
+
+
+def _first_name(leaf: x509.Certificate) -> str:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ""
+    return str(next(iter(names.get_values_for_type(x509.DNSName)), ""))

@@ -1,0 +1,92 @@
+"""What numbers and addresses lead to, read from the store's memory for the call path (calls.entry).
+
+Lives here: rows to entries. Never here: what a call does about them (calls/handling.py).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from offhook.calls.caller_id import CallerNumbers
+from offhook.calls.entry import Entry, Fetch, Handler, Member, NotRun, RingsMembers, RunsDocument, rights_of
+
+if TYPE_CHECKING:
+    from offhook.server.app import Store
+    from offhook.store.numbers import NumberRow
+
+DOCUMENTS = {"relay_script": "swml", "laml_webhooks": "cxml"}
+"""Values of `call_handler` that run a document, and its kind."""
+
+
+class Entries:
+    """Reads never wait."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+
+    def of_number(self, number: str) -> Entry | None:
+        """What a number of ours leads to; None for any other number."""
+        row = self._store.numbers.find(number)
+        if row is None:
+            return None
+        own = row.settings.get("offhook", {})
+        return Entry(
+            id=row.id,
+            name=row.number,
+            handler=self._of_row(row),
+            project_id=row.project_id,
+            ring_seconds=own.get("ring_seconds"),
+            fallback=own.get("fallback") or "",
+            rights=rights_of(row.id, row.number, self._store.space.realm),
+            status_events=tuple(own.get("status_events", ("completed",))),
+        )
+
+    def _of_row(self, row: "NumberRow") -> Handler | None:
+        # Rows from before handlers had names have only an endpoint.
+        name = row.settings.get("call_handler") or ("relay_sip_endpoint" if row.endpoint_id else None)
+        return self.handler(name, row.settings, row.endpoint_id)
+
+    def handler(self, name: str | None, fields: dict[str, Any], endpoint_id: str | None) -> Handler | None:
+        """The handler that these `call_*` fields mean; None for a number that leads nowhere."""
+        match name:
+            case None:
+                return None
+            case "relay_sip_endpoint":
+                member = self._member(endpoint_id)
+                return RingsMembers((member,)) if member is not None else None
+            case "relay_script" | "laml_webhooks":
+                return _document(name, fields)
+            case _:
+                return NotRun(name)
+
+    def _member(self, endpoint_id: str | None) -> Member | None:
+        row = self._store.endpoints.get(endpoint_id) if endpoint_id else None
+        account = self._store.account(row.username) if row is not None else None
+        if account is None:
+            return None
+        return Member(account, self._store.find(self._store.aor(account.username)))
+
+    def caller_numbers(self, username: str) -> CallerNumbers | None:
+        """What may be shown of an endpoint to the outside, or of a number that calls on to its fallback."""
+        numbers = self._store.numbers
+        ours = numbers.find(username)
+        if ours is not None:
+            return CallerNumbers((ours.number,), numbers.every, numbers.first, ours.number)
+        endpoint = self._store.endpoints.named(username)
+        if endpoint is None:
+            return None
+        chosen = endpoint.send_as if endpoint.send_as in numbers.every else None
+        return CallerNumbers(numbers.of_endpoint(endpoint.id), numbers.every, numbers.first, chosen)
+
+
+def _document(name: str, fields: dict[str, Any]) -> RunsDocument:
+    if name == "relay_script":
+        primary, fallback = Fetch(fields["call_relay_script_url"]), None
+        status = None
+    else:
+        primary = _fetch(fields, "call_request") or Fetch("")
+        fallback, status = _fetch(fields, "call_fallback"), _fetch(fields, "call_status_callback")
+    return RunsDocument(DOCUMENTS[name], primary, fallback, status, fields.get("calling_handler_resource_id") or "")
+
+
+def _fetch(fields: dict[str, Any], name: str) -> Fetch | None:
+    url = fields.get(f"{name}_url")
+    return Fetch(url, fields.get(f"{name}_method") or "POST") if url else None
