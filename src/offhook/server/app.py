@@ -37,6 +37,7 @@ from offhook.server.ears import Ears
 from offhook.server.entries import Entries
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
+from offhook.server.homer import Homer
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners, parser_limits
@@ -52,7 +53,7 @@ from offhook.sip.config import RegistrarLimits, SipConfig, StrangerLimits, Subsc
 from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
-from offhook.sip.flow import FlowId
+from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
@@ -176,6 +177,13 @@ class Sockets:
         if path is not None:
             path.close(code, slug)
 
+    def known(self, flow: FlowId) -> Flow | None:
+        """The flow of an id, while it lives."""
+        if flow.startswith("udp"):
+            return self.datagram.known(flow) if self.datagram is not None else None
+        path = self.flows.get(flow)
+        return path.flow if path is not None else None
+
     async def probe(self, flow: FlowId, seconds: float) -> bool:
         return await alive(self.flows.get(flow), seconds)
 
@@ -230,6 +238,7 @@ class App:
         self.driver.release_media_events()
         self.platform = ServerPlatform(self)
         await self._listen()
+        await self._copy_to_homer()
         await self._load_bindings()
         self._take_trunks_into_service()
         if taken:
@@ -269,12 +278,7 @@ class App:
                 task.cancel()
         if hasattr(self, "_load"):
             self._load.stop()
-        if hasattr(self, "_listening"):
-            for path in self.flows:
-                path.close(RESTART, "node-draining")
-            self._listening.close()
-        if hasattr(self, "certificates"):
-            await self.certificates.stop()
+        await self._stop_listening()
         if hasattr(self, "tokens"):
             await self.tokens.stop()
         if hasattr(self, "media"):
@@ -287,6 +291,16 @@ class App:
             self.book.journal.stop()
         if hasattr(self, "_engine"):
             await self._engine.dispose()
+
+    async def _stop_listening(self) -> None:
+        if hasattr(self, "_listening"):
+            for path in self.flows:
+                path.close(RESTART, "node-draining")
+            self._listening.close()
+        if hasattr(self, "certificates"):
+            await self.certificates.stop()
+        if hasattr(self, "driver") and self.driver.homer is not None:
+            self.driver.homer.close()
 
     async def _end_calls(self) -> None:
         """Everybody who talks is told, and every call is logged."""
@@ -559,6 +573,18 @@ class App:
         if over_tcp:
             self.media.announce_tcp(OverTcp(*self._listening.browsers))
         self.driver.use_peers(self._listening.ways_out(SystemIds()))
+
+    async def _copy_to_homer(self) -> None:
+        settings = self.settings.homer
+        if not settings.server:
+            return
+        epoch = time.time() - asyncio.get_running_loop().time()
+        self.driver.homer = Homer(settings.agent, settings.key, self.sockets.known, epoch)
+        host, _, port = settings.server.rpartition(":")
+        try:
+            await self.driver.homer.open(host, int(port))
+        except (OSError, OverflowError) as error:
+            raise StartError(f"homer.server {settings.server}: {error}") from error
 
     # ---- bindings
 

@@ -357,6 +357,17 @@ class Trace(_Group):
     """Days a trace stays in the database."""
 
 
+class Homer(_Group):
+    """A copy of every SIP message to a Homer collector (HEP3 over UDP), secrets removed."""
+
+    server: str = Field("", pattern=r"^(|.+:\d{1,5})$")
+    """The collector, host:port (9060 at most of them); empty sends nothing."""
+    agent: int = Field(2001, ge=0, le=4_294_967_295)
+    """Capture agent id, to tell nodes apart."""
+    key: str = ""
+    """Authentication key of the collector, if it wants one."""
+
+
 class Log(_Group):
     """Logging."""
 
@@ -378,6 +389,7 @@ class Settings(_Group):
     limits: Limits = Limits()
     store: Store = Store()
     trace: Trace = Trace()
+    homer: Homer = Homer()
     log: Log = Log()
 
     @property

@@ -18,6 +18,7 @@ from offhook.calls.entry import Entry, RingsMembers
 from offhook.calls.switchboard import Switchboard
 from offhook.media import messages as media
 from offhook.media.engine import MediaEngine
+from offhook.server.homer import Homer
 from offhook.server.media_work import MediaWork
 from offhook.server.observe import log
 from offhook.server.ports import Directory, Gate, Journal, Peers, Wires
@@ -76,6 +77,7 @@ class Driver:
         self._journal = journal
         self._limits = limits
         self.recorder = recorder
+        self.homer: Homer | None = None
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self._loop, self._timer_fired)
         self._media = MediaWork(self.tell)
@@ -151,6 +153,8 @@ class Driver:
             self._malformed(fault, flow)
             return
         self.recorder.received(message, data, flow, self._now())
+        if self.homer is not None:
+            self.homer.received(message, data, flow, self._now())
         self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self._now())))
 
     def _parse(self, data: bytes, flow: Flow) -> Message:
@@ -346,6 +350,8 @@ class Driver:
         if self._traced:
             log.debug("sip out", flow=flow, message=data)
         self.recorder.sent(message, data, flow, self._now())
+        if self.homer is not None:
+            self.homer.sent(message, data, flow, self._now())
         if not self._wires.send(flow, data):
             self._feed(lambda: self._sip(self.endpoint.send_failed(flow, message, self._now())))
 

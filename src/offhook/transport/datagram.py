@@ -61,6 +61,11 @@ class DatagramPath(asyncio.DatagramProtocol):
             self._remotes[known.id] = remote
         return known
 
+    def known(self, flow: FlowId) -> Flow | None:
+        """The flow of an id, if it was met."""
+        remote = self._remotes.get(flow)
+        return self._flows.get(remote) if remote is not None else None
+
     def _make_flow(self, remote: tuple[str, int]) -> Flow:
         local, advertised = self._towards(remote[0])
         return Flow(
@@ -151,6 +156,10 @@ class Datagrams:
     def flow(self, remote: tuple[str, int]) -> Flow:
         """As `flow_to`; a peer of an IP version that we no longer listen on gets a flow on which nothing can be sent."""
         return self.flow_to(remote) or self.paths[0].flow(remote)
+
+    def known(self, flow: FlowId) -> Flow | None:
+        """The flow of an id, if it was met."""
+        return next(filter(None, (path.known(flow) for path in self.paths)), None)
 
     def send(self, flow: FlowId, data: bytes) -> bool:
         """False if no socket has the flow."""
