@@ -222,7 +222,7 @@ class App:
         limits = parser_limits(settings)
         recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
-        self.telling = await open_telling(self._engine, self.store, switchboard, before)
+        self.telling = await open_telling(settings, self._engine, self.store, switchboard, before)
         self.driver.use_listener(self.telling.happenings.told)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
@@ -285,6 +285,8 @@ class App:
             await (self.media.leave() if keep_calls else self.media.stop())
         if hasattr(self, "keeper"):
             await self.keeper.keep(asyncio.get_running_loop().time(), patience=0.0)
+        if hasattr(self, "telling"):
+            await self.telling.stop()
         if hasattr(self, "store"):
             await self.store.writer.stop()
         if hasattr(self, "book"):

@@ -151,6 +151,40 @@ class Outbound(_Group):
         return networks
 
 
+class Webhooks(_Group):
+    """Webhooks and documents: HTTP that the server sends by itself."""
+
+    allow_networks: tuple[str, ...] = ()
+    """Private networks that webhooks and documents may lead to, beside `outbound.networks`. A server that listens on loopback
+    only may reach loopback too; metadata services of clouds only where a network of theirs is written here."""
+    connect_seconds: float = Field(5.0, gt=0, le=60)
+    """Seconds a receiver has to take the connection, looking up its name included."""
+    total_seconds: float = Field(15.0, gt=0, le=120)
+    """Seconds a receiver has to answer in all."""
+    first_retry: float = Field(1.0, gt=0, le=60)
+    """Seconds to the second try; each later one waits twice as long, ten tries in all. Change it in tests only."""
+    at_once: int = Field(100, ge=1, le=1000)
+    """Deliveries under way at a time: each takes a connection and a few KB."""
+    at_once_per_receiver: int = Field(10, ge=1, le=1000)
+    """Of these to one receiver, so that a slow one holds up nobody else; a receiver that fails is asked by two at a time."""
+    retention_days: int = Field(7, ge=1)
+    """Days a delivery is kept after its end, for `retry` and to be looked at."""
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for one in networks:
+            ip_network(one)
+        return networks
+
+
+class Events(_Group):
+    """What is told of calls, devices, trunks and the server."""
+
+    retention_days: int = Field(30, ge=1)
+    """Days an event can be read; a cursor older than that has expired."""
+
+
 class Numbers(_Group):
     """Phone numbers."""
 
@@ -384,6 +418,8 @@ class Settings(_Group):
     acme: Acme = Acme()
     sip: Sip = Sip()
     outbound: Outbound = Outbound()
+    webhooks: Webhooks = Webhooks()
+    events: Events = Events()
     numbers: Numbers = Numbers()
     media: Media = Media()
     limits: Limits = Limits()

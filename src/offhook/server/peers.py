@@ -15,6 +15,7 @@ from offhook.sip.hop import Hop
 from offhook.sip.ids import Ids
 from offhook.transport.flow import FlowTable, Receiver
 from offhook.transport.outbound import Outbound, OutboundSettings, Unreachable
+from offhook.transport.outward_http import HttpSettings, OutwardHttp
 from offhook.transport.records import LookUpFailed, Records, RecordSettings
 from offhook.transport.resolver import Resolver, ResolverSettings
 from offhook.transport.stream import StreamSettings
@@ -23,6 +24,22 @@ from offhook.transport.stream import StreamSettings
 def address_policy(settings: Settings) -> AddressPolicy:
     """The one outbound-address policy of this server."""
     return AddressPolicy(tuple(ip_network(one) for one in settings.outbound.networks))
+
+
+def http_policy(settings: Settings) -> AddressPolicy:
+    """The same for webhooks and documents: what their own setting opens, and loopback while nobody else is served."""
+    open_ = [*settings.outbound.networks, *settings.webhooks.allow_networks]
+    if settings.http.loopback:
+        open_ += ["127.0.0.0/8", "::1/128"]
+    return AddressPolicy(tuple(ip_network(one) for one in open_))
+
+
+def outward_http(settings: Settings) -> OutwardHttp:
+    """HTTP to the outside."""
+    clock, ways = asyncio.get_running_loop().time, settings.webhooks
+    records = Records(RecordSettings(servers=settings.sip.dns_servers, lookup=settings.limits.dns_lookup), clock)
+    limits = HttpSettings(connect=ways.connect_seconds, total=ways.total_seconds, connections=2 * ways.at_once)
+    return OutwardHttp(records, http_policy(settings), clock, limits)
 
 
 class OutwardPeers:

@@ -10,6 +10,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
 
@@ -26,6 +27,13 @@ def inner(address: Address) -> Address:
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
+
+
+def _public(address: Address) -> bool:
+    """RFC 4291 section 2.4: of IPv6 only what IANA gives out is; what stands before it stands for something else."""
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
+        return False
+    return address.is_global and address not in _METADATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +68,13 @@ class AddressPolicy:
         if refused is not None or named:
             return refused
         address = inner(ipaddress.ip_address(text.partition("%")[0]))
-        if address.is_global or any(address in network for network in self.networks):
+        if _public(address) or any(address in network for network in self.networks):
             return None
         return f"{text} is a private address; outbound.networks does not open it"
 
 
+_METADATA = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
+"""Look public, and are the inside of a cloud's host to every machine in it."""
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 
 OPEN = AddressPolicy((ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")))
