@@ -155,8 +155,8 @@ class Webhooks(_Group):
     """Webhooks and documents: HTTP that the server sends by itself."""
 
     allow_networks: tuple[str, ...] = ()
-    """Private networks that webhooks and documents may lead to, beside `outbound.networks`. A server that listens on loopback
-    only may reach loopback too; metadata services of clouds only where a network of theirs is written here."""
+    """Private networks that webhooks and documents may lead to, beside `outbound.networks`. A server that listens on
+    loopback only may reach loopback too; metadata services of clouds only where a network of theirs is written here."""
     connect_seconds: float = Field(5.0, gt=0, le=60)
     """Seconds a receiver has to take the connection, looking up its name included."""
     total_seconds: float = Field(15.0, gt=0, le=120)

@@ -14,7 +14,6 @@ from offhook.server.outbox import Outbox
 from offhook.server.peers import outward_http
 from offhook.store.deliveries import DeliveryRows
 from offhook.store.events import EventRows
-
 from offhook.transport.outward_http import OutwardHttp
 
 if TYPE_CHECKING:
