@@ -162,7 +162,7 @@ async def test_a_token_of_an_authorization_server(serve: ServerMaker, tmp_path: 
 
 
 async def test_command_line_mints_shows_and_removes(server: Offhook, tmp_path: Path) -> None:
-    code, said = await offhook(server.data, "token", "alice", "--ttl", "600")
+    code, said = await offhook(server.data, "token", "mint", "alice", "--ttl", "600")
     assert code == 0, said
     lines = dict(line.split(maxsplit=1) for line in said.replace("auth user", "auth_user").splitlines())
     async with Browser("chromium", tmp_path) as browser:
@@ -180,5 +180,5 @@ async def test_command_line_mints_shows_and_removes(server: Offhook, tmp_path: P
         await page.expect("registered")
     code, said = await offhook(server.data, "registration", "remove", "nobody")
     assert (code, "offhook registration list" in said) == (1, True)
-    code, said = await offhook(server.data, "token", "nobody")
+    code, said = await offhook(server.data, "token", "mint", "nobody")
     assert (code, "No SIP endpoint" in said) == (1, True)

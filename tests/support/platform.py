@@ -12,8 +12,11 @@ from offhook.store.addresses import Addresses
 from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.numbers import NumberRows
+from offhook.store.projects import Projects
 from offhook.store.resources import Resources
 from offhook.store.space import Space, Spaces
+from offhook.store.trunks import TrunkRows
+from offhook.store.vault import Vault
 from tests.support.databases import Database
 
 
@@ -29,6 +32,9 @@ class House:
         self.endpoints = Endpoints(engine, self.addresses)
         self.resources = Resources(engine, self.addresses)
         self.numbers = NumberRows(engine)
+        self.trunks = TrunkRows(engine, Vault(space.secret))
+        self.projects = Projects(engine, Vault(space.secret))
+        self.api_tokens = spaces.tokens
         self.unbound: list[str] = []
 
     @classmethod
@@ -38,7 +44,9 @@ class House:
         await migrate(engine)
         spaces = Spaces(engine)
         space, token = await spaces.create("offhook.test")
-        return cls(engine, spaces, space, token)
+        one = cls(engine, spaces, space, token)
+        await one.projects.load()
+        return one
 
     def client(self) -> httpx.AsyncClient:
         """Speaks to the application with the token of the first run."""
@@ -49,6 +57,11 @@ class House:
 
     def token(self, project: str, text: str) -> Any:
         return self._spaces.token(project, text)
+
+    async def remove_project(self, id_: str) -> None:
+        for token in [one for one in self.api_tokens if one.project_id == id_]:
+            await self.api_tokens.remove(token.id)
+        await self.projects.remove(id_)
 
     def registered(self, username: str) -> bool:
         return False

@@ -25,10 +25,12 @@ from offhook.api.routes import (
     certificates,
     health,
     phone_numbers,
+    projects,
     provision,
     registrations,
     resources,
     sip_endpoints,
+    tokens,
     trunks,
 )
 
@@ -84,6 +86,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     registrations.router,
     provision.router,
     certificates.router,
+    projects.router,
+    tokens.router,
     resources.router,
 )
 """Every family of routes, in the order in which a path is looked up; `resources` comes last, because its

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
+from offhook.api.project_ports import ApiTokenRows, ProjectRows
 from offhook.sip.location import Secret
 
 
@@ -128,6 +129,8 @@ class TokenRow(Protocol):
     """An API token that was found right."""
 
     @property
+    def id(self) -> str: ...
+    @property
     def project_id(self) -> str: ...
     @property
     def permissions(self) -> frozenset[str]: ...
@@ -145,6 +148,12 @@ class Platform(Protocol):
     resources: ResourceRows
     addresses: AddressRows
     certificates: CertificateDesk
+    projects: ProjectRows
+    api_tokens: ApiTokenRows
+
+    async def remove_project(self, id_: str) -> None:
+        """Deletes a subproject and everything that is its own; live calls of its endpoints go on."""
+        ...
 
     def trunk_status(self, id_: str) -> dict[str, Any]:
         """What a trunk does now (`status` of API.md 12.1)."""

@@ -34,7 +34,7 @@ _ROWS = (
     Row("token_early", 401, "error", "error", "The token is not valid yet: its issuer's clock is more than a minute ahead",
         "Set the clocks by NTP", 21),
     Row("token_wrong_key", 401, "error", "error", "The token is not signed by this server or its key set, or was altered",
-        "Get a token with `offhook token`, or see sip.token_jwks", 21),
+        "Get a token with `offhook token mint`, or see sip.token_jwks", 21),
     Row("token_other_space", 403, "error", "error", "The token is for another domain, or for pages of another origin",
         "Get a token for this domain and origin", 21),
     Row("token_tier_not_allowed", 403, "error", "error", "A token of this tier may not do that", "Get a member token", 21),

@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
-from offhook.cli import calls, endpoints, numbers, registrations, trunks
+from offhook.cli import calls, endpoints, numbers, registrations, tokens, trunks
 from offhook.cli.doctor import doctor
 from offhook.cli.serve import serve
-from offhook.cli.tokens import token
 from offhook.cli.trace import trace
 
 app = typer.Typer(
@@ -24,8 +23,8 @@ app.add_typer(trunks.app, name="trunk")
 app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="call")
 app.add_typer(registrations.app, name="registration")
+app.add_typer(tokens.app, name="token")
 app.command()(serve)
-app.command()(token)
 app.command()(trace)
 app.command()(doctor)
 

@@ -58,10 +58,13 @@ class Server:
         if running is None:
             fail(f"No server runs in {settings.data}. Start it with `offhook serve`, or name its directory by --data.")
         token = os.environ.get("OFFHOOK_TOKEN")
-        project = str(running["project_id"])
+        project = os.environ.get("OFFHOOK_PROJECT") or str(running["project_id"])
         if token is None:
             if first is None:
-                fail(f"{settings.data / FIRST_RUN} is gone: give an API token in OFFHOOK_TOKEN.")
+                fail(
+                    f"{settings.data / FIRST_RUN} is gone: give an API token in OFFHOOK_TOKEN,"
+                    " and its project in OFFHOOK_PROJECT."
+                )
             token = str(first["api_token"])
         self._client = httpx.Client(
             base_url=running["http_url"], auth=(project, token), timeout=10, trust_env=False, verify=False

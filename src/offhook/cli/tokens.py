@@ -1,14 +1,18 @@
-"""`offhook token`: credentials that end by themselves, for a page or a phone."""
+"""`offhook token`: API tokens, and credentials that end by themselves, for a page or a phone."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, settings_of
+from offhook.cli.server import Server, echo, fail, settings_of, table
+
+PATH = "/api/project/tokens"
+app = typer.Typer(help="API tokens, and credentials for pages that end by themselves.", no_args_is_help=True)
 
 
-def token(
+@app.command("mint")
+def mint(
     context: typer.Context,
     endpoint: Annotated[str, typer.Argument(help="User name or id of the endpoint.")],
     ttl: Annotated[int, typer.Option(help="Seconds to live, 60 to 86400.")] = 3600,
@@ -29,3 +33,36 @@ def token(
     typer.echo(f"{'auth user':<12} {jssip['authorization_user']}")
     typer.echo(f"{'password':<12} {jssip['password']}")
     typer.echo(f"{'token':<12} {given['token']['value']}")
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What you call it.")],
+    scope: Annotated[list[str], typer.Option(help="What it opens; may be given several times.")],
+    project: Annotated[str | None, typer.Option(help="Id of a subproject that it is for.")] = None,
+) -> None:
+    """Make an API token. It is shown only now."""
+    body: dict[str, Any] = {"name": name, "permissions": scope, "subproject_id": project}
+    made = Server(settings_of(context)).request("POST", PATH, json=body)
+    typer.echo(f"{'project':<8} {made['project_id']}")
+    typer.echo(f"{'token':<8} {made['token']}")
+
+
+@app.command("list")
+def list_(context: typer.Context) -> None:
+    """The API tokens of the project and its subprojects, without their secrets."""
+    rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
+    shown = [(row["id"], row["name"], " ".join(row["permissions"]), row["project_id"]) for row in reversed(rows)]
+    table(("ID", "NAME", "OPENS", "PROJECT"), shown)
+
+
+@app.command("remove")
+def remove(context: typer.Context, token: Annotated[str, typer.Argument(help="Its id or its name.")]) -> None:
+    """Take an API token back: it opens nothing from now on."""
+    server = Server(settings_of(context))
+    found = [row for row in server.rows(f"{PATH}?page_size=1000") if token in (row["id"], row["name"])]
+    if len(found) != 1:
+        fail(f"{len(found)} API tokens are called {token}. `offhook token list` shows them all.")
+    server.request("DELETE", f"{PATH}/{found[0]['id']}")
+    echo(f"removed {found[0]['name']}")

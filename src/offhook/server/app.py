@@ -64,6 +64,7 @@ from offhook.store.database import alone, migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.journal import Journal as CallJournal
 from offhook.store.numbers import NumberRows
+from offhook.store.projects import Projects
 from offhook.store.resources import Resources
 from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
 from offhook.store.spool import FILE as SPOOL
@@ -100,6 +101,7 @@ class Store:
     numbers: NumberRows
     addresses: Addresses
     resources: Resources
+    projects: Projects
 
     def aor(self, username: str) -> str:
         return f"sip:{username}@{self.space.domain}"
@@ -363,11 +365,14 @@ class App:
         limits = self.settings.limits
         texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
         await texts.load()
-        trunks, numbers = TrunkRows(self._engine, Vault(space.secret)), NumberRows(self._engine, writer)
+        vault = Vault(space.secret)
+        projects = Projects(self._engine, vault)
+        await projects.load()
+        trunks, numbers = TrunkRows(self._engine, vault), NumberRows(self._engine, writer)
         await trunks.load()
         await numbers.load()
         return Store(
-            space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers, addresses, resources
+            space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers, addresses, resources, projects
         ), first
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from offhook import __version__
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.ports import EndpointRows, NumberRows, TokenRow, TrunkRows
+from offhook.api.project_ports import ApiTokenRows, ProjectRows
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
 from offhook.calls.ports import LegFacts
 from offhook.calls.trunk import read_trunk
 from offhook.calls.trunks import TrunkState
 from offhook.media.client import MediaError
-from offhook.server import registrations
+from offhook.server import projects, registrations
 from offhook.server.addresses import host_addresses
 from offhook.server.certificates.views import CertificateViews
 from offhook.server.ladder import ladder
@@ -45,9 +46,14 @@ class ServerPlatform:
         self.resources: ResourceRows = app.store.resources
         self.addresses: AddressRows = app.store.addresses
         self.certificates: CertificateDesk = CertificateViews(app)
+        self.projects: ProjectRows = app.store.projects
+        self.api_tokens: ApiTokenRows = app.store.spaces.tokens
 
     def token(self, project: str, text: str) -> TokenRow | None:
         return self._app.store.spaces.token(project, text)
+
+    async def remove_project(self, id_: str) -> None:
+        await projects.remove(self._app, id_)
 
     def websocket_url(self) -> str:
         return self._app.websocket_url

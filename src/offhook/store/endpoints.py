@@ -71,7 +71,8 @@ class Endpoint:
             early_media=sip.get("early_media", True),
             single_provisional=sip.get("single_provisional", False),
             force_rport=sip.get("force_rport", False),
-            pickup_group=sip.get("pickup_group") or "",
+            # Groups of two projects that have the same name are two groups.
+            pickup_group=f"{self.project_id} {sip['pickup_group']}" if sip.get("pickup_group") else "",
             challenge_every_invite=sip.get("challenge_every_invite", False),
             block_callers=tuple(block.get("callers", ())),
             block_targets=tuple(block.get("targets", ())),

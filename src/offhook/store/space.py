@@ -1,7 +1,5 @@
 """The space (tenant), its root project and API tokens, and what a first start makes."""
 
-import hashlib
-import hmac
 import json
 import os
 import secrets
@@ -13,6 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.store.api_tokens import ApiToken, ApiTokens, digest, new_text, values_of
 from offhook.store.identifiers import new_id
 from offhook.store.tables import projects, spaces, tokens
 
@@ -31,22 +30,12 @@ class Space:
     secret: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An API token, known by its SHA-256 only."""
-
-    id: str
-    project_id: str
-    sha256: str = field(repr=False)
-    permissions: frozenset[str] = frozenset()
-
-
 class Spaces:
     """The space of this installation and its tokens, in memory."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._tokens: list[Token] = []
+        self.tokens = ApiTokens(engine)
 
     async def load(self) -> Space | None:
         """Reads the space and its tokens; None before the first start."""
@@ -54,17 +43,18 @@ class Spaces:
             row = (await connection.execute(select(spaces).order_by(spaces.c.id))).first()
             if row is None:
                 return None
-            project = (await connection.execute(select(projects).where(projects.c.space_id == row.id))).first()
+            root = select(projects).where(projects.c.space_id == row.id, projects.c.parent_id.is_(None))
+            project = (await connection.execute(root)).first()
             assert project is not None
-            rows = (await connection.execute(select(tokens))).all()
-        self._tokens = [Token(one.id, one.project_id, one.sha256, frozenset(one.permissions)) for one in rows]
+        await self.tokens.load()
         return Space(row.id, row.domain, row.realm, project.id, row.secret)
 
     async def create(self, domain: str) -> tuple[Space, str]:
         """Makes the space, its project and one API token; returns the token's text, which is kept nowhere."""
         now = datetime.now(UTC)
         space = Space(new_id(), domain, domain, new_id(), secrets.token_bytes(32))
-        token = "PT" + secrets.token_hex(24)
+        text = new_text()
+        token = ApiToken(new_id(), space.project_id, "first run", digest(text), frozenset(ALL_SCOPES), now)
         async with self._engine.begin() as connection:
             await connection.execute(
                 spaces.insert().values(id=space.id, domain=domain, realm=domain, secret=space.secret, created_at=now)
@@ -72,33 +62,14 @@ class Spaces:
             await connection.execute(
                 projects.insert().values(id=space.project_id, space_id=space.id, name="Offhook", created_at=now)
             )
-            await connection.execute(
-                tokens.insert().values(
-                    id=new_id(),
-                    project_id=space.project_id,
-                    name="first run",
-                    sha256=_digest(token),
-                    permissions=list(ALL_SCOPES),
-                    created_at=now,
-                )
-            )
+            await connection.execute(tokens.insert().values(**values_of(token)))
         loaded = await self.load()
         assert loaded is not None
-        return loaded, token
+        return loaded, text
 
-    def token(self, project: str, text: str) -> Token | None:
-        """The token of that project with that text. Constant time in the text; `project` is a UUID or AC + 32 hex."""
-        wanted = _digest(text)
-        found = None
-        for one in self._tokens:
-            same = hmac.compare_digest(one.sha256, wanted)
-            if same and project.lower() in (one.project_id, "ac" + one.project_id.replace("-", "")):
-                found = one
-        return found
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    def token(self, project: str, text: str) -> ApiToken | None:
+        """The token of that project with that text; `project` is a UUID or AC + 32 hex."""
+        return self.tokens.find(project, text)
 
 
 FIRST_RUN = "first-run.json"

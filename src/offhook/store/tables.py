@@ -37,7 +37,12 @@ projects = Table(
     Column("id", String(36), primary_key=True),
     Column("space_id", ForeignKey("spaces.id"), nullable=False),
     Column("name", String(250), nullable=False),
+    Column("parent_id", String(36)),
+    Column("settings", JSON),
+    Column("profile", JSON),
+    Column("signing_key", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True)),
 )
 
 tokens = Table(
@@ -73,6 +78,7 @@ endpoints = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("project_id", "username_folded", name="endpoints_username_unique"),
+    Index("endpoints_username_on_domain", "username_folded", unique=True),
 )
 
 bindings = Table(

@@ -1,0 +1,24 @@
+"""A project that is deleted: its devices, trunks and tokens go out of service, then all its rows go."""
+
+from typing import TYPE_CHECKING
+
+from offhook.calls.commands import DropTrunk
+
+if TYPE_CHECKING:
+    from offhook.server.app import App
+
+
+async def remove(app: "App", id_: str) -> None:
+    """Takes everything of a project out of service, then deletes it."""
+    store = app.store
+    for endpoint in [one for one in store.endpoints if one.project_id == id_]:
+        await store.endpoints.remove(endpoint.id)
+        await app.platform.unbind(endpoint.username)
+    for trunk in [one for one in store.trunks if one.project_id == id_]:
+        await store.trunks.remove(trunk.id)
+        app.driver.command(DropTrunk(trunk.id))
+    for resource in [one for one in store.resources if one.project_id == id_]:
+        await store.resources.remove(resource.id)
+    for token in [one for one in store.spaces.tokens if one.project_id == id_]:
+        await store.spaces.tokens.remove(token.id)
+    await store.projects.remove(id_)
