@@ -15,7 +15,7 @@ app = typer.Typer(
     name="offhook",
     help="A self-hosted telephone system for web browsers.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(endpoints.app, name="endpoint")
