@@ -199,4 +199,10 @@ async def test_forwarding_and_the_options_of_sip_are_checked_kept_and_shown(
     wrong = {"offhook": {"forward": {"busy": 7, "moon": "x"}, "sip": "x", "ring": "loud"}}
     answer = await client.patch(f"{PATH}/{row['id']}", json=wrong)
     named = {one["attribute"] for one in answer.json()["errors"]}
-    assert named == {"offhook.forward.busy", "offhook.forward.moon", "offhook.sip", "offhook.ring"}
+    assert named == {"offhook.forward.busy", "offhook.sip", "offhook.ring"}
+    # 5. what nothing here reads is ignored, and said so
+    answer = await client.patch(
+        f"{PATH}/{row['id']}", json={"offhook": {"forward": {"moon": "x"}, "sun": 1}, "star": 2}
+    )
+    assert answer.headers["x-offhook-ignored"] == "star, offhook.sun, offhook.forward.moon"
+    assert "moon" not in answer.json()["offhook"]["forward"]

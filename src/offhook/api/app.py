@@ -23,6 +23,7 @@ from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
     calls,
     certificates,
+    fabric_endpoints,
     health,
     phone_numbers,
     projects,
@@ -32,6 +33,7 @@ from offhook.api.routes import (
     sip_endpoints,
     tokens,
     trunks,
+    webhooks,
 )
 
 PAGE_HEADERS = {
@@ -80,6 +82,7 @@ def create(
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     sip_endpoints.router,
+    fabric_endpoints.router,
     phone_numbers.router,
     trunks.router,
     calls.router,
@@ -88,6 +91,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     certificates.router,
     projects.router,
     tokens.router,
+    webhooks.router,
     resources.router,
 )
 """Every family of routes, in the order in which a path is looked up; `resources` comes last, because its

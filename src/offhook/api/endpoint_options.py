@@ -78,9 +78,8 @@ def nested_faults(name: str, given: Any) -> list[Fault]:
     for key, value in given.items():
         check = _CHECKS[name].get(key)
         if check is None:
-            message = f"{field}.{key} is not served yet; known: {', '.join(_CHECKS[name])}"
-            faults.append(Fault(f"{field}.{key}", "feature_not_available", message))
-        elif wrong := check(value):
+            continue
+        if wrong := check(value):
             faults.append(Fault(f"{field}.{key}", "invalid_parameter", f"{field}.{key} {wrong}"))
     return faults
 
@@ -90,7 +89,8 @@ def merged(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     after = {**before, **given}
     for name in DEFAULTS:
         if name in given:
-            after[name] = {**before.get(name, {}), **given[name]}
+            known = {key: value for key, value in given[name].items() if key in DEFAULTS[name]}
+            after[name] = {**before.get(name, {}), **known}
     return after
 
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from offhook.api.endpoint_options import with_defaults
+from offhook.api.handler_fields import OF_ENDPOINTS_FIELDS
 from offhook.api.ports import EndpointRow, Platform
-from offhook.api.schemas import CIPHERS, CODECS, HANDLER_FIELDS
+from offhook.api.schemas import CIPHERS, CODECS
 from offhook.api.times import seconds
 
 POLICIES = ("default", "passthrough", "block-pstn")
@@ -18,7 +19,7 @@ def legacy(row: EndpointRow, platform: Platform) -> dict[str, Any]:
         **_common(row),
         "call_handler": row.handler.get("call_handler"),
         "calling_handler_resource_id": row.handler.get("calling_handler_resource_id"),
-        **{name: row.handler.get(name) for name in HANDLER_FIELDS},
+        **{name: row.handler.get(name) for name in OF_ENDPOINTS_FIELDS},
         "offhook": own_part(row, platform),
     }
 
@@ -71,6 +72,8 @@ def own_part(row: EndpointRow, platform: Platform) -> dict[str, Any]:
         "ring_seconds": 60,
         "ring": "parallel",
         "do_not_disturb": False,
+        "direct_media": False,
+        "status_events": ["completed"],
         **row.offhook,
         **with_defaults(row.offhook),
         "enabled": row.enabled,

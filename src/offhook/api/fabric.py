@@ -1,11 +1,12 @@
 """What all resources of the fabric family share: the wrapper, addresses, and what may be deleted (API.md 2.2, 4.4, 4.5)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from offhook.api import endpoint_views
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.fabric_ports import AddressRow, ResourceRow
+from offhook.api.paging import page
 from offhook.api.ports import EndpointRow, Platform
 from offhook.api.times import seconds
 
@@ -105,7 +106,14 @@ def address(row: AddressRow, platform: Platform) -> dict[str, Any]:
     }
 
 
-def addresses_of(platform: Platform, owner_id: str) -> list[AddressRow]:
-    """The one address that it has."""
+def address_page(platform: Platform, owner_id: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """The list with the one address that it has."""
     row = platform.addresses.of(owner_id)
-    return [row] if row is not None else []
+    rows = [row] if row is not None else []
+    return page(rows, lambda one: one.id, lambda one: address(one, platform), path, query)
+
+
+def may_show(platform: Platform, project: str, number: str) -> bool:
+    """Whether the project may show a number to the outside: it is its own."""
+    row = platform.numbers.find(number)
+    return row is not None and row.project_id == project

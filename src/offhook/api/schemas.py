@@ -21,42 +21,6 @@ CIPHERS = (
 )
 ENCRYPTIONS = ("default", "required", "optional")
 BUILT_INS = frozenset({"echo", "tone", "music", "clock", "test", "resume"})
-HANDLERS = (
-    "relay_script",
-    "laml_webhooks",
-    "laml_application",
-    "video_room",
-    "call_flow",
-    "relay_application",
-    "relay_topic",
-    "relay_context",
-    "relay_connector",
-    "relay_verto_endpoint",
-    "dialogflow",
-    "ai_agent",
-)
-HANDLER_FIELDS = (
-    "call_relay_script_url",
-    "call_request_url",
-    "call_request_method",
-    "call_fallback_url",
-    "call_fallback_method",
-    "call_status_callback_url",
-    "call_status_callback_method",
-    "call_laml_application_id",
-    "call_video_room_id",
-    "call_flow_id",
-    "call_flow_version",
-    "call_relay_application",
-    "call_relay_topic",
-    "call_relay_topic_status_callback_url",
-    "call_relay_context",
-    "call_relay_context_status_callback_url",
-    "call_relay_connector_id",
-    "call_verto_resource",
-    "call_dialogflow_agent_id",
-    "call_ai_agent_id",
-)
 OFFHOOK_FIELDS = (
     "extension",
     "max_calls",
@@ -64,14 +28,15 @@ OFFHOOK_FIELDS = (
     "ring",
     "do_not_disturb",
     "enabled",
+    "direct_media",
+    "status_events",
     "forward",
     "sip",
     "block",
 )
 READ_ONLY = ("aor", "registered", "reachable")
-KNOWN = frozenset(
-    {"username", "password", "caller_id", "send_as", "codecs", "ciphers", "encryption", "call_handler", "offhook"}
-)
+STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
+"""Events of form callbacks (API.md 10.2)."""
 _USERNAME = re.compile(r"[A-Za-z0-9._\-+~!]{1,64}")
 _OPUS_FORM = re.compile(r"OPUS@(48000|24000|16000|8000)H@20I")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
@@ -114,8 +79,7 @@ def _send_as(value: Any) -> tuple[Any, Fault | None]:
     if not isinstance(value, str) or not _E164.fullmatch(value):
         message = "Send_as must be in E.164 format, like +15558675309"
         return _fault("send_as", "invalid_number_format", message)
-    message = "Send_as must be a number of this project or a verified caller id"
-    return _fault("send_as", "not_purchased_or_verified", message)
+    return value, None
 
 
 def _list_of(field: str, allowed: Callable[[str], bool]) -> Check:
@@ -146,15 +110,6 @@ def _encryption(value: Any) -> tuple[Any, Fault | None]:
     return value, None
 
 
-def _call_handler(value: Any) -> tuple[Any, Fault | None]:
-    if value in (None, ""):
-        return {}, None
-    if value not in HANDLERS:
-        return _fault("call_handler", "invalid_parameter_value", f"call_handler must be one of: {', '.join(HANDLERS)}")
-    message = f"call_handler {value} does not run yet; leave it null and endpoints dial by name"
-    return _fault("call_handler", "feature_not_available", message)
-
-
 _FIELDS: dict[str, Check] = {
     "username": _username,
     "caller_id": _caller_id,
@@ -162,12 +117,13 @@ _FIELDS: dict[str, Check] = {
     "codecs": _list_of("codecs", _codec),
     "ciphers": _list_of("ciphers", lambda name: name in CIPHERS),
     "encryption": _encryption,
-    "call_handler": _call_handler,
 }
+COMMON = frozenset({*_FIELDS, "password", "offhook"})
+"""Fields of an endpoint in every view."""
 
 
 def endpoint_fields(body: Mapping[str, Any], required: tuple[str, ...]) -> tuple[Values, list[Fault]]:
-    """The stored fields of a legacy endpoint body, and every fault. Absent fields stay absent."""
+    """The stored fields of a body that all views share, and every fault. Absent fields stay absent."""
     values: Values = {}
     faults: list[Fault] = []
     for field in ("username", "password", *(name for name in _FIELDS if name != "username"), "offhook"):
@@ -177,7 +133,7 @@ def endpoint_fields(body: Mapping[str, Any], required: tuple[str, ...]) -> tuple
         elif field in body and field in _FIELDS:
             value, fault = _FIELDS[field](given)
             faults += [fault] if fault else []
-            values["handler" if field == "call_handler" else field] = value
+            values[field] = value
         elif field == "offhook" and given is not None:
             values["offhook"], more = _offhook(given)
             faults += more
@@ -201,16 +157,37 @@ def _offhook(value: Any) -> tuple[Values, list[Fault]]:
             if given not in RINGS:
                 message = f"{field} must be one of: {', '.join(RINGS)}"
                 faults.append(Fault(field, "invalid_parameter_value", message))
-        elif name in ("do_not_disturb", "enabled"):
+        elif name in ("do_not_disturb", "enabled", "direct_media"):
             if not isinstance(given, bool):
                 faults.append(Fault(field, "invalid_parameter", f"{field} must be true or false"))
         elif name == "extension":
             if given is not None and not (isinstance(given, str) and re.fullmatch(r"\d{2,8}", given)):
                 faults.append(Fault(field, "invalid_parameter", f"{field} must be 2 to 8 digits"))
-        elif name not in READ_ONLY:
-            message = f"{field} is not served yet; known: {', '.join(OFFHOOK_FIELDS)}"
-            faults.append(Fault(field, "feature_not_available", message))
+        elif name == "status_events":
+            faults += _status_events(field, given)
     return {name: given for name, given in value.items() if name in OFFHOOK_FIELDS}, faults
+
+
+def _status_events(field: str, given: Any) -> list[Fault]:
+    if not isinstance(given, list):
+        return [Fault(field, "invalid_parameter", f"{field} must be a list of: {', '.join(STATUS_EVENTS)}")]
+    wrong = next((one for one in given if one not in STATUS_EVENTS), None)
+    if wrong is None:
+        return []
+    return [Fault(field, "list_contains_invalid_entries", f"{field} contains an invalid entry: {wrong}")]
+
+
+def ignored_options(body: Mapping[str, Any]) -> list[str]:
+    """Names under `offhook` that nothing here reads, as they are named in X-Offhook-Ignored."""
+    given = body.get("offhook")
+    if not isinstance(given, dict):
+        return []
+    known = (*OFFHOOK_FIELDS, *READ_ONLY)
+    nested = [(name, key) for name in DEFAULTS if isinstance(given.get(name), dict) for key in given[name]]
+    return [
+        *(f"offhook.{name}" for name in given if name not in known),
+        *(f"offhook.{name}.{key}" for name, key in nested if key not in DEFAULTS[name]),
+    ]
 
 
 def password_fault(password: Any, username: str, shortest: int) -> Fault | None:

@@ -12,7 +12,7 @@ from sqlalchemy import Executable, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.sip.location import Account, Forward, Secret
+from offhook.sip.location import Account, CallHandler, Forward, Secret
 from offhook.store.addresses import Addresses
 from offhook.store.identifiers import new_id
 from offhook.store.tables import endpoints
@@ -76,8 +76,26 @@ class Endpoint:
             challenge_every_invite=sip.get("challenge_every_invite", False),
             block_callers=tuple(block.get("callers", ())),
             block_targets=tuple(block.get("targets", ())),
+            policy=self.handler.get("policy", "default"),
+            handler=_call_handler(self.handler) if self.handler.get("call_handler") else None,
+            status_events=tuple(self.offhook.get("status_events", ("completed",))),
+            direct_media=self.offhook.get("direct_media", False),
             rights=frozenset(name for name in ("page", "alert", "watch") if sip.get(f"may_{name}")),
         )
+
+
+def _call_handler(kept: dict[str, Any]) -> CallHandler:
+    """A handler as call control reads it; SWML's URL and cXML's have names of their own (API.md 1.9)."""
+    return CallHandler(
+        name=kept["call_handler"],
+        resource_id=kept.get("calling_handler_resource_id") or "",
+        url=kept.get("call_relay_script_url") or kept.get("call_request_url") or "",
+        method=kept.get("call_request_method") or "POST",
+        fallback_url=kept.get("call_fallback_url") or "",
+        fallback_method=kept.get("call_fallback_method") or "POST",
+        status_url=kept.get("call_status_callback_url") or "",
+        status_method=kept.get("call_status_callback_method") or "POST",
+    )
 
 
 class Endpoints:
@@ -88,12 +106,14 @@ class Endpoints:
         self._addresses = addresses or Addresses(engine)
         self._by_id: dict[str, Endpoint] = {}
         self._by_name: dict[str, Endpoint] = {}
+        self._by_extension: dict[tuple[str, str], Endpoint] = {}
+        self._of_subscriber: dict[str, dict[str, Endpoint]] = {}
         self._accounts: dict[str, Account] = {}
 
     async def load(self) -> None:
         """Reads every row, and mends what is without an address yet."""
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(select(endpoints))).mappings().all()
+            rows = (await connection.execute(select(endpoints).order_by(endpoints.c.id))).mappings().all()
         for row in rows:
             self._remember(_from_row(dict(row)))
         for one in self:
@@ -121,9 +141,13 @@ class Endpoints:
             known = self._accounts[folded] = endpoint.account(realm)
         return known
 
+    def with_extension(self, project_id: str, extension: str) -> Endpoint | None:
+        """By extension."""
+        return self._by_extension.get((project_id, extension))
+
     def of_subscriber(self, subscriber_id: str) -> list[Endpoint]:
-        """The endpoints that ring when a subscriber is called."""
-        return [one for one in self if one.subscriber_id == subscriber_id]
+        """The endpoints that ring when a subscriber is called, the oldest first."""
+        return list(self._of_subscriber.get(subscriber_id, {}).values())
 
     async def create(self, **fields: Any) -> Endpoint | None:
         """A new row with its address, committed; None when the name is taken, without regard to case, or the id is."""
@@ -166,11 +190,18 @@ class Endpoints:
     def _remember(self, endpoint: Endpoint) -> None:
         self._by_id[endpoint.id] = endpoint
         self._by_name[endpoint.username.casefold()] = endpoint
+        if extension := endpoint.offhook.get("extension"):
+            self._by_extension[endpoint.project_id, extension] = endpoint
+        if endpoint.subscriber_id is not None:
+            self._of_subscriber.setdefault(endpoint.subscriber_id, {})[endpoint.id] = endpoint
         self._accounts.pop(endpoint.username.casefold(), None)
 
     def _forget(self, endpoint: Endpoint) -> None:
         self._by_id.pop(endpoint.id, None)
         self._by_name.pop(endpoint.username.casefold(), None)
+        self._by_extension.pop((endpoint.project_id, endpoint.offhook.get("extension") or ""), None)
+        if endpoint.subscriber_id is not None:
+            self._of_subscriber.get(endpoint.subscriber_id, {}).pop(endpoint.id, None)
         self._accounts.pop(endpoint.username.casefold(), None)
 
 

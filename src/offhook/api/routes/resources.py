@@ -53,6 +53,4 @@ async def list_addresses(id_: str, request: Request, token: Calling) -> dict[str
     """The address under which it is called."""
     platform: Platform = request.app.state.platform
     row = _own(platform, token.project_id, id_)
-    rows = fabric.addresses_of(platform, row.id)
-    path = f"{RESOURCES}/{row.id}/addresses"
-    return page(rows, lambda one: one.id, lambda one: fabric.address(one, platform), path, dict(request.query_params))
+    return fabric.address_page(platform, row.id, f"{RESOURCES}/{row.id}/addresses", dict(request.query_params))
