@@ -1,0 +1,52 @@
+"""What the guides tell people to type exists: commands with their options, settings, files."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from offhook.cli import app
+from offhook.server.config import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "guides").glob("*.md")),
+    *sorted((ROOT / "docs" / "help").glob("*.md")),
+]
+COMMAND = re.compile(r"(?m)^ {4,}(offhook [^\n]+)$|`(offhook [^`\n]+)`")
+SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)( = [^`]+)?`")
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+
+
+def groups() -> dict[str, set[str]]:
+    return {name: set(getattr(field.annotation, "model_fields", {})) for name, field in Settings.model_fields.items()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page: Path) -> None:
+    for typed in (one or other for one, other in COMMAND.findall(page.read_text())):
+        words = shlex.split(typed.split("|")[0].split(" #")[0])
+        command: Any = typer.main.get_command(app)
+        for word in words[1:]:
+            if hasattr(command, "commands") and not word.startswith("-"):
+                assert word in command.commands, f"{typed}: no command {word}"
+                command = command.commands[word]
+        known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+        common = {name for one in typer.main.get_command(app).params for name in one.opts}
+        for word in words[1:]:
+            if word.startswith("--"):
+                assert word.split("=")[0] in known | common, f"{typed}: no option {word}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_and_files_exist(page: Path) -> None:
+    known = groups()
+    for group, name, _ in SETTING.findall(page.read_text()):
+        if group in known:
+            assert name in known[group], f"no setting {group}.{name}"
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), f"{target} is not there"
