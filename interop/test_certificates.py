@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,8 +147,17 @@ async def test_our_own_authority_is_trusted_once_installed(serve: ServerMaker) -
         moved = await server.http.get("/", headers={"Host": f"{DOMAIN}:8080"})
         assert moved.headers["location"] == f"https://{DOMAIN}:{port}/", "promise 4"
         assert (await server.http.get("/")).status_code == 200, "promise 4: this machine needs no TLS"
+        assert _fingerprint(authority) in await doctor(server), "promise 1"
     async with serve(**settings) as server:
         assert (await server.http.get("/ca/offhook-authority.crt")).content == file, "promise 3"
+
+
+async def doctor(server: Offhook) -> str:
+    """What the command says, which knows of the server nothing but its data directory."""
+    command = [str(Path(sys.executable).with_name("offhook")), "--data", str(server.data), "doctor"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    return said.decode()
 
 
 def _fingerprint(certificate: x509.Certificate) -> str:

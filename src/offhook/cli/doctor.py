@@ -26,6 +26,9 @@ def doctor(context: typer.Context) -> None:
     """Say what listens, which address browsers get for media, what is wrong and how to mend it."""
     settings = settings_of(context)
     running = _running(settings)
+    if running is not None:
+        # What it was started with, flags included, and not what this shell would start it with.
+        settings = Settings.model_validate(running["settings"])
     checks = [*(_of_running(settings, running) if running else _of_ports(settings)),
               *_of_media(settings), *_of_certificate(settings), *_of_machine()]  # fmt: skip
     for check in checks:

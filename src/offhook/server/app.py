@@ -586,7 +586,7 @@ class App:
         if not settings.server:
             return
         epoch = time.time() - asyncio.get_running_loop().time()
-        self.driver.homer = Homer(settings.agent, settings.key, self.sockets.known, epoch)
+        self.driver.homer = Homer(settings.agent, settings.key.get_secret_value(), self.sockets.known, epoch)
         host, _, port = settings.server.rpartition(":")
         try:
             await self.driver.homer.open(host, int(port))
@@ -637,6 +637,7 @@ class App:
             "sip": self.listeners["sip"],
             "engine_pid": self.media.engine.pid,
             "webrtc_ports": list(self.media.engine.webrtc_ports),
+            "settings": self.settings.model_dump(mode="json", exclude_defaults=True),
         }
         if "https" in self.listeners:
             port = self.listeners["https"].rpartition(":")[2]

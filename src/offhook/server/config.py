@@ -398,7 +398,7 @@ class Homer(_Group):
     """The collector, host:port (9060 at most of them); empty sends nothing."""
     agent: int = Field(2001, ge=0, le=4_294_967_295)
     """Capture agent id, to tell nodes apart."""
-    key: str = ""
+    key: SecretStr = SecretStr("")
     """Authentication key of the collector, if it wants one."""
 
 
