@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -143,6 +144,13 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         return answered(request, _of_routing(request, error))
+
+    @app.exception_handler(DBAPIError)
+    async def away(request: Request, error: DBAPIError) -> JSONResponse:
+        if not isinstance(error, InterfaceError | InternalError | OperationalError):
+            raise error
+        message = "The database does not answer; what was asked for is most likely not done. Calls go on"
+        return answered(request, ApiError(503, "store_unavailable", message, {"Retry-After": "5"}))
 
 
 def _of_routing(request: Request, error: HTTPException) -> ApiError:

@@ -42,7 +42,7 @@ from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners, parser_limits
 from offhook.server.load import LoadWatch
-from offhook.server.nodes import node_id, reach
+from offhook.server.nodes import Neighbours, node_id, reach
 from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
@@ -246,6 +246,8 @@ class App:
         if taken:
             log.info("calls taken back", count=taken)
             self.driver.tell(EngineReady())
+        self.neighbours = Neighbours(self, self._engine)
+        await self.neighbours.start()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
@@ -275,11 +277,7 @@ class App:
         self.ears.close()
         if hasattr(self, "driver") and not keep_calls:
             await self._end_calls()
-        for task in (self._sweeping, self._keeping):
-            if task is not None:
-                task.cancel()
-        if hasattr(self, "_load"):
-            self._load.stop()
+        await self._stop_background()
         await self._stop_listening()
         if hasattr(self, "tokens"):
             await self.tokens.stop()
@@ -305,6 +303,16 @@ class App:
             await self.certificates.stop()
         if hasattr(self, "driver") and self.driver.homer is not None:
             self.driver.homer.close()
+
+    async def _stop_background(self) -> None:
+        """What runs by itself, beside calls."""
+        for task in (self._sweeping, self._keeping):
+            if task is not None:
+                task.cancel()
+        if hasattr(self, "neighbours"):
+            await self.neighbours.stop()
+        if hasattr(self, "_load"):
+            self._load.stop()
 
     async def _end_calls(self) -> None:
         """Everybody who talks is told, and every call is logged."""

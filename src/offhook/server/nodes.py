@@ -1,16 +1,28 @@
-"""Who we are among those that share a database."""
+"""Nodes that share a database: who we are, and what follows here from what another one has written.
+
+Lives here: the consequences for running parts. Never here: how changes are heard (store/changes.py).
+"""
 
 import asyncio
 import os
 import time
 import uuid
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.calls.commands import DropTrunk, UseTrunk
+from offhook.calls.trunk import read_trunk
 from offhook.server.observe import log
+from offhook.store import tables
+from offhook.store.changes import Changes
 from offhook.store.database import StoreError, reason, shown
+
+if TYPE_CHECKING:
+    from offhook.server.app import App
 
 FILE = "node"
 
@@ -41,3 +53,52 @@ async def reach(engine: AsyncEngine, patience: float) -> None:
             log.warning("the database cannot be reached yet", reason=text, patience=patience)
             told = True
         await asyncio.sleep(1.0)
+
+
+class Neighbours:
+    """Keeps this node's memory and running parts true to what others write."""
+
+    def __init__(self, app: "App", engine: AsyncEngine) -> None:
+        self._app = app
+        self._changes = Changes(engine, lambda event, facts: log.warning(event, **facts))
+        store = app.store
+        self._changes.follow(tables.tokens, self._tokens)
+        self._changes.follow(tables.addresses, store.addresses.refresh)
+        self._changes.follow(tables.endpoints, self._endpoints)
+        self._changes.follow(tables.resources, store.resources.refresh)
+        self._changes.follow(tables.trunks, self._trunks)
+        self._changes.follow(tables.phone_numbers, store.numbers.refresh)
+        self._changes.follow(tables.texts, store.texts.refresh)
+
+    async def start(self) -> None:
+        """Nothing that is written from now on is missed."""
+        await self._changes.start()
+
+    async def stop(self) -> None:
+        """Hears no more."""
+        await self._changes.stop()
+
+    async def _tokens(self, ids: Collection[str] | None) -> None:
+        await self._app.store.spaces.load()
+
+    async def _endpoints(self, ids: Collection[str] | None) -> None:
+        rows = self._app.store.endpoints
+        before = {one.id: one for one in rows if ids is None or one.id in ids}
+        await rows.refresh(ids)
+        for id_, old in before.items():
+            new = rows.get(id_)
+            kept = new is not None and new.enabled and new.username == old.username
+            if not kept or (new is not None and new.credential_version != old.credential_version):
+                # As where it was written: whoever registered with what is no longer good, registers again.
+                await self._app.platform.unbind(old.username)
+
+    async def _trunks(self, ids: Collection[str] | None) -> None:
+        rows, driver = self._app.store.trunks, self._app.driver
+        before: dict[str, Any] = {one.id: one for one in rows if ids is None or one.id in ids}
+        await rows.refresh(ids)
+        after = {one.id: one for one in rows if ids is None or one.id in ids}
+        for id_ in before.keys() - after.keys():
+            driver.command(DropTrunk(id_))
+        for id_, row in after.items():
+            if row != before.get(id_):
+                driver.command(UseTrunk(read_trunk(row.id, row.settings, row.password, row.digest_password)))

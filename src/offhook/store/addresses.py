@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import addresses
 
@@ -45,7 +46,16 @@ class Addresses:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(addresses).order_by(addresses.c.id))).mappings().all()
         for row in rows:
-            self._remember(Address(**{**row, "created_at": row["created_at"].replace(tzinfo=UTC)}))
+            self._remember(_from_row(dict(row)))
+
+    async def refresh(self, ids: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py)."""
+        found = await read_again(self._engine, addresses, ids)
+        for id_ in set(self._rows).union(found) if ids is None else ids:
+            if id_ in self._rows:
+                self._forget(self._rows[id_])
+            if id_ in found:
+                self._remember(_from_row(found[id_]))
 
     def __iter__(self) -> Iterator[Address]:
         return iter(tuple(self._rows.values()))
@@ -96,10 +106,9 @@ class Addresses:
         """The owner is gone; a second time does nothing."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(addresses).where(addresses.c.owner_id == owner_id))
-        row = self._by_owner.pop(owner_id, None)
+        row = self._by_owner.get(owner_id)
         if row is not None:
-            self._rows.pop(row.id, None)
-            self._by_name.pop((row.project_id, row.name), None)
+            self._forget(row)
 
     async def _insert(self, row: Address) -> bool:
         """False when another node or task has taken the name, or the owner has one."""
@@ -111,10 +120,19 @@ class Addresses:
             return False
         return True
 
+    def _forget(self, row: Address) -> None:
+        self._rows.pop(row.id, None)
+        self._by_owner.pop(row.owner_id, None)
+        self._by_name.pop((row.project_id, row.name), None)
+
     def _remember(self, row: Address) -> None:
         self._rows[row.id] = row
         self._by_owner[row.owner_id] = row
         self._by_name[row.project_id, row.name] = row
+
+
+def _from_row(row: dict[str, Any]) -> Address:
+    return Address(**{**row, "created_at": row["created_at"].replace(tzinfo=UTC)})
 
 
 def slug(display_name: str) -> str:

@@ -3,7 +3,7 @@
 Passwords are never here: the caller hands in HA1 values (offhook.sip.digest makes them).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.location import Account, CallHandler, Forward, Secret
 from offhook.store.addresses import Addresses
+from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import endpoints
 
@@ -118,6 +119,19 @@ class Endpoints:
             self._remember(_from_row(dict(row)))
         for one in self:
             await self._addresses.ensure(one.project_id, one.id, one.username)
+
+    async def refresh(self, ids: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py)."""
+        found = await read_again(self._engine, endpoints, ids)
+        for id_ in set(self._by_id).union(found) if ids is None else ids:
+            known = self._by_id.get(id_)
+            fresh = _from_row(found[id_]) if id_ in found else None
+            if known is not None and fresh is not None and fresh.updated_at < known.updated_at:
+                continue  # written by us since it was read
+            if known is not None:
+                self._forget(known)
+            if fresh is not None:
+                self._remember(fresh)
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(tuple(self._by_id.values()))

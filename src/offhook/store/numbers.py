@@ -1,6 +1,6 @@
 """Numbers of the space: what a call to each leads to (API.md section 5), in memory for the call path."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import Executable, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import phone_numbers
 from offhook.store.writer import Writer
@@ -47,10 +48,19 @@ class NumberRows:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(phone_numbers).order_by(phone_numbers.c.id))).mappings().all()
         for row in rows:
-            values = dict(row)
-            for name in ("created_at", "updated_at"):
-                values[name] = row[name].replace(tzinfo=UTC)
-            self._rows[values["id"]] = NumberRow(**values)
+            self._rows[row["id"]] = _from_row(dict(row))
+        self._index()
+
+    async def refresh(self, ids: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py)."""
+        found = await read_again(self._engine, phone_numbers, ids)
+        for id_ in set(self._rows).union(found) if ids is None else ids:
+            known = self._rows.get(id_)
+            if id_ not in found:
+                self._rows.pop(id_, None)
+            elif known is None or _from_row(found[id_]).updated_at >= known.updated_at:
+                self._rows[id_] = _from_row(found[id_])
+        self._rows = dict(sorted(self._rows.items()))
         self._index()
 
     def __iter__(self) -> Iterator[NumberRow]:
@@ -132,6 +142,12 @@ class NumberRows:
             if row.endpoint_id is not None:
                 owned.setdefault(row.endpoint_id, []).append(row.number)
         self._of_endpoint = {id_: tuple(numbers) for id_, numbers in owned.items()}
+
+
+def _from_row(row: dict[str, Any]) -> NumberRow:
+    for name in ("created_at", "updated_at"):
+        row[name] = row[name].replace(tzinfo=UTC)
+    return NumberRow(**row)
 
 
 def _values(row: NumberRow) -> dict[str, Any]:

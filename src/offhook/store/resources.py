@@ -1,6 +1,6 @@
 """Resources: whatever a call can lead to and that is no endpoint, number or trunk (API.md 4.1, 4.5, 6, 13.2), in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.addresses import Addresses
+from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import resources
 
@@ -43,6 +44,17 @@ class Resources:
         self._rows = {row["id"]: _from_row(dict(row)) for row in rows}
         for one in self:
             await self._addresses.ensure(one.project_id, one.id, one.name)
+
+    async def refresh(self, ids: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py)."""
+        found = await read_again(self._engine, resources, ids)
+        for id_ in set(self._rows).union(found) if ids is None else ids:
+            known = self._rows.get(id_)
+            if id_ not in found:
+                self._rows.pop(id_, None)
+            elif known is None or found[id_]["updated_at"].replace(tzinfo=UTC) >= known.updated_at:
+                self._rows[id_] = _from_row(found[id_])
+        self._rows = dict(sorted(self._rows.items()))
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(tuple(self._rows.values()))

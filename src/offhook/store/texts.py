@@ -1,6 +1,6 @@
 """Texts that wait for a device of their endpoint: in memory, written behind, bounded per endpoint and in age."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.calls.effects import KeptText
+from offhook.store.changes import read_again
 from offhook.store.statements import GONE, Remove, Upsert
 from offhook.store.tables import texts
 from offhook.store.writer import Writer
@@ -35,10 +36,20 @@ class Texts:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(texts).order_by(texts.c.kept_at, texts.c.ref))).all()
         for row in rows:
-            fields = tuple((str(name), str(value)) for name, value in row.fields)
-            self._remember(
-                KeptText(row.ref, row.recipient, row.sender, fields, row.body), row.kept_at.replace(tzinfo=UTC)
-            )
+            self._remember(*_from_row(row._asdict()))
+
+    async def refresh(self, refs: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py): what it delivered waits here no longer.
+        All at once are not read: what waits here may not be written yet, what was delivered not yet be deleted."""
+        if refs is None:
+            return
+        found = await read_again(self._engine, texts, refs)
+        for ref in refs:
+            row = found.get(ref)
+            if row is None:
+                self._forget(ref)
+            elif ref not in self._endpoint:
+                self._remember(*_from_row(row))
 
     def put(self, text: KeptText) -> None:
         """Keeps one, with the time it came in its Date field."""
@@ -77,11 +88,22 @@ class Texts:
 
     def drop(self, ref: str) -> None:
         """It has been taken; unknown ones are ignored."""
+        if self._forget(ref):
+            self._writer.put(_DELETE, {GONE: ref})
+
+    def _forget(self, ref: str) -> bool:
+        """False for an unknown one."""
         endpoint = self._endpoint.pop(ref, None)
         if endpoint is None:
-            return
+            return False
         waiting = self._waiting[endpoint]
         del waiting[ref]
         if not waiting:
             del self._waiting[endpoint]
-        self._writer.put(_DELETE, {GONE: ref})
+        return True
+
+
+def _from_row(row: Mapping[str, Any]) -> tuple[KeptText, datetime]:
+    fields = tuple((str(name), str(value)) for name, value in row["fields"])
+    text = KeptText(row["ref"], row["recipient"], row["sender"], fields, row["body"])
+    return text, row["kept_at"].replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
 """Trunks: every row in memory, every write through the database first; passwords sealed at rest."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.location import Secret
+from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import trunks
 from offhook.store.vault import Vault, VaultError
@@ -44,6 +45,17 @@ class TrunkRows:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(trunks).order_by(trunks.c.id))).mappings().all()
         self._rows = {row["id"]: self._read(dict(row)) for row in rows}
+
+    async def refresh(self, ids: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py)."""
+        found = await read_again(self._engine, trunks, ids)
+        for id_ in set(self._rows).union(found) if ids is None else ids:
+            known = self._rows.get(id_)
+            if id_ not in found:
+                self._rows.pop(id_, None)
+            elif known is None or found[id_]["updated_at"].replace(tzinfo=UTC) >= known.updated_at:
+                self._rows[id_] = self._read(found[id_])
+        self._rows = dict(sorted(self._rows.items()))
 
     def __iter__(self) -> Iterator[TrunkRow]:
         return iter(tuple(self._rows.values()))
