@@ -62,6 +62,7 @@ class Neighbours:
         self._app = app
         self._changes = Changes(engine, lambda event, facts: log.warning(event, **facts))
         store = app.store
+        self._changes.follow(tables.projects, store.projects.refresh)
         self._changes.follow(tables.tokens, self._tokens)
         self._changes.follow(tables.addresses, store.addresses.refresh)
         self._changes.follow(tables.endpoints, self._endpoints)
@@ -79,7 +80,7 @@ class Neighbours:
         await self._changes.stop()
 
     async def _tokens(self, ids: Collection[str] | None) -> None:
-        await self._app.store.spaces.load()
+        await self._app.store.spaces.tokens.load()
 
     async def _endpoints(self, ids: Collection[str] | None) -> None:
         rows = self._app.store.endpoints

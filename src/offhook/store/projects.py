@@ -5,7 +5,7 @@ is signed with it, and is sealed at rest (offhook.store.vault).
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import Executable, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.location import Secret
+from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import metadata, projects
 from offhook.store.vault import Vault
@@ -46,23 +47,37 @@ class Projects:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(projects))).mappings().all()
         for row in rows:
-            sealed = row["signing_key"]
-            key = self._vault.open(sealed, _about(row["id"])) if sealed is not None else Secret("")
-            made = row["created_at"].replace(tzinfo=UTC)
-            self._rows[row["id"]] = Project(
-                id=row["id"],
-                space_id=row["space_id"],
-                name=row["name"],
-                parent_id=row["parent_id"],
-                created_at=made,
-                updated_at=row["updated_at"].replace(tzinfo=UTC) if row["updated_at"] is not None else made,
-                settings=row["settings"] or {},
-                profile=row["profile"] or {},
-                signing_key=key,
-            )
+            self._rows[row["id"]] = self._read(dict(row))
         for one in tuple(self):
             if not one.signing_key.reveal():
                 await self.rotate(one.id)
+
+    async def refresh(self, ids: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py)."""
+        found = await read_again(self._engine, projects, ids)
+        for id_ in set(self._rows).union(found) if ids is None else ids:
+            known = self._rows.get(id_)
+            fresh = self._read(found[id_]) if id_ in found else None
+            if fresh is None:
+                self._rows.pop(id_, None)
+            elif known is None or fresh.updated_at >= known.updated_at:
+                self._rows[id_] = fresh
+
+    def _read(self, row: dict[str, Any]) -> Project:
+        sealed = row["signing_key"]
+        key = self._vault.open(sealed, _about(row["id"])) if sealed is not None else Secret("")
+        made = row["created_at"].replace(tzinfo=UTC)
+        return Project(
+            id=row["id"],
+            space_id=row["space_id"],
+            name=row["name"],
+            parent_id=row["parent_id"],
+            created_at=made,
+            updated_at=row["updated_at"].replace(tzinfo=UTC) if row["updated_at"] is not None else made,
+            settings=row["settings"] or {},
+            profile=row["profile"] or {},
+            signing_key=key,
+        )
 
     def __iter__(self) -> Iterator[Project]:
         return iter(tuple(self._rows.values()))
