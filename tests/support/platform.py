@@ -7,6 +7,7 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.api.app import ApiSettings, create
+from offhook.server.profiles import Profiles
 from offhook.sip.digest import both_ha1
 from offhook.store.addresses import Addresses
 from offhook.store.database import migrate, open_database
@@ -24,6 +25,7 @@ class House:
     """Notes whose bindings are dropped and whose calls are ended."""
 
     version = "0"
+    profiles: Profiles
     realm = domain = "offhook.test"
 
     def __init__(self, engine: AsyncEngine, spaces: Spaces, space: Space, token: str) -> None:
@@ -36,6 +38,7 @@ class House:
         self.projects = Projects(engine, Vault(space.secret))
         self.api_tokens = spaces.tokens
         self.unbound: list[str] = []
+        self.has_domain_suffix = False
 
     @classmethod
     async def opened(cls, where: Path | Database) -> Any:
@@ -46,6 +49,7 @@ class House:
         space, token = await spaces.create("offhook.test")
         one = cls(engine, spaces, space, token)
         await one.projects.load()
+        one.profiles = Profiles(one, {"offhook.test"}, {"https://settings.example"}, "")  # type: ignore[arg-type]
         return one
 
     def client(self) -> httpx.AsyncClient:
@@ -57,6 +61,12 @@ class House:
 
     def token(self, project: str, text: str) -> Any:
         return self._spaces.token(project, text)
+
+    def profile(self, project_id: str) -> dict[str, Any]:
+        return {"domain": self.profiles.domain(project_id), "realm": self.realm, "websocket_urls": [], "country": "US"}
+
+    def profile_changed(self, project_id: str) -> None:
+        self.profiles.changed(project_id)
 
     async def remove_project(self, id_: str) -> None:
         for token in [one for one in self.api_tokens if one.project_id == id_]:

@@ -16,7 +16,7 @@ def legacy(row: EndpointRow, platform: Platform) -> dict[str, Any]:
     """Flat, with every call_* field of its kind, null when unused; `call_handler` runs the calls that the endpoint makes."""
     return {
         "type": "sip_endpoint",
-        **_common(row),
+        **_common(row, platform),
         "call_handler": row.handler.get("call_handler"),
         "calling_handler_resource_id": row.handler.get("calling_handler_resource_id"),
         **{name: row.handler.get(name) for name in OF_ENDPOINTS_FIELDS},
@@ -26,7 +26,7 @@ def legacy(row: EndpointRow, platform: Platform) -> dict[str, Any]:
 
 def fabric(row: EndpointRow, platform: Platform) -> dict[str, Any]:
     """The wrapper of all resources, with the inner fields once more at top level; `call_handler` is the outbound policy."""
-    inner = {**_common(row), **_policy(row)}
+    inner = {**_common(row, platform), **_policy(row)}
     return {
         "id": row.id,
         "project_id": row.project_id,
@@ -42,17 +42,19 @@ def fabric(row: EndpointRow, platform: Platform) -> dict[str, Any]:
 
 def flat(row: EndpointRow, platform: Platform) -> dict[str, Any]:
     """One of a subscriber's."""
-    return {**_common(row), "offhook": own_part(row, platform)}
+    return {**_common(row, platform), "offhook": own_part(row, platform)}
 
 
-def _common(row: EndpointRow) -> dict[str, Any]:
+def _common(row: EndpointRow, platform: Platform) -> dict[str, Any]:
+    project = platform.projects.get(row.project_id)
+    profile = project.profile if project is not None else {}
     return {
         "id": row.id,
         "username": row.username,
         "caller_id": row.caller_id,
         "send_as": row.send_as,
-        "ciphers": list(row.ciphers or CIPHERS),
-        "codecs": list(row.codecs or CODECS),
+        "ciphers": list(row.ciphers or profile.get("default_ciphers") or CIPHERS),
+        "codecs": list(row.codecs or profile.get("default_codecs") or CODECS),
         "encryption": row.encryption,
     }
 

@@ -153,6 +153,19 @@ class Platform(Protocol):
     projects: ProjectRows
     api_tokens: ApiTokenRows
 
+    @property
+    def has_domain_suffix(self) -> bool:
+        """True if projects have domains of their own (sip.domain_suffix)."""
+        ...
+
+    def profile(self, project_id: str) -> dict[str, Any]:
+        """What of a project's SIP profile the server knows: `domain`, `realm`, `websocket_urls`, `country`."""
+        ...
+
+    def profile_changed(self, project_id: str) -> None:
+        """Lets calls, registrations and listeners obey the profile that was just written."""
+        ...
+
     async def remove_project(self, id_: str) -> None:
         """Deletes a subproject and everything that is its own; live calls of its endpoints go on."""
         ...

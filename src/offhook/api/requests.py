@@ -77,7 +77,11 @@ def unknown_fields(body: Mapping[str, Any], known: Iterable[str]) -> list[Fault]
 
 def note_ignored(response: Response, body: Mapping[str, Any], known: frozenset[str]) -> None:
     """Names unknown fields in `X-Offhook-Ignored`; the compatible families ignore them (API.md 1.3)."""
-    ignored = [name for name in body if name not in known]
+    note_names(response, [name for name in body if name not in known])
+
+
+def note_names(response: Response, ignored: list[str]) -> None:
+    """The same for names that were found otherwise."""
     if ignored:
         clean = ", ".join("".join(one for one in name if one.isascii() and one.isprintable())[:64] for name in ignored)
         response.headers["X-Offhook-Ignored"] = clean[:1000]

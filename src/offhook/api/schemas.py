@@ -38,7 +38,7 @@ READ_ONLY = ("aor", "registered", "reachable")
 STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
 """Events of form callbacks (API.md 10.2)."""
 _USERNAME = re.compile(r"[A-Za-z0-9._\-+~!]{1,64}")
-_OPUS_FORM = re.compile(r"OPUS@(48000|24000|16000|8000)H@20I")
+OPUS_FORM = re.compile(r"OPUS@(48000|24000|16000|8000)H@20I")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 Values = dict[str, Any]
@@ -98,7 +98,7 @@ def _list_of(field: str, allowed: Callable[[str], bool]) -> Check:
 
 
 def _codec(name: str) -> bool:
-    return name in (*CODECS, "G729") or _OPUS_FORM.fullmatch(name) is not None
+    return name in (*CODECS, "G729") or OPUS_FORM.fullmatch(name) is not None
 
 
 def _encryption(value: Any) -> tuple[Any, Fault | None]:

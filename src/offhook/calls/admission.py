@@ -1,5 +1,7 @@
 """Who is calling, and may they? INVITE is judged here with the authenticator that the registrar uses too."""
 
+from collections.abc import Set as AbstractSet
+
 from offhook.calls.outcome import Outcome, refusal
 from offhook.sip.credentials import Authenticator, Challenged
 from offhook.sip.errors import PeerError
@@ -18,7 +20,7 @@ BURST = 2.0
 class Admission:
     """Owned by the switchboard."""
 
-    def __init__(self, authenticator: Authenticator, hosts: frozenset[str], call_rate: float) -> None:
+    def __init__(self, authenticator: Authenticator, hosts: AbstractSet[str], call_rate: float) -> None:
         self._authenticator = authenticator
         self._hosts = hosts
         self._rates = Rates(call_rate, BURST * call_rate, ENDPOINTS)

@@ -5,6 +5,7 @@ are former ones. Never here: what happens to them (fork.py, bridge.py, ending.py
 changes first, then the effects are returned.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class CallConfig:
     """What call control reads of the settings. Seconds."""
 
     domain: str
-    hosts: frozenset[str]
+    hosts: AbstractSet[str]
     ring_seconds: int = 60
     flow_grace: float = 90.0
     detached_silence: float = 15.0

@@ -4,6 +4,7 @@ Lives here: whose call comes in, what it may reach; which hunt or trunk an event
 (outbound.py, hunt.py), the state of trunks (trunks.py), the match (inbound.py).
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from offhook.calls import bridge, ending, guards, hunt, passing
@@ -58,7 +59,7 @@ class Gateway:
 
     outbound: Outbound
     index: Index
-    hosts: frozenset[str]
+    hosts: AbstractSet[str]
     texts: TextsOut
     authenticator: Authenticator
 

@@ -5,6 +5,7 @@ Lives here: the match, and in words why there is none. Never here: what the call
 
 import ipaddress
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from offhook.calls.numbers import NumberPlan, dialled_in, from_trunk, looks_dialled, plain
@@ -167,7 +168,7 @@ def plain_called(request: Request) -> str:
     return text if text.startswith("+") else f"+{text}"
 
 
-def comes_as_trunk(request: Request, hosts: frozenset[str]) -> bool:
+def comes_as_trunk(request: Request, hosts: AbstractSet[str]) -> bool:
     """True if a stranger's INVITE is a call to a number rather than an endpoint that has not proved itself yet: its From is
     of another host, and what it dials is a number. It gets no challenge, because no endpoint could answer one so."""
     try:
@@ -181,7 +182,7 @@ SHORTEST_NUMBER = 7
 """Digits of a From that can be a subscriber's number; extensions of endpoints have fewer."""
 
 
-def is_endpoints(request: Request, hosts: frozenset[str]) -> bool:
+def is_endpoints(request: Request, hosts: AbstractSet[str]) -> bool:
     """True if an INVITE is to be proved as an endpoint's even where it comes from a carrier's address, because phones and a
     PBX may share one: its From is of a host of ours and no telephone number. It lets nobody in, it asks for a password."""
     try:

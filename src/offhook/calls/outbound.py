@@ -4,6 +4,7 @@ Lives here: which trunks may carry a call, and in which order; the words of the 
 them (hunt.py).
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,7 +56,7 @@ class Outbound:
     """Owned by the switchboard: the way out of the space."""
 
     def __init__(
-        self, settings: OutboundSettings, hosts: frozenset[str], plan: NumberPlan, trunks: Trunks, ids: Ids
+        self, settings: OutboundSettings, hosts: AbstractSet[str], plan: NumberPlan, trunks: Trunks, ids: Ids
     ) -> None:
         self.settings = settings
         self.plan = plan

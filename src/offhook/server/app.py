@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +26,7 @@ from offhook.calls.trunk import Trunk, read_trunk
 from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
+from offhook.server import profiles
 from offhook.server.book import Book
 from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
@@ -46,6 +47,7 @@ from offhook.server.nodes import Neighbours, node_id, reach
 from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
+from offhook.server.profiles import Profiles
 from offhook.server.recorder import Recorder, TraceLimits
 from offhook.server.telling import open_telling
 from offhook.server.tokens import Tokens
@@ -118,6 +120,7 @@ class StoreDirectory:
     """The driver's view of the store (server.ports.Directory)."""
 
     store: Store
+    profiles: Profiles
 
     def __post_init__(self) -> None:
         self.entries = Entries(self.store)
@@ -155,10 +158,14 @@ class StoreDirectory:
         return None
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:
-        return self.entries.caller_numbers(username)
+        known, endpoint = self.entries.caller_numbers(username), self.store.endpoints.named(username)
+        if known is None or endpoint is None or known.chosen is not None:
+            return known
+        wanted = self.profiles.of(endpoint.project_id).send_as
+        return replace(known, chosen=wanted) if wanted in known.of_space else known
 
     def permits(self, username: str) -> Permits | None:
-        return None
+        return self.profiles.permits(username)
 
 
 @dataclass
@@ -208,7 +215,9 @@ class App:
         raise_limit(settings.limits.flows)
         self.flows = FlowTable(settings.limits.flows, settings.limits.flows_per_source)
         self.sockets = Sockets(self.flows)
-        self._hosts = self._own_hosts()
+        sip = settings.sip
+        self.profiles = Profiles(self.store, self._own_hosts(), settings.http.origins, sip.domain_suffix)
+        self._hosts = self.profiles.hosts
         self.tokens = await self._token_keys()
         self.authenticator = Authenticator(self._auth_settings(), self.store.space.secret, ids, self.tokens)
         endpoint = SipEndpoint(self._sip_config(), ids, self.authenticator)
@@ -216,7 +225,7 @@ class App:
         switchboard = Switchboard(self._call_config(), ids, self.authenticator, outbound)
         if switchboard.gateway is not None:
             endpoint.use_gate(switchboard.gateway)
-        directory = StoreDirectory(self.store)
+        directory = StoreDirectory(self.store, self.profiles)
         endpoint.use_rport(self._forces_rport)
         self.book = Book(CallJournal(settings.data / "journal.sqlite"), self.store.writer, endpoint.dialog_record)
         before = self.book.journal.load()
@@ -243,6 +252,7 @@ class App:
         await self._copy_to_homer()
         await self._load_bindings()
         self._take_trunks_into_service()
+        profiles.apply(self, self.store.space.project_id)
         if taken:
             log.info("calls taken back", count=taken)
             self.driver.tell(EngineReady())
@@ -584,7 +594,7 @@ class App:
         )
         self.sockets.datagram = self._listening.datagrams
         over_tcp = settings.media.ice_tcp
-        await self._listening.open(api, self.media.hand_over if over_tcp else None)
+        await self._listening.open(api, self.profiles.origins, self.media.hand_over if over_tcp else None)
         if over_tcp:
             self.media.announce_tcp(OverTcp(*self._listening.browsers))
         self.driver.use_peers(self._listening.ways_out(SystemIds()))

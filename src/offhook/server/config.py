@@ -74,6 +74,9 @@ class Sip(_Group):
     """The canonical SIP domain; it is the digest realm and is frozen at the first start."""
     aliases: tuple[str, ...] = ()
     """Further hosts that mean us; the addresses we listen on always do."""
+    domain_suffix: str = Field("", pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)?$")
+    """With wildcard DNS (`*.pbx.example.com`), the part after the star: a project with a `domain_identifier` is reached at
+    IDENTIFIER.SUFFIX too. User names stay unique on the server."""
     port: int = Field(5060, ge=0, le=65535)
     """UDP and TCP; 0 takes any free port."""
     tls_port: int = Field(5061, ge=0, le=65535)

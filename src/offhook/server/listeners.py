@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from offhook.server.certificates.keeper import CertificateKeeper
@@ -39,12 +40,13 @@ class Listeners:
         self.datagrams = Datagrams(driver, self._advertise)
         self.addresses: dict[str, str] = {}
 
-    async def open(self, application: Any, hand_over: HandOver | None = None) -> None:
-        """Binds everything; `hand_over` takes ICE-TCP on the port for browsers. Raises StartError."""
+    async def open(self, application: Any, origins: AbstractSet[str], hand_over: HandOver | None = None) -> None:
+        """Binds everything; `hand_over` takes ICE-TCP on the port for browsers, whose pages may come from `origins`. Raises
+        StartError."""
         settings = self._settings
         self._hosts = self._ears.hosts()
         context = self._certificates.context(phones=False)
-        front = Front(application, self._flows, self._driver, front_settings(settings), context, hand_over)
+        front = Front(application, self._flows, self._driver, front_settings(settings, origins), context, hand_over)
         front.proof = self._certificates.proof
         await self._streams("http", front.serve, "http.port", settings.http.port)
         await self._phones()
@@ -149,11 +151,11 @@ def stream_settings(settings: Settings) -> StreamSettings:
     )
 
 
-def front_settings(settings: Settings) -> FrontSettings:
-    """What connections of browsers are held to."""
+def front_settings(settings: Settings, origins: AbstractSet[str]) -> FrontSettings:
+    """What connections of browsers are held to; `origins` may change while we run."""
     http, limits = settings.http, settings.limits
     return FrontSettings(
-        origins=frozenset(http.origins),
+        origins=origins,
         trusted_proxies=http.trusted_proxies,
         upgrade=limits.upgrade,
         handshake=limits.tls_handshake,

@@ -14,7 +14,7 @@ from offhook.calls.ports import LegFacts
 from offhook.calls.trunk import read_trunk
 from offhook.calls.trunks import TrunkState
 from offhook.media.client import MediaError
-from offhook.server import projects, registrations
+from offhook.server import profiles, projects, registrations
 from offhook.server.addresses import host_addresses
 from offhook.server.certificates.views import CertificateViews
 from offhook.server.ladder import ladder
@@ -54,6 +54,17 @@ class ServerPlatform:
 
     async def remove_project(self, id_: str) -> None:
         await projects.remove(self._app, id_)
+        profiles.apply(self._app, id_)
+
+    @property
+    def has_domain_suffix(self) -> bool:
+        return bool(self._app.settings.sip.domain_suffix)
+
+    def profile(self, project_id: str) -> dict[str, Any]:
+        return profiles.view(self._app, project_id)
+
+    def profile_changed(self, project_id: str) -> None:
+        profiles.apply(self._app, project_id)
 
     def websocket_url(self) -> str:
         return self._app.websocket_url

@@ -71,9 +71,9 @@ def provision(app: "App", username: str, seconds: int, origin: str, now: float) 
     space = app.store.space
     token, ends = app.tokens.mint(username, seconds, origin)
     user = ephemeral.write(username, ends)
-    endpoint = app.store.endpoints.named(username)
+    endpoint, account = app.store.endpoints.named(username), app.store.account(username)
     assert endpoint is not None
-    account = endpoint.account(space.realm)
+    assert account is not None
     aor, expires_at = app.store.aor(username), iso(now + seconds, now)
     urls = [app.running().get("wss_url") or app.websocket_url]
     name = account.caller_id or username

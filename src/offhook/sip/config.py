@@ -1,6 +1,7 @@
 """What the SIP layer is told once: who we are, what we serve, and the limits table of registrations and transactions."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -74,7 +75,8 @@ class SipConfig:
     """Read by the endpoint only. `allow` and `supported` hold what works, and nothing else (CALL-26)."""
 
     domain: str
-    aliases: frozenset[str] = frozenset()
+    aliases: AbstractSet[str] = frozenset()
+    """Further hosts that mean us; they may change while we run."""
     realm: str = ""
     """Digest realm; the domain unless given."""
     server: str = "Offhook"

@@ -8,6 +8,7 @@ bounded table.
 import hashlib
 import hmac
 from collections import deque
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from offhook.record import record
@@ -32,7 +33,7 @@ class AuthSettings:
     """The credential rows of the limits table."""
 
     realm: str
-    hosts: frozenset[str]
+    hosts: AbstractSet[str]
     """Lower-case hosts that a digest URI may name (AUTH-6)."""
     digest_order: tuple[str, ...] = ("MD5",)
     """Challenges offered, in this order. Any second one breaks a client that people use: JsSIP reads the last, SIP.js the

@@ -16,10 +16,8 @@ from offhook.sip.location import Account, CallHandler, Forward, Secret
 from offhook.store.addresses import Addresses
 from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
+from offhook.store.profiles import DEFAULT_CODECS, Profile
 from offhook.store.tables import endpoints
-
-DEFAULT_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
-"""What an endpoint without a list of its own may use, in order of preference."""
 
 DEFAULT_RING_SECONDS = 60
 DEFAULT_MAX_CALLS = 10
@@ -47,8 +45,8 @@ class Endpoint:
     enabled: bool = True
     subscriber_id: str | None = None
 
-    def account(self, realm: str) -> Account:
-        """What SIP needs to know of the endpoint."""
+    def account(self, realm: str, profile: Profile = Profile()) -> Account:  # noqa: B008 - it is frozen
+        """What SIP needs to know of the endpoint; `profile` says what it leaves open."""
         sip, block = self.offhook.get("sip", {}), self.offhook.get("block", {})
         return Account(
             id=self.id,
@@ -61,9 +59,9 @@ class Endpoint:
             enabled=self.enabled,
             max_calls=self.offhook.get("max_calls", DEFAULT_MAX_CALLS),
             ring_seconds=self.offhook.get("ring_seconds", DEFAULT_RING_SECONDS),
-            codecs=self.codecs or DEFAULT_CODECS,
-            encryption=self.encryption,
-            ciphers=self.ciphers,
+            codecs=self.codecs or profile.codecs or DEFAULT_CODECS,
+            encryption=profile.encryption if self.encryption == "default" else self.encryption,
+            ciphers=self.ciphers or profile.ciphers,
             do_not_disturb=self.offhook.get("do_not_disturb", False),
             forward=Forward(**{name: to or "" for name, to in self.offhook.get("forward", {}).items()}),
             ring=self.offhook.get("ring", "parallel"),
@@ -110,6 +108,14 @@ class Endpoints:
         self._by_extension: dict[tuple[str, str], Endpoint] = {}
         self._of_subscriber: dict[str, dict[str, Endpoint]] = {}
         self._accounts: dict[str, Account] = {}
+        self._profiles: dict[str, Profile] = {}
+
+    def use_profile(self, project_id: str, profile: Profile) -> None:
+        """What the endpoints of a project have unless they say otherwise, from now on."""
+        self._profiles[project_id] = profile
+        for one in self:
+            if one.project_id == project_id:
+                self._accounts.pop(one.username.casefold(), None)
 
     async def load(self) -> None:
         """Reads every row, and mends what is without an address yet."""
@@ -152,7 +158,7 @@ class Endpoints:
         folded = username.casefold()
         known = self._accounts.get(folded)
         if known is None and (endpoint := self._by_name.get(folded)) is not None:
-            known = self._accounts[folded] = endpoint.account(realm)
+            known = self._accounts[folded] = endpoint.account(realm, self._profiles.get(endpoint.project_id, Profile()))
         return known
 
     def with_extension(self, project_id: str, extension: str) -> Endpoint | None:

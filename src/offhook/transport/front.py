@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -38,7 +39,7 @@ class FrontSettings:
     handshake: float = 10.0
     head: int = 65_536
     """Octets of a request's head: proxies send 8 KiB at most, tokens in URLs included."""
-    origins: frozenset[str] = frozenset()
+    origins: AbstractSet[str] = frozenset()
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
 

@@ -1,0 +1,89 @@
+"""SIP profiles at work (API.md section 3): who we are called, which pages may connect, and what endpoints have by default.
+
+The hosts and origins of all projects are two sets that SIP, call control and the listeners read; they change in place, so
+that the next message obeys.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from offhook.calls.entry import Permits
+from offhook.store.profiles import Profile, read
+
+if TYPE_CHECKING:
+    from offhook.server.app import App, Store
+
+
+class Profiles:
+    """`hosts` are those that mean us whatever the profiles say, `suffix` is sip.domain_suffix."""
+
+    def __init__(self, store: "Store", hosts: Iterable[str], origins: Iterable[str], suffix: str) -> None:
+        self._store, self._suffix = store, suffix
+        self._fixed_hosts, self._fixed_origins = frozenset(hosts), frozenset(origins)
+        self.hosts = set(self._fixed_hosts)
+        self.origins = set(self._fixed_origins)
+        for one in store.projects:
+            store.endpoints.use_profile(one.id, read(one.profile))
+        self._gather()
+
+    def of(self, project_id: str) -> Profile:
+        """The profile of a project."""
+        row = self._store.projects.get(project_id)
+        return read(row.profile) if row is not None else Profile()
+
+    def domain(self, project_id: str) -> str:
+        """Where the devices of a project register."""
+        identifier = self.of(project_id).domain_identifier
+        return f"{identifier}.{self._suffix}" if identifier and self._suffix else self._store.space.domain
+
+    def changed(self, project_id: str) -> None:
+        """Takes a new, changed or deleted profile into service."""
+        self._store.endpoints.use_profile(project_id, self.of(project_id))
+        self._gather()
+
+    def _gather(self) -> None:
+        hosts, origins = set(self._fixed_hosts), set(self._fixed_origins)
+        for one in self._store.projects:
+            profile = read(one.profile)
+            hosts |= {alias.lower() for alias in profile.aliases} | {self.domain(one.id).lower()}
+            origins |= set(profile.origins)
+        _become(self.hosts, hosts)
+        _become(self.origins, origins)
+
+    def permits(self, username: str) -> Permits | None:
+        """What an endpoint may reach outside: its own policy, else the profile's, under the profile's switches."""
+        row = self._store.endpoints.named(username)
+        if row is None:
+            return None
+        profile = self.of(row.project_id)
+        policy = row.handler.get("policy", "default")
+        if policy == "default":
+            policy = profile.outbound_policy
+        return Permits(policy != "block-pstn", profile.pstn_enabled, profile.external_sip)
+
+
+def _become(place: set[str], wanted: set[str]) -> None:
+    """The same set with other members, never empty on the way."""
+    place |= wanted
+    place &= wanted
+
+
+def view(app: "App", project_id: str) -> dict[str, Any]:
+    """What of a profile only the server knows."""
+    profile = app.profiles.of(project_id)
+    return {
+        "domain": app.profiles.domain(project_id),
+        "realm": app.store.space.realm,
+        "websocket_urls": [app.running().get("wss_url") or app.websocket_url],
+        "country": profile.country or app.settings.sip.country,
+    }
+
+
+def apply(app: "App", project_id: str) -> None:
+    """A profile was written: everybody reads it from now on. The root project's country is that of the numbering plan."""
+    app.profiles.changed(project_id)
+    gateway = app.driver.switchboard.gateway
+    if project_id == app.store.space.project_id and gateway is not None:
+        country = app.profiles.of(project_id).country or app.settings.sip.country
+        gateway.outbound.settings = replace(gateway.outbound.settings, country=country)
