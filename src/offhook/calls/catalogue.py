@@ -220,6 +220,8 @@ _ROWS = (
     Row("udp_blocked", 0, "", "info", "The device's network lets no UDP through; its sound comes over TCP",
         "Open the media UDP port towards the device, for better sound", 0),
     Row("silence_expected", 0, "", "info", "On hold or muted, no fault", "Resume the call", 0),
+    Row("webhook_undeliverable", 0, "", "error", "The receiver of a webhook answered none of eleven tries, or said 410",
+        "Repair the receiver, then retry the delivery", 0),
 )  # fmt: skip
 
 CATALOGUE: dict[str, Row] = {row.code: row for row in _ROWS}

@@ -260,6 +260,7 @@ class App:
         await self.neighbours.start()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
+        self.telling.start()
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
         self.certificates.start()
         self._write_running()

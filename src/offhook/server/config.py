@@ -165,7 +165,7 @@ class Webhooks(_Group):
     total_seconds: float = Field(15.0, gt=0, le=120)
     """Seconds a receiver has to answer in all."""
     first_retry: float = Field(1.0, gt=0, le=60)
-    """Seconds to the second try; each later one waits twice as long, ten tries in all. Change it in tests only."""
+    """Seconds to the second try; each later one waits twice as long, ten retries in all. Change it in tests only."""
     at_once: int = Field(100, ge=1, le=1000)
     """Deliveries under way at a time: each takes a connection and a few KB."""
     at_once_per_receiver: int = Field(10, ge=1, le=1000)

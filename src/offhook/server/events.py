@@ -3,14 +3,17 @@
 Lives here: numbers and order. Never here: what an event says (happenings.py), who is sent it (outbox.py).
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from offhook.server.committed import Committed
 from offhook.server.observe import log
 from offhook.store.events import Event, EventRows
 from offhook.store.identifiers import AscendingIds
+from offhook.store.writer import Writer
 
 OVER = 10_000
 """Ended calls whose count is remembered: what is told of a call after its end follows within minutes."""
@@ -22,13 +25,16 @@ class Events:
     """`publish` from anywhere on the loop; it never waits. Rows are queued in the turn in which the state changes, so they
     are committed with it."""
 
-    def __init__(self, rows: EventRows) -> None:
+    def __init__(self, rows: EventRows, writer: Writer) -> None:
         self._rows = rows
-        self._cursor = rows.newest
+        self._committed = Committed(writer, self._there)
         self._ids = AscendingIds()
         self._counts: dict[str, int] = {}
         self._over: OrderedDict[str, int] = OrderedDict()
         self._listeners: list[Listener] = []
+        self.news = asyncio.Event()
+        """Set, and replaced by another, whenever events have been committed: take it before you look."""
+        self.closed = False
 
     def listen(self, listener: Listener) -> None:
         """Is called with every event, in the turn in which it happens: what it queues is committed with the event."""
@@ -49,9 +55,8 @@ class Events:
         endpoints: tuple[str, ...] = (),
     ) -> Event:
         """Tells of one event. `endpoints` are the ids of those it is about, for the filter of the same name."""
-        self._cursor += 1
         event = Event(
-            cursor=self._cursor,
+            cursor=self._rows.cursor(),
             id=self._ids(),
             at=datetime.now(UTC),
             type=type_,
@@ -64,9 +69,19 @@ class Events:
             data=dict(data or {}),
         )
         self._rows.put(event)
+        self._committed.soon()
         for listener in self._listeners:
             self._tell(listener, event)
         return event
+
+    def close(self) -> None:
+        """Who waits for news waits no longer."""
+        self.closed = True
+        self._there()
+
+    def _there(self) -> None:
+        news, self.news = self.news, asyncio.Event()
+        news.set()
 
     def forget(self, is_call: Callable[[str], bool]) -> None:
         """Calls that went without a word, into another one or with a fault of ours, are held for over."""

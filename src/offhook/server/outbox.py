@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from offhook.server.committed import Committed
 from offhook.store.deliveries import Delivery, DeliveryRows
 from offhook.store.identifiers import AscendingIds
 
@@ -17,8 +18,8 @@ from offhook.store.identifiers import AscendingIds
 class Outbox:
     """`enqueue` from anywhere on the loop; it never waits."""
 
-    def __init__(self, rows: DeliveryRows) -> None:
-        self._rows = rows
+    def __init__(self, rows: DeliveryRows, committed: Committed) -> None:
+        self._rows, self._committed = rows, committed
         self._ids = AscendingIds(rows.newest)
 
     def enqueue(
@@ -57,6 +58,7 @@ class Outbox:
             body=_form(form) if form is not None else json_.dumps(json, ensure_ascii=False, separators=(",", ":")),
         )
         self._rows.put(delivery, datetime.now(UTC))
+        self._committed.soon()
         return id_
 
 

@@ -19,6 +19,8 @@ async def remove(app: "App", id_: str) -> None:
         app.driver.command(DropTrunk(trunk.id))
     for resource in [one for one in store.resources if one.project_id == id_]:
         await store.resources.remove(resource.id)
+    for webhook in app.telling.webhooks.of_project(id_):
+        await app.telling.webhooks.remove(webhook.id)
     for token in [one for one in store.spaces.tokens if one.project_id == id_]:
         await store.spaces.tokens.remove(token.id)
     await store.projects.remove(id_)

@@ -1,23 +1,41 @@
-"""Everything that tells of what happens, put together: events, the outbox, and who listens to call control."""
+"""Everything that tells of what happens, put together: events, webhooks, and who listens to call control."""
 
+import asyncio
+import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook import __version__
 from offhook.calls.switchboard import Switchboard
+from offhook.server.committed import Committed
 from offhook.server.config import Settings
+from offhook.server.delivering import Deliverer, DeliverySettings
 from offhook.server.events import Events
 from offhook.server.happenings import Happenings
+from offhook.server.ids import SystemIds
+from offhook.server.nodes import node_id
+from offhook.server.observe import log
 from offhook.server.outbox import Outbox
 from offhook.server.peers import outward_http
+from offhook.server.subscriptions import Subscriptions
 from offhook.store.deliveries import DeliveryRows
 from offhook.store.events import EventRows
+from offhook.store.webhooks import Webhooks
+from offhook.store.writer import Writer
 from offhook.transport.outward_http import OutwardHttp
 
 if TYPE_CHECKING:
     from offhook.server.app import Store
+
+SWEEP = 3600.0
+"""Seconds between two sweeps of old events and deliveries."""
+CAUGHT_UP = 10.0
+"""Seconds that a start waits for what an earlier process left on disk for the database."""
 
 
 @dataclass
@@ -28,21 +46,71 @@ class Telling:
     outbox: Outbox
     happenings: Happenings
     http: OutwardHttp
+    webhooks: Webhooks
+    subscriptions: Subscriptions
+    deliverer: Deliverer
+    event_rows: EventRows
+    delivery_rows: DeliveryRows
+    kept: timedelta
+    """How long a delivery is kept after its end."""
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begins to deliver, and to sweep."""
+        self.deliverer.start()
+        self._tasks.append(asyncio.create_task(self._sweep(), name="sweep of events"))
 
     async def stop(self) -> None:
-        """Closes what is open."""
+        """Ends readers of events, and deliveries; what is left is delivered after the next start."""
+        self.events.close()
+        for task in self._tasks:
+            task.cancel()
+        await self.deliverer.stop()
         await self.http.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self.event_rows.sweep()
+                await self.delivery_rows.sweep(datetime.now(UTC) - self.kept)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("old events stay for now", text=str(error)[:200])
+            await asyncio.sleep(SWEEP)
 
 
 async def open_telling(
     settings: Settings, engine: AsyncEngine, store: "Store", switchboard: Switchboard, call_refs: Iterable[str]
 ) -> Telling:
     """`call_refs` are the calls of an earlier process that go on."""
-    rows, deliveries = EventRows(engine, store.writer), DeliveryRows(engine, store.writer)
-    await rows.load()
-    await deliveries.load()
-    events = Events(rows)
+    writer, root, node = store.writer, store.space.project_id, node_id(settings.data)
+    await _caught_up(writer)
+    rows = EventRows(engine, writer, node, settings.events.retention_days)
+    deliveries, webhooks = DeliveryRows(engine, writer, node), Webhooks(engine)
+    for one in (rows, deliveries, webhooks):
+        await one.load()
+    events, http = Events(rows, writer), outward_http(settings)
     events.go_on(await rows.sequences(call_refs))
-    root = store.space.project_id
+    wishes = settings.webhooks
+    outbox = Outbox(deliveries, Committed(writer, lambda: deliverer.kick()))
+    subscriptions = Subscriptions(webhooks, events, outbox)
+    deliverer = Deliverer(
+        deliveries,
+        writer,
+        http,
+        lambda project: store.projects.signing_key(project).reveal(),
+        subscriptions.failed,
+        SystemIds().uniform,
+        f"Offhook/{__version__}",
+        DeliverySettings(wishes.at_once, wishes.at_once_per_receiver, wishes.first_retry),
+    )
     happenings = Happenings(events, root, store.endpoints.named, store.trunks.get, switchboard.by_ref)
-    return Telling(events, Outbox(deliveries), happenings, outward_http(settings))
+    kept = timedelta(days=wishes.retention_days)
+    return Telling(events, outbox, happenings, http, webhooks, subscriptions, deliverer, rows, deliveries, kept)
+
+
+async def _caught_up(writer: Writer) -> None:
+    """What waits on disk is numbered already, and counts."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CAUGHT_UP):
+            while writer.behind:  # noqa: ASYNC110 - the writer's own clock
+                await asyncio.sleep(0.05)

@@ -1,15 +1,18 @@
-"""The events table: what happened, in the order of cursors, which count up without end (API.md 12.5).
+"""The events table: what happened, in the order of cursors (API.md 12.5).
 
-A cursor is shown once its event is committed, and rows are committed in the order of their cursors: who reads on after the
-last one he saw misses nothing.
+A cursor is the time in microseconds with eight bits of whose it is, so it ascends over restarts and differs between nodes.
+It is shown once its event is committed, and a node's rows are committed in the order of their cursors: who reads on after
+the last one he saw misses nothing. Where several nodes may write, the last moments are not shown yet (`SETTLED`).
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.record import record
@@ -19,8 +22,21 @@ from offhook.store.writer import Writer
 
 AT_ONCE = 500
 """Calls asked about in one statement: below every database's limit of parameters."""
+WINDOW = 10_000
+"""Rows looked through in one statement: some ten milliseconds."""
+PATIENCE = 1.0
+"""Seconds that one reading may look for rare events; what was looked through need not be looked at again."""
+SETTLED = 1.5
+"""Seconds within which every node has committed what it tells of, clocks of machines included."""
+SWEPT = 5_000
+"""Rows taken away at once, so that nobody waits long for the writer."""
 
 _INSERT = Stated("event", lambda insert: insert(events).on_conflict_do_nothing())
+
+
+def cursor_at(seconds: float) -> int:
+    """The first cursor of a moment, in Unix seconds."""
+    return int(seconds * 1_000_000) << 8
 
 
 @record
@@ -57,19 +73,58 @@ class Event:
         }
 
 
-class EventRows:
-    """Writes behind; `load` first."""
+@record
+class Wanted:
+    """Which events somebody wants: of one project, and of these types (none: all), of one call, about one endpoint."""
 
-    def __init__(self, engine: AsyncEngine, writer: Writer) -> None:
+    project_id: str
+    types: tuple[str, ...] = ()
+    call_ref: str = ""
+    endpoint_id: str = ""
+
+    def clause(self) -> ColumnElement[bool]:
+        """As the database reads it."""
+        clauses = [events.c.project_id == self.project_id]
+        if self.types:
+            clauses.append(events.c.type.in_(self.types))
+        if self.call_ref:
+            clauses.append(events.c.call_ref == self.call_ref)
+        if self.endpoint_id:
+            clauses.append(cast(events.c.endpoints, Text).contains(f'"{self.endpoint_id}"', autoescape=True))
+        return and_(*clauses)
+
+
+@record
+class Reading:
+    """What was read: the events, the cursor to go on after, and whether there may be more behind it now."""
+
+    events: tuple[Event, ...]
+    cursor: int
+    more: bool
+
+
+class EventRows:
+    """Writes behind, reads at once; `load` first. `node` is who we are, `days` how long an event is kept."""
+
+    def __init__(self, engine: AsyncEngine, writer: Writer, node: str = "", days: int = 30) -> None:
         self._engine = engine
         self._writer = writer
+        self._days = days
+        self._mark = blake2b(node.encode(), digest_size=1).digest()[0]
+        self.alone = engine.dialect.name == "sqlite"
         self.newest = 0
-        """Cursor of the last event that was ever written."""
+        """Cursor of the last event, so far as this node knows."""
+        self.oldest = 0
+        """Every event behind this cursor is kept."""
 
     async def load(self) -> None:
         """Where the cursors go on."""
         async with self._engine.connect() as connection:
             self.newest = (await connection.execute(select(func.max(events.c.cursor)))).scalar() or 0
+        self.oldest = self._horizon()
+
+    def _horizon(self) -> int:
+        return cursor_at(time.time() - timedelta(days=self._days).total_seconds())
 
     async def sequences(self, call_refs: Iterable[str]) -> dict[str, int]:
         """How far the events of these calls are numbered."""
@@ -81,6 +136,12 @@ class EventRows:
                 for call_ref, last in await connection.execute(counted.group_by(events.c.call_ref)):
                     found[call_ref] = last or 0
         return found
+
+    def cursor(self) -> int:
+        """A new one, greater than all before."""
+        now = time.time_ns() // 1000
+        self.newest = max(now, (self.newest >> 8) + 1) << 8 | self._mark
+        return self.newest
 
     def put(self, event: Event) -> None:
         """Queues one event."""
@@ -100,3 +161,53 @@ class EventRows:
                 "data": event.data,
             },
         )
+
+    def settled(self) -> int | None:
+        """The cursor up to which everything is there; None for all that is committed."""
+        return None if self.alone else cursor_at(time.time() - SETTLED)
+
+    async def last(self) -> int:
+        """The cursor after which only what is yet to come follows."""
+        until = self.settled()
+        if until is not None:
+            return until
+        async with self._engine.connect() as connection:
+            return (await connection.execute(select(func.max(events.c.cursor)))).scalar() or self.oldest
+
+    async def read(self, wanted: Wanted, after: int, most: int) -> Reading:
+        """The first `most` events behind a cursor, in order."""
+        until, found, deadline = self.settled(), list[Event](), time.monotonic() + PATIENCE
+        async with self._engine.connect() as connection:
+            while True:
+                behind = select(events.c.cursor).where(events.c.cursor > after)
+                if until is not None:
+                    behind = behind.where(events.c.cursor <= until)
+                ends = select(func.max(behind.order_by(events.c.cursor).limit(WINDOW).subquery().c.cursor))
+                end = (await connection.execute(ends)).scalar()
+                if end is None:
+                    return Reading(tuple(found), after, more=False)
+                some = select(events).where(events.c.cursor > after, events.c.cursor <= end, wanted.clause())
+                rows = await connection.execute(some.order_by(events.c.cursor).limit(most - len(found)))
+                found += [_event(row) for row in rows]
+                if len(found) == most:
+                    return Reading(tuple(found), found[-1].cursor, more=True)
+                after = end
+                if time.monotonic() > deadline:
+                    return Reading(tuple(found), after, more=True)
+
+    async def sweep(self) -> None:
+        """Takes away what is too old, a bounded number of rows at once."""
+        horizon = self._horizon()
+        self.oldest = max(self.oldest, horizon)
+        old = select(events.c.cursor).where(events.c.cursor <= horizon).order_by(events.c.cursor).limit(SWEPT)
+        while True:
+            async with self._engine.begin() as connection:
+                gone = await connection.execute(delete(events).where(events.c.cursor.in_(old)))
+            if gone.rowcount < SWEPT:
+                return
+
+
+def _event(row: Any) -> Event:
+    at = row.at if row.at.tzinfo is not None else row.at.replace(tzinfo=UTC)
+    names = ("cursor", "id", "type", "project_id", "call_ref", "leg_ref", "sequence", "request_id", "data")
+    return Event(**{name: getattr(row, name) for name in names}, at=at, endpoints=tuple(row.endpoints))

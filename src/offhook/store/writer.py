@@ -81,6 +81,11 @@ class Writer:
         return len(self._queue) + (self._spool.length if self._spool is not None else 0)
 
     @property
+    def behind(self) -> bool:
+        """True while the database does not have what was handed over: it waits on disk, or is refused."""
+        return self.refused_since is not None or (self._spool is not None and self._spool.length > 0)
+
+    @property
     def full(self) -> bool:
         """True while the database takes nothing and further rows push the oldest out."""
         if self.refused_since is None:

@@ -71,6 +71,8 @@ def parse_url(text: str) -> HttpUrl:
     host = host_of(parts.hostname or "")
     shown = authority if authority.isascii() else authority.replace(parts.hostname or "", host)
     after = rest[len(netloc) :].partition("#")[0]
+    # An empty query is lost by most receivers before they look at the signature.
+    after = after.removesuffix("?")
     target = after if after.startswith("/") else f"/{after}"
     if not target.isascii():
         target = quote(target, safe=_KEPT)
