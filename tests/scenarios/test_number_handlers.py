@@ -86,7 +86,7 @@ def test_a_subscriber_whom_nothing_reaches(house: TrunkHouse, members: tuple[str
     [
         (None, 404, "number-not-assigned"),
         (NotRun("dialflow_agent"), 503, "handler-unavailable"),
-        (RunsDocument("swml", Fetch("https://example.com/a")), 503, "handler-unavailable"),
+        (RunsDocument("swml", Fetch("https://example.com/a")), 503, "document-fetch-failed"),
     ],
 )
 def test_a_number_that_leads_nowhere_says_so(

@@ -19,6 +19,7 @@ from offhook.calls import events as did
 from offhook.calls.call import Call
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import CallCommand
+from offhook.calls.document import Broken, Document
 from offhook.calls.entry import Entry, Member, Permits, RingsMembers
 from offhook.calls.kept import KeptCall
 from offhook.calls.outbound import Outbound
@@ -109,6 +110,12 @@ class HouseNode:
         self.texts: dict[str, do.KeptText] = {}
         self.log: list[do.CallRecord] = []
         self.published: list[do.Happened] = []
+        self.told: list[do.TellStatus] = []
+        self.fetched: list[do.FetchDocument] = []
+        self.documents: dict[str, Document | Broken] = {}
+        """What each URL leads to; one that is missing cannot be fetched."""
+        self.handlers: dict[str, Entry] = {}
+        """What runs for every call of an endpoint."""
         self.half_open: set[FlowId] = set()
         self.journal: dict[str, KeptCall] = {}
         self.kept = 0
@@ -218,17 +225,35 @@ class HouseNode:
                     self.published.append(event)
                 case do.KeepText() | do.DropText() | do.FindTexts():
                     self._text(effect)
-                case do.Explain():
-                    pass
                 case do.Note():
                     self.notes.append(effect)
+                case do.TellStatus() | do.FetchDocument():
+                    self._outside(effect)
                 case do.Locate() | do.Connect() | do.RateHop():
                     self._hop(effect)
                 case do.ProbeFlow() | do.CloseFlow():
                     self._flow(effect)
-                case _:
+                case _ if not isinstance(effect, do.Explain):
                     self.media.told.append(effect)
                     self._answer(partial(self._media, effect))
+
+    def _outside(self, effect: do.TellStatus | do.FetchDocument) -> None:
+        if isinstance(effect, do.TellStatus):
+            self.told.append(effect)
+            return
+        self.fetched.append(effect)
+        self._fetch(effect)
+
+    def _fetch(self, effect: do.FetchDocument) -> None:
+        """After a moment, as a server of documents answers; the fallback is tried as the shell does."""
+        found = self.documents.get(effect.link.url) or self.documents.get(effect.link.fallback_url)
+        if isinstance(found, Broken):
+            event = did.DocumentFetched(effect.token, None, found.code, found.text)
+        elif found is None:
+            event = did.DocumentFetched(effect.token, None, "document_fetch_failed", f"{effect.link.url}: 404")
+        else:
+            event = did.DocumentFetched(effect.token, found)
+        self._link._push(0.02, lambda _: self._link.stations["offhook"].apply(self.tell(event)))
 
     def _book(self, effect: do.KeepCall | do.WriteCallLog) -> None:
         if isinstance(effect, do.WriteCallLog):
@@ -305,11 +330,12 @@ class HouseNode:
         if entry is not None and isinstance(entry.handler, RingsMembers) and len(entry.handler.members) == 1:
             callee = entry.handler.members[0].account
         bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
-        rights = effect.rights or effect.username
+        rights = effect.rights if effect.rights is not None else effect.username
         own = tuple(one for one, name in self.numbers.items() if rights in (one, name))
         shown = CallerNumbers(own, frozenset(self.numbers), next(iter(self.numbers), None))
         permits = self.permits.get(rights) if rights else None
-        self.tell(did.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits))
+        handler = self.handlers.get(effect.username or "")
+        self.tell(did.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits, handler))
 
     def _entry(self, effect: do.LookUp) -> Entry | None:
         if effect.number in self.entries:

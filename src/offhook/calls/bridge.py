@@ -9,7 +9,7 @@ from dataclasses import replace
 from offhook.calls import conference, digits
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
-from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, UpdateMedia
+from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, StopMedia, UpdateMedia
 from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
@@ -171,7 +171,23 @@ def join(a: Leg, b: Leg) -> Effects:
     effects: Effects = [BridgeMedia(a.media.leg, b.media.leg)]
     for holder, held in ((a, b), (b, a)):
         effects += play(held, SourceKind.MUSIC) if holder.state is LegState.HELD else []
+    for one, other in ((a, b), (b, a)):
+        effects += _by_command(one, other)
     return effects
+
+
+def _by_command(one: Leg, other: Leg) -> Effects:
+    """A leg that a command holds hears music; one that it holds or mutes is not heard (API.md 8.2)."""
+    music = play(one, SourceKind.MUSIC) if one.held_by_api else []
+    unheard = (one.held_by_api or one.muted) and one.state is not LegState.HELD and not other.held_by_api
+    return [*music, *(hush(other) if unheard else [])]
+
+
+def hush(leg: Leg) -> Effects:
+    """The leg hears nothing; a player takes the place of whatever was heard first, because only players are stopped."""
+    if leg.media is None:
+        return []
+    return [PlayMedia(leg.media.leg, SourceKind.MUSIC), StopMedia(leg.media.leg)]
 
 
 def settle(leg: Leg) -> None:

@@ -6,9 +6,9 @@ changes first, then the effects are returned.
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from offhook.calls.effects import CallEffect, CallRecord, Explain, Happened, Publish
 from offhook.calls.index import Index
@@ -26,6 +26,7 @@ from offhook.sip.message import Request
 if TYPE_CHECKING:
     from offhook.calls.fork import Fork
     from offhook.calls.kept import Mark
+    from offhook.calls.reports import Reported
 
 Effects = list[CallEffect]
 
@@ -75,6 +76,8 @@ class CallConfig:
     refer_hosts: frozenset[str] = frozenset()
     recall_seconds: float = 20.0
     transferor_leaves: float = 2.0
+    parked_seconds: float = 30.0
+    document_hops: int = 10
     hold: str = "local"
     """`pass` shows a hold to the other side's phone; `local` plays it music and says nothing (CALL-7)."""
 
@@ -85,6 +88,23 @@ class Arrival:
 
     leg: Leg
     place: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What a command of the API said of the call that it placed: who calls whom, and variables for its documents."""
+
+    from_: str
+    to: str
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+class Director(Protocol):
+    """A document that runs for a leg (program.py): it goes on when the leg's partner leaves."""
+
+    def partner_left(self, call: "Call", partner: Leg, code: str, by: str, now: float, reason: str) -> Effects:
+        """The partner's dialog is no more."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -123,6 +143,21 @@ class Call:
     """A command placed it, no device."""
     kept: "Mark | None" = None
     history: tuple[tuple[str, dict[str, Any]], ...] = ()
+    placed: Placed | None = None
+    project: str = ""
+    """The project whose number, endpoint or command made it run a document or be told of; "" leaves it to who called."""
+    programs: dict[str, Director] = field(default_factory=dict)
+    """Documents that run, by the ref of their leg."""
+    places: list[Leg] = field(default_factory=list)
+    """Legs that a command or a document has placed and nobody has answered yet; devices ring for them."""
+    aliases: dict[str, Leg] = field(default_factory=dict)
+    """Refs that legs had before they took a place."""
+    end_reason: str = ""
+    """What a command wanted to be told as the reason, where that is not the code's own."""
+    pairs: dict[str, str] | None = None
+    """Who talks to whom, by refs, once a command has parted two legs; None: the two parties."""
+    reported: list["Reported"] = field(default_factory=list)
+    """Legs of which somebody outside wants to hear."""
 
     def __repr__(self) -> str:
         return f"<call {self.ref} {self.state} {self.parties}>"
@@ -146,7 +181,7 @@ class Call:
     @property
     def legs(self) -> list[Leg]:
         """Every leg that is or was, the caller's first."""
-        return [self.caller, *(leg for leg in (*self.live, *self.former) if leg is not self.caller)]
+        return [self.caller, *(leg for leg in (*self.live, *self.places, *self.former) if leg is not self.caller)]
 
     @property
     def winner(self) -> Leg | None:
@@ -156,11 +191,15 @@ class Call:
     @property
     def to_name(self) -> str:
         """Whom the caller dialled, in words."""
+        if self.placed is not None:
+            return self.placed.to
         return self.callee.username if self.callee is not None else self.destination.user
 
     @property
     def from_name(self) -> str:
         """Who called, in words: an endpoint, or what a carrier said."""
+        if self.placed is not None:
+            return self.placed.from_
         return self.caller.account.username if self.caller.account is not None else self.caller.shown
 
     def by_usage(self, usage: UsageId) -> Leg | None:
@@ -172,7 +211,7 @@ class Call:
 
     def by_ref(self, ref: str) -> Leg | None:
         """A leg, live or former, by its ref."""
-        return next((leg for leg in self.legs if leg.ref == ref), None)
+        return next((leg for leg in self.legs if leg.ref == ref), None) or self.aliases.get(ref)
 
     def by_media(self, media: int) -> Leg | None:
         """The leg the engine means."""
@@ -186,6 +225,9 @@ class Call:
         """The other side of an answered call."""
         if leg not in self.parties:
             return None
+        if self.pairs is not None:
+            ref = self.pairs.get(leg.ref)
+            return next((one for one in self.parties if one.ref == ref), None)
         return next((one for one in self.parties if one is not leg), None)
 
     def involves(self, username: str) -> bool:
@@ -195,13 +237,39 @@ class Call:
 
     def happened(self, type_: str, leg: Leg | None = None, **details: str) -> Publish:
         """An event of this call."""
+        self.changed()
         return Publish(Happened(type_, self.ref, leg.ref if leg else "", tuple(details.items())))
 
     def explain(self, text: str, leg: Leg | None = None) -> Explain:
         """A decision in words, for the trace."""
         return Explain(self.ref, text, leg.ref if leg else "")
 
+    def changed(self) -> None:
+        """Whoever wants to hear of its legs has to be told what is new."""
+        if self.reported:
+            self.index.reports[self.ref] = self
+
     # ---- changes of the sets
+
+    def take_place(self, place: Leg, leg: Leg) -> None:
+        """`leg` has answered for a place: it is that leg from now on, under the place's ref."""
+        self.aliases[leg.ref] = leg
+        leg.ref, leg.behind, leg.began_at, leg.rang_at = place.ref, "", place.began_at, place.rang_at
+        if place in self.places:
+            self.places.remove(place)
+        for one in self.reported:
+            if one.leg is place:
+                one.leg = leg
+        if place is self.caller:
+            self.caller, leg.role = leg, "caller"
+
+    def give_up_place(self, place: Leg, code: str) -> None:
+        """Nobody has answered for it."""
+        if place in self.places:
+            self.places.remove(place)
+            self.former.append(place)
+        place.state, place.end_code = LegState.ENDED, place.end_code or code
+        self.changed()
 
     def know(self, leg: Leg) -> None:
         """Events of this leg's usage and media belong here from now on."""
@@ -216,6 +284,11 @@ class Call:
         for fork in self.forks:
             fork.branches.pop(leg.ref, None)
         leg.state, leg.end_code = LegState.ENDED, leg.end_code or code
+        if self.pairs is not None:
+            other = self.pairs.pop(leg.ref, None)
+            if other is not None:
+                self.pairs.pop(other, None)
+        self.changed()
         if leg not in self.former:
             self.former.append(leg)
         if self.index.usages.get(leg.usage) is self:
@@ -231,14 +304,29 @@ class Call:
 
     def leg_records(self, legs: list[Leg]) -> tuple[tuple[str, dict[str, Any]], ...]:
         """The log's records of these legs and of those that were done before a restart."""
-        return (*((leg.ref, self._leg_record(leg)) for leg in legs), *self.history)
+        return (*((leg.ref, self._leg_record(leg)) for leg in legs if not leg.behind), *self.history)
+
+    def way_of(self, leg: Leg) -> str:
+        """`inbound`, `outbound`, `outbound-api` or `outbound-dial` (API.md section 9)."""
+        return leg.dialled or ("inbound" if leg.role == "caller" and leg is self.caller else "outbound")
 
     def _leg_record(self, leg: Leg) -> dict[str, Any]:
         facts = leg.facts
+        quality = facts.quality if facts is not None else leg.quality
         return {
             "role": leg.role,
-            "from": self.from_name,
-            "to": self.to_name,
+            "from": leg.from_name or self.from_name,
+            "to": leg.to_name or self.to_name,
+            "direction": self.way_of(leg),
+            "began_at": leg.began_at if leg.began_at is not None else self.created_at,
+            "rang_at": leg.rang_at,
+            "answered_at": leg.answered_at,
+            "left_at": leg.ended_at if leg.ended_at is not None else self.ended_at,
+            "sip_code": leg.sip_code or None,
+            "sip_reason": leg.sip_text or None,
+            "sip_call_id": leg.sip_call_id,
+            "text": self.refused_text,
+            "end_reason": leg.end_reason or self.end_reason or None,
             "endpoint_id": leg.account.id if leg.account else None,
             "trunk_id": leg.trunk.id or None if leg.trunk else None,
             "user_agent": leg.user_agent,
@@ -251,6 +339,7 @@ class Call:
             "mos": facts.quality.mos if facts else None,
             "packets_in": facts.quality.packets_in if facts else 0,
             "packets_out": facts.quality.packets_out if facts else 0,
+            "quality": asdict(quality) if leg.answered_at is not None or facts is not None else {},
             "findings": [one.code for one in leg.findings],
         }
 

@@ -1,7 +1,9 @@
 """What the API asks of call control, imperative."""
 
+from offhook.calls.document import Document, Link, StatusWish
 from offhook.calls.trunk import Trunk
 from offhook.record import record
+from offhook.sip.location import Secret
 
 
 @record
@@ -64,4 +66,99 @@ class SetMailbox:
     old: int
 
 
-CallCommand = SetMailbox | Dial | HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk
+@record
+class Place:
+    """Places a call to one destination, a callable address; whoever answers there gets `document`, or that of `link`
+    (API.md 8.1). `seconds` of ringing; `codecs` () leaves them to the settings; `digits` are pressed after the answer."""
+
+    call_ref: str
+    to: str
+    from_: str
+    document: Document | None = None
+    link: Link | None = None
+    wish: StatusWish | None = None
+    name: str = ""
+    username: str = ""
+    password: Secret = Secret("")
+    codecs: tuple[str, ...] = ()
+    seconds: float = 60.0
+    digits: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+    project: str = ""
+
+
+@record
+class EndLeg:
+    """Ends a leg; `reason` is a word of `calling.end` (API.md 8.2)."""
+
+    leg_ref: str
+    reason: str = "hangup"
+
+
+@record
+class PartLegs:
+    """Parts two legs that talk; each goes on with its document, or waits to be taken up again."""
+
+    leg_ref: str
+
+
+@record
+class ConnectLeg:
+    """Connects a leg to a callable address, or gives it a document, in the place of its partner, which is released only when
+    that has come about."""
+
+    leg_ref: str
+    to: str = ""
+    document: Document | None = None
+    link: Link | None = None
+
+
+@record
+class ReferLeg:
+    """Sends a leg's device elsewhere by REFER."""
+
+    leg_ref: str
+    to: str
+    wish: StatusWish | None = None
+
+
+@record
+class HoldLeg:
+    """`held`: the leg hears music and is not heard. None leaves it; `muted` in the same way: it is only not heard."""
+
+    leg_ref: str
+    held: bool | None = None
+    muted: bool | None = None
+
+
+@record
+class PressDigits:
+    """Digits towards a leg's device; `w` and `,` are pauses."""
+
+    leg_ref: str
+    digits: str
+    milliseconds: int = 100
+
+
+@record
+class TellUserEvent:
+    """Publishes an event of the user's own about a leg; `text` is what it says, JSON of at most 4 KiB."""
+
+    leg_ref: str
+    text: str
+
+
+@record
+class Listen:
+    """From now on a leg's states are told to somebody else."""
+
+    leg_ref: str
+    wish: StatusWish
+
+
+LegCommand = EndLeg | PartLegs | ConnectLeg | ReferLeg | HoldLeg | PressDigits | TellUserEvent | Listen
+
+CallCommand = (
+    SetMailbox | Dial | HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk | Place | LegCommand
+)

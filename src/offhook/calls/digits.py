@@ -55,6 +55,8 @@ def learn(leg: Leg, message: Message) -> None:
     """The peer says what it takes (DTMF-5: never guessed from its name)."""
     allowed = {name.strip().upper() for line in message.headers.all("Allow") for name in line.split(",")}
     leg.takes_info = leg.takes_info or "INFO" in allowed
+    if allowed - {""}:
+        leg.takes_refer = "REFER" in allowed
 
 
 def by_info(leg: Leg, chosen: tuple[Format, ...] | None = None) -> bool:
@@ -127,6 +129,15 @@ def took_press(leg: Leg, digit: str, milliseconds: int, method: str, now: float)
 
 
 # ---- to a device
+
+
+def press(leg: Leg, text: str, milliseconds: int) -> Effects:
+    """Digits of ours, by the way that this leg gets them."""
+    if leg.media is None or not leg.confirmed:
+        return []
+    if by_info(leg):
+        return [effect for digit in text for effect in _say(leg, write_info(digit, milliseconds))]
+    return [SendDigits(leg.media.leg, text, milliseconds)]
 
 
 def _towards(call: Call, leg: Leg, digit: str, milliseconds: int, engine: bool) -> Effects:

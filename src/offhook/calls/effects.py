@@ -11,7 +11,9 @@ from offhook.sip.hop import Hop, Target
 from offhook.sip.location import Binding
 
 if TYPE_CHECKING:
+    from offhook.calls.document import Link, StatusWish
     from offhook.calls.kept import KeptCall
+    from offhook.calls.reports import LegReport
 
 
 @record
@@ -147,6 +149,13 @@ class PlayMedia:
 
 
 @record
+class StopMedia:
+    """The leg hears nothing any more. Only a player is stopped: play something first where another leg is its source."""
+
+    leg: int
+
+
+@record
 class SendDigits:
     """Digits towards the leg's peer."""
 
@@ -259,6 +268,38 @@ class DropText:
 
 
 @record
+class DocumentToken:
+    """Which document of which leg an answer is for; `number` tells an old answer from the present one."""
+
+    call_ref: str
+    leg_ref: str
+    number: int
+
+
+@record
+class FetchDocument:
+    """Fetch a document, its fallback when that fails, and answer by `DocumentFetched`. `leg` is what the request says of the
+    leg, `extra` further parameters of a cXML request."""
+
+    token: DocumentToken
+    link: "Link"
+    leg: "LegReport"
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+@record
+class TellStatus:
+    """Tell whoever wants to hear of a leg: durably, in order. `kind` is `state`, `refer` or `user_event`; `details` are
+    further words of such an event."""
+
+    wish: "StatusWish"
+    kind: str
+    leg: "LegReport"
+    sequence: int
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@record
 class Explain:
     """A decision in words, for the trace of a call: one sentence without a final stop."""
 
@@ -283,6 +324,7 @@ MediaEffect = (
     | BridgeMedia
     | JoinRoom
     | PlayMedia
+    | StopMedia
     | SendDigits
     | CloseMediaLeg
     | CloseMedia
@@ -306,4 +348,6 @@ CallEffect = (
     | TextEffect
     | Explain
     | Note
+    | FetchDocument
+    | TellStatus
 )

@@ -12,6 +12,7 @@ from offhook.sip.commands import HangUp, RespondInvite
 def refuse(call: Call, outcome: Outcome, now: float) -> Effects:
     """The final refusal to the caller."""
     call.refused_text = outcome.text
+    call.caller.sip_code, call.caller.sip_text = outcome.status, outcome.text
     if call.caller.request is None:
         # Placed by a command: nobody waits for a final response.
         return end(call, outcome.row.code, "server", now)
@@ -33,10 +34,66 @@ def hung_up(call: Call, leg: Leg, reason: str | None, now: float) -> Effects:
 
 def gone(call: Call, leg: Leg, code: str, by: str, now: float, reason: str) -> Effects:
     """A leg's dialog is no more. The call ends with it, but not if the leg has been replaced or transfers the call: it may
-    leave at any time after the 202 (XFER-3)."""
-    alone = goes_alone(call, leg)
+    leave at any time after the 202 (XFER-3); nor if a document goes on for its partner, or a command has parted them."""
+    if goes_alone(call, leg):
+        call.retire(leg, code)
+        return close_leg(leg)
+    partner, rest = _left_by(call, leg)
+    if partner is None and not rest:
+        call.retire(leg, code)
+        return end(call, code, by, now, reason)
+    stopped = _stop_forks(call, leg, reason, code)
     call.retire(leg, code)
-    return close_leg(leg) if alone else end(call, code, by, now, reason)
+    return [*stopped, *close_leg(leg), *_go_on(call, leg, partner, rest, code, by, now, reason)]
+
+
+def give_up_leg(call: Call, leg: Leg, code: str, by: str, now: float, reason: str = NORMAL) -> Effects:
+    """The same for a leg that is ended by us: it gets BYE, or what its INVITE has waited for."""
+    partner, rest = _left_by(call, leg)
+    if partner is None and not rest:
+        return end(call, code, by, now, reason)
+    left = [*_stop_forks(call, leg, reason, code), *dismiss(call, leg, code, reason), *close_leg(leg)]
+    return [*left, *_go_on(call, leg, partner, rest, code, by, now, reason)]
+
+
+def end_leg(call: Call, leg: Leg, code: str, by: str, now: float, reason: str = NORMAL) -> Effects:
+    """A leg ends with whoever talks to it; those that a command has parted from them go on."""
+    partner = call.peer_of(leg)
+    if not [one for one in call.parties if one not in (leg, partner)]:
+        return end(call, code, by, now, reason)
+    pair = [leg] if partner is None else [leg, partner]
+    return [
+        effect
+        for one in pair
+        for effect in (*_stop_forks(call, one, reason, code), *dismiss(call, one, code, reason), *close_leg(one))
+    ]
+
+
+def _left_by(call: Call, leg: Leg) -> tuple[Leg | None, list[Leg]]:
+    """The partner for whom a document goes on without this leg, and legs that were parted from it."""
+    if not call.programs and call.pairs is None:
+        return None, []
+    partner = call.peer_of(leg)
+    rest = [one for one in call.parties if one not in (leg, partner)]
+    return (partner if partner is not None and partner.ref in call.programs else None), rest
+
+
+def _go_on(
+    call: Call, leg: Leg, directed: Leg | None, rest: list[Leg], code: str, by: str, now: float, reason: str
+) -> Effects:
+    if directed is not None:
+        return call.programs[directed.ref].partner_left(call, leg, code, by, now, reason)
+    partners = [one for one in call.parties if one not in rest]
+    return [effect for one in partners for effect in (*dismiss(call, one, code, reason), *close_leg(one))]
+
+
+def _stop_forks(call: Call, leg: Leg, reason: str, code: str) -> Effects:
+    """What rings for a leg that leaves."""
+    effects: Effects = []
+    for fork in [one for one in call.forks if one.party is leg]:
+        effects += fork.waiter.abandoned(call, fork)
+        effects += cancel(call, fork, reason, code)
+    return effects
 
 
 def goes_alone(call: Call, leg: Leg) -> bool:

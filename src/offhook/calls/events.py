@@ -4,7 +4,8 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from offhook.calls.caller_id import CallerNumbers
-from offhook.calls.effects import KeptText
+from offhook.calls.document import Document
+from offhook.calls.effects import DocumentToken, KeptText
 from offhook.calls.entry import Entry, Permits
 from offhook.calls.ports import LegFacts, LegLocal, Quality
 from offhook.record import record
@@ -39,6 +40,8 @@ class FactsFound:
     """What the number, or a name that is no endpoint's, leads to; with a `callee` it rings that one endpoint."""
     permits: Permits | None = None
     """What the endpoint whose rights count may reach outside."""
+    handler: Entry | None = None
+    """What runs for every call that the calling endpoint makes (API.md section 2)."""
 
 
 @record
@@ -58,6 +61,16 @@ class Connected:
     flow: Flow | None
     code: str = ""
     error: str = ""
+
+
+@record
+class DocumentFetched:
+    """The answer to `FetchDocument`: the document, or a code of the catalogue and a sentence."""
+
+    token: DocumentToken
+    document: Document | None
+    code: str = ""
+    text: str = ""
 
 
 @record
@@ -235,4 +248,5 @@ CallEvent = (
     | EngineReady
     | FlowProbed
     | CallKept
+    | DocumentFetched
 )

@@ -24,7 +24,7 @@ from offhook.sip.envelope import DialogKey, envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import Failure, UsageId
 from offhook.sip.fields import parse_contacts, q850_reason, sip_reason
-from offhook.sip.location import Account, Binding
+from offhook.sip.location import Account, Binding, ClientCredentials
 from offhook.sip.message import Headers, Response
 
 REDIRECTS = 3
@@ -85,6 +85,21 @@ NOBODY = Invitation("", "", 70)
 """Before the name called is known."""
 
 
+@record
+class Asked:
+    """What a command or a document wants of the INVITEs of a fork. `place` is the leg for which its branches ring, `number`
+    the one to be shown to the outside, `name` the display name, `from_` a complete From value without tag. `codecs` () and
+    `seconds` 0 leave both to the settings; `credentials` are for a foreign host."""
+
+    place: Leg
+    from_: str
+    number: str | None = None
+    name: str = ""
+    credentials: ClientCredentials | None = None
+    codecs: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
 @dataclass(slots=True, eq=False)
 class Fork:
     """`party` waits for an answer, `waiter` tells it. `branches` ring, by leg_ref; `bindings` are where they do.
@@ -130,6 +145,8 @@ class Fork:
     """Further flows of the devices that ring, by instance (RFC 5626)."""
     hunt: "Hunt | None" = None
     """The trunks that are tried, where a number or a foreign URI was dialled."""
+    asked: Asked | None = None
+    """None where a device called."""
 
 
 # ---- set-up
@@ -172,12 +189,28 @@ def start(call: Call, fork: Fork, callee: Account, bindings: tuple[Binding, ...]
             user_agent=binding.user_agent,
             early_media=callee.early_media,
         )
-        bridge.prepare_outgoing(leg, wanted(callee.codecs, first))
+        stands_for(fork, leg)
+        bridge.prepare_outgoing(leg, wanted(codecs_for(fork, callee.codecs), first))
         fork.branches[leg.ref], fork.bindings[leg.ref] = leg, binding
         call.know(leg)
     if fork not in call.forks:
         call.forks.append(fork)
     return list(fork.branches.values())
+
+
+def stands_for(fork: Fork, leg: Leg) -> None:
+    """A new branch rings for the place of its fork, if that has one."""
+    if fork.asked is not None:
+        place = fork.asked.place
+        leg.behind, leg.dialled = place.ref, place.dialled
+        leg.from_name, leg.to_name = place.from_name, place.to_name
+
+
+def codecs_for(fork: Fork, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """What may be offered to the callee: what it takes, as far as whoever placed the call wants it."""
+    if fork.asked is None or not fork.asked.codecs:
+        return allowed
+    return tuple(name for name in fork.asked.codecs if name in allowed) or allowed
 
 
 def opened(call: Call, now: float) -> Effects:
@@ -269,9 +302,13 @@ def accepted(call: Call, leg: Leg, response: Response, now: float) -> Effects:
     losers = cancel(call, fork, COMPLETED_ELSEWHERE, "answered_elsewhere")
     bridge.settle(leg)
     call.parties.append(leg)
+    leg.sip_code = response.status
+    if fork.asked is not None:
+        call.take_place(fork.asked.place, leg)
     named = connected.read(call, leg, response)
+    answered = call.happened("call.answered", leg)
     told = fork.waiter.answered(call, fork, leg, now)
-    return [*heard, *completed, *named, *told, *losers, call.happened("call.answered", leg)]
+    return [*heard, *completed, *named, answered, *told, *losers]
 
 
 def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure | None, now: float) -> Effects:
@@ -285,6 +322,8 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
         fork.redirects += redirections(response)
     effects: Effects = late.heard(call, fork, leg)
     spare = _spare(fork, leg, response, failure)
+    if response is not None:
+        leg.sip_code, leg.sip_text = response.status, response.reason
     call.retire(leg, "callee_refused")
     effects += [CloseMediaLeg(leg.media.leg)] if leg.media is not None else []
     effects += early.branch_ended(fork, leg)

@@ -4,10 +4,11 @@ Lives here: several endpoints at once, the way to a gateway, what cannot be run,
 answers. Never here: one endpoint's devices and forwardings (seeking.py), the shapes (entry.py).
 """
 
-from offhook.calls import bridge, fork, preferences, screening
+from offhook.calls import bridge, ending, fork, preferences, reports, screening
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE
-from offhook.calls.entry import Entry, ForwardsTo, Member, NotRun, RingsMembers, RunsDocument
+from offhook.calls.document import Link, StatusWish
+from offhook.calls.entry import Entry, Fetch, ForwardsTo, Member, NotRun, RingsMembers, RunsDocument
 from offhook.calls.events import FactsFound
 from offhook.calls.fork import Fork
 from offhook.calls.outcome import Outcome, refusal
@@ -53,10 +54,47 @@ def begin(call: Call, one: Fork, entry: Entry, facts: FactsFound, now: float) ->
             if one in call.forks:
                 call.forks.remove(one)
             return out.to_gateway(call, one, gateway, facts.numbers, facts.permits, now)
-        case RunsDocument(kind, primary):
-            return refusal("handler_unavailable", f"{entry.name} is handled by {kind} at {primary.url}")
+        case RunsDocument() as document:
+            return _run(call, one, entry, document, now)
         case NotRun(name):
             return refusal("handler_unavailable", f"{entry.name} has the handler {name}, which nothing here runs")
+
+
+def _run(call: Call, one: Fork, entry: Entry, document: RunsDocument, now: float) -> Effects | Outcome:
+    """A document takes the caller, who has not been answered yet; a leg that was placed has nobody to give to it."""
+    if one.party is not call.caller or one.party.confirmed or one.asked is not None or call.index.run_document is None:
+        text = f"{entry.name} is handled by a document, which only who calls it can reach"
+        return refusal("handler_unavailable", text)
+    if one in call.forks:
+        call.forks.remove(one)
+    call.project = entry.project_id
+    return run_for_caller(call, document, entry.status_events, now)
+
+
+def direct(call: Call, own: Entry, now: float) -> Effects:
+    """An endpoint's handler takes every call that it makes (API.md section 2), but calls for help."""
+    call.project = own.project_id
+    if isinstance(own.handler, RunsDocument):
+        return run_for_caller(call, own.handler, own.status_events, now)
+    name = own.handler.name if isinstance(own.handler, NotRun) else "none"
+    text = f"{own.name} has the handler {name}, which nothing here runs"
+    return ending.refuse(call, refusal("handler_unavailable", text), now)
+
+
+def run_for_caller(call: Call, document: RunsDocument, events: tuple[str, ...], now: float) -> Effects:
+    """The handler's document for the call's first leg, of whose states its callback hears."""
+    if document.status is not None:
+        wish = StatusWish(document.status.url, events, form=True, method=document.status.method)
+        reports.listen(call, call.caller, wish)
+    assert call.index.run_document is not None
+    return call.index.run_document(call, call.caller, link_of(document), now)
+
+
+def link_of(document: RunsDocument) -> Link:
+    """Where a handler's document is fetched."""
+    fallback = document.fallback or Fetch("")
+    primary = document.primary
+    return Link(primary.url, primary.method, fallback.url, fallback.method, cxml=document.kind == "cxml")
 
 
 def _ring_members(call: Call, one: Fork, entry: Entry, members: tuple[Member, ...]) -> Effects | Outcome:
@@ -96,6 +134,9 @@ def _start(call: Call, one: Fork, entry: Entry, able: list[tuple[Account, tuple[
 
 def ring_time(call: Call, one: Fork, seconds: float) -> float:
     """CALL-18: the endpoint's own time, within the number's and the setting's."""
+    if one.asked is not None and one.asked.seconds:
+        # A command or a document says how long.
+        return one.asked.seconds
     own = one.entry.ring_seconds if one.entry is not None else None
     return min(seconds, call.config.ring_seconds, own if own is not None else seconds)
 

@@ -144,6 +144,8 @@ class Hunt:
         assert self.trunk is not None
         outcome = of_carrier(self.trunk, self.number, response, failure)
         self.failed(outcome)
+        if response is not None:
+            leg.sip_code, leg.sip_text = response.status, response.reason
         effects: Effects = [StopTimer(SilenceTimer(call.ref, leg.ref)), *_abandon(call, leg, outcome.row.code)]
         if response is None and self.hop is not None:
             effects.append(RateHop(self.hop, False))
@@ -249,7 +251,8 @@ def connected(call: Call, ringing: Fork, event: Connected, token: OfHunt, now: f
         may_refer=trunk.accept_refer,
         hop=hunt.hop,
     )
-    bridge.prepare_outgoing(leg, wanted(trunk.codecs, speech_of(ringing.party.formats)))
+    fork.stands_for(ringing, leg)
+    bridge.prepare_outgoing(leg, wanted(fork.codecs_for(ringing, trunk.codecs), speech_of(ringing.party.formats)))
     ringing.branches[leg.ref] = leg
     call.know(leg)
     state = hunt.state

@@ -3,6 +3,7 @@
 Calls keep it true, the switchboard reads it. Never here: what a call does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from offhook.sip.replaces import Named
 
 if TYPE_CHECKING:
     from offhook.calls.call import Call
+    from offhook.calls.document import Link
+    from offhook.calls.effects import CallEffect
     from offhook.calls.leg import Leg
     from offhook.calls.outbound import Outbound
     from offhook.calls.trunks import TrunkState
@@ -43,6 +46,10 @@ class Index:
     away: Away = field(default_factory=Away)
     awaited: dict[str, dict[str, "Call"]] = field(default_factory=dict)
     """Calls that wait for a device of an endpoint, by its user name (LIVE-4)."""
+    run_document: "Callable[[Call, Leg, Link, float], list[CallEffect]] | None" = None
+    """Fetches a document and runs it for a leg (program.py)."""
+    reports: dict[str, "Call"] = field(default_factory=dict)
+    """Calls of whose legs there may be something to tell outside."""
     outbound: "Outbound | None" = None
     """The way out of the space."""
     _endpoints: dict[str, dict[str, "Call"]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from offhook.calls.adoption import Device, Devices
-from offhook.calls.call import Call, CallState
+from offhook.calls.call import Call, CallState, Placed
 from offhook.calls.encryption import Security
 from offhook.calls.index import Room
 from offhook.calls.leg import Leg
@@ -56,6 +56,11 @@ class KeptLeg(Struct, frozen=True, array_like=True):
     flow_moves: int = 0
     dialog: DialogRecord | None = None
     hop: Hop | None = None
+    dialled: str = ""
+    from_name: str = ""
+    to_name: str = ""
+    began_at: float | None = None
+    leg_answered_at: float | None = None
 
 
 class KeptCall(Struct, frozen=True, array_like=True):
@@ -79,6 +84,8 @@ class KeptCall(Struct, frozen=True, array_like=True):
     """A party hears ringback while a transfer's target rings; what rings dies with the process."""
     parked_by: str = ""
     """The endpoint whose pickup group may take a parked party back."""
+    pairs: dict[str, str] | None = None
+    placed: Placed | None = None
 
 
 Mark = tuple[object, ...]
@@ -87,7 +94,7 @@ Mark = tuple[object, ...]
 
 def mark_of(call: Call) -> Mark | None:
     """None for what is not to be kept: a stranger's INVITE, and a call that has ended."""
-    if call.state is CallState.ENDED or not (call.caller.account or call.caller.trunk):
+    if call.state is CallState.ENDED or not (call.caller.account or call.caller.trunk or call.placed):
         return None
     if not confirmed(call):
         return ("early",)
@@ -121,6 +128,8 @@ def kept(call: Call, devices: Devices) -> KeptCall:
         media_calls=tuple(call.media_calls) if talking else (),
         waiting=bool(call.forks),
         parked_by=call.parked_by.username if call.parked_by is not None else "",
+        pairs=call.pairs,
+        placed=call.placed,
         history=call.leg_records([leg for leg in call.legs if not talking or leg not in call.parties]),
     )
 
@@ -157,4 +166,9 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         reoffer=leg.reoffer or leg.asked,
         hop=leg.hop,
         flow_moves=leg.flow_moves,
+        dialled=leg.dialled,
+        from_name=leg.from_name,
+        to_name=leg.to_name,
+        began_at=leg.began_at,
+        leg_answered_at=leg.answered_at,
     )

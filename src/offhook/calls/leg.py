@@ -21,6 +21,7 @@ from offhook.sip.message import Headers, Request
 
 if TYPE_CHECKING:
     from offhook.calls.adoption import Device
+    from offhook.calls.sent_away import Referring
 
 
 class LegState(StrEnum):
@@ -113,6 +114,28 @@ class Leg:
     clocked: bool = False
     flow_moves: int = 0
     end_code: str | None = None
+    dialled: str = ""
+    """`outbound-api` for a leg that a command has placed, `outbound-dial` for one of a document, "" for any other."""
+    from_name: str = ""
+    to_name: str = ""
+    """Who calls whom on this leg, where a command or a document said so; the call's own names count else."""
+    behind: str = ""
+    """The place for which this branch rings: whoever answers takes that leg's ref, the others are no legs of their own."""
+    began_at: float | None = None
+    rang_at: float | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+    sip_code: int = 0
+    sip_text: str = ""
+    """The final status of its INVITE, 0 while there is none, and the words that came with it."""
+    end_reason: str = ""
+    """What a command wanted to be told as the reason of its end."""
+    takes_refer: bool = True
+    """Its peer has not said that it takes no REFER; `referring`: how one of ours goes on."""
+    referring: "Referring | None" = None
+    held_by_api: bool = False
+    muted: bool = False
+    """Held: it hears music and is not heard; muted: it hears and is not heard."""
     digits: list[tuple[str, int, str]] = field(default_factory=list)
     texts: list[Hashable] = field(default_factory=list)
     takes_info: bool = False
@@ -154,6 +177,13 @@ class Leg:
     def confirmed(self) -> bool:
         """True once it was answered, until it ends."""
         return self.state in (LegState.ANSWERED, LegState.HELD)
+
+    @property
+    def sip_call_id(self) -> str | None:
+        """The Call-ID of its dialog, as far as it is known."""
+        if self.dialog is not None:
+            return self.dialog.call_id
+        return self.request.headers.get("Call-ID") if self.request is not None else None
 
     @property
     def audio(self) -> Media | None:

@@ -5,7 +5,7 @@ them (hunt.py).
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from offhook.calls import bridge, caller_id, hunt, numbers, passing
@@ -23,11 +23,14 @@ from offhook.calls.trunk import Trunk, foreign_trunk, gateway_trunk
 from offhook.calls.trunks import Trunks
 from offhook.sip.fields import quote
 from offhook.sip.ids import Ids
-from offhook.sip.location import Account
+from offhook.sip.location import Account, Secret
 from offhook.sip.message import Headers, Request
 from offhook.sip.rate import ENDPOINTS, Rates
 from offhook.sip.uri import Uri
 
+API = Account("api", "", "", Secret(""), Secret(""))
+"""The rights of calls that the API or a document places: every number of the space may be shown, and their own rates count
+(`limits.dial_per_second`)."""
 LOCATION = ("Geolocation", "Geolocation-Routing", "P-Access-Network-Info")
 """What tells where an emergency caller is; it crosses whatever else does (TRK-9, RFC 6442)."""
 
@@ -112,6 +115,27 @@ class Outbound:
             return wrong
         return self._begin(call, one, number, self._trunks_for(number), known, now)
 
+    def judge(self, uri: Uri, permits: Permits) -> Outcome | None:
+        """Why a call of the API cannot go out, as far as it is known without a packet; None where a way can be tried."""
+        if self.is_foreign(uri):
+            closed = "none" in (self.settings.external_sip, permits.external_sip)
+            text = f"{uri.host} is not ours, and external_sip is none"
+            return refusal("external_sip_not_allowed", text) if closed else None
+        number = self.number(uri)
+        if number is None:
+            return refusal("number_format_invalid", f"{numbers.dialled_in(uri)} is no number here")
+        if self.is_emergency(number):
+            trunks = self._emergency_trunks()
+        elif self._switched_off(permits):
+            return refusal("pstn_blocked", "Calls to numbers are switched off (pstn_enabled of the SIP profile)")
+        else:
+            trunks = self._trunks_for(number)
+        return trunks if isinstance(trunks, Outcome) else None
+
+    def normal(self, text: str) -> str | None:
+        """A number as it is kept here, None for what is none."""
+        return self._normal(text)
+
     def to_gateway(
         self, call: Call, one: Fork, way: ForwardsTo, known: CallerNumbers | None, permits: Permits | None, now: float
     ) -> Effects | Outcome:
@@ -135,7 +159,7 @@ class Outbound:
             return refusal("not_routable", f"{number} would go out again, and nobody here answers for that")
         if not permits.numbers:
             return refusal("pstn_blocked", f"{one.rights.username} may not call numbers (block-pstn)")
-        if not self._rates.allow(one.rights.id, now):
+        if one.rights is not API and not self._rates.allow(one.rights.id, now):
             return refusal("calls_per_second_exceeded", f"More than {self.settings.rate:g} calls to trunks per second")
         return None
 
@@ -166,20 +190,23 @@ class Outbound:
         return [one.trunk for one in sorted(marked, key=lambda one: (one.state == "down", one.trunk.priority))]
 
     def _foreign_call(self, call: Call, one: Fork, uri: Uri, permits: Permits, now: float) -> Effects | Outcome:
-        if one.rights is None or not self._may_call_foreign(call, permits):
+        if one.rights is None or not self._may_call_foreign(call, one, permits):
             return refusal("external_sip_not_allowed", f"{uri.host} is not ours, and external_sip does not allow it")
-        if not self._foreign.allow(one.rights.id, now):
+        if one.rights is not API and not self._foreign.allow(one.rights.id, now):
             return refusal(
                 "calls_per_second_exceeded", f"More than {self.settings.foreign_rate:g} foreign calls per second"
             )
-        return self._begin(call, one, str(uri.unescaped_user or uri.host), [foreign_trunk(uri)], None, now)
+        trunk = foreign_trunk(uri)
+        if one.asked is not None and one.asked.credentials is not None:
+            trunk = replace(trunk, credentials=one.asked.credentials)
+        return self._begin(call, one, str(uri.unescaped_user or uri.host), [trunk], None, now)
 
-    def _may_call_foreign(self, call: Call, permits: Permits) -> bool:
+    def _may_call_foreign(self, call: Call, one: Fork, permits: Permits) -> bool:
         """By the setting of the installation and by the project's profile; `api_only` is for calls that a command places."""
         allowed = {self.settings.external_sip, permits.external_sip}
         if "none" in allowed:
             return False
-        return "api_only" not in allowed or call.by_command
+        return "api_only" not in allowed or call.by_command or one.rights is API
 
     def _begin(
         self,
@@ -207,7 +234,8 @@ class Outbound:
         if fresh:
             bridge.prepare_incoming(one.party)
         tries = self.settings.tries if not trunks[0].foreign else 2 * self.settings.tries
-        way = Hunt(number, list(trunks), words, self.trunks, hops_of(one.party), tries, self.settings.ring_seconds)
+        seconds = one.asked.seconds if one.asked is not None and one.asked.seconds else self.settings.ring_seconds
+        way = Hunt(number, list(trunks), words, self.trunks, hops_of(one.party), tries, seconds)
         way.capped, way.opens_party, way.day_ends = not emergency, fresh, self.settings.day_ends
         return hunt.start(call, one, way, now)
 
@@ -234,6 +262,8 @@ class Outbound:
         return Written(written(number), caller_id.show(trunk, person, known or CallerNumbers(), asked, written))
 
     def _asked(self, one: Fork) -> str | None:
+        if one.asked is not None and one.asked.number:
+            return one.asked.number
         if one.party.request is None or one.party.trunk is not None:
             return None
         return caller_id.asked_number(one.party.request.headers, self._normal)
@@ -247,8 +277,9 @@ class Outbound:
         country = self.settings.country
         text = numbers.for_trunk(number, trunk, country, self.plan)
         if trunk.foreign:
-            return Written(text, Shown(foreign_from(one.party, call.config.domain)), ())
-        person = _person(one.party)
+            sender = one.asked.from_ if one.asked is not None else foreign_from(one.party, call.config.domain)
+            return Written(text, Shown(sender), one.extra if one.asked is not None else ())
+        person = _person(one.party) if one.asked is None or not one.asked.number else Caller(one.asked.name)
         shown = caller_id.show(
             trunk, person, known, asked, lambda each: numbers.for_trunk(each, trunk, country, self.plan)
         )

@@ -182,6 +182,9 @@ def _resume(leg: Leg) -> Effects:
 
 def _joined(call: Call) -> Effects:
     first = call.parties[0]
+    if call.pairs is not None:
+        pairs = [(leg, call.peer_of(leg)) for leg in call.parties]
+        return [one for leg, peer in pairs if peer is not None and leg.ref < peer.ref for one in bridge.join(leg, peer)]
     if len(call.parties) == 2:
         return bridge.join(first, call.parties[1])
     return bridge.feed(call, first, first.fed) if first.fed is not None else []

@@ -6,7 +6,7 @@ Lives here: from plain data to a call that goes on. Never here: files, the engin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from offhook.calls import bridge, hunt, reopen, survival
+from offhook.calls import bridge, ending, hunt, reopen, survival
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects
 from offhook.calls.effects import Sip, StartTimer
@@ -17,6 +17,7 @@ from offhook.calls.ports import LegFacts
 from offhook.calls.routing import BUILT_INS, Destination
 from offhook.calls.trunk import Trunk
 from offhook.sip.commands import FromCarrier
+from offhook.sip.fields import sip_reason
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account
 
@@ -36,7 +37,7 @@ class Known:
 
 def revive(
     kept: KeptCall, known: Known, config: CallConfig, ids: Ids, index: Index, devices: Devices, now: float
-) -> tuple[Call, Effects]:
+) -> Effects:
     """The call, its clocks, and what is wanted of the engine. Its dialogs have been revived by the SIP layer."""
     parties = [_leg(one, known) for one in kept.parties]
     caller = next((leg for leg in parties if leg.ref == kept.caller), parties[0])
@@ -53,6 +54,8 @@ def revive(
         parties=parties,
         answered_at=kept.answered_at,
         parked_by=known.accounts.get(kept.parked_by),
+        pairs=kept.pairs,
+        placed=kept.placed,
         history=tuple(one for one in kept.history if one[0] not in {leg.ref for leg in parties}),
     )
     index.calls[call.ref] = call
@@ -70,7 +73,18 @@ def revive(
     if kept.waiting and len(call.parties) > 1 and not call.reopening:
         # A transfer was under way, and what rang died with the process: the old call stands again (XFER-6).
         effects += bridge.join(*call.parties[:2])
-    return call, [*effects, call.happened("call.restored")]
+    return [*effects, call.happened("call.restored"), *_cannot_go_on(call, kept, now)]
+
+
+def _cannot_go_on(call: Call, kept: KeptCall, now: float) -> Effects:
+    if any(leg.account is None and leg.trunk is None for leg in call.parties):
+        # Its endpoint or trunk was deleted meanwhile.
+        return ending.end(call, "endpoint_deleted", "api", now)
+    if kept.waiting and len(call.parties) == 1:
+        # The transferor had left, and the target's ringing died with the process.
+        reason = sip_reason(480, "The transfer was lost in a restart")
+        return ending.end(call, "transfer_failed", "server", now, reason)
+    return []
 
 
 def _media(call: Call, kept: KeptCall, known: Known) -> Effects:
@@ -122,6 +136,11 @@ def _leg(kept: KeptLeg, known: Known) -> Leg:
         flow_moves=kept.flow_moves,
         hop=kept.hop,
         facts=facts,
+        dialled=kept.dialled,
+        from_name=kept.from_name,
+        to_name=kept.to_name,
+        began_at=kept.began_at,
+        answered_at=kept.leg_answered_at,
     )
 
 

@@ -141,7 +141,7 @@ def _gone_for_good(call: Call, leg: Leg, now: float) -> Effects:
     """LIVE-14: the peer gets BYE, and the detached side one that may never arrive."""
     if ending.goes_alone(call, leg):
         return [*ending.dismiss(call, leg, "peer_connection_lost", NORMAL), *ending.close_leg(leg)]
-    return ending.end(call, "peer_connection_lost", leg.role, now, sip_reason(480, "peer-connection-lost"))
+    return ending.give_up_leg(call, leg, "peer_connection_lost", leg.role, now, sip_reason(480, "peer-connection-lost"))
 
 
 def heard_again(call: Call, leg: Leg) -> Effects:
@@ -170,7 +170,7 @@ def _media_timeout(call: Call, leg: Leg, now: float) -> Effects:
         # On hold silence is what was agreed; look again, for it may be resumed and stay silent.
         return [StartTimer(MediaTimeout(call.ref, leg.ref), call.config.media_timeout)]
     reason = sip_reason(408, "media-timeout")
-    return ending.end(call, "media_timeout", leg.role, now, reason)
+    return ending.give_up_leg(call, leg, "media_timeout", leg.role, now, reason)
 
 
 # ---- it comes back

@@ -11,23 +11,30 @@ from itertools import islice
 from offhook.calls import (
     answering,
     bridge,
+    control,
     dialling,
     digits,
     ending,
     fork,
     guards,
+    handling,
     heard,
     history,
     joining,
     late,
     outside,
     passing,
+    placing,
+    pressing,
+    program,
     proposal,
     registrations,
     renegotiation,
     reopen,
     replacing,
+    reports,
     seeking,
+    sent_away,
     survival,
     transfer,
     watching,
@@ -35,13 +42,14 @@ from offhook.calls import (
 from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
-from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint, SetMailbox
+from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint, LegCommand, Place, SetMailbox
 from offhook.calls.dial_back import DialBacks, Redial
 from offhook.calls.effects import CloseMedia, KeepCall, LookUp, Publish, Sip, WriteCallLog
 from offhook.calls.events import (
     CallEvent,
     CallKept,
     Connected,
+    DocumentFetched,
     EngineLost,
     EngineReady,
     FactsFound,
@@ -105,11 +113,12 @@ from offhook.sip.fields import sip_reason
 from offhook.sip.flow import FlowId
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
-from offhook.sip.message import Headers, Request
+from offhook.sip.message import Request
 
-_CLOCKS = (
+Clock = (
     fork.RingTimer | late.LateArrival | late.PageCheck | transfer.TransferorLeaves | survival.LateCaller
-    | survival.LegClock | reopen.ReopenLimit | proposal.ProposeAgain
+    | survival.LegClock | reopen.ReopenLimit | proposal.ProposeAgain | control.Parked | program.PauseOver
+    | pressing.PressMore
 )  # fmt: skip
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
@@ -148,6 +157,7 @@ class Switchboard:
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._dials: dict[str, Dial] = {}
         self._index.outbound = outbound
+        self._index.run_document = program.fetch_and_run
         self.gateway: Gateway | None = None
         if outbound is not None:
             self._texts.out = TextsOut(outbound, config.domain, ids)
@@ -157,7 +167,7 @@ class Switchboard:
 
     def calls(self) -> list[Call]:
         """Live calls whose caller has proved himself."""
-        return [call for call in self._calls.values() if call.caller.account or call.caller.trunk]
+        return [call for call in self._calls.values() if call.caller.account or call.caller.trunk or call.placed]
 
     def ended(self, most: int) -> list[Call]:
         """Calls that ended last, newest first."""
@@ -179,6 +189,17 @@ class Switchboard:
         """The live call to which an INVITE usage belongs."""
         return self._index.usages.get(usage)
 
+    def leg(self, ref: str) -> tuple[Call, Leg] | None:
+        """A leg by any id that a client may hold of it, live or of one of the calls that ended last."""
+        call = self.call(ref)
+        leg = call.by_ref(ref) or call.caller if call is not None else None
+        return (call, leg) if call is not None and leg is not None else None
+
+    @property
+    def index(self) -> Index:
+        """What is known of every call, for questions that are asked before a command."""
+        return self._index
+
     def is_call(self, ref: str) -> bool:
         """True for a call that lives."""
         return ref in self._calls
@@ -196,6 +217,8 @@ class Switchboard:
                 return dialling.look_up(command)
             case SetMailbox(username, new, old):
                 return self._watchers.mailbox_changed(username, new, old, now)
+            case Place():
+                return self._after(placing.begin(command, self._config, self._ids, self._index, now), now)
             case HangUpCall():
                 found = self._calls.get(command.call_ref)
                 return self._after(ending.end(found, command.code, "api", now), now) if found is not None else []
@@ -203,6 +226,9 @@ class Switchboard:
                 theirs = self._index.of_endpoint(command.username)
                 ended = [effect for call in theirs for effect in ending.end(call, command.code, "api", now)]
                 return self._after(ended, now)
+            case _ if isinstance(command, LegCommand):
+                found_leg = self.leg(command.leg_ref)
+                return self._after(control.perform(*found_leg, command, now), now) if found_leg is not None else []
             case _:
                 return []
 
@@ -234,7 +260,7 @@ class Switchboard:
                 return []
             case (
                 RequestReceived() | SubscribeReceived() | NotifyDue() | SubscriptionEnded() | RequestSettled()
-                | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned()
+                | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned() | DocumentFetched()
             ):  # fmt: skip
                 return self._after(self._beside(event, now), now)
             case CallKept() | EngineLost() | EngineReady() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
@@ -261,7 +287,7 @@ class Switchboard:
                 back = self.gateway.ways_back() if self.gateway is not None else []
                 return [*back, *(effect for call in self._calls.values() for effect in reopen.ready(call))]
             case MediaClosed():
-                return self._media_closed(event)
+                return self._after(self._media_closed(event), now)
             case MediaLegOpened():
                 return self._after(self._leg_opened(event, now), now)
             case MediaLegUpdated():
@@ -301,7 +327,7 @@ class Switchboard:
     def _beside(
         self,
         event: RequestReceived | SubscribeReceived | NotifyDue | SubscriptionEnded | RequestSettled | RequestAnswered
-        | TextsFound | BindingsChanged | DeviceReturned,
+        | TextsFound | BindingsChanged | DeviceReturned | DocumentFetched,
         now: float,
     ) -> Effects:  # fmt: skip
         """What is not about a call, or only in passing."""
@@ -316,6 +342,9 @@ class Switchboard:
                 return self._answered(event, now)
             case TextsFound():
                 return self._texts.found(event)
+            case DocumentFetched():
+                directed = self._calls.get(event.token.call_ref)
+                return program.fetched(directed, event, now) if directed is not None else []
             case NotifyDue():
                 return self._watchers.due(event.subscription)
             case SubscriptionEnded():
@@ -348,6 +377,8 @@ class Switchboard:
             return self._texts.answered(leg, event)
         if event.method == "INFO":
             return digits.answered(leg)
+        if event.method == "REFER":
+            return sent_away.answered(call, leg, event.response, now)
         self._index.touched[call.ref] = call
         if event.method != "INVITE":
             return []
@@ -379,7 +410,11 @@ class Switchboard:
         if challenge is not None or event.caller is None:
             # Not yet a call: nothing is kept of a stranger's INVITE.
             self._forget(call)
-            return [Sip(RespondInvite(call.caller.usage, 407, challenge or self._challenge(call, now)))]
+            return [
+                Sip(
+                    RespondInvite(call.caller.usage, 407, challenge or self._admission.challenge(call.caller.flow, now))
+                )
+            ]
         # A leg that takes another's place adds none.
         replaces = call.request.headers.get("Replaces") is not None
         busy = 0 if replaces else self._index.busy(event.caller.username, call, event.caller.max_calls)
@@ -388,22 +423,21 @@ class Switchboard:
         call.know(call.caller)
         caller = call.caller
         help_ = self.gateway is not None and self.gateway.is_emergency(call.request.uri)
-        wrong = self._admission.refuse(call.request, caller.flow, event.caller, busy, now, help_) or self._unreadable(
-            call
-        )
+        wrong = (
+            self._admission.refuse(call.request, caller.flow, event.caller, busy, now, help_)
+            or passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
+        )  # fmt: skip
         if wrong is not None:
             return [*guards.told(call, None, wrong), *ending.refuse(call, wrong, now)]
         taken = replacing.take(call, now)
         if taken is None and event.callee is None and call.destination.user.casefold() == RESUME:
             taken = replacing.resume(call, now)
-        return taken if taken is not None else [call.happened("call.created"), *self._begin(call, event, now)]
-
-    def _challenge(self, call: Call, now: float) -> Headers:
-        return self._admission.challenge(call.caller.flow, now)
-
-    def _unreadable(self, call: Call) -> Outcome | None:
-        """What the INVITE asks for that cannot be had."""
-        return passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
+        if taken is not None:
+            return taken
+        created = call.happened("call.created")
+        if event.handler is not None and not help_:
+            return [created, *handling.direct(call, event.handler, now)]
+        return [created, *self._begin(call, event, now)]
 
     def _begin(self, call: Call, event: FactsFound, now: float) -> Effects:
         """The caller waits for whom he dialled."""
@@ -478,8 +512,7 @@ class Switchboard:
             case "REFER":
                 return self._referrals.inside(call, leg, event, now)
             case "NOTIFY":
-                # RFC 6665 section 4.1.3: we have subscribed to nothing.
-                return [Sip(Respond(event.transaction, 481))]
+                return sent_away.notified(call, leg, event, now)
             case _:
                 return renegotiation.answer(call, leg, event, now)
 
@@ -514,7 +547,7 @@ class Switchboard:
         more = bridge.opened(call, event.media_call)
         stale = [effect for ref, local in event.legs.items() for effect in self._take_leg(call, ref, local)]
         call.state = CallState.RINGING
-        return [*more, *stale, *fork.opened(call, now)]
+        return [*more, *stale, *fork.opened(call, now), *program.opened(call, now)]
 
     def _leg_opened(self, event: MediaLegOpened, now: float) -> Effects:
         call = self._calls.get(event.call_ref)
@@ -524,7 +557,7 @@ class Switchboard:
         taken = self._take_leg(call, event.leg_ref, event.local)
         leg = call.by_ref(event.leg_ref)
         came = replacing.arrived(call, leg, now) if leg is not None else []
-        return [*taken, *came, *fork.opened(call, now)]
+        return [*taken, *came, *fork.opened(call, now), *program.opened(call, now)]
 
     def _take_leg(self, call: Call, ref: str, local: LegLocal) -> Effects:
         """A leg has its media; one that ended while the engine opened it is closed again."""
@@ -561,6 +594,7 @@ class Switchboard:
             leg = call.by_media(facts.leg)
             if leg is not None:
                 leg.facts, leg.quality = facts, facts.quality
+        call.changed()
         if self.gateway is not None and not call.media_calls:
             self.gateway.scored(call)
         return [] if call.media_calls else [WriteCallLog(call.record())]
@@ -592,11 +626,12 @@ class Switchboard:
             return self._watchers.publications.over(key, now)
         if isinstance(key, Redial):
             return self._dial_backs.due(key)
-        if not isinstance(key, _CLOCKS):
+        if not isinstance(key, Clock):
             return []
         call = self._calls.get(key.call_ref)
-        if call is None:
-            return []
+        return self._call_timer(call, key, now) if call is not None else []
+
+    def _call_timer(self, call: Call, key: Clock, now: float) -> Effects:
         match key:
             case fork.RingTimer():
                 return [effect for one in list(call.forks) if one.ref == key.fork_ref
@@ -613,6 +648,8 @@ class Switchboard:
                 return transfer.transferor_stayed(call, left) if left is not None else []
             case survival.LateCaller():
                 return survival.late_caller_over(call, now)
+            case control.Parked() | program.PauseOver() | pressing.PressMore():
+                return control.clock_rang(call, key, now)
             case reopen.ReopenLimit():
                 return reopen.limit_over(call, now)
             case proposal.ProposeAgain():
@@ -626,11 +663,16 @@ class Switchboard:
         """Moves calls that have ended out of the way."""
         touched, self._index.touched = self._index.touched, {}
         for call in touched.values():
+            reports.stamp(call, now)
             effects += self._keep(call)
+        told_of, self._index.reports = self._index.reports, {}
+        for call in told_of.values():
+            reports.stamp(call, now)
+            effects += reports.due(call, now)
         ended, self._index.ended = self._index.ended, []
         for call in ended:
             self._forget(call)
-            effects += survival.stopped(call)
+            effects += [*survival.stopped(call), *program.stopped(call), *control.stopped(call)]
             for leg in call.former:
                 self._devices.buried(leg, now)
             self._ended[call.ref] = call
@@ -651,15 +693,7 @@ class Switchboard:
         return [KeepCall(kept(call, self._devices))]
 
     def _revive(self, event: CallKept, now: float) -> Effects:
-        call, effects = revive(event.call, event.known, self._config, self._ids, self._index, self._devices, now)
-        if any(leg.account is None and leg.trunk is None for leg in call.parties):
-            # Its endpoint or trunk was deleted meanwhile.
-            effects += ending.end(call, "endpoint_deleted", "api", now)
-        elif event.call.waiting and len(call.parties) == 1:
-            # The transferor had left, and the target's ringing died with the process.
-            reason = sip_reason(480, "The transfer was lost in a restart")
-            effects += ending.end(call, "transfer_failed", "server", now, reason)
-        return effects
+        return revive(event.call, event.known, self._config, self._ids, self._index, self._devices, now)
 
     def _forget(self, call: Call) -> None:
         self._calls.pop(call.ref, None)

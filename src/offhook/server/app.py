@@ -32,6 +32,7 @@ from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
 from offhook.server.descriptors import raise_limit
+from offhook.server.directing import directing_of
 from offhook.server.drain import RESTART, Drain
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
@@ -164,6 +165,9 @@ class StoreDirectory:
         wanted = self.profiles.of(endpoint.project_id).send_as
         return replace(known, chosen=wanted) if wanted in known.of_space else known
 
+    def handler(self, username: str) -> Entry | None:
+        return self.entries.of_caller(username)
+
     def permits(self, username: str) -> Permits | None:
         return self.profiles.permits(username)
 
@@ -235,6 +239,7 @@ class App:
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
         self.telling = await open_telling(settings, self._engine, self.store, switchboard, before)
         self.driver.use_listener(self.telling.happenings.told)
+        self.driver.use_outside(directing_of(self))
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
         self.certificates = CertificateKeeper(settings)
@@ -499,6 +504,8 @@ class App:
             hosts=self._hosts,
             ring_seconds=self.settings.sip.ring_seconds,
             hold=self.settings.sip.hold,
+            parked_seconds=self.settings.calls.parked_seconds,
+            document_hops=limits.document_redirects,
             flow_grace=limits.flow_grace,
             detached_silence=limits.detached_silence,
             late_caller=limits.late_caller,

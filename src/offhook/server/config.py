@@ -328,6 +328,18 @@ class Limits(_Group):
     """OPTIONS to UDP phones per second at most."""
     contacts_per_aor: int = 50
     """Devices of one endpoint at a time."""
+    document_bytes: int = Field(1_048_576, ge=1_024)
+    """Octets of a SWML or cXML document; what people write has a few KB."""
+    document_seconds: float = Field(10.0, gt=0, le=60)
+    """Seconds a server of documents has to answer; a caller hears nothing meanwhile."""
+    document_redirects: int = Field(10, ge=0, le=50)
+    """Documents, and redirects of one, in a row: more are a circle."""
+    dial_per_second: float = Field(50.0, gt=0)
+    """Calls per second and project that the API places; more wait as `queued`."""
+    dial_backlog: int = Field(10_000, ge=1)
+    """Calls of a project that wait to be placed; beyond it the API answers 429."""
+    custom_variables: int = Field(20, ge=1, le=100)
+    """Variables of one call that the API places."""
     body_bytes: int = 1_048_576
     """Octets of a REST request's body."""
     login_failures_per_minute: int = 20
@@ -373,6 +385,13 @@ class Store(_Group):
     waiting_rows: int = Field(1_000_000, ge=1_000)
     """Rows (of call log, traces, phones' registrations) that wait in the data directory while the database takes none: some
     hours of a busy node, 1 to 2 KB each. Beyond it the oldest are lost."""
+
+
+class Calls(_Group):
+    """Calls that commands and documents steer."""
+
+    parked_seconds: float = Field(30.0, gt=0, le=3600)
+    """Seconds that a leg without partner and document waits to be taken up again, before it ends."""
 
 
 class Trace(_Group):
@@ -427,6 +446,7 @@ class Settings(_Group):
     media: Media = Media()
     limits: Limits = Limits()
     store: Store = Store()
+    calls: Calls = Calls()
     trace: Trace = Trace()
     homer: Homer = Homer()
     log: Log = Log()

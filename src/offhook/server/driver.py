@@ -21,7 +21,7 @@ from offhook.media.engine import MediaEngine
 from offhook.server.homer import Homer
 from offhook.server.media_work import MediaWork
 from offhook.server.observe import log
-from offhook.server.ports import Directory, Gate, Journal, Peers, Wires
+from offhook.server.ports import Directory, Gate, Journal, Outside, Peers, Wires
 from offhook.server.recorder import Recorder
 from offhook.server.redaction import without_digits
 from offhook.server.timers import Timers
@@ -113,6 +113,10 @@ class Driver:
     def use_listener(self, told: Callable[[calls_effects.Happened], None]) -> None:
         """Who hears what call control tells."""
         self._told = told
+
+    def use_outside(self, outside: Outside) -> None:
+        """Who fetches documents and tells of legs."""
+        self._outside = outside
 
     def overloaded(self, methods: frozenset[str]) -> None:
         """New requests of these methods are refused from now on (CALL-25)."""
@@ -396,6 +400,8 @@ class Driver:
             **dict.fromkeys((calls_effects.Locate, calls_effects.Connect, calls_effects.RateHop), self._hop),
             **dict.fromkeys((calls_effects.ProbeFlow, calls_effects.CloseFlow), self._flow),
             **dict.fromkeys((calls_effects.KeepText, calls_effects.DropText, calls_effects.FindTexts), self._text),
+            calls_effects.TellStatus: lambda e: self._outside.tell(e),
+            calls_effects.FetchDocument: lambda e: self._spawn(self._fetch(e)),
             **dict.fromkeys((calls_effects.KeepCall, calls_effects.WriteCallLog), self._book),
         }
 
@@ -424,17 +430,22 @@ class Driver:
         self.tell(calls_events.FlowProbed(effect.flow, await self._wires.probe(effect.flow, effect.seconds)))
 
     def _look_up(self, effect: calls_effects.LookUp) -> None:
+        self.tell(self.facts_of(effect))
+
+    def facts_of(self, effect: calls_effects.LookUp) -> calls_events.FactsFound:
+        """What is known about a name or number, from memory."""
         caller = self._directory.account(effect.username) if effect.username else None
         callee = self._directory.account(effect.target_user) if effect.target_user else None
         entry = self._entry(effect) if callee is None else None
         if entry is not None and isinstance(entry.handler, RingsMembers) and len(entry.handler.members) == 1:
             callee = entry.handler.members[0].account
         bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
-        rights = effect.rights or effect.username
+        rights = effect.rights if effect.rights is not None else effect.username
         outside = callee is None and rights is not None
-        shown = self._directory.caller_numbers(rights) if outside and rights else None
-        permits = self._directory.permits(rights) if outside and rights else None
-        self.tell(calls_events.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits))
+        shown = self._directory.caller_numbers(rights) if outside and rights is not None else None
+        permits = self._directory.permits(rights) if outside and rights is not None else None
+        handler = self._directory.handler(effect.username) if caller is not None and effect.username else None
+        return calls_events.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits, handler)
 
     def _entry(self, effect: calls_effects.LookUp) -> Entry | None:
         entry = self._directory.number(effect.number, effect.trunk) if effect.number is not None else None
@@ -467,6 +478,9 @@ class Driver:
                 self._connect(effect)
             case calls_effects.RateHop():
                 self._peers.rate(effect)
+
+    async def _fetch(self, effect: calls_effects.FetchDocument) -> None:
+        self.tell(await self._outside.fetch(effect))
 
     async def _locate(self, effect: calls_effects.Locate) -> None:
         self.tell(await self._peers.locate(effect))

@@ -64,9 +64,21 @@ class Entries:
             return None
         return Member(account, self._store.find(self._store.aor(account.username)))
 
+    def of_caller(self, username: str) -> Entry | None:
+        """What runs for every call that an endpoint makes; None: its calls go where they were dialled."""
+        row = self._store.endpoints.named(username)
+        name = row.handler.get("call_handler") if row is not None else None
+        if row is None or name in (None, "", "default", "passthrough", "block-pstn"):
+            return None
+        events = tuple(row.offhook.get("status_events") or ("completed",))
+        handler = self.handler(name, row.handler, None)
+        return Entry(row.id, row.username, handler, "endpoint", row.project_id, status_events=events)
+
     def caller_numbers(self, username: str) -> CallerNumbers | None:
         """What may be shown of an endpoint to the outside, or of a number that calls on to its fallback."""
         numbers = self._store.numbers
+        if not username:
+            return CallerNumbers((), numbers.every, numbers.first)
         ours = numbers.find(username)
         if ours is not None:
             return CallerNumbers((ours.number,), numbers.every, numbers.first, ours.number)

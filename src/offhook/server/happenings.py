@@ -65,13 +65,15 @@ class Happenings:
         if call is not None:
             data = {"from": call.from_name, "to": call.to_name, **data}
             project, endpoints = (
-                self._owner(call),
+                self.owner(call),
                 tuple(dict.fromkeys(leg.account.id for leg in call.legs if leg.account)),
             )
         self._events.publish(type_, project, happened.call_ref, happened.leg_ref, data, endpoints=endpoints)
 
-    def _owner(self, call: Call) -> str:
+    def owner(self, call: Call) -> str:
         """The project of who placed the call, or of the trunk it came by."""
+        if call.project:
+            return call.project
         caller = call.caller
         if caller.account is not None:
             endpoint = self._endpoint(caller.account.username)

@@ -28,6 +28,7 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     do.BridgeMedia: lambda e: {"kind": wire.Bridge, "a": e.a, "b": e.b},
     do.JoinRoom: lambda e: {"kind": wire.Join, "leg": e.leg, "room": e.room, "muted": e.muted},
     do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source, "country": "US"},
+    do.StopMedia: lambda e: {"kind": wire.Stop, "leg": e.leg},
     do.SendDigits: lambda e: {"kind": wire.SendDigits, "leg": e.leg, "digits": e.digits, "each_ms": e.each_ms},
     do.CloseMediaLeg: lambda e: {"kind": wire.CloseLeg, "leg": e.leg},
     do.CloseMedia: lambda e: {"kind": wire.CloseCall, "call": e.media_call},

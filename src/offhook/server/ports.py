@@ -3,9 +3,9 @@
 from typing import Protocol
 
 from offhook.calls.caller_id import CallerNumbers
-from offhook.calls.effects import CallRecord, Connect, KeptText, Locate, RateHop
+from offhook.calls.effects import CallRecord, Connect, FetchDocument, KeptText, Locate, RateHop, TellStatus
 from offhook.calls.entry import Entry, Permits
-from offhook.calls.events import Connected, Located
+from offhook.calls.events import Connected, DocumentFetched, Located
 from offhook.calls.kept import KeptCall
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account, Binding
@@ -40,6 +40,10 @@ class Directory(Protocol):
         """What may be shown of an endpoint, or of a number that calls on, to the outside."""
         ...
 
+    def handler(self, username: str) -> Entry | None:
+        """What runs for every call that an endpoint makes; None: its calls go where they were dialled."""
+        ...
+
     def permits(self, username: str) -> Permits | None:
         """What it may reach outside."""
         ...
@@ -69,6 +73,18 @@ class Journal(Protocol):
 
     def keep(self, call: KeptCall) -> None: ...
     def write(self, record: CallRecord) -> None: ...
+
+
+class Outside(Protocol):
+    """Documents, and those who want to hear of legs."""
+
+    def tell(self, effect: TellStatus) -> None:
+        """Queues what is told; never waits."""
+        ...
+
+    async def fetch(self, effect: FetchDocument) -> DocumentFetched:
+        """Within the limits of documents; a failure is a code and a sentence in the event."""
+        ...
 
 
 class Peers(Protocol):
