@@ -115,6 +115,9 @@ class Changes:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True, **postgres.OPTIONS)
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
+            if lost:
+                # The pool's connections went with ours: nobody should find that out by a failed request.
+                await self._engine.dispose()
             # What was committed before this connection listened has told nobody here.
             for refresh in self._refresh.values():
                 await refresh(None)

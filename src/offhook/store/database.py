@@ -25,6 +25,10 @@ LOCK_WAIT = 300.0
 """Seconds a node waits for another one that migrates."""
 
 
+RECYCLE = 1800
+"""Seconds after which a pooled connection is made anew: what stands between may have forgotten it."""
+
+
 class StoreError(Exception):
     """The database cannot be opened or is newer than this program; the text says what to do."""
 
@@ -41,7 +45,7 @@ def open_database(where: Path | str) -> AsyncEngine:
     async def connect() -> Any:
         return await postgres.PatientAsyncConnection.connect(url, **postgres.OPTIONS)
 
-    return create_async_engine(_engine_url(url), async_creator=connect, pool_pre_ping=True)
+    return create_async_engine(_engine_url(url), async_creator=connect, pool_recycle=RECYCLE)
 
 
 def open_for_writing(engine: AsyncEngine) -> Engine:

@@ -37,7 +37,8 @@ def _named(kept: Kept) -> tuple[str, str]:
 
 
 class Spool:
-    """`room` is how many rows may wait; beyond it the oldest go. Methods raise sqlite3.Error when the disk refuses too."""
+    """`room` is how many rows may wait; beyond it the oldest go. Methods raise sqlite3.Error and OSError when the disk
+    refuses too."""
 
     def __init__(self, path: Path, metadata: MetaData, room: int) -> None:
         self._path = path

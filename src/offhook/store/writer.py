@@ -233,7 +233,7 @@ class Writer:
         waiting: list[Waiting] = [(one, values) for one, values in group if isinstance(one, Kept)]
         try:
             self._spool.append(waiting)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.failures += 1
             self.refusal = f"{self.refusal}; nor does the disk: {error}"
             return group
@@ -247,7 +247,7 @@ class Writer:
             group, last = self._spool.first(GROUP)
             if not self._to_database(list(group)):
                 self._spool.forget(last)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._refused(error, [])
         return []
 
