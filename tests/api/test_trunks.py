@@ -1,4 +1,4 @@
-"""`/api/offhook/trunks` and `/api/relay/rest/phone_numbers` over the real store; running trunks are stood in for."""
+"""`/api/offhook/trunks` over the real store; running trunks are stood in for."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.databases import Database
 
 pytestmark = pytest.mark.both_databases
 
-PATH, NUMBERS, IMPORT = "/api/offhook/trunks", "/api/relay/rest/phone_numbers", "/api/relay/rest/imported_phone_numbers"
+PATH = "/api/offhook/trunks"
 ACME: dict[str, Any] = {"name": "acme", "targets": [{"uri": "sip:carrier.example"}]}
 
 
@@ -109,37 +109,6 @@ async def test_a_name_and_a_did_range_belong_to_one_trunk(client: httpx.AsyncCli
     overlap = await client.post(PATH, json={**ACME, "name": "other", "did_ranges": ["+15125550150"]})
     assert "value_not_unique" in overlap.text
     assert "acme" in overlap.text
-
-
-async def test_a_number_rings_an_endpoint(client: httpx.AsyncClient, house: House) -> None:
-    (alice,) = house.endpoints
-    body = {"number": "+15125550100", "call_handler": "relay_sip_endpoint", "call_sip_endpoint_id": alice.id}
-    made = await client.post(IMPORT, json=body)
-    assert made.status_code == 201
-    row = made.json()
-    assert (row["call_handler"], row["call_sip_endpoint_id"]) == ("relay_sip_endpoint", alice.id)
-    assert "not_available_for_assignment" in (await client.post(IMPORT, json=body)).text
-    away = await client.put(f"{NUMBERS}/{row['id']}", json={"call_handler": None})
-    assert away.json()["call_sip_endpoint_id"] is None
-    assert house.numbers.of_endpoint(alice.id) == ()
-    assert (await client.delete(f"{NUMBERS}/{row['id']}")).status_code == 204
-    assert (await client.get(NUMBERS)).json()["data"] == []
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"number": "5125550100"},
-        {"number": "+15125550100", "number_type": "pager"},
-        {"number": "+15125550100", "call_handler": "relay_script"},
-        {"number": "+15125550100", "call_sip_endpoint_id": "nobody"},
-        {"number": "+15125550100", "name": "x" * 65},
-        {"number": "+15125550100", "offhook": {"fallback": "bob"}},
-    ],
-)
-async def test_a_wrong_number_is_refused(client: httpx.AsyncClient, house: House, body: dict[str, Any]) -> None:
-    assert (await client.post(IMPORT, json=body)).status_code == 422
-    assert list(house.numbers) == []
 
 
 async def test_a_trunk_of_another_project_does_not_exist(client: httpx.AsyncClient) -> None:

@@ -10,6 +10,8 @@ from offhook.api.app import ApiSettings, create
 from offhook.server.profiles import Profiles
 from offhook.sip.digest import both_ha1
 from offhook.store.addresses import Addresses
+from offhook.store.applications import ApplicationRows
+from offhook.store.caller_ids import CallerIdRows
 from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.numbers import NumberRows
@@ -19,6 +21,28 @@ from offhook.store.space import Space, Spaces
 from offhook.store.trunks import TrunkRows
 from offhook.store.vault import Vault
 from tests.support.databases import Database
+
+
+class Desk:
+    """Caller ids and applications; `codes` were read out, `told` are the applications that changed."""
+
+    def __init__(self, engine: AsyncEngine, domain: str) -> None:
+        self.caller_ids, self.applications = CallerIdRows(engine), ApplicationRows(engine)
+        self.domain, self.codes, self.told = domain, [], []
+        self.refuses: str | None = None
+
+    def country(self, project_id: str) -> str:
+        return "US"
+
+    def is_ours(self, host: str) -> bool:
+        return host == self.domain
+
+    async def read_code(self, row: Any, code: str) -> str | None:
+        self.codes.append(code)
+        return self.refuses
+
+    def application_changed(self, id_: str) -> None:
+        self.told.append(id_)
 
 
 class House:
@@ -37,6 +61,7 @@ class House:
         self.trunks = TrunkRows(engine, Vault(space.secret))
         self.projects = Projects(engine, Vault(space.secret))
         self.api_tokens = spaces.tokens
+        self.reception = Desk(engine, self.domain)
         self.unbound: list[str] = []
         self.has_domain_suffix = False
 

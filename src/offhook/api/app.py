@@ -22,6 +22,7 @@ from offhook.api.errors import ApiError, Fault, Invalid, answered
 from offhook.api.openapi import document
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
+    caller_ids,
     calls,
     certificates,
     fabric_endpoints,
@@ -32,6 +33,7 @@ from offhook.api.routes import (
     registrations,
     resources,
     sip_endpoints,
+    sip_gateways,
     sip_profile,
     tokens,
     trunks,
@@ -86,6 +88,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     sip_endpoints.router,
     fabric_endpoints.router,
     phone_numbers.router,
+    caller_ids.router,
+    sip_gateways.router,
     trunks.router,
     calls.router,
     registrations.router,

@@ -114,6 +114,7 @@ def address_page(platform: Platform, owner_id: str, path: str, query: Mapping[st
 
 
 def may_show(platform: Platform, project: str, number: str) -> bool:
-    """Whether the project may show a number to the outside: it is its own."""
+    """Whether the project may show a number to the outside: it is its own, or verified."""
     row = platform.numbers.find(number)
-    return row is not None and row.project_id == project
+    own = row is not None and row.project_id == project
+    return own or number in platform.reception.caller_ids.verified(project)

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
+from offhook.api.number_ports import Reception
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
 from offhook.sip.location import Secret
 
@@ -147,6 +148,7 @@ class Platform(Protocol):
     endpoints: EndpointRows
     trunks: TrunkRows
     numbers: NumberRows
+    reception: Reception
     resources: ResourceRows
     addresses: AddressRows
     certificates: CertificateDesk

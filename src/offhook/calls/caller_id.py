@@ -3,7 +3,7 @@
 Lives here: choosing the number, writing and reading From, PAI, RPID and Privacy. Never here: number formats (numbers.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from offhook.calls.numbers import dialled_in, looks_dialled
@@ -19,12 +19,14 @@ HINTS = ("P-Preferred-Identity", "P-Asserted-Identity", "Remote-Party-ID")
 
 @dataclass(frozen=True, slots=True)
 class CallerNumbers:
-    """Numbers that an endpoint may show: its `own`, and those `of_space` (ours or verified); `chosen` is its setting."""
+    """Numbers that an endpoint may show: its `own`, and those `of_space` (ours or verified); `chosen` is its setting;
+    `names` are display names that go with a number, in place of the endpoint's own."""
 
     own: tuple[str, ...] = ()
     of_space: frozenset[str] = frozenset()
     default: str | None = None
     chosen: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def may(self, number: str) -> bool:
         """True if the endpoint owns or has verified it."""
@@ -81,7 +83,8 @@ def show(
     """
     number, refused = _chosen(trunk, caller, numbers, asked)
     billing = trunk.caller_id.number or number or numbers.default
-    name = quote(caller.name) + " " if caller.name and trunk.caller_id.name else ""
+    display = numbers.names.get(number or "") or caller.name
+    name = quote(display) + " " if display and trunk.caller_id.name else ""
     if caller.withheld or number is None:
         fields = _identity(trunk, "", billing, written, private=True)
         return Shown(ANONYMOUS, (*fields, ("Privacy", "id")), None, refused)

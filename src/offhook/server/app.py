@@ -62,7 +62,9 @@ from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
 from offhook.sip.uri import Uri
 from offhook.store.addresses import Addresses
+from offhook.store.applications import ApplicationRows
 from offhook.store.bindings import Bindings
+from offhook.store.caller_ids import CallerIdRows
 from offhook.store.database import alone, migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.journal import Journal as CallJournal
@@ -105,6 +107,8 @@ class Store:
     addresses: Addresses
     resources: Resources
     projects: Projects
+    caller_ids: CallerIdRows
+    applications: ApplicationRows
 
     def aor(self, username: str) -> str:
         return f"sip:{username}@{self.space.domain}"
@@ -395,9 +399,13 @@ class App:
         trunks, numbers = TrunkRows(self._engine, vault), NumberRows(self._engine, writer)
         await trunks.load()
         await numbers.load()
+        caller_ids, applications = CallerIdRows(self._engine), ApplicationRows(self._engine)
+        await caller_ids.load()
+        await applications.load()
         return Store(
-            space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers, addresses, resources, projects
-        ), first
+            space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers, addresses, resources, projects,
+            caller_ids, applications,
+        ), first  # fmt: skip
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
         import secrets

@@ -6,7 +6,18 @@ Lives here: rows to entries. Never here: what a call does about them (calls/hand
 from typing import TYPE_CHECKING, Any
 
 from offhook.calls.caller_id import CallerNumbers
-from offhook.calls.entry import Entry, Fetch, Handler, Member, NotRun, RingsMembers, RunsDocument, rights_of
+from offhook.calls.entry import (
+    Entry,
+    Fetch,
+    ForwardsTo,
+    Handler,
+    Member,
+    NotRun,
+    RingsMembers,
+    RunsDocument,
+    rights_of,
+)
+from offhook.sip.uri import parse_uri
 
 if TYPE_CHECKING:
     from offhook.server.app import Store
@@ -14,6 +25,8 @@ if TYPE_CHECKING:
 
 DOCUMENTS = {"relay_script": "swml", "laml_webhooks": "cxml"}
 """Values of `call_handler` that run a document, and its kind."""
+AUDIO = ("OPUS", "G722", "PCMU", "PCMA")
+"""Codecs that a gateway is offered; its list may name others, which are stored."""
 
 
 class Entries:
@@ -54,8 +67,32 @@ class Entries:
                 return RingsMembers((member,)) if member is not None else None
             case "relay_script" | "laml_webhooks":
                 return _document(name, fields)
+            case "fabric_subscriber":
+                return RingsMembers(self._members(fields.get("calling_handler_resource_id")))
+            case "sip_gateway":
+                return self.gateway(fields.get("calling_handler_resource_id") or "") or NotRun(name)
             case _:
                 return NotRun(name)
+
+    def gateway(self, id_: str) -> ForwardsTo | None:
+        """A SIP gateway by its id."""
+        row = self._store.resources.get(id_)
+        if row is None or row.type != "sip_gateway":
+            return None
+        own, settings = row.settings.get("offhook", {}), row.settings
+        return ForwardsTo(
+            name=row.name,
+            uri=parse_uri(settings["uri"]),
+            trunk_id=own.get("trunk_id") or "",
+            encryption="required" if settings.get("encryption") == "required" else "optional",
+            ciphers=tuple(settings.get("ciphers") or ()),
+            codecs=tuple(one for one in settings.get("codecs") or () if one in AUDIO),
+        )
+
+    def _members(self, subscriber_id: str | None) -> tuple[Member, ...]:
+        theirs = [one.id for one in self._store.endpoints if one.subscriber_id == subscriber_id]
+        members = (self._member(id_) for id_ in theirs if subscriber_id)
+        return tuple(one for one in members if one is not None)
 
     def _member(self, endpoint_id: str | None) -> Member | None:
         row = self._store.endpoints.get(endpoint_id) if endpoint_id else None
@@ -81,12 +118,17 @@ class Entries:
             return CallerNumbers((), numbers.every, numbers.first)
         ours = numbers.find(username)
         if ours is not None:
-            return CallerNumbers((ours.number,), numbers.every, numbers.first, ours.number)
+            return CallerNumbers((ours.number,), numbers.every, numbers.first, ours.number, self._names())
         endpoint = self._store.endpoints.named(username)
         if endpoint is None:
             return None
-        chosen = endpoint.send_as if endpoint.send_as in numbers.every else None
-        return CallerNumbers(numbers.of_endpoint(endpoint.id), numbers.every, numbers.first, chosen)
+        verified = self._store.caller_ids.verified(endpoint.project_id)
+        shown = numbers.every | verified if verified else numbers.every
+        chosen = endpoint.send_as if endpoint.send_as in shown else None
+        return CallerNumbers(numbers.of_endpoint(endpoint.id), shown, numbers.first, chosen, self._names())
+
+    def _names(self) -> dict[str, str]:
+        return self._store.numbers.names
 
 
 def _document(name: str, fields: dict[str, Any]) -> RunsDocument:

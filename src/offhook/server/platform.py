@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from offhook import __version__
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
+from offhook.api.number_ports import Reception
 from offhook.api.ports import EndpointRows, NumberRows, TokenRow, TrunkRows
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
@@ -18,6 +19,7 @@ from offhook.server import profiles, projects, registrations
 from offhook.server.addresses import host_addresses
 from offhook.server.certificates.views import CertificateViews
 from offhook.server.ladder import ladder
+from offhook.server.reception import ServerReception
 from offhook.server.trace import pcap
 from offhook.server.trunk_test import TrunkTest
 from offhook.server.trunk_views import NOT_RUNNING, status_of
@@ -43,6 +45,7 @@ class ServerPlatform:
         self.endpoints: EndpointRows = app.store.endpoints
         self.trunks: TrunkRows = app.store.trunks
         self.numbers: NumberRows = app.store.numbers
+        self.reception: Reception = ServerReception(app)
         self.resources: ResourceRows = app.store.resources
         self.addresses: AddressRows = app.store.addresses
         self.certificates: CertificateDesk = CertificateViews(app)

@@ -52,7 +52,12 @@ class Profiles:
         _become(self.origins, origins)
 
     def permits(self, username: str) -> Permits | None:
-        """What an endpoint may reach outside: its own policy, else the profile's, under the profile's switches."""
+        """What an endpoint may reach outside: its own policy, else the profile's, under the profile's switches. A number
+        that falls back to the outside is held to the switches alone."""
+        number = self._store.numbers.find(username)
+        if number is not None:
+            profile = self.of(number.project_id)
+            return Permits(True, profile.pstn_enabled, profile.external_sip)
         row = self._store.endpoints.named(username)
         if row is None:
             return None

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
+from offhook.store.statements import Stated
 from offhook.store.tables import phone_numbers
 from offhook.store.writer import Writer
 
@@ -30,7 +31,14 @@ class NumberRow:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-_DELIVERED = update(phone_numbers).where(phone_numbers.c.id == bindparam("row"))
+_DELIVERED = Stated(
+    "number delivered",
+    lambda insert: (
+        update(phone_numbers)
+        .where(phone_numbers.c.id == bindparam("row"))
+        .values(settings=bindparam("settings", type_=phone_numbers.c.settings.type))
+    ),
+)
 
 
 class NumberRows:
@@ -42,6 +50,8 @@ class NumberRows:
         self._by_number: dict[str, NumberRow] = {}
         self._of_endpoint: dict[str, tuple[str, ...]] = {}
         self._all: frozenset[str] = frozenset()
+        self.names: dict[str, str] = {}
+        """Display names that go with numbers shown to the outside."""
 
     async def load(self) -> None:
         """Reads every row."""
@@ -142,6 +152,8 @@ class NumberRows:
             if row.endpoint_id is not None:
                 owned.setdefault(row.endpoint_id, []).append(row.number)
         self._of_endpoint = {id_: tuple(numbers) for id_, numbers in owned.items()}
+        shown = {row.number: row.settings.get("offhook", {}).get("caller_name") for row in self._rows.values()}
+        self.names = {number: name for number, name in shown.items() if name}
 
 
 def _from_row(row: dict[str, Any]) -> NumberRow:

@@ -240,3 +240,35 @@ webhook_deliveries = Table(
     Index("ix_webhook_deliveries_lane", "lane", "id"),
     Index("ix_webhook_deliveries_state", "state", "id"),
 )
+
+caller_ids = Table(
+    "caller_ids",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("number", String(16), nullable=False),
+    Column("name", String(64), nullable=False, default=""),
+    Column("extension", String(8)),
+    Column("verified_at", DateTime(timezone=True)),
+    Column("code_sha256", String(64), nullable=False, default=""),
+    Column("code_until", DateTime(timezone=True)),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("project_id", "number", name="caller_ids_number_unique"),
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("identifier", String(64), nullable=False, unique=True),
+    Column("name", String(64), nullable=False, default=""),
+    Column("settings", JSON, nullable=False),
+    Column("ha1_md5", String(32), nullable=False, default=""),
+    Column("ha1_sha256", String(64), nullable=False, default=""),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
