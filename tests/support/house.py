@@ -102,6 +102,7 @@ class HouseNode:
         self.numbers: dict[str, str] = {}
         self.entries: dict[str, Entry] = {}
         self.permits: dict[str, Permits] = {}
+        self.applications: dict[str, Entry] = {}
         self.notes: list[do.Note] = []
         self.recorder = Recorder(TraceLimits(), self.switchboard.of_usage)
         self.media = MediaPort()
@@ -338,6 +339,8 @@ class HouseNode:
         self.tell(did.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits, handler))
 
     def _entry(self, effect: do.LookUp) -> Entry | None:
+        if effect.application:
+            return self.applications.get(effect.application)
         if effect.number in self.entries:
             return self.entries[effect.number]
         if effect.number in self.numbers:

@@ -41,6 +41,9 @@ class Desk:
         self.codes.append(code)
         return self.refuses
 
+    def uri_of(self, row: Any) -> str:
+        return f"sip:{row.identifier}@{self.domain}"
+
     def application_changed(self, id_: str) -> None:
         self.told.append(id_)
 

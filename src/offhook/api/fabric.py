@@ -71,10 +71,11 @@ def every(platform: Platform, project: str) -> Iterator[Owner]:
 
 
 def routed_by(platform: Platform, id_: str) -> int:
-    """How many numbers, endpoints and resources hand their calls to this one (`calling_handler_resource_id`)."""
+    """How many numbers, endpoints, applications and resources hand their calls to this one."""
     numbers = sum(1 for one in platform.numbers if id_ in (one.endpoint_id, _handler(one.settings)))
     endpoints = sum(1 for one in platform.endpoints if _handler(one.handler) == id_ != one.id)
-    return numbers + endpoints + sum(1 for one in platform.resources if _handler(one.settings) == id_)
+    others = (*platform.resources, *platform.reception.applications)
+    return numbers + endpoints + sum(1 for one in others if _handler(one.settings) == id_)
 
 
 def _handler(settings: dict[str, Any]) -> Any:

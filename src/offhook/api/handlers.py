@@ -83,7 +83,7 @@ def of_resource(row: Owner) -> Handler | None:
 
 
 async def spread(platform: Platform, row: ResourceRow) -> None:
-    """A webhook resource has changed: so have the numbers and endpoints that it handles."""
+    """A webhook resource has changed: so have the numbers, endpoints and applications that it handles."""
     handler = of_resource(row) or {}
     for endpoint in platform.endpoints:
         if endpoint.handler.get("calling_handler_resource_id") == row.id:
@@ -97,3 +97,7 @@ async def spread(platform: Platform, row: ResourceRow) -> None:
         if other.settings.get("calling_handler_resource_id") == row.id:
             kept = {name: value for name, value in other.settings.items() if name not in FIELDS}
             await platform.resources.change(other.id, other.name, {**kept, **handler})
+    for application in platform.reception.applications:
+        if application.settings.get("calling_handler_resource_id") == row.id:
+            kept = {name: value for name, value in application.settings.items() if name not in FIELDS}
+            await platform.reception.applications.change(application.id, settings={**kept, **handler})

@@ -100,7 +100,7 @@ async def number_values(
         faults += _text("name", body["name"], 64)
     settings = dict(row.settings) if row is not None else {}
     handler, wrong = handler_fields(body, handler_of(row) if row is not None else {}, tuple(COMPANIONS))
-    faults += wrong or _handler_faults(platform, project, handler)
+    faults += wrong or handler_faults(platform, project, handler)
     if body.get("call_receive_mode") not in (None, "voice"):
         message = "call_receive_mode must be one of: voice"
         faults.append(Fault("call_receive_mode", "invalid_parameter_value", message))
@@ -117,7 +117,7 @@ async def number_values(
 _OF_HANDLERS = frozenset({"call_handler", "calling_handler_resource_id", *FIELDS})
 
 
-def _handler_faults(platform: Platform, project: str, handler: Handler | None) -> list[Fault]:
+def handler_faults(platform: Platform, project: str, handler: Handler | None) -> list[Fault]:
     """Whether what a handler names is there, and is of its kind."""
     name = (handler or {}).get("call_handler", "")
     field = COMPANIONS[name][0] if name else ""

@@ -59,6 +59,8 @@ class ApplicationRow(Protocol):
     @property
     def ha1_md5(self) -> Secret: ...
     @property
+    def ha1_sha256(self) -> Secret: ...
+    @property
     def created_at(self) -> datetime: ...
     @property
     def updated_at(self) -> datetime: ...
@@ -91,6 +93,10 @@ class Reception(Protocol):
 
     async def read_code(self, row: CallerIdRow, code: str) -> str | None:
         """Calls the number and reads the six digits; None when the call is on its way, else why it cannot be made."""
+        ...
+
+    def uri_of(self, row: ApplicationRow) -> str:
+        """Where it is really called."""
         ...
 
     def application_changed(self, id_: str) -> None:

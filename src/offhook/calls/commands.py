@@ -1,5 +1,6 @@
 """What the API asks of call control, imperative."""
 
+from offhook.calls.applications import Application
 from offhook.calls.document import Document, Link, StatusWish
 from offhook.calls.trunk import Trunk
 from offhook.record import record
@@ -27,6 +28,20 @@ class UseTrunk:
     """A trunk is new or has changed; live calls of it go on."""
 
     trunk: Trunk
+
+
+@record
+class UseApplication:
+    """A URI that strangers may call is new, or has changed."""
+
+    application: Application
+
+
+@record
+class DropApplication:
+    """It is gone."""
+
+    id: str
 
 
 @record
@@ -160,5 +175,15 @@ class Listen:
 LegCommand = EndLeg | PartLegs | ConnectLeg | ReferLeg | HoldLeg | PressDigits | TellUserEvent | Listen
 
 CallCommand = (
-    SetMailbox | Dial | HangUpCall | HangUpEndpoint | UseTrunk | DropTrunk | RegisterTrunk | Place | LegCommand
+    SetMailbox
+    | Dial
+    | HangUpCall
+    | HangUpEndpoint
+    | UseTrunk
+    | DropTrunk
+    | RegisterTrunk
+    | UseApplication
+    | DropApplication
+    | Place
+    | LegCommand
 )

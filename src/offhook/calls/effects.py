@@ -29,7 +29,8 @@ class LookUp:
     bindings. None means there is nothing to look up.
 
     Where no endpoint has that name, `number` is looked for among the numbers of the space, then the name among the other
-    addresses; `trunk` is the id of the trunk that delivered the number. `rights` is the endpoint whose numbers may be shown
+    addresses; `trunk` is the id of the trunk that delivered the number, `application` that of an
+    application or SIP address whose entry is wanted instead. `rights` is the endpoint whose numbers may be shown
     to the outside, `username` unless given."""
 
     token: str
@@ -38,6 +39,7 @@ class LookUp:
     number: str | None = None
     rights: str | None = None
     trunk: str = ""
+    application: str = ""
 
 
 @record

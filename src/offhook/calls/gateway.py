@@ -5,12 +5,19 @@ Lives here: whose call comes in, what it may reach; which hunt or trunk an event
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offhook.calls import bridge, ending, guards, hunt, passing
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.caller_id import identity_of, shown_inside
-from offhook.calls.commands import CallCommand, DropTrunk, RegisterTrunk, UseTrunk
+from offhook.calls.commands import (
+    CallCommand,
+    DropApplication,
+    DropTrunk,
+    RegisterTrunk,
+    UseApplication,
+    UseTrunk,
+)
 from offhook.calls.effects import Connect, LookUp, Sip, StopTimer
 from offhook.calls.encryption import Security
 from offhook.calls.events import CallEvent, Connected, FactsFound, Located, TimerFired
@@ -24,6 +31,7 @@ from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.text_out import OfText, TextsOut
 from offhook.calls.trunk import Trunk
 from offhook.calls.trunks import is_ours
+from offhook.calls.visitors import UNPROVEN, Unproven, Visitors
 from offhook.sip.commands import FromCarrier, MoveUsage
 from offhook.sip.credentials import Authenticator, Challenged
 from offhook.sip.digest import both_ha1
@@ -46,13 +54,6 @@ class OfLeg:
 TIME_LIMIT = sip_reason(480, "The trunk's time limit is reached")
 
 
-class Unproven:
-    """The trunk demands a digest, and the request has none or a wrong one."""
-
-
-UNPROVEN = Unproven()
-
-
 @dataclass(slots=True)
 class Gateway:
     """Owned by the switchboard; implements `sip.gate.Gate`. `hosts` are ours."""
@@ -62,19 +63,23 @@ class Gateway:
     hosts: AbstractSet[str]
     texts: TextsOut
     authenticator: Authenticator
+    visitors: Visitors = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.visitors = Visitors(self.hosts, self.authenticator)
 
     # ---- the gate
 
     def expects(self, request: Request, flow: Flow) -> bool:
         """See sip.gate.Gate."""
-        return self.outbound.trunks.matcher.match(request, flow) is not None
+        return self.outbound.trunks.matcher.match(request, flow) is not None or self.visitors.expects(request, flow)
 
     def turn_away(self, request: Request, flow: Flow, known: bool) -> TurnedAway | None:
         """See sip.gate.Gate: a stranger's call to a number is no endpoint's, and gets no challenge (TRK-10)."""
         matcher = self.outbound.trunks.matcher
         if known or flow.transport.websocket or request.uri.host not in self.hosts:
             return None
-        if not comes_as_trunk(request, self.hosts):
+        if not comes_as_trunk(request, self.hosts) or self.visitors.concerns(request):
             return None
         if matcher.match(request, flow, frozenset(flow.identities)) is not None or matcher.demands_digest:
             return None
@@ -195,6 +200,12 @@ class Gateway:
                 return list(self.outbound.trunks.drop(trunk_id))
             case RegisterTrunk(trunk_id):
                 return list(self.outbound.trunks.register_now(trunk_id, now))
+            case UseApplication(application):
+                self.visitors.applications.use(application)
+                return []
+            case DropApplication(id_):
+                self.visitors.applications.drop(id_)
+                return []
             case _:
                 return None
 

@@ -16,6 +16,7 @@ from offhook.calls.index import Room
 from offhook.calls.leg import Leg
 from offhook.calls.passing import ANONYMOUS, withheld
 from offhook.calls.ports import LegLocal, LegOffer
+from offhook.calls.trunk import kept_as
 from offhook.sdp.description import Format, Session
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
@@ -146,7 +147,7 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         state=leg.state.value,
         direction=leg.direction,
         username=username,
-        trunk=leg.trunk.id if leg.trunk is not None else "",
+        trunk=kept_as(leg.trunk) if leg.trunk is not None else "",
         identity=ANONYMOUS if withheld(leg) else leg.identity,
         shown=leg.shown,
         user_agent=leg.user_agent,

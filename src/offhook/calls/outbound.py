@@ -302,7 +302,9 @@ class Outbound:
 def _person(party: Leg) -> Caller:
     hidden = passing.withheld(party)
     if party.trunk is not None:
-        return Caller("", hidden, party.shown if numbers.is_e164(party.shown) else None)
+        # Of a stranger nothing is believed, a number in his From least of all.
+        believed = not party.trunk.foreign and numbers.is_e164(party.shown)
+        return Caller("", hidden, party.shown if believed else None)
     account = party.account
     return Caller(account.caller_id or "" if account is not None else "", hidden)
 

@@ -15,7 +15,7 @@ from offhook.calls.kept import KeptCall, KeptLeg
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.ports import LegFacts
 from offhook.calls.routing import BUILT_INS, Destination
-from offhook.calls.trunk import Trunk
+from offhook.calls.trunk import Trunk, foreign_kept
 from offhook.sip.commands import FromCarrier
 from offhook.sip.fields import sip_reason
 from offhook.sip.ids import Ids
@@ -113,7 +113,7 @@ def _leg(kept: KeptLeg, known: Known) -> Leg:
         flow=kept.flow,
         origin_id=kept.origin_id,
         account=known.accounts.get(kept.username),
-        trunk=known.trunks.get(kept.trunk),
+        trunk=known.trunks.get(kept.trunk) or foreign_kept(kept.trunk),
         identity=kept.identity,
         shown=kept.shown,
         security=kept.security,

@@ -37,10 +37,12 @@ from offhook.calls import (
     sent_away,
     survival,
     transfer,
+    visitors,
     watching,
 )
 from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
+from offhook.calls.applications import Application
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
 from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint, LegCommand, Place, SetMailbox
 from offhook.calls.dial_back import DialBacks, Redial
@@ -303,6 +305,11 @@ class Switchboard:
         username = self._admission.claimed(request, flow, now)
         judged = self.gateway.judge(request, flow, username, now) if self.gateway is not None else None
         trunk = judged if isinstance(judged, Trunk) else None
+        visit = self.gateway.visitors.judge(request, flow, username, now) if self.gateway and judged is None else None
+        if isinstance(visit, Outcome):
+            return [visitors.refused(request, flow, visit), *self._refuse(event.usage, visit)]
+        if isinstance(visit, Application):
+            return self._visited(event, visit, now)
         if trunk is None and (username is None or judged is not None):
             return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
         destination = destination_of(request.uri, self._config.gruus)
@@ -314,6 +321,16 @@ class Switchboard:
         if destination.built_in:
             return [LookUp(call.ref, username, None)]
         return [seeking.look_up(call, call.ref, username, destination)]
+
+    def _visited(self, event: InviteReceived, visit: Application, now: float) -> Effects:
+        """A stranger calls an application of ours."""
+        assert self.gateway is not None
+        destination = Destination(visit.identifier, False, None, event.request.uri)
+        call = new_call(
+            self._ids, self._config, event.usage, event.request, event.flow, destination, now, self._index, event.tag
+        )
+        self._calls[call.ref] = call
+        return self._after(self.gateway.visitors.arrive(call, visit, now), now)
 
     def _is_strange(self, request: Request) -> bool:
         """A host that is not ours, dialled by nobody of ours; a foreign URI may be dialled by an endpoint (TRK-13)."""

@@ -331,3 +331,16 @@ def gateway_trunk(way: ForwardsTo) -> Trunk:
     plain = foreign_trunk(way.uri)
     codecs = way.codecs or plain.codecs
     return replace(plain, name=way.name, codecs=codecs, encryption=way.encryption, ciphers=way.ciphers, chosen=True)
+
+
+# ---- in the journal
+
+
+def kept_as(trunk: Trunk) -> str:
+    """What a restart finds a leg's trunk by: its id, or the URI of one that has none."""
+    return trunk.id or str(trunk.targets[0].uri)
+
+
+def foreign_kept(text: str) -> Trunk | None:
+    """The trunk without id that was kept so; None for an id. Its call goes on by its dialog, whatever the settings were."""
+    return replace(foreign_trunk(parse_uri(text)), chosen=True) if ":" in text else None

@@ -159,8 +159,11 @@ class StoreDirectory:
             self.store.numbers.delivered(number, trunk)
         return self.entries.of_number(number)
 
+    def application(self, id_: str) -> Entry | None:
+        return self.entries.of_application(id_)
+
     def address(self, name: str) -> Entry | None:
-        return None
+        return self.entries.named(name)
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:
         known, endpoint = self.entries.caller_numbers(username), self.store.endpoints.named(username)
@@ -261,6 +264,8 @@ class App:
         await self._copy_to_homer()
         await self._load_bindings()
         self._take_trunks_into_service()
+        for one in self.store.applications:
+            self.platform.reception.application_changed(one.id)
         profiles.apply(self, self.store.space.project_id)
         if taken:
             log.info("calls taken back", count=taken)

@@ -448,6 +448,8 @@ class Driver:
         return calls_events.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits, handler)
 
     def _entry(self, effect: calls_effects.LookUp) -> Entry | None:
+        if effect.application:
+            return self._directory.application(effect.application)
         entry = self._directory.number(effect.number, effect.trunk) if effect.number is not None else None
         if entry is None and effect.target_user:
             entry = self._directory.address(effect.target_user)

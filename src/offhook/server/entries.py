@@ -21,6 +21,7 @@ from offhook.sip.uri import parse_uri
 
 if TYPE_CHECKING:
     from offhook.server.app import Store
+    from offhook.store.applications import ApplicationRow
     from offhook.store.numbers import NumberRow
 
 DOCUMENTS = {"relay_script": "swml", "laml_webhooks": "cxml"}
@@ -73,6 +74,21 @@ class Entries:
                 return self.gateway(fields.get("calling_handler_resource_id") or "") or NotRun(name)
             case _:
                 return NotRun(name)
+
+    def of_application(self, id_: str) -> Entry | None:
+        """What a domain application or SIP address leads to."""
+        row = self._store.applications.get(id_)
+        return self._application(row) if row is not None else None
+
+    def named(self, name: str) -> Entry | None:
+        """What a name that is no endpoint's leads to (API.md 1.8)."""
+        row = self._store.applications.named(name.casefold())
+        return self._application(row) if row is not None else None
+
+    def _application(self, row: "ApplicationRow") -> Entry:
+        settings = row.settings
+        handler = self.handler(settings.get("call_handler"), settings, settings.get("call_sip_endpoint_id"))
+        return Entry(row.id, row.identifier, handler, row.type, row.project_id)
 
     def gateway(self, id_: str) -> ForwardsTo | None:
         """A SIP gateway by its id."""

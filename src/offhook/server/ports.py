@@ -32,6 +32,10 @@ class Directory(Protocol):
         """What a number of ours leads to; `trunk` is the id of the trunk that delivers the call, "" for no trunk."""
         ...
 
+    def application(self, id_: str) -> Entry | None:
+        """What an application or SIP address leads to."""
+        ...
+
     def address(self, name: str) -> Entry | None:
         """What a name that is no endpoint's leads to (API.md 1.8)."""
         ...

@@ -42,8 +42,14 @@ class Profiles:
         self._store.endpoints.use_profile(project_id, self.of(project_id))
         self._gather()
 
+    def changed_hosts(self) -> None:
+        """Applications have hosts of their own under the suffix."""
+        self._gather()
+
     def _gather(self) -> None:
         hosts, origins = set(self._fixed_hosts), set(self._fixed_origins)
+        if self._suffix:
+            hosts |= {f"{one.identifier}.{self._suffix}" for one in self._store.applications}
         for one in self._store.projects:
             profile = read(one.profile)
             hosts |= {alias.lower() for alias in profile.aliases} | {self.domain(one.id).lower()}

@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from offhook.api.number_ports import ApplicationRows, CallerIdRow, CallerIdRows
+from offhook.api.number_ports import ApplicationRow, ApplicationRows, CallerIdRow, CallerIdRows
+from offhook.calls.applications import Application, networks_of
+from offhook.calls.commands import DropApplication, UseApplication
+from offhook.server.entries import AUDIO
+from offhook.sip.location import Account
 
 if TYPE_CHECKING:
     from offhook.server.app import App
@@ -29,4 +33,34 @@ class ServerReception:
         )
 
     def application_changed(self, id_: str) -> None:
-        return
+        row = self.applications.get(id_)
+        command = UseApplication(self._application(row)) if row is not None else DropApplication(id_)
+        self._app.driver.command(command)
+        self._app.profiles.changed_hosts()
+
+    def _application(self, row: ApplicationRow) -> Application:
+        settings, realm = row.settings, self._app.store.space.realm
+        account = None
+        if row.ha1_md5.reveal():
+            account = Account(f"application-{row.id}", row.identifier, realm, row.ha1_md5, row.ha1_sha256)
+        return Application(
+            id=row.id,
+            identifier=row.identifier,
+            user=str(settings.get("user") or "*").casefold(),
+            host=self.host_of(row),
+            networks=networks_of(settings["ip_auth"]) if settings["ip_auth_enabled"] else None,
+            encryption=settings["encryption"],
+            codecs=tuple(one for one in settings["codecs"] if one in AUDIO) or ("PCMU", "PCMA"),
+            ciphers=tuple(settings["ciphers"]),
+            account=account,
+        )
+
+    def host_of(self, row: ApplicationRow) -> str:
+        suffix = self._app.settings.sip.domain_suffix
+        return f"{row.identifier}.{suffix}" if suffix else ""
+
+    def uri_of(self, row: ApplicationRow) -> str:
+        user, host = str(row.settings.get("user") or "*"), self.host_of(row)
+        if not host:
+            return f"sip:{row.identifier}@{self._app.store.space.domain}"
+        return f"sip:{row.identifier if user == '*' else user}@{host}"
