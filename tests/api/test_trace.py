@@ -28,6 +28,8 @@ class House:
 
     permissions: frozenset[str] = frozenset({"management"})
     version: str = "0"
+    answers: Any = None
+    session_key: bytes = b""
     asked: list[str] = field(default_factory=list)
 
     def token(self, project: str, text: str) -> Token:

@@ -32,6 +32,8 @@ class House:
     def __init__(self, spaces: Spaces, space: Any, token: str, **stores: Any) -> None:
         self._spaces, self.space, self.text = spaces, space, token
         self.endpoints, self.trunks, self.numbers = stores["endpoints"], stores["trunks"], stores["numbers"]
+        self.answers: Any = None
+        self.session_key = b""
         self.told: list[str] = []
         self.busy = 0
 

@@ -10,6 +10,7 @@ from offhook.api.app import ApiSettings, create
 from offhook.server.profiles import Profiles
 from offhook.sip.digest import both_ha1
 from offhook.store.addresses import Addresses
+from offhook.store.answers import Answers
 from offhook.store.applications import ApplicationRows
 from offhook.store.caller_ids import CallerIdRows
 from offhook.store.database import migrate, open_database
@@ -65,7 +66,10 @@ class House:
         self.projects = Projects(engine, Vault(space.secret))
         self.api_tokens = spaces.tokens
         self.reception = Desk(engine, self.domain)
+        self.answers = Answers(engine, 1000)
+        self.session_key = b"key of cookies"
         self.unbound: list[str] = []
+        self.now = 0.0
         self.has_domain_suffix = False
 
     @classmethod
@@ -80,9 +84,10 @@ class House:
         one.profiles = Profiles(one, {"offhook.test"}, {"https://settings.example"}, "")  # type: ignore[arg-type]
         return one
 
-    def client(self) -> httpx.AsyncClient:
+    def client(self, **settings: Any) -> httpx.AsyncClient:
         """Speaks to the application with the token of the first run."""
-        app = create(self, both_ha1, ApiSettings(4096, 20, 8), lambda: 0.0, None)  # type: ignore[arg-type]
+        given = ApiSettings(4096, 20, 8, **settings)
+        app = create(self, both_ha1, given, lambda: self.now, None)  # type: ignore[arg-type]
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         auth = (self.space.project_id, self.text)
         return httpx.AsyncClient(transport=transport, base_url="http://test", auth=auth)

@@ -1,6 +1,7 @@
 """The FastAPI application: the routes, the shapes of errors, the OpenAPI document, and the web phone's page at `/`."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,9 +17,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from offhook.api.auth import Attempts
+from offhook.api.auth import Attempts, Quotas
+from offhook.api.cors import Cors
 from offhook.api.entry import Entry
 from offhook.api.errors import ApiError, Fault, Invalid, answered
+from offhook.api.idempotency import Recording, Replayed, Running
 from offhook.api.openapi import document
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
@@ -28,6 +31,7 @@ from offhook.api.routes import (
     domain_applications,
     fabric_endpoints,
     health,
+    login,
     phone_numbers,
     projects,
     provision,
@@ -41,6 +45,7 @@ from offhook.api.routes import (
     trunks,
     webhooks,
 )
+from offhook.api.sessions import Sessions
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -63,6 +68,9 @@ class ApiSettings:
     body_bytes: int
     login_failures_per_minute: int
     password_min_length: int
+    writes_per_second: float = 1000
+    reads_per_second: float = 5000
+    cors_origins: tuple[str, ...] = ()
 
 
 def create(
@@ -75,6 +83,12 @@ def create(
     app.state.attempts = Attempts(settings.login_failures_per_minute, clock)
     app.state.body_bytes = settings.body_bytes
     app.state.password_min_length = settings.password_min_length
+    app.state.quotas = Quotas(settings.reads_per_second, settings.writes_per_second, clock)
+    app.state.idempotency = Running(platform.answers)
+    app.state.sessions = Sessions(platform.session_key, platform.answers, time.time)
+    # The last one added is the outermost.
+    app.add_middleware(Recording, app.state.idempotency)
+    app.add_middleware(Cors, settings.cors_origins)
     app.add_middleware(Entry)
     for one in ROUTERS:
         _both_changes(one)
@@ -87,6 +101,7 @@ def create(
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    login.router,
     sip_endpoints.router,
     fabric_endpoints.router,
     phone_numbers.router,
@@ -139,6 +154,10 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     async def plain(request: Request, error: ApiError) -> JSONResponse:
         return answered(request, error)
+
+    @app.exception_handler(Replayed)
+    async def replayed(request: Request, answer: Replayed) -> Response:
+        return answer.response
 
     @app.exception_handler(Invalid)
     async def invalid(request: Request, error: Invalid) -> JSONResponse:

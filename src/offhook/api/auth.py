@@ -5,8 +5,9 @@ A route says what it needs by the type of one argument: `token: Calling`.
 
 import base64
 import binascii
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,9 +15,15 @@ from fastapi.openapi.models import HTTPBase
 from fastapi.security.base import SecurityBase
 
 from offhook.api.errors import ApiError
+from offhook.api.idempotency import look_up
 from offhook.api.ports import Platform, TokenRow
+from offhook.api.sessions import HEADER, Sessions
+from offhook.sip.rate import Rates
 
+READS = ("GET", "HEAD", "OPTIONS")
 MINUTE = 60.0
+PROJECTS = 10_000
+"""Projects whose rate is remembered."""
 SOURCES = 10_000
 """Source addresses whose failures are remembered; beyond it the oldest are forgotten."""
 
@@ -45,6 +52,24 @@ class Attempts:
         self._failures.setdefault(source, deque(maxlen=self._limit)).append(self._clock())
 
 
+class Quotas:
+    """Requests of a project per second (limits.api_reads_per_second, limits.api_writes_per_second), bursts of twice that."""
+
+    def __init__(self, reads: float, writes: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._limits = {
+            False: (Rates(reads, 2 * reads, PROJECTS), "api_reads_per_second", reads),
+            True: (Rates(writes, 2 * writes, PROJECTS), "api_writes_per_second", writes),
+        }
+
+    def take(self, project_id: str, write: bool) -> None:
+        """Counts a request. Raises 429."""
+        rates, name, limit = self._limits[write]
+        if not rates.allow(project_id, self._clock()):
+            wait = {"Retry-After": str(math.ceil(rates.wait(project_id)))}
+            raise ApiError(429, "rate_limit_exceeded", f"More than {limit:g} requests a second (limits.{name})", wait)
+
+
 class _Basic(SecurityBase):
     """Only says in OpenAPI what `authenticate` does."""
 
@@ -55,9 +80,11 @@ class _Basic(SecurityBase):
         """Nothing to do."""
 
 
-def unauthorized(code: str, message: str, bearer: bool = False) -> ApiError:
-    """401 with its challenge; `bearer` on routes that take a token of API.md 4.3 too."""
-    challenge = 'Basic realm="offhook"' + (', Bearer error="invalid_token"' if bearer else "")
+def unauthorized(code: str, message: str, request: Request, bearer: bool = False) -> ApiError:
+    """401 with its challenge; `bearer` on routes that take a token of API.md 4.3 too. The dashboard's own requests get a
+    scheme that no browser opens a window for."""
+    scheme = "Cookie" if HEADER in request.headers else "Basic"
+    challenge = f'{scheme} realm="offhook"' + (', Bearer error="invalid_token"' if bearer else "")
     return ApiError(401, code, message, {"WWW-Authenticate": challenge})
 
 
@@ -69,18 +96,35 @@ def source_of(request: Request) -> str:
 def _credentials(request: Request) -> tuple[str, str]:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
-        raise unauthorized("credentials_missing", "Send the project id and an API token by Basic auth")
+        raise unauthorized("credentials_missing", "Send the project id and an API token by Basic auth", request)
     try:
         user, colon, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         user = colon = secret = ""
     if not colon:
-        raise unauthorized("credentials_wrong", "The Authorization header is not Basic base64(project:token)")
+        message = "The Authorization header is not Basic base64(project:token)"
+        raise unauthorized("credentials_wrong", message, request)
     return user, secret
 
 
-def authenticate(request: Request, _: Annotated[None, Depends(_Basic())]) -> TokenRow:
-    """The token of the request. Raises 401 or 429."""
+def check_origin_of_write(request: Request) -> None:
+    """Raises 403 for a write by cookie that another site's page could have sent."""
+    if request.method not in READS and HEADER not in request.headers:
+        message = "A write by cookie needs the header X-Offhook-Request: 1"
+        raise ApiError(403, "csrf_header_missing", message)
+
+
+def _by_cookie(request: Request) -> TokenRow | None:
+    sessions: Sessions = request.app.state.sessions
+    session = sessions.read(request)
+    row = request.app.state.platform.api_tokens.get(session.token_id) if session is not None else None
+    if row is not None:
+        check_origin_of_write(request)
+    found: TokenRow | None = row
+    return found
+
+
+def _by_password(request: Request) -> TokenRow:
     platform: Platform = request.app.state.platform
     attempts: Attempts = request.app.state.attempts
     source = source_of(request)
@@ -89,8 +133,17 @@ def authenticate(request: Request, _: Annotated[None, Depends(_Basic())]) -> Tok
     token = platform.token(project, text)
     if token is None:
         attempts.failed(source)
-        raise unauthorized("credentials_wrong", "No such project id and API token")
+        raise unauthorized("credentials_wrong", "No such project id and API token", request)
     return token
+
+
+async def authenticate(request: Request, _: Annotated[None, Depends(_Basic())]) -> TokenRow:
+    """The API token of the request, by Basic auth or by the dashboard's cookie. Raises 401, 403 or 429."""
+    token = _by_cookie(request) if "authorization" not in request.headers else None
+    found = token or _by_password(request)
+    quotas: Quotas = request.app.state.quotas
+    quotas.take(found.project_id, request.method not in READS)
+    return found
 
 
 SCOPES = ("calling", "numbers", "management", "storage", "video", "monitor")
@@ -112,11 +165,12 @@ def need(token: TokenRow, *scopes: str) -> None:
         raise ApiError(403, "scope_missing", f"This token lacks the scope {named}")
 
 
-def scope(*names: str) -> Callable[[TokenRow], TokenRow]:
-    """A dependency that lets only tokens with one of the scopes pass."""
+def scope(*names: str) -> Callable[[Request, TokenRow], Awaitable[TokenRow]]:
+    """A dependency that lets only tokens with one of the scopes pass, and a POST that was answered before no further."""
 
-    def check(token: Annotated[TokenRow, Depends(authenticate)]) -> TokenRow:
+    async def check(request: Request, token: Annotated[TokenRow, Depends(authenticate)]) -> TokenRow:
         need(token, *names)
+        await look_up(request, token.project_id)
         return token
 
     return check

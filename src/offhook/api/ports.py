@@ -6,8 +6,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
+from offhook.api.idempotency import KeptAnswers
 from offhook.api.number_ports import Reception
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
+from offhook.api.sessions import GivenBack
 from offhook.sip.location import Secret
 
 
@@ -139,6 +141,10 @@ class TokenRow(Protocol):
     def permissions(self) -> frozenset[str]: ...
 
 
+class KeptThings(KeptAnswers, GivenBack, Protocol):
+    """Answers that are given again, and cookies that were given back."""
+
+
 class Platform(Protocol):
     """The running server as the API sees it."""
 
@@ -152,6 +158,9 @@ class Platform(Protocol):
     resources: ResourceRows
     addresses: AddressRows
     certificates: CertificateDesk
+    answers: KeptThings
+    session_key: bytes
+    """Signs the dashboard's cookies."""
     projects: ProjectRows
     api_tokens: ApiTokenRows
 

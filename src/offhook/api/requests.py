@@ -9,6 +9,7 @@ from fastapi import Request, Response
 
 from offhook.api.errors import ApiError, Fault
 
+_RAW = "offhook_body"
 NESTING = 32
 """Deepest JSON taken: nothing here needs more than six."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -33,9 +34,18 @@ async def _read(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
+async def raw_body(request: Request) -> bytes:
+    """The octets of the body, which may be asked for more than once. Raises 413."""
+    state = request.scope.setdefault("state", {})
+    if _RAW not in state:
+        state[_RAW] = await _read(request, request.app.state.body_bytes)
+    raw: bytes = state[_RAW]
+    return raw
+
+
 async def body_object(request: Request) -> dict[str, Any]:
     """The JSON object of the body; an empty body is `{}`, also with a JSON content type."""
-    raw = await _read(request, request.app.state.body_bytes)
+    raw = await raw_body(request)
     if not raw.strip():
         return {}
     kind = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()

@@ -62,6 +62,7 @@ from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
 from offhook.sip.uri import Uri
 from offhook.store.addresses import Addresses
+from offhook.store.answers import Answers
 from offhook.store.applications import ApplicationRows
 from offhook.store.bindings import Bindings
 from offhook.store.caller_ids import CallerIdRows
@@ -109,6 +110,7 @@ class Store:
     projects: Projects
     caller_ids: CallerIdRows
     applications: ApplicationRows
+    answers: Answers
 
     def aor(self, username: str) -> str:
         return f"sip:{username}@{self.space.domain}"
@@ -407,10 +409,25 @@ class App:
         caller_ids, applications = CallerIdRows(self._engine), ApplicationRows(self._engine)
         await caller_ids.load()
         await applications.load()
+        answers = Answers(self._engine, limits.idempotency_keys)
+        await answers.load()
         return Store(
-            space, spaces, endpoints, bindings, traces, texts, writer, trunks, numbers, addresses, resources, projects,
-            caller_ids, applications,
-        ), first  # fmt: skip
+            space,
+            spaces,
+            endpoints,
+            bindings,
+            traces,
+            texts,
+            writer,
+            trunks,
+            numbers,
+            addresses,
+            resources,
+            projects,
+            caller_ids,
+            applications,
+            answers,
+        ), first
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
         import secrets
@@ -609,6 +626,9 @@ class App:
                 body_bytes=settings.limits.body_bytes,
                 login_failures_per_minute=settings.limits.login_failures_per_minute,
                 password_min_length=settings.sip.password_min_length,
+                writes_per_second=settings.limits.api_writes_per_second,
+                reads_per_second=settings.limits.api_reads_per_second,
+                cors_origins=settings.http.cors_origins,
             ),
             asyncio.get_running_loop().time,
             page,

@@ -42,6 +42,9 @@ class Http(_Group):
     origins: tuple[str, ...] = ()
     """Further origins whose pages may open a SIP WebSocket; the server's own host always may. `null` stands for pages
     without one: local files and sandboxed frames."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the REST routes that take a bearer token or nothing; the dashboard's cookie never crosses
+    origins."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose Forwarded and X-Forwarded-* fields are believed."""
 
@@ -342,6 +345,12 @@ class Limits(_Group):
     """Variables of one call that the API places."""
     body_bytes: int = 1_048_576
     """Octets of a REST request's body."""
+    api_writes_per_second: float = Field(1000.0, gt=0)
+    """REST requests that change something, per project and second; bursts of twice that."""
+    api_reads_per_second: float = Field(5000.0, gt=0)
+    """REST requests that only read, per project and second; bursts of twice that."""
+    idempotency_keys: int = Field(100_000, ge=0)
+    """Answers kept for requests with an Idempotency-Key; beyond it the oldest go before their day is over."""
     login_failures_per_minute: int = 20
     """Wrong API tokens per source and minute."""
     datagram: int = Field(1300, ge=576, le=65_000)

@@ -8,7 +8,7 @@ from offhook import __version__
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.number_ports import Reception
-from offhook.api.ports import EndpointRows, NumberRows, TokenRow, TrunkRows
+from offhook.api.ports import EndpointRows, KeptThings, NumberRows, TokenRow, TrunkRows
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
 from offhook.calls.ports import LegFacts
@@ -24,6 +24,7 @@ from offhook.server.trace import pcap
 from offhook.server.trunk_test import TrunkTest
 from offhook.server.trunk_views import NOT_RUNNING, status_of
 from offhook.server.views import call_view, diagnosis_of
+from offhook.sip.credentials import derived_key
 
 if TYPE_CHECKING:
     from offhook.server.app import App
@@ -49,6 +50,8 @@ class ServerPlatform:
         self.resources: ResourceRows = app.store.resources
         self.addresses: AddressRows = app.store.addresses
         self.certificates: CertificateDesk = CertificateViews(app)
+        self.answers: KeptThings = app.store.answers
+        self.session_key = derived_key(app.store.space.secret, "dashboard cookies")
         self.projects: ProjectRows = app.store.projects
         self.api_tokens: ApiTokenRows = app.store.spaces.tokens
 

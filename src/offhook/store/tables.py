@@ -272,3 +272,21 @@ applications = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
+
+idempotent_answers = Table(
+    "idempotent_answers",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("answered_at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+given_back = Table(
+    "given_back",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+)

@@ -171,6 +171,12 @@ class _Http(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_came()
+        # Behind a proxy that is trusted, who asks is who the proxy says (WS-12): logins are counted by him.
+        peer, client = self._peer(), self._client()
+        if client.address != peer[0]:
+            self.scope["client"] = (client.address, 0)
+        secure = client.secure or self.transport.get_extra_info("ssl_object") is not None
+        self.scope["scheme"] = "https" if secure else "http"
         super().on_headers_complete()
 
     def _await_head(self) -> None:
