@@ -10,6 +10,7 @@ import uuid
 
 import structlog
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from offhook.api.errors import ApiError, answered
@@ -48,6 +49,8 @@ class Entry:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, with_id)
+            except ClientDisconnect:
+                return  # who has left in the middle of his request is told nothing
             except Exception:
                 log.error("request failed", verb=scope["method"], path=scope["path"], text=traceback.format_exc())
                 if started:

@@ -1,4 +1,5 @@
-"""The command `offhook`: serve | endpoint | trunk | number | registration | token | call | trace | doctor."""
+"""The command `offhook`: serve | endpoint | trunk | number | registration | token | call | trace | doctor | backup |
+restore."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ import typer
 
 from offhook import __version__
 from offhook.cli import calls, endpoints, numbers, registrations, tokens, trunks
+from offhook.cli.backup import backup, restore
 from offhook.cli.doctor import doctor
 from offhook.cli.serve import serve
 from offhook.cli.trace import trace
@@ -27,6 +29,8 @@ app.add_typer(tokens.app, name="token")
 app.command()(serve)
 app.command()(trace)
 app.command()(doctor)
+app.command()(backup)
+app.command()(restore)
 
 
 def _show_version(value: bool) -> None:

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -40,28 +40,29 @@ def open_database(where: Path | str) -> AsyncEngine:
         engine = create_async_engine(f"sqlite+aiosqlite:///{where}", connect_args={"timeout": 10})
         event.listen(engine.sync_engine, "connect", _set_up)
         return engine
-    url = _postgres_url(where)
+    url = postgres_url(where)
 
     async def connect() -> Any:
         return await postgres.PatientAsyncConnection.connect(url, **postgres.OPTIONS)
 
-    return create_async_engine(_engine_url(url), async_creator=connect, pool_recycle=RECYCLE)
+    return create_async_engine(engine_url(url), async_creator=connect, pool_recycle=RECYCLE)
 
 
 def open_for_writing(engine: AsyncEngine) -> Engine:
     """A second engine on the same database for a thread of its own: a group of rows costs a tenth of what it costs by
     way of the loop."""
     if engine.dialect.name == "postgresql":
-        url = _postgres_url(engine.url.render_as_string(hide_password=False))
+        url = postgres_url(engine.url.render_as_string(hide_password=False))
         return create_engine(
-            _engine_url(url), creator=lambda: postgres.PatientConnection.connect(url, **postgres.OPTIONS)
+            engine_url(url), creator=lambda: postgres.PatientConnection.connect(url, **postgres.OPTIONS)
         )
     writing = create_engine(engine.url.set(drivername="sqlite"), connect_args={"timeout": 2})
     event.listen(writing, "connect", _set_up)
     return writing
 
 
-def _postgres_url(url: str) -> str:
+def postgres_url(url: str) -> str:
+    """As libpq reads it. Raises StoreError for the URL of anything else."""
     if not postgres.is_postgres(url):
         scheme = url.partition("://")[0][:20]
         raise StoreError(
@@ -70,7 +71,8 @@ def _postgres_url(url: str) -> str:
     return postgres.libpq_url(url)
 
 
-def _engine_url(url: str) -> Any:
+def engine_url(url: str) -> URL:
+    """As SQLAlchemy reads it, with the driver that we use. Raises StoreError."""
     try:
         return make_url(url).set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
@@ -93,11 +95,10 @@ def shown(engine: AsyncEngine) -> str:
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     """Runs every migration that has not run yet, up to that revision. Raises StoreError."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config = _config()
 
     def upgrade(connection: Connection) -> None:
-        _refuse_newer(connection, config, engine)
+        _refuse_newer(connection, engine)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
@@ -114,6 +115,17 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
             await unhurried.dispose()
 
 
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def known_revisions() -> list[str]:
+    """Of the schema, the newest first."""
+    return [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
 def _unhurried(engine: AsyncEngine) -> AsyncEngine:
     """An engine for work of minutes: a migration of a large table is no outage."""
     if engine.dialect.name == "sqlite":
@@ -128,14 +140,13 @@ def _unhurried(engine: AsyncEngine) -> AsyncEngine:
     return create_async_engine(engine.url, async_creator=connect, poolclass=NullPool)
 
 
-def _refuse_newer(connection: Connection, config: Config, engine: AsyncEngine) -> None:
-    scripts = ScriptDirectory.from_config(config)
+def _refuse_newer(connection: Connection, engine: AsyncEngine) -> None:
+    known = known_revisions()
     current = MigrationContext.configure(connection).get_current_revision()
-    known = [one.revision for one in scripts.walk_revisions()]
     if current is not None and current not in known:
         raise StoreError(
             f"the database {shown(engine)} is newer than this program: its schema is {current}, this program knows"
-            f" {scripts.get_current_head()} at most. Start the newer Offhook again, or restore a backup of before."
+            f" {known[0]} at most. Start the newer Offhook again, or restore a backup of before."
         )
 
 
