@@ -49,6 +49,16 @@ class Desk:
         self.told.append(id_)
 
 
+class Heard:
+    """Notes what is told of changes."""
+
+    def __init__(self) -> None:
+        self.changes: list[dict[str, Any]] = []
+
+    def config_changed(self, project_id: str, data: dict[str, Any], request_id: str) -> None:
+        self.changes.append({"project_id": project_id, "request_id": request_id, **data})
+
+
 class House:
     """Notes whose bindings are dropped and whose calls are ended."""
 
@@ -65,6 +75,7 @@ class House:
         self.trunks = TrunkRows(engine, Vault(space.secret))
         self.projects = Projects(engine, Vault(space.secret))
         self.api_tokens = spaces.tokens
+        self.events: Any = Heard()
         self.reception = Desk(engine, self.domain)
         self.answers = Answers(engine, 1000)
         self.session_key = b"key of cookies"

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from offhook.api.auth import Attempts, Quotas
+from offhook.api.changes import ConfigChanges
 from offhook.api.cors import Cors
 from offhook.api.entry import Entry
 from offhook.api.errors import ApiError, Fault, Invalid, answered
@@ -29,6 +30,7 @@ from offhook.api.routes import (
     calls,
     certificates,
     domain_applications,
+    events,
     fabric_endpoints,
     health,
     login,
@@ -41,6 +43,7 @@ from offhook.api.routes import (
     sip_endpoints,
     sip_gateways,
     sip_profile,
+    subscriptions,
     tokens,
     trunks,
     webhooks,
@@ -87,6 +90,7 @@ def create(
     app.state.idempotency = Running(platform.answers)
     app.state.sessions = Sessions(platform.session_key, platform.answers, time.time)
     # The last one added is the outermost.
+    app.add_middleware(ConfigChanges)
     app.add_middleware(Recording, app.state.idempotency)
     app.add_middleware(Cors, settings.cors_origins)
     app.add_middleware(Entry)
@@ -118,6 +122,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     projects.router,
     tokens.router,
     webhooks.router,
+    events.router,
+    subscriptions.router,
     resources.router,
 )
 """Every family of routes, in the order in which a path is looked up; `resources` comes last, because its

@@ -140,7 +140,7 @@ def _by_password(request: Request) -> TokenRow:
 async def authenticate(request: Request, _: Annotated[None, Depends(_Basic())]) -> TokenRow:
     """The API token of the request, by Basic auth or by the dashboard's cookie. Raises 401, 403 or 429."""
     token = _by_cookie(request) if "authorization" not in request.headers else None
-    found = token or _by_password(request)
+    found = request.state.token = token or _by_password(request)
     quotas: Quotas = request.app.state.quotas
     quotas.take(found.project_id, request.method not in READS)
     return found

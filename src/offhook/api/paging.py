@@ -1,7 +1,7 @@
 """Lists: `{"links": …, "data": […]}`, newest first, with keyset cursors (API.md 1.4)."""
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -45,14 +45,55 @@ def page(
     query: Mapping[str, str],
 ) -> dict[str, Any]:
     """One page of rows that are sorted by `key`, newest (greatest) first. Raises Invalid."""
+    size, number, token = _asked(query)
+    ordered = sorted(rows, key=key, reverse=True)
+    shown, before, after = _cut(ordered, key, token, size)
+    return _page(shown, before, after, key, show, path, query, size, number)
+
+
+Fetch = Callable[[int, str, str], Awaitable[list[Row]]]
+"""`fetch(most, before, after)`: the newest rows, newest first; those with keys below `before`, or the next above `after`."""
+
+
+async def stored_page(
+    fetch: Fetch[Row],
+    key: Callable[[Row], str],
+    show: Callable[[Row], dict[str, Any]],
+    path: str,
+    query: Mapping[str, str],
+) -> dict[str, Any]:
+    """One page of rows that a database keeps in the order of `key`. Raises Invalid."""
+    size, number, token = _asked(query)
+    direction, at = _key(token) if token else ("", "")
+    rows = await fetch(size + 1, at if direction == "PA" else "", at if direction == "PB" else "")
+    more = len(rows) > size
+    if direction == "PB":
+        return _page(rows[-size:], more, bool(rows), key, show, path, query, size, number)
+    return _page(rows[:size], bool(direction and rows), more, key, show, path, query, size, number)
+
+
+def _asked(query: Mapping[str, str]) -> tuple[int, int, str]:
+    """(page_size, page_number, page_token)."""
     size = _number(query, "page_size", DEFAULT, 1, LARGEST, f"Page size must be between 1 and {LARGEST}")
     number = _number(query, "page_number", 0, 0, 10**9, "Page number must be 0 or more")
     token = query.get("page_token", "")
     if number > 0 and not token:
         message = "Page token is required if page number is greater than 0"
         raise Invalid(Fault("page_token", "page_token_required", message))
-    ordered = sorted(rows, key=key, reverse=True)
-    shown, before, after = _cut(ordered, key, token, size)
+    return size, number, token
+
+
+def _page(
+    shown: list[Row],
+    before: bool,
+    after: bool,
+    key: Callable[[Row], str],
+    show: Callable[[Row], dict[str, Any]],
+    path: str,
+    query: Mapping[str, str],
+    size: int,
+    number: int,
+) -> dict[str, Any]:
     keep = {name: value for name, value in query.items() if value and name not in PAGING}
 
     def link(**extra: str | int) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from offhook.api.certificate_ports import CertificateDesk
+from offhook.api.event_ports import EventDesk, WebhookDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.idempotency import KeptAnswers
 from offhook.api.number_ports import Reception
@@ -148,6 +149,8 @@ class KeptThings(KeptAnswers, GivenBack, Protocol):
 class Platform(Protocol):
     """The running server as the API sees it."""
 
+    events: EventDesk
+    webhooks: WebhookDesk
     version: str
     domain: str
     realm: str

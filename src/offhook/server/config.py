@@ -189,6 +189,8 @@ class Events(_Group):
 
     retention_days: int = Field(30, ge=1)
     """Days an event can be read; a cursor older than that has expired."""
+    streams: int = Field(100, ge=1)
+    """Event streams that may be open at a time; each looks into the database at every event."""
 
 
 class Numbers(_Group):

@@ -70,6 +70,7 @@ class Neighbours:
         self._changes.follow(tables.trunks, self._trunks)
         self._changes.follow(tables.phone_numbers, store.numbers.refresh)
         self._changes.follow(tables.texts, store.texts.refresh)
+        self._changes.follow(tables.webhooks, app.telling.webhooks.refresh)
 
     async def start(self) -> None:
         """Nothing that is written from now on is missed."""

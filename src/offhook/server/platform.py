@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
 from offhook.api.certificate_ports import CertificateDesk
+from offhook.api.event_ports import EventDesk, WebhookDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.number_ports import Reception
 from offhook.api.ports import EndpointRows, KeptThings, NumberRows, TokenRow, TrunkRows
@@ -18,6 +19,7 @@ from offhook.media.client import MediaError
 from offhook.server import profiles, projects, registrations
 from offhook.server.addresses import host_addresses
 from offhook.server.certificates.views import CertificateViews
+from offhook.server.desks import EventViews, WebhookViews
 from offhook.server.ladder import ladder
 from offhook.server.reception import ServerReception
 from offhook.server.trace import pcap
@@ -53,6 +55,8 @@ class ServerPlatform:
         self.answers: KeptThings = app.store.answers
         self.session_key = derived_key(app.store.space.secret, "dashboard cookies")
         self.projects: ProjectRows = app.store.projects
+        self.events: EventDesk = EventViews(app.telling, app.settings.events.streams)
+        self.webhooks: WebhookDesk = WebhookViews(app.telling, app.store.writer, app.store.projects)
         self.api_tokens: ApiTokenRows = app.store.spaces.tokens
 
     def token(self, project: str, text: str) -> TokenRow | None:

@@ -3,8 +3,8 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
+from offhook.api.urls import without_password
 from offhook.calls.event_types import matches
 from offhook.server.events import Events
 from offhook.server.outbox import Outbox
@@ -65,12 +65,3 @@ class Subscriptions:
             "tries": delivery.tries + 1,
         }
         self._events.publish(FAILED, delivery.project_id, data=data)
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    if ":" not in user:
-        return url
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***{at}{host}"))

@@ -1,6 +1,6 @@
 """Webhook subscriptions: which events go to which URL (API.md 12.5)."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import webhooks
 
@@ -38,6 +39,14 @@ class Webhooks:
         async with self._engine.connect() as connection:
             rows = (await connection.execute(select(webhooks).order_by(webhooks.c.id))).mappings().all()
         self._rows = {row["id"]: _from_row(dict(row)) for row in rows}
+
+    async def refresh(self, ids: Collection[str] | None) -> None:
+        """Reads rows again that another process has changed (store/changes.py)."""
+        found = await read_again(self._engine, webhooks, ids)
+        for id_ in set(self._rows).union(found) if ids is None else ids:
+            self._rows.pop(id_, None)
+            if id_ in found:
+                self._rows[id_] = _from_row(found[id_])
 
     def __iter__(self) -> Iterator[Webhook]:
         return iter(tuple(self._rows.values()))
