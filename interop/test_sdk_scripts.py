@@ -1,0 +1,97 @@
+"""The example scripts of the SignalWire SDK for Python, unmodified, against a running server (API.md 15.1)."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from interop.support.server import Offhook
+
+TRUNK = {
+    "name": "acme",
+    "targets": [{"uri": "sip:127.0.0.1:9"}],
+    "allowed_prefixes": ["+1"],
+    "did_ranges": ["+15125550100-+15125550149"],
+    "health": {"options_interval": 0},
+}
+
+
+def example(name: str) -> Path:
+    """A script as it is shipped."""
+    found = find_spec("signalwire")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "_docs/rest/examples" / name
+
+
+async def run(server: Offhook, name: str, **environment: str) -> str:
+    """What the script prints; it must end without a traceback."""
+    own = {
+        "SIGNALWIRE_PROJECT_ID": server.project,
+        "SIGNALWIRE_API_TOKEN": server.token,
+        "SIGNALWIRE_SPACE": server.running["http_url"].removeprefix("http://"),
+        **environment,
+    }
+    script = await asyncio.create_subprocess_exec(
+        sys.executable, str(example(name)), env={**os.environ, "NO_PROXY": "*", **own},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        out, _ = await script.communicate()
+    printed = out.decode()
+    assert script.returncode == 0, printed
+    assert "Traceback" not in printed, printed
+    return printed
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Offhook]:
+    """One server for all scripts of this file."""
+    async with Offhook(tmp_path_factory.mktemp("sdk")) as server:
+        answer = await server.http.post("/api/offhook/trunks", json=TRUNK)
+        assert answer.status_code == 201, answer.text
+        yield server
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_number_is_searched_claimed_changed_and_released(shared: Offhook) -> None:
+    printed = await run(shared, "rest_phone_number_management.py")
+    for said in ("  - +15125550100", "Purchased:", "Detail: +15125550100", "Updated name", "Carrier: unknown",
+                 "Updated SIP codecs", "Released number"):  # fmt: skip
+        assert said in printed, printed
+    assert "Created verified caller" in printed
+    assert "Verified caller failed (expected in demo): 422" in printed, "the made-up code is refused"
+    failed = [line.strip() for line in printed.splitlines() if "failed" in line]
+    assert [line.split(" failed")[0] for line in failed] == ["Group creation", "Verified caller", "Address creation"], (
+        "groups and addresses come later; nothing else fails"
+    )
+    left = (await shared.http.get("/api/relay/rest/phone_numbers")).json()["data"]
+    assert left == [], "what was claimed was released"
+
+
+async def test_a_number_is_bound_to_a_webhook(shared: Offhook) -> None:
+    made = await shared.http.post("/api/relay/rest/imported_phone_numbers", json={"number": "+15125559000"})
+    id_ = made.json()["id"]
+    printed = await run(
+        shared, "rest_bind_phone_to_swml_webhook.py", PHONE_NUMBER_SID=id_, SWML_WEBHOOK_URL="https://example.com/swml"
+    )
+    assert "call_handler = 'relay_script'" in printed
+    assert "call_relay_script_url = 'https://example.com/swml'" in printed
+    row = (await shared.http.get(f"/api/relay/rest/phone_numbers/{id_}")).json()
+    assert row["calling_handler_resource_id"] in printed
+    resource = await shared.http.get(f"/api/fabric/resources/{row['calling_handler_resource_id']}")
+    assert (resource.status_code, resource.json()["type"]) == (200, "swml_webhook")
+
+
+async def test_calls_of_a_server_without_calls_are_refused_one_by_one(shared: Offhook) -> None:
+    printed = await run(shared, "rest_calling_ivr_and_ai.py")
+    failed = [line.strip() for line in printed.splitlines() if "failed" in line]
+    assert failed, printed
+    assert all(line.endswith(("(404)", "(422)")) or "(404)" in line or "(422)" in line for line in failed), printed
