@@ -50,6 +50,10 @@ class House:
         self.told.append(f"drop {self.trunks.get(id_).name}")
         await self.trunks.remove(id_)
 
+    async def test_trunk(self, id_: str, to: str | None = None) -> dict[str, Any]:
+        self.told.append(f"test {to}")
+        return {"ok": True, "steps": []}
+
     async def register_trunk(self, id_: str) -> None:
         self.told.append("register")
 
@@ -93,8 +97,25 @@ async def test_a_trunk_from_first_to_last(client: httpx.AsyncClient, house: Hous
     refused = await client.delete(f"{PATH}/{row['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "trunk_in_use")
     assert (await client.delete(f"{PATH}/{row['id']}?drain=true")).status_code == 204
+    drains = (await client.get(f"{PATH}/{row['id']}")).json()
+    assert (drains["enabled"], drains["draining"]) == (False, True), "4. it takes no calls, and goes after the last"
+    kept = (await client.patch(f"{PATH}/{row['id']}", json={"description": "old"})).json()
+    assert kept["draining"] is True
+    back = (await client.patch(f"{PATH}/{row['id']}", json={"enabled": True})).json()
+    assert "draining" not in back, "5. switching it on takes the deletion back"
+    house.busy = 0
+    assert (await client.delete(f"{PATH}/{row['id']}")).status_code == 204
     assert (await client.get(f"{PATH}/{row['id']}")).status_code == 404
-    assert house.told == ["use acme", "use acme", "drop acme"], "4. each change is in service at once"
+    assert house.told == [*["use acme"] * 5, "drop acme"], "6. each change is in service at once"
+
+
+async def test_a_test_calls_a_number_if_one_is_given(client: httpx.AsyncClient, house: House) -> None:
+    id_ = (await client.post(PATH, json=ACME)).json()["id"]
+    await client.post(f"{PATH}/{id_}/test")
+    await client.post(f"{PATH}/{id_}/test", json={"to": "+14155550123"})
+    assert house.told[1:] == ["test None", "test +14155550123"]
+    for wrong in ({"to": "bob"}, {"to": 1}, {"number": "+14155550123"}):
+        assert (await client.post(f"{PATH}/{id_}/test", json=wrong)).status_code == 422, wrong
 
 
 async def test_faults_are_named_by_field(client: httpx.AsyncClient, house: House) -> None:

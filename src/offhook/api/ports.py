@@ -200,8 +200,8 @@ class Platform(Protocol):
         """Registers it at once."""
         ...
 
-    async def test_trunk(self, id_: str) -> dict[str, Any]:
-        """Tries each step of reaching it."""
+    async def test_trunk(self, id_: str, to: str | None = None) -> dict[str, Any]:
+        """Tries each step of reaching it, and a call to a number."""
         ...
 
     def token(self, project: str, text: str) -> TokenRow | None: ...

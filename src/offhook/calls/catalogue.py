@@ -179,6 +179,8 @@ _ROWS = (
         "Set emergency on a trunk that does, and warn the users", 38),
     Row("source_not_allowed", 403, "error", "error", "The address of a call to a number is not one of a trunk's",
         "Add the address named in the text to the trunk's inbound.allow", 21),
+    Row("session_timer_required", 421, "error", "error", "The trunk requires session timers, and the call came without",
+        "Switch session timers on at the carrier, or set session_timer of the trunk to allowed", 127),
     Row("max_duration", 0, "max_duration", "info", "The time limit of the call is reached",
         "max_call_seconds of the trunk", 16),
     Row("peer_connection_lost", 0, "error", "error", "The device's connection broke and it did not come back in time",

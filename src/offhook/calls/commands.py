@@ -2,6 +2,7 @@
 
 from offhook.calls.applications import Application
 from offhook.calls.document import Document, Link, StatusWish
+from offhook.calls.entry import Permits
 from offhook.calls.trunk import Trunk
 from offhook.record import record
 from offhook.sip.location import Secret
@@ -56,6 +57,21 @@ class RegisterTrunk:
     """Registers a trunk at once, whatever it waited for."""
 
     trunk_id: str
+
+
+@record
+class TryTrunk:
+    """Calls a number by one trunk and keeps it for `talk_seconds`; `shown` is the number to be seen there. `call_ref` is
+    drawn by the caller of this."""
+
+    call_ref: str
+    trunk_id: str
+    number: str
+    shown: str | None
+    permits: Permits
+    project: str
+    talk_seconds: float = 10.0
+    ring_seconds: float = 20.0
 
 
 @record
@@ -182,6 +198,7 @@ CallCommand = (
     | UseTrunk
     | DropTrunk
     | RegisterTrunk
+    | TryTrunk
     | UseApplication
     | DropApplication
     | Place

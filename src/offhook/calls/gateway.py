@@ -41,6 +41,7 @@ from offhook.sip.flow import Flow, FlowId
 from offhook.sip.gate import TurnedAway
 from offhook.sip.location import Account
 from offhook.sip.message import Request
+from offhook.sip.session_timer import supports
 from offhook.sip.uri import Uri
 
 
@@ -159,6 +160,8 @@ class Gateway:
             return refusal(
                 "number_not_assigned", f"Trunk {trunk.name} delivers {text or 'no number'} ({where}), which is none"
             )
+        if trunk.session_timer == "required" and not supports(call.request):
+            return refusal("session_timer_required", f"Trunk {trunk.name} requires session timers (RFC 4028)")
         return passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
 
     def unassigned(self, call: Call, facts: FactsFound) -> Outcome:

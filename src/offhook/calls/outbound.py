@@ -149,6 +149,22 @@ class Outbound:
             return refusal("not_routable", f"The trunk of gateway {way.name} is gone or switched off")
         return self._begin(call, one, way.uri.unescaped_user, [state.trunk], known, now)
 
+    def by_trunk(
+        self, call: Call, one: Fork, number: str, trunk_id: str, known: CallerNumbers, permits: Permits, now: float
+    ) -> Effects | Outcome:
+        """By this trunk and no other, if it may carry the number."""
+        if self._switched_off(permits):
+            return refusal("pstn_blocked", "Calls to numbers are switched off (pstn_enabled of the SIP profile)")
+        state = self.trunks.get(trunk_id)
+        if state is None or not state.trunk.enabled:
+            return refusal("not_routable", "The trunk is switched off")
+        length, barred = numbers.allowance(number, state.trunk)
+        if barred:
+            return refusal("prefix_not_allowed", f"{number} begins with a prefix that trunk {state.trunk.name} blocks")
+        if not length:
+            return refusal("not_routable", f"Trunk {state.trunk.name} has no prefix of {number} in allowed_prefixes")
+        return self._begin(call, one, number, [state.trunk], known, now)
+
     def _switched_off(self, permits: Permits) -> bool:
         return not (self.settings.enabled and permits.pstn_enabled)
 

@@ -12,6 +12,7 @@ from offhook.sip.fields import q850_reason, warning
 from offhook.sip.message import Headers, Response
 from offhook.sip.reason import protocol_of, read_reasons
 from offhook.sip.response import phrase
+from offhook.sip.session_timer import OPTION
 
 COMPLETED_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 """Reason for the branches that lost (CALL-14)."""
@@ -37,6 +38,9 @@ class Outcome:
         if self.status == 488:
             # CALL-23: RFC 3261 section 20.43 has codes of its own for what cannot be agreed.
             fields.append(("Warning", f'305 {domain} "Incompatible media format"'))
+        if self.status == 421:
+            # RFC 3261 section 21.4.16 with RFC 4028: the one extension that is ever demanded of a peer.
+            fields.append(("Require", OPTION))
         fields += [("Reason", value) for value in self.reasons]
         if self.row.q850 and "q.850" not in map(protocol_of, self.reasons):
             fields.append(("Reason", q850_reason(self.row.q850, self.text)))

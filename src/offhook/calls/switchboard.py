@@ -37,6 +37,7 @@ from offhook.calls import (
     sent_away,
     survival,
     transfer,
+    trunk_call,
     visitors,
     watching,
 )
@@ -44,7 +45,16 @@ from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
 from offhook.calls.applications import Application
 from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
-from offhook.calls.commands import CallCommand, Dial, HangUpCall, HangUpEndpoint, LegCommand, Place, SetMailbox
+from offhook.calls.commands import (
+    CallCommand,
+    Dial,
+    HangUpCall,
+    HangUpEndpoint,
+    LegCommand,
+    Place,
+    SetMailbox,
+    TryTrunk,
+)
 from offhook.calls.dial_back import DialBacks, Redial
 from offhook.calls.effects import CloseMedia, KeepCall, LookUp, Publish, Sip, WriteCallLog
 from offhook.calls.events import (
@@ -219,6 +229,8 @@ class Switchboard:
                 return dialling.look_up(command)
             case SetMailbox(username, new, old):
                 return self._watchers.mailbox_changed(username, new, old, now)
+            case TryTrunk():
+                return self._after(trunk_call.begin(command, self._config, self._ids, self._index, now), now)
             case Place():
                 return self._after(placing.begin(command, self._config, self._ids, self._index, now), now)
             case HangUpCall():

@@ -34,6 +34,7 @@ from offhook.server.config import Settings
 from offhook.server.descriptors import raise_limit
 from offhook.server.directing import directing_of
 from offhook.server.drain import RESTART, Drain
+from offhook.server.draining import Draining
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
 from offhook.server.entries import Entries
@@ -261,6 +262,7 @@ class App:
         for call in switchboard.calls():
             recorder.taken_back(call)
         self.driver.release_media_events()
+        self.draining = Draining(self)
         self.platform = ServerPlatform(self)
         await self._listen()
         await self._copy_to_homer()
@@ -340,6 +342,8 @@ class App:
             await self.neighbours.stop()
         if hasattr(self, "_load"):
             self._load.stop()
+        if hasattr(self, "draining"):
+            self.draining.stop()
 
     async def _end_calls(self) -> None:
         """Everybody who talks is told, and every call is logged."""
@@ -586,6 +590,9 @@ class App:
                 log.error("a trunk's password cannot be read", trunk=row.name, text=row.broken)
         for trunk in self._trunks().values():
             self.driver.command(UseTrunk(trunk))
+        for row in self.store.trunks:
+            if row.settings.get("draining"):
+                self.draining.watch(row.id)
 
     def _trunks(self) -> dict[str, Trunk]:
         """By id."""

@@ -23,6 +23,7 @@ from offhook.server.desks import EventViews, WebhookViews
 from offhook.server.ladder import ladder
 from offhook.server.reception import ServerReception
 from offhook.server.trace import pcap
+from offhook.server.trial_call import TrialCall
 from offhook.server.trunk_test import TrunkTest
 from offhook.server.trunk_views import NOT_RUNNING, status_of
 from offhook.server.views import call_view, diagnosis_of
@@ -111,6 +112,8 @@ class ServerPlatform:
         if row is not None:
             trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
             self._app.driver.command(UseTrunk(trunk))
+            if row.settings.get("draining"):
+                self._app.draining.watch(id_)
 
     async def remove_trunk(self, id_: str) -> None:
         await self.trunks.remove(id_)
@@ -119,12 +122,14 @@ class ServerPlatform:
     async def register_trunk(self, id_: str) -> None:
         self._app.driver.command(RegisterTrunk(id_))
 
-    async def test_trunk(self, id_: str) -> dict[str, Any]:
+    async def test_trunk(self, id_: str, to: str | None = None) -> dict[str, Any]:
         row, driver = self.trunks.get(id_), self._app.driver
         if row is None:
             return {"ok": False, "steps": []}
         trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
-        return await TrunkTest(trunk, self._trunk(id_), self.domain, driver.peers, driver.ask, driver.flow_opened).run()
+        call = TrialCall(self._app, row, to).run if to is not None else None
+        test = TrunkTest(trunk, self._trunk(id_), self.domain, driver.peers, driver.ask, driver.flow_opened, call)
+        return await test.run()
 
     def calls(self) -> list[dict[str, Any]]:
         views = self._app.driver.switchboard.calls()

@@ -36,6 +36,7 @@ class TrunkTest:
     peers: Peers
     ask: Ask
     opened: Callable[[Flow], None]
+    call: Callable[[], Awaitable[int]] | None = None
 
     async def run(self) -> dict[str, Any]:
         """Every step for the first target that is enabled; after a failed one the later ones are not tried."""
@@ -46,6 +47,8 @@ class TrunkTest:
             await self._timed(steps, "options", lambda: self._options(flow))
         if flow is not None and self.trunk.register:
             await self._timed(steps, "register", self._registration)
+        if self.call is not None and all(step["ok"] for step in steps):
+            await self._timed(steps, "call", self.call)
         return {"ok": all(step["ok"] for step in steps), "steps": steps}
 
     async def _timed(self, steps: list[dict[str, Any]], name: str, step: Callable[[], Awaitable[Any]]) -> Any:
@@ -62,7 +65,7 @@ class TrunkTest:
         try:
             result = await step()
             step_facts["ok"] = True
-        except _Failed as failed:
+        except Failed as failed:
             step_facts |= {"code": failed.code, "remedy": CATALOGUE[failed.code].remedy, "text": str(failed)}
             step_facts["sip_code"] = failed.status
         if isinstance(result, int):
@@ -75,14 +78,14 @@ class TrunkTest:
         target = next((one for one in self.trunk.targets if one.enabled), self.trunk.targets[0])
         located = await self.peers.locate(Locate(_Token(), first_hop(self.trunk, target)))
         if not located.hops:
-            raise _Failed("trunk_dns_failed", located.error)
+            raise Failed("trunk_dns_failed", located.error)
         return located.hops
 
     async def _connect(self, hops: tuple[Hop, ...]) -> Flow:
         effect = Connect(_Token(), hops[0])
         connected = self.peers.at_once(effect) or await self.peers.connect(effect)
         if connected.flow is None:
-            raise _Failed(connected.code or "trunk_unreachable", connected.error)
+            raise Failed(connected.code or "trunk_unreachable", connected.error)
         if not connected.flow.transport.reliable:
             self.opened(connected.flow)
         return connected.flow
@@ -104,11 +107,11 @@ class TrunkTest:
         try:
             settled = await asyncio.wait_for(self.ask(request), trunk.health.timeout)
         except TimeoutError:
-            raise _Failed("trunk_timeout", f"no answer to OPTIONS within {trunk.health.timeout:g} s") from None
+            raise Failed("trunk_timeout", f"no answer to OPTIONS within {trunk.health.timeout:g} s") from None
         if settled.response is None:
-            raise _Failed("trunk_unreachable", "no answer to OPTIONS")
+            raise Failed("trunk_unreachable", "no answer to OPTIONS")
         if settled.response.status == 503:
-            raise _Failed("trunk_unreachable", f"503 {settled.response.reason}", 503)
+            raise Failed("trunk_unreachable", f"503 {settled.response.reason}", 503)
         # TRK-4: any other final answer is alive.
         return settled.response.status
 
@@ -123,11 +126,13 @@ class TrunkTest:
             said = "not in service"
             if line is not None:
                 said = f"{line.status} {line.reason}" if line.status else line.reason or "no answer to REGISTER yet"
-            raise _Failed(code, said, line.status or None if line is not None else None)
+            raise Failed(code, said, line.status or None if line is not None else None)
         return line.status
 
 
-class _Failed(Exception):
+class Failed(Exception):
+    """A step did not succeed: a code of the catalogue, a sentence, and the SIP status if there was one."""
+
     def __init__(self, code: str, text: str, status: int | None = None) -> None:
         super().__init__(text)
         self.code, self.status = code, status

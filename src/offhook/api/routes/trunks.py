@@ -7,10 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from offhook.api.auth import Management, Reading
+from offhook.api.describe import described, listing, text
 from offhook.api.errors import ApiError, Fault, Invalid, not_found
+from offhook.api.number_fields import E164
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TrunkRow
-from offhook.api.requests import body_object
+from offhook.api.requests import body_object, unknown_fields
+from offhook.api.trunk_bodies import CHANGE, NEW, SHOWN, TEST, TESTED
 from offhook.api.trunk_fields import overlaps, secret_fault, trunk_fields
 
 PATH = "/api/offhook/trunks"
@@ -40,7 +43,7 @@ def _own(platform: Platform, project: str, id_: str) -> TrunkRow:
     return row
 
 
-@router.get(PATH)
+@router.get(PATH, **described(gives=listing(SHOWN), query={"name": text(), "state": text()}))
 async def list_trunks(request: Request, token: Reading) -> dict[str, Any]:
     """Newest first; `name` matches a substring, `state` one of up, degraded, down, unknown, disabled."""
     platform: Platform = request.app.state.platform
@@ -56,7 +59,7 @@ async def list_trunks(request: Request, token: Reading) -> dict[str, Any]:
     return page(rows, lambda row: row.id, lambda row: shown(row, platform), PATH, query)
 
 
-@router.post(PATH, status_code=201)
+@router.post(PATH, status_code=201, **described(takes=NEW, gives=SHOWN))
 async def create_trunk(request: Request, token: Management) -> dict[str, Any]:
     """Takes calls and registers the instant this answers."""
     platform: Platform = request.app.state.platform
@@ -74,14 +77,14 @@ async def create_trunk(request: Request, token: Management) -> dict[str, Any]:
     return shown(row, platform)
 
 
-@router.get(PATH + "/{id_}")
+@router.get(PATH + "/{id_}", **described(gives=SHOWN))
 async def show_trunk(id_: str, request: Request, token: Reading) -> dict[str, Any]:
     """One trunk with its state."""
     platform: Platform = request.app.state.platform
     return shown(_own(platform, token.project_id, id_), platform)
 
 
-@router.patch(PATH + "/{id_}")
+@router.patch(PATH + "/{id_}", **described(takes=CHANGE, gives=SHOWN))
 async def change_trunk(id_: str, request: Request, token: Management) -> dict[str, Any]:
     """Changes the fields given and keeps the rest; live calls go on, registration and health begin anew."""
     platform: Platform = request.app.state.platform
@@ -91,6 +94,9 @@ async def change_trunk(id_: str, request: Request, token: Management) -> dict[st
     secrets = _secrets(body, faults)
     async with _writing:
         _judge(platform, values, id_, faults)
+        if row.settings.get("draining") and not values["enabled"]:
+            # Only switching it on takes a deletion back.
+            values["draining"] = True
         changed = await platform.trunks.change(id_, values, **secrets)
     if changed is None:
         raise Invalid(_taken())
@@ -98,19 +104,23 @@ async def change_trunk(id_: str, request: Request, token: Management) -> dict[st
     return shown(changed, platform)
 
 
-@router.delete(PATH + "/{id_}", status_code=204)
+@router.delete(PATH + "/{id_}", status_code=204, **described(errors=(409,)))
 async def delete_trunk(id_: str, request: Request, response: Response, token: Management, drain: bool = False) -> None:
     """Refused while it has calls; `drain=true` takes no new ones and deletes it after the last."""
     platform: Platform = request.app.state.platform
     row = _own(platform, token.project_id, id_)
     busy = sum(platform.trunk_status(row.id)["channels"].values())
     if busy and not drain:
-        text = f"The trunk has {busy} calls; hang them up, or delete it with drain=true"
-        raise ApiError(409, "trunk_in_use", text)
+        raise ApiError(409, "trunk_in_use", f"The trunk has {busy} calls; hang them up, or delete it with drain=true")
+    if busy:
+        settings = {**row.settings, "enabled": False, "draining": True}
+        await platform.trunks.change(row.id, settings)
+        await platform.trunk_changed(row.id)
+        return
     await platform.remove_trunk(row.id)
 
 
-@router.post(PATH + "/{id_}/register", status_code=202)
+@router.post(PATH + "/{id_}/register", status_code=202, **described(gives=SHOWN))
 async def register_trunk(id_: str, request: Request, token: Management) -> dict[str, Any]:
     """Registers at once, whatever it waits for."""
     platform: Platform = request.app.state.platform
@@ -121,12 +131,19 @@ async def register_trunk(id_: str, request: Request, token: Management) -> dict[
     return shown(row, platform)
 
 
-@router.post(PATH + "/{id_}/test")
+@router.post(PATH + "/{id_}/test", **described(takes=TEST, gives=TESTED))
 async def test_trunk(id_: str, request: Request, token: Management) -> dict[str, Any]:
-    """Tries DNS, connection, TLS, OPTIONS and the registration, and says of each what to mend."""
+    """Tries DNS, connection, TLS, OPTIONS, the registration and, with `to`, a call of ten seconds, and says of each what to
+    mend."""
     platform: Platform = request.app.state.platform
     row = _own(platform, token.project_id, id_)
-    return await platform.test_trunk(row.id)
+    body = await body_object(request)
+    faults, to = unknown_fields(body, ("to",)), body.get("to")
+    if to is not None and not (isinstance(to, str) and E164.fullmatch(to)):
+        faults.append(Fault("to", "invalid_number_format", "To must be in E.164 format, like +15558675309"))
+    if faults:
+        raise Invalid(*faults)
+    return await platform.test_trunk(row.id, to)
 
 
 def _secrets(body: Mapping[str, Any], faults: list[Fault]) -> dict[str, str | None]:
@@ -153,8 +170,8 @@ def _judge(platform: Platform, values: Mapping[str, Any], id_: str | None, fault
         for other in platform.trunks:
             shared = overlaps(values["did_ranges"], other.settings["did_ranges"]) if other.id != id_ else None
             if shared is not None:
-                text = f"did_ranges {shared} is delivered by trunk {other.name} already"
-                faults.append(Fault("did_ranges", "value_not_unique", text))
+                words = f"did_ranges {shared} is delivered by trunk {other.name} already"
+                faults.append(Fault("did_ranges", "value_not_unique", words))
     if faults:
         raise Invalid(*faults)
 
