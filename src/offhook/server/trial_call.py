@@ -11,8 +11,8 @@ from offhook.server.ids import SystemIds
 from offhook.server.trunk_test import Failed
 
 if TYPE_CHECKING:
-    from offhook.server.app import App
     from offhook.api.ports import TrunkRow
+    from offhook.server.app import App
 
 TALK, RING = 10.0, 20.0
 """Seconds that the number is talked to, and that it may ring."""
