@@ -27,6 +27,7 @@ from offhook.api.openapi import document
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
     caller_ids,
+    calling,
     calls,
     certificates,
     domain_applications,
@@ -46,6 +47,7 @@ from offhook.api.routes import (
     subscriptions,
     tokens,
     trunks,
+    voice_logs,
     webhooks,
 )
 from offhook.api.sessions import Sessions
@@ -114,7 +116,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     domain_applications.router,
     sip_addresses.router,
     trunks.router,
+    calling.router,
     calls.router,
+    voice_logs.router,
     registrations.router,
     provision.router,
     certificates.router,

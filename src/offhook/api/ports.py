@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from offhook.api.call_ports import CallDesk
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.event_ports import EventDesk, WebhookDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
@@ -166,6 +167,13 @@ class Platform(Protocol):
     """Signs the dashboard's cookies."""
     projects: ProjectRows
     api_tokens: ApiTokenRows
+    call_desk: CallDesk
+    custom_variables: int
+    """Variables that one call may be placed with."""
+
+    def new_id(self) -> str:
+        """A fresh id."""
+        ...
 
     @property
     def has_domain_suffix(self) -> bool:

@@ -14,6 +14,7 @@ from offhook.calls.effects import CallEffect, CallRecord, Explain, Happened, Pub
 from offhook.calls.index import Index
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.routing import Destination
+from offhook.calls.thresholds import Thresholds
 from offhook.sip.envelope import DialogKey
 from offhook.sip.events import UsageId
 from offhook.sip.fields import parse_name_addr, q850_reason
@@ -76,6 +77,7 @@ class CallConfig:
     refer_hosts: frozenset[str] = frozenset()
     recall_seconds: float = 20.0
     transferor_leaves: float = 2.0
+    thresholds: Thresholds = Thresholds()
     parked_seconds: float = 30.0
     document_hops: int = 10
     hold: str = "local"
@@ -96,6 +98,7 @@ class Placed:
 
     from_: str
     to: str
+    url: str = ""
     variables: tuple[tuple[str, str], ...] = ()
 
 
@@ -300,7 +303,8 @@ class Call:
 
     def record(self) -> CallRecord:
         """What the call log keeps of it."""
-        return CallRecord(self.ref, self.created_at, self.ended_at or self.created_at, self.leg_records(self.legs))
+        ended = self.ended_at or self.created_at
+        return CallRecord(self.ref, self.created_at, ended, self.leg_records(self.legs), self.project)
 
     def leg_records(self, legs: list[Leg]) -> tuple[tuple[str, dict[str, Any]], ...]:
         """The log's records of these legs and of those that were done before a restart."""

@@ -203,6 +203,7 @@ class CallRecord:
     created_at: float
     ended_at: float
     legs: tuple[tuple[str, dict[str, Any]], ...]
+    project: str = ""
 
 
 @record

@@ -3,9 +3,9 @@
 Lives here: what each such event means for the leg. Never here: legs that open or close (switchboard.py, bridge.py).
 """
 
-from offhook.calls import digits, ending, reopen, survival
+from offhook.calls import digits, ending, measured, reopen, survival
 from offhook.calls.call import Call, Effects
-from offhook.calls.catalogue import FINDING_OF_VERDICT
+from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.calls.events import (
     DigitPressed,
     FirstMedia,
@@ -21,6 +21,8 @@ from offhook.calls.events import (
 )
 from offhook.calls.leg import Leg
 
+ONE_WAY = "one_way_audio"
+
 
 def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
     """One event of the engine about one leg."""
@@ -32,7 +34,7 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
         case DigitPressed():
             return digits.heard(call, leg, event.digit, event.duration_ms, event.method, now)
         case QualityReported():
-            leg.quality = event.quality
+            return measured.sampled(call, leg, event.quality, now)
         case PathChanged():
             leg.path_changes += leg.path != ("", "")
             leg.path = (event.local, event.remote)
@@ -43,7 +45,8 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
             return _silence(call, leg, event, now)
         case Heard():
             leg.close_finding(_toward(event.direction), now)
-            return [call.happened("call.finding_cleared", leg, direction=event.direction)]
+            cleared = call.happened("call.finding_cleared", leg, direction=event.direction)
+            return [cleared, *_both_ways_again(call, leg, event.direction, now)]
         case LegMediaFailed():
             return ending.end(call, "media_engine_lost", "server", now, reopen.ENGINE_LOST)
     return []
@@ -64,7 +67,36 @@ def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
     if code is None:
         return []
     leg.open_finding(code, _toward(event.direction), event.verdict, dict(event.evidence), now)
-    return [call.happened("call.finding_raised", leg, code=code, verdict=event.verdict)]
+    raised = call.happened("call.finding_raised", leg, code=code, verdict=event.verdict)
+    return [raised, *_one_way(call, leg, event.direction, code, now)]
+
+
+def _one_way(call: Call, leg: Leg, direction: str, code: str, now: float) -> Effects:
+    """One direction between two legs flows, the other does not: both are named (API.md section 14)."""
+    peer = call.peer_of(leg)
+    if peer is None or peer is leg or CATALOGUE[code].severity == "info" or leg.has_finding(ONE_WAY):
+        return []
+    speaker, hearer = (leg, peer) if direction == "in" else (peer, leg)
+    back = hearer.silent or any(
+        one.until is None and one.direction == ("from_device" if one_leg is hearer else "to_device")
+        and CATALOGUE[one.code].severity != "info"
+        for one_leg in (hearer, speaker)
+        for one in one_leg.findings
+    )  # fmt: skip
+    if back:
+        # Nothing flows the other way either.
+        return []
+    evidence = {"silent": f"{speaker.ref} to {hearer.ref}", "flows": f"{hearer.ref} to {speaker.ref}", "code": code}
+    leg.add_finding(ONE_WAY, _toward(direction), code, evidence, now)
+    return [call.happened("call.finding_raised", leg, code=ONE_WAY, verdict=code)]
+
+
+def _both_ways_again(call: Call, leg: Leg, direction: str, now: float) -> Effects:
+    ended = [one for one in leg.findings if one.code == ONE_WAY and one.until is None]
+    if not ended or ended[0].direction != _toward(direction):
+        return []
+    leg.end_finding(ONE_WAY, now)
+    return [call.happened("call.finding_cleared", leg, code=ONE_WAY)]
 
 
 def _toward(direction: str) -> str:

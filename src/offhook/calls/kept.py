@@ -87,6 +87,7 @@ class KeptCall(Struct, frozen=True, array_like=True):
     """The endpoint whose pickup group may take a parked party back."""
     pairs: dict[str, str] | None = None
     placed: Placed | None = None
+    project: str = ""
 
 
 Mark = tuple[object, ...]
@@ -131,6 +132,7 @@ def kept(call: Call, devices: Devices) -> KeptCall:
         parked_by=call.parked_by.username if call.parked_by is not None else "",
         pairs=call.pairs,
         placed=call.placed,
+        project=call.project,
         history=call.leg_records([leg for leg in call.legs if not talking or leg not in call.parties]),
     )
 

@@ -45,6 +45,8 @@ class Finding:
     evidence: dict[str, str]
     since: float
     until: float | None = None
+    beside: bool = False
+    """It does not end with its direction, but by its code."""
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +149,8 @@ class Leg:
     pending: tuple[Hashable, Session, tuple[Format, ...], str, Headers] | None = None
     findings: list[Finding] = field(default_factory=list)
     quality: Quality = field(default_factory=Quality)
+    samples: list[tuple[float, Quality]] = field(default_factory=list)
+    """Quality every five seconds, with its time; of a long call every second one, every fourth, and so on."""
     facts: LegFacts | None = None
     path: tuple[str, str] = ("", "")
     path_changes: int = 0
@@ -234,6 +238,20 @@ class Leg:
         """Our direction as the engine knows it."""
         return Direction(self.direction)
 
+    def has_finding(self, code: str) -> bool:
+        """True while one with this code is open."""
+        return any(one.code == code and one.until is None for one in self.findings)
+
+    def add_finding(self, code: str, direction: str, verdict: str, evidence: dict[str, str], now: float) -> None:
+        """One more beside whatever else is wrong in its direction; `end_finding` closes it by its code."""
+        self.findings.append(Finding(code, direction, verdict, evidence, now, beside=True))
+
+    def end_finding(self, code: str, now: float) -> None:
+        """What the code says is true no more."""
+        self.findings = [
+            replace(one, until=now) if one.code == code and one.until is None else one for one in self.findings
+        ]
+
     def open_finding(self, code: str, direction: str, verdict: str, evidence: dict[str, str], now: float) -> None:
         """A verdict of the engine; one finding is open per direction at a time."""
         self.close_finding(direction, now)
@@ -242,7 +260,7 @@ class Leg:
     def close_finding(self, direction: str, now: float) -> None:
         """The direction is heard again."""
         self.findings = [
-            one if one.until is not None or one.direction != direction
+            one if one.until is not None or one.direction != direction or one.beside
             else Finding(one.code, one.direction, one.verdict, one.evidence, one.since, now)
             for one in self.findings
         ]  # fmt: skip

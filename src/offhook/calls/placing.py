@@ -37,7 +37,7 @@ def begin(command: Place, config: CallConfig, ids: Ids, index: Index, now: float
     to = shown(uri) if uri is not None else command.to
     destination = destination_of(uri or Uri("sip", "", config.domain), config.gruus)
     call = Call(command.call_ref, place, destination, now, config, ids, index)
-    call.placed = Placed(command.from_, to, command.variables)
+    call.placed = Placed(command.from_, to, command.link.url if command.link is not None else "", command.variables)
     index.calls[call.ref], call.by_command, call.project = call, True, command.project
     reports.listen(call, place, command.wish)
     number = places.number_of(command.from_, index)
@@ -55,12 +55,12 @@ def begin(command: Place, config: CallConfig, ids: Ids, index: Index, now: float
 # ---- refused at once
 
 
-def impossible(to: Uri, config: CallConfig, facts: FactsFound, index: Index, now: float) -> Outcome | None:
+def impossible(to: Uri, facts: FactsFound, index: Index, now: float) -> Outcome | None:
     """API.md 8.1: why a call cannot be placed, as far as it is known without sending a packet. `facts` are those of a
     look-up of the destination by the API's rights."""
     out = index.outbound
     foreign = out is not None and out.is_foreign(to)
-    if not foreign and destination_of(to, config.gruus).built_in:
+    if not foreign and destination_of(to).built_in:
         return refusal("destination_unknown", f"{to.unescaped_user} has no device that could be called")
     if facts.callee is not None:
         return _not_there(Member(facts.callee, facts.bindings), facts.entry, index, now)

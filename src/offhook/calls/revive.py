@@ -56,6 +56,7 @@ def revive(
         parked_by=known.accounts.get(kept.parked_by),
         pairs=kept.pairs,
         placed=kept.placed,
+        project=kept.project,
         history=tuple(one for one in kept.history if one[0] not in {leg.ref for leg in parties}),
     )
     index.calls[call.ref] = call

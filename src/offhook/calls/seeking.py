@@ -13,6 +13,7 @@ from offhook.calls.effects import LookUp
 from offhook.calls.entry import Member
 from offhook.calls.events import FactsFound
 from offhook.calls.fork import Fork, Waiter
+from offhook.calls.index import Index
 from offhook.calls.leg import Leg
 from offhook.calls.numbers import dialled_in, looks_dialled
 from offhook.calls.outcome import Outcome, refusal
@@ -70,7 +71,14 @@ def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
 
 def look_up(call: Call, token: str, username: str | None, dialled: Destination, rights: str | None = None) -> LookUp:
     """What has to be known to go on: an endpoint of that name, a number of ours, what may be shown to the outside."""
-    out, uri = call.index.outbound, dialled.uri
+    return look_up_of(call.index, token, username, dialled, rights)
+
+
+def look_up_of(
+    index: Index, token: str, username: str | None, dialled: Destination, rights: str | None = None
+) -> LookUp:
+    """The same before there is a call."""
+    out, uri = index.outbound, dialled.uri
     if out is None or uri is None:
         return LookUp(token, username, dialled.user)
     if out.is_foreign(uri) or (out.is_emergency(dialled_in(uri)) and out.carries_emergencies):

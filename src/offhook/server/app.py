@@ -22,12 +22,14 @@ from offhook.calls.events import EngineReady
 from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
 from offhook.calls.switchboard import CallConfig, Switchboard
+from offhook.calls.thresholds import Thresholds
 from offhook.calls.trunk import Trunk, read_trunk
 from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.server import profiles
 from offhook.server.book import Book
+from offhook.server.calling import Calling
 from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
@@ -239,7 +241,7 @@ class App:
         switchboard = Switchboard(self._call_config(), ids, self.authenticator, outbound)
         if switchboard.gateway is not None:
             endpoint.use_gate(switchboard.gateway)
-        directory = StoreDirectory(self.store, self.profiles)
+        directory = self.directory = StoreDirectory(self.store, self.profiles)
         endpoint.use_rport(self._forces_rport)
         self.book = Book(CallJournal(settings.data / "journal.sqlite"), self.store.writer, endpoint.dialog_record)
         before = self.book.journal.load()
@@ -250,6 +252,7 @@ class App:
         self.telling = await open_telling(settings, self._engine, self.store, switchboard, before)
         self.driver.use_listener(self.telling.happenings.told)
         self.driver.use_outside(directing_of(self))
+        self.calling = Calling.of(self, self._engine)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
         self.keeper = self._make_keeper(recorder, switchboard)
         self.certificates = CertificateKeeper(settings)
@@ -315,6 +318,7 @@ class App:
         if hasattr(self, "keeper"):
             await self.keeper.keep(asyncio.get_running_loop().time(), patience=0.0)
         if hasattr(self, "telling"):
+            self.calling.stop()
             await self.telling.stop()
         if hasattr(self, "store"):
             await self.store.writer.stop()
@@ -539,6 +543,7 @@ class App:
             ring_seconds=self.settings.sip.ring_seconds,
             hold=self.settings.sip.hold,
             parked_seconds=self.settings.calls.parked_seconds,
+            thresholds=Thresholds(**self.settings.quality.model_dump()),
             document_hops=limits.document_redirects,
             flow_grace=limits.flow_grace,
             detached_silence=limits.detached_silence,

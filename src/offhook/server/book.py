@@ -8,13 +8,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import msgspec
 from msgspec.structs import replace
 
 from offhook.calls.effects import CallRecord
 from offhook.calls.kept import KeptCall
+from offhook.server.log_rows import row_of
 from offhook.sip.events import UsageId
 from offhook.sip.revival import DialogRecord
 from offhook.store.journal import Journal
@@ -66,6 +66,10 @@ class Book:
         self._writer = writer
         self._dialog_of = dialog_of
         self._epoch = time.time() - asyncio.get_running_loop().time()
+        self.owner: Callable[[str], str] = lambda _: ""
+        """The project of a call that has just ended."""
+        self.ended: Callable[[str], None] = lambda _: None
+        """Is told of each call that has ended here."""
 
     @property
     def epoch(self) -> float:
@@ -82,16 +86,11 @@ class Book:
         """A call has ended."""
         self.journal.put(record.call_ref, _encoder.encode(Row(VERSION, ended=Ended(record, self._epoch))))
         self.log(record, self._epoch)
+        self.ended(record.call_ref)
 
     def log(self, record: CallRecord, epoch: float) -> None:
         """Into the log, then out of the journal."""
+        project = record.project or self.owner(record.call_ref)
         for leg_ref, facts in record.legs:
-            values = {
-                "leg_ref": leg_ref,
-                "call_ref": record.call_ref,
-                "started_at": datetime.fromtimestamp(epoch + record.created_at, UTC),
-                "ended_at": datetime.fromtimestamp(epoch + record.ended_at, UTC),
-                "record": facts,
-            }
-            self._writer.put(_WRITE_LEG, values)
+            self._writer.put(_WRITE_LEG, row_of(leg_ref, record, facts, epoch, project))
         self._writer.after(lambda: self.journal.drop(record.call_ref))

@@ -60,7 +60,9 @@ def _never_answered(call: KeptCall) -> CallRecord:
         (ref, {**facts, "end_code": facts["end_code"] or "server_restarted", "ended_by": "server"})
         for ref, facts in call.history
     )
-    return CallRecord(call.ref, call.created_at, max(call.created_at, asyncio.get_running_loop().time()), legs)
+    return CallRecord(
+        call.ref, call.created_at, max(call.created_at, asyncio.get_running_loop().time()), legs, call.project
+    )
 
 
 def _accounts(call: KeptCall, driver: "Driver") -> dict[str, Account]:

@@ -405,6 +405,28 @@ class Calls(_Group):
     """Seconds that a leg without partner and document waits to be taken up again, before it ends."""
 
 
+class Quality(_Group):
+    """From which figures on the sound of a leg is a finding, in two samples of five seconds in a row."""
+
+    rtt_ms: float = Field(400.0, gt=0)
+    """Milliseconds there and back: people begin to talk at once."""
+    jitter_ms: float = Field(30.0, gt=0)
+    """Milliseconds of unevenness: buffers grow, or packets come too late."""
+    loss_percent: float = Field(3.0, gt=0, le=100)
+    """Percent of packets lost: words are missing."""
+    mos: float = Field(3.0, ge=1, le=5)
+    """Mean opinion score: many are annoyed below it."""
+
+
+class Logs(_Group):
+    """The call log and the details beside it."""
+
+    call_detail_days: int = Field(30, ge=1)
+    """Days for which a call is shown with all its figures after its end."""
+    details_per_second: float = Field(20.0, ge=0)
+    """Ended calls in a second whose details are kept, beside all with findings: each costs a third of a millisecond."""
+
+
 class Trace(_Group):
     """What is kept of each call, for `offhook trace` and the API."""
 
@@ -458,6 +480,8 @@ class Settings(_Group):
     limits: Limits = Limits()
     store: Store = Store()
     calls: Calls = Calls()
+    quality: Quality = Quality()
+    logs: Logs = Logs()
     trace: Trace = Trace()
     homer: Homer = Homer()
     log: Log = Log()

@@ -295,6 +295,10 @@ class Driver:
 
     # ---- the loop of feeding and performing
 
+    def now(self) -> float:
+        """The core's clock."""
+        return self._loop.time()
+
     def _now(self) -> float:
         return self._loop.time()
 

@@ -5,6 +5,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
+from offhook.api.call_ports import CallDesk
 from offhook.api.certificate_ports import CertificateDesk
 from offhook.api.event_ports import EventDesk, WebhookDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
@@ -28,6 +29,7 @@ from offhook.server.trunk_test import TrunkTest
 from offhook.server.trunk_views import NOT_RUNNING, status_of
 from offhook.server.views import call_view, diagnosis_of
 from offhook.sip.credentials import derived_key
+from offhook.store.identifiers import new_id
 
 if TYPE_CHECKING:
     from offhook.server.app import App
@@ -59,6 +61,11 @@ class ServerPlatform:
         self.events: EventDesk = EventViews(app.telling, app.settings.events.streams)
         self.webhooks: WebhookDesk = WebhookViews(app.telling, app.store.writer, app.store.projects)
         self.api_tokens: ApiTokenRows = app.store.spaces.tokens
+        self.call_desk: CallDesk = app.calling.desk
+        self.custom_variables = app.settings.limits.custom_variables
+
+    def new_id(self) -> str:
+        return new_id()
 
     def token(self, project: str, text: str) -> TokenRow | None:
         return self._app.store.spaces.token(project, text)
@@ -140,13 +147,15 @@ class ServerPlatform:
         return [call_view(one, {}, self._now()) for one in sorted(views, key=lambda one: one.ref, reverse=True)]
 
     async def call(self, ref: str) -> dict[str, Any] | None:
-        view = self._app.driver.switchboard.call(ref)
+        view, details = self._app.driver.switchboard.call(ref), self._app.calling.details
         if view is None:
-            return None
+            kept = await details.stored(ref)
+            return {**kept["call"], "client_reports": kept["client_reports"]} if kept is not None else None
         facts = {}
         if view.state.value != "ended":
             facts = {leg.ref: await self._facts(leg.media.leg) for leg in view.legs if leg.media is not None}
-        return call_view(view, {ref: one for ref, one in facts.items() if one is not None}, self._now())
+        shown = call_view(view, {ref: one for ref, one in facts.items() if one is not None}, self._now())
+        return {**shown, "client_reports": details.reports(view.ref)}
 
     async def _facts(self, leg: int) -> LegFacts | None:
         with contextlib.suppress(MediaError, TimeoutError):

@@ -109,9 +109,28 @@ call_log = Table(
     metadata,
     Column("leg_ref", String(36), primary_key=True),
     Column("call_ref", String(36), nullable=False, index=True),
-    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, index=True),
     Column("ended_at", DateTime(timezone=True), nullable=False),
     Column("record", JSON, nullable=False),
+    Column("project_id", String(36), index=True),
+    Column("direction", String(16)),
+    Column("status", String(16)),
+    Column("sender", String(320)),
+    Column("recipient", String(320)),
+    Column("endpoint_id", String(36)),
+    Column("trunk_id", String(36)),
+    Column("end_code", String(64)),
+    Column("mos", Float),
+    Column("discarded_at", DateTime(timezone=True)),
+)
+
+call_details = Table(
+    "call_details",
+    metadata,
+    Column("call_ref", String(36), primary_key=True),
+    Column("project_id", String(36), nullable=False),
+    Column("kept_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("document", LargeBinary, nullable=False),
 )
 
 call_traces = Table(

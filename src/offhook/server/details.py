@@ -1,0 +1,122 @@
+"""Details of calls for the API: what each leg was like every five seconds, and what calls were like at their end.
+
+Live calls are asked; the last ones that ended are in memory; every other is read from the store, where it is kept for
+`logs.call_detail_days` (API.md 12.3).
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from offhook.calls.call import Call
+from offhook.server.views import call_view, iso
+from offhook.store.call_log import CallLog
+
+REPORTS = 100
+"""Reports of pages that are kept of one call: one every five seconds for eight minutes, or a few that matter."""
+CALLS = 10_000
+"""Calls of which reports are kept in memory."""
+PRUNING = 600.0
+"""Seconds between two prunings of the store."""
+
+
+class Details:
+    """`call` finds a call by any of its refs, live or just ended; `owner` its project; `per_second` calls are kept in detail
+    when they end, those with something wrong always."""
+
+    def __init__(
+        self,
+        log: CallLog,
+        call: Callable[[str], Call | None],
+        owner: Callable[[Call], str],
+        per_second: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._log, self._call, self._owner, self._clock = log, call, owner, clock
+        self._rate, self._tokens, self._at = per_second, max(1.0, per_second), clock()
+        self._reports: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+        self._pruning: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to prune."""
+        self._pruning = asyncio.create_task(self._prune(), name="details of ended calls")
+
+    def stop(self) -> None:
+        """Ends that."""
+        if self._pruning is not None:
+            self._pruning.cancel()
+
+    async def _prune(self) -> None:
+        while True:
+            self._log.prune()
+            await asyncio.sleep(PRUNING)
+
+    # ---- the end of a call
+
+    def ended(self, ref: str) -> None:
+        """A call is over and its media closed."""
+        call = self._call(ref)
+        if call is None or not self._may(bool(_wrong(call))):
+            return
+        view = call_view(call, {}, self._clock())
+        document = {"call": view, "samples": self._samples(call), "client_reports": self._reports.get(call.ref, [])}
+        self._log.keep(call.ref, self._owner(call), document)
+
+    def _may(self, wrong: bool) -> bool:
+        now = self._clock()
+        most = max(1.0, self._rate)
+        self._tokens, self._at = min(most, self._tokens + (now - self._at) * self._rate), now
+        if self._tokens < 1:
+            return wrong
+        self._tokens -= 1
+        return True
+
+    # ---- reading
+
+    async def stored(self, ref: str) -> dict[str, Any] | None:
+        """The call as it was at its end, by the id of any of its legs: `call`, `samples`, `client_reports`, `project_id`."""
+        return await self._log.details(ref)
+
+    async def samples(self, project: str, ref: str) -> list[dict[str, Any]] | None:
+        """One each 5 s of each leg, in order of time; None if no call has this id."""
+        call = self._call(ref)
+        if call is not None:
+            return self._samples(call) if self._owner(call) == project else None
+        document = await self._log.details(ref)
+        if document is None or document["project_id"] not in (project, ""):
+            return None
+        samples: list[dict[str, Any]] = document["samples"]
+        return samples
+
+    def _samples(self, call: Call) -> list[dict[str, Any]]:
+        now = self._clock()
+        taken = [(at, leg.ref, quality) for leg in call.legs for at, quality in leg.samples]
+        return [
+            {"at": iso(at, now), "leg_ref": ref, **asdict(quality)}
+            for at, ref, quality in sorted(taken, key=lambda one: (one[0], one[1]))
+        ]
+
+    # ---- pages
+
+    def client_report(self, ref: str, endpoint: str, report: Mapping[str, Any]) -> bool:
+        """What a page says; False unless the endpoint takes, or took, part in the call."""
+        call = self._call(ref)
+        if call is None or not any(leg.account is not None and leg.account.id == endpoint for leg in call.legs):
+            return False
+        kept = self._reports.setdefault(call.ref, [])
+        kept.append({"at": iso(self._clock(), self._clock()), "endpoint_id": endpoint, **report})
+        del kept[:-REPORTS]
+        self._reports.move_to_end(call.ref)
+        while len(self._reports) > CALLS:
+            self._reports.popitem(last=False)
+        return True
+
+    def reports(self, ref: str) -> list[dict[str, Any]]:
+        """What pages have said about a call."""
+        return self._reports.get(ref, [])
+
+
+def _wrong(call: Call) -> list[str]:
+    return [one.code for leg in call.legs for one in leg.findings]
