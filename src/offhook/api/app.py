@@ -23,13 +23,13 @@ from offhook.api.cors import Cors
 from offhook.api.entry import Entry
 from offhook.api.errors import ApiError, Fault, Invalid, answered
 from offhook.api.idempotency import Recording, Replayed, Running
-from offhook.api.openapi import document
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
     caller_ids,
     calling,
     calls,
     certificates,
+    docs,
     domain_applications,
     events,
     fabric_endpoints,
@@ -100,12 +100,12 @@ def create(
         _both_changes(one)
         app.include_router(one)
     _add_errors(app)
-    _add_openapi(app)
     _add_page(app, page)
     return app
 
 
 ROUTERS: tuple[APIRouter, ...] = (
+    docs.router,
     health.router,
     login.router,
     sip_endpoints.router,
@@ -207,14 +207,6 @@ def _of_routing(request: Request, error: HTTPException) -> ApiError:
     phrase = HTTPStatus(status).phrase
     code = "_".join(re.findall(r"[a-z]+", phrase.lower()))
     return ApiError(status, code, f"{request.method} {path[:200]}: {phrase}", headers)
-
-
-def _add_openapi(app: FastAPI) -> None:
-    @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = document(app)
-        return app.openapi_schema
 
 
 class _Page(StaticFiles):

@@ -1,29 +1,14 @@
-"""The error catalogue: one row per code that call control can raise (API.md section 14).
+"""The error catalogue: one row per code that a call, a registration or a REST request can end with (API.md section 14).
 
 `sip` is what the caller's device gets (0: never on the wire), `end` the end reason of the API. The slug on the wire is the
-code with hyphens. Causes and remedies are sentences for people, without a final stop.
+code with hyphens. Causes and remedies are sentences for people, without a final stop. Codes that only refuse REST requests
+stand in refusals.py.
 """
 
-from dataclasses import dataclass
+from offhook.calls import refusals
+from offhook.calls.row import Row
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One code."""
-
-    code: str
-    sip: int
-    end: str
-    severity: str
-    cause: str
-    remedy: str
-    q850: int = 0
-
-    @property
-    def slug(self) -> str:
-        """The code as it stands in a Warning field."""
-        return self.code.replace("_", "-")
-
+__all__ = ["CATALOGUE", "FINDING_OF_VERDICT", "Row"]
 
 _ROWS = (
     # registrations and logins
@@ -192,6 +177,8 @@ _ROWS = (
     Row("server_restarted", 503, "error", "error", "The server was started again while the call was being set up",
         "Call again", 41),
     Row("node_stopped", 503, "error", "error", "The server was stopped", "Call again once it is up", 41),
+    Row("internal_error", 500, "error", "error", "A failure of ours",
+        "Report it with the request's id; the log and the trace say more", 41, 500),
     Row("hangup", 0, "hangup", "info", "A party hung up", "Nothing to mend", 16),
     Row("api_hangup", 0, "hangup", "info", "A command ended the call", "Nothing to mend", 16),
     Row("transferred", 487, "hangup", "info", "A transfer joined the two other parties", "Nothing to mend", 16),
@@ -241,7 +228,7 @@ _ROWS = (
         "Repair the receiver, then retry the delivery", 0),
 )  # fmt: skip
 
-CATALOGUE: dict[str, Row] = {row.code: row for row in _ROWS}
+CATALOGUE: dict[str, Row] = {row.code: row for row in (*_ROWS, *refusals.ROWS)}
 """Every row by its code."""
 
 FINDING_OF_VERDICT: dict[str, str] = {

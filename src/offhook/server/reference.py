@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from offhook.calls import refusals
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.server.config import SHORT_NAMES, Settings
 
@@ -50,14 +51,30 @@ def errors_page() -> str:
         "# Error codes",
         "",
         "On the SIP wire a code stands in `Warning: 399 DOMAIN \"slug text\"`, with hyphens. SIP 0: never on the wire.",
+        "The server shows this table at `/docs/errors`, with an anchor for each code.",
         "",
         "| code | SIP | Q.850 | severity | cause | remedy |",
         "|---|--:|--:|---|---|---|",
     ]  # fmt: skip
-    for row in CATALOGUE.values():
-        cells = (f"`{row.code}`", row.sip, row.q850 or "", row.severity, row.cause, row.remedy)
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    of_calls = [row for row in CATALOGUE.values() if row not in refusals.ROWS]
+    lines += [_cells(f"`{one.code}`", one.sip, one.q850 or "", one.severity, one.cause, one.remedy) for one in of_calls]
+    lines += [
+        "",
+        "## REST requests",
+        "",
+        "Codes that only refuse a request (API; the codes above can stand in an answer too).",
+        "",
+        "| code | status | cause | remedy |",
+        "|---|--:|---|---|",
+    ]
+    lines += [_cells(f"`{one.code}`", one.http, one.cause, one.remedy) for one in refusals.ROWS]
+    lines += ["", "## The compat family", "", "| code | status | cause |", "|---|--:|---|"]
+    lines += [_cells(f"`{number}`", status, cause) for number, status, cause in refusals.COMPAT]
     return "\n".join(lines) + "\n"
+
+
+def _cells(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def silence_page() -> str:
