@@ -221,9 +221,6 @@ class Shelf:
     def put(self, document: dict[str, Any]) -> None:
         self.kept.append(document)
 
-    def prune(self) -> None:
-        raise AssertionError("not in this test")
-
 
 async def test_failed_calls_are_stored_first(link: Link) -> None:
     house, shelf = House(link), Shelf()

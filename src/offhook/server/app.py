@@ -53,6 +53,7 @@ from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
 from offhook.server.profiles import Profiles
 from offhook.server.recorder import Recorder, TraceLimits
+from offhook.server.sweeping import Sweeps
 from offhook.server.telling import open_telling
 from offhook.server.tokens import Tokens
 from offhook.sip.config import RegistrarLimits, SipConfig, StrangerLimits, SubscriptionLimits
@@ -282,6 +283,8 @@ class App:
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self.telling.start()
+        self.sweeps = Sweeps(settings, self._engine, self.store.texts)
+        self.sweeps.start()
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
         self.certificates.start()
         self._write_running()
@@ -344,6 +347,8 @@ class App:
                 task.cancel()
         if hasattr(self, "neighbours"):
             await self.neighbours.stop()
+        if hasattr(self, "sweeps"):
+            await self.sweeps.stop()
         if hasattr(self, "_load"):
             self._load.stop()
         if hasattr(self, "draining"):
@@ -403,8 +408,7 @@ class App:
                 f"sip.domain is {self.settings.sip.domain}, but this installation was made for {space.domain}."
                 " Give the new name in sip.aliases, or start with another data directory."
             )
-        trace = self.settings.trace
-        traces = Traces(self._engine, writer, trace.retention_days, trace.stored)
+        traces = Traces(self._engine, writer)
         limits = self.settings.limits
         texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
         await texts.load()

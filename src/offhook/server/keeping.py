@@ -13,15 +13,12 @@ TURN = 1.0
 """Seconds between two looks at what has ended."""
 STRANGERS = 10
 """Turns between two looks for INVITEs that became no call."""
-PRUNING = 600
-"""Turns between two prunings of the store."""
 
 
 class Shelf(Protocol):
     """Where documents are kept."""
 
     def put(self, document: dict[str, Any]) -> None: ...
-    def prune(self) -> None: ...
 
 
 class TraceKeeper:
@@ -52,8 +49,6 @@ class TraceKeeper:
             await self.keep(asyncio.get_running_loop().time())
             if turn % STRANGERS == 0:
                 self._recorder.forget_strangers(self._is_call)
-            if turn % PRUNING == 1:
-                self._shelf.prune()
 
     async def keep(self, now: float, patience: float = 5.0) -> None:
         """One turn."""

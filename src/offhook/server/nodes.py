@@ -7,10 +7,11 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,7 +19,7 @@ from offhook.calls.commands import DropTrunk, UseTrunk
 from offhook.calls.trunk import read_trunk
 from offhook.server.observe import log
 from offhook.store import tables
-from offhook.store.changes import Changes
+from offhook.store.changes import Changes, Refresh
 from offhook.store.database import StoreError, reason, shown
 
 if TYPE_CHECKING:
@@ -55,22 +56,39 @@ async def reach(engine: AsyncEngine, patience: float) -> None:
         await asyncio.sleep(1.0)
 
 
+NOT_IN_MEMORY = frozenset(
+    (
+        *("spaces", "bindings", "call_log", "call_details", "call_traces", "events", "webhook_deliveries"),
+        "idempotent_answers",
+    )
+)
+"""Tables of which no process keeps rows of others: they are read where they are, or belong to one node."""
+
+
 class Neighbours:
-    """Keeps this node's memory and running parts true to what others write."""
+    """Keeps this node's memory and running parts true to what others write. Each table of the store is either followed here
+    or stands in `NOT_IN_MEMORY`."""
 
     def __init__(self, app: "App", engine: AsyncEngine) -> None:
         self._app = app
         self._changes = Changes(engine, lambda event, facts: log.warning(event, **facts))
         store = app.store
-        self._changes.follow(tables.projects, store.projects.refresh)
-        self._changes.follow(tables.tokens, self._tokens)
-        self._changes.follow(tables.addresses, store.addresses.refresh)
-        self._changes.follow(tables.endpoints, self._endpoints)
-        self._changes.follow(tables.resources, store.resources.refresh)
-        self._changes.follow(tables.trunks, self._trunks)
-        self._changes.follow(tables.phone_numbers, store.numbers.refresh)
-        self._changes.follow(tables.texts, store.texts.refresh)
-        self._changes.follow(tables.webhooks, app.telling.webhooks.refresh)
+        followed: tuple[tuple[Table, Refresh], ...] = (
+            (tables.projects, self._projects),
+            (tables.tokens, _whole(store.spaces.tokens.load)),
+            (tables.addresses, store.addresses.refresh),
+            (tables.endpoints, self._endpoints),
+            (tables.resources, store.resources.refresh),
+            (tables.trunks, self._trunks),
+            (tables.phone_numbers, store.numbers.refresh),
+            (tables.caller_ids, _whole(store.caller_ids.load)),
+            (tables.applications, self._applications),
+            (tables.texts, store.texts.refresh),
+            (tables.webhooks, app.telling.webhooks.refresh),
+            (tables.given_back, _whole(store.answers.load)),
+        )
+        for table, refresh in followed:
+            self._changes.follow(table, refresh)
 
     async def start(self) -> None:
         """Nothing that is written from now on is missed."""
@@ -80,8 +98,23 @@ class Neighbours:
         """Hears no more."""
         await self._changes.stop()
 
-    async def _tokens(self, ids: Collection[str] | None) -> None:
-        await self._app.store.spaces.tokens.load()
+    async def _projects(self, ids: Collection[str] | None) -> None:
+        rows = self._app.store.projects
+        before = {one.id: one for one in rows if ids is None or one.id in ids}
+        await rows.refresh(ids)
+        after = {one.id: one for one in rows if ids is None or one.id in ids}
+        for id_ in before.keys() | after.keys():
+            if before.get(id_) != after.get(id_):
+                self._app.platform.profile_changed(id_)
+
+    async def _applications(self, ids: Collection[str] | None) -> None:
+        rows = self._app.store.applications
+        before = {one.id: one for one in rows}
+        await rows.load()
+        after = {one.id: one for one in rows}
+        for id_ in before.keys() | after.keys():
+            if before.get(id_) != after.get(id_):
+                self._app.platform.reception.application_changed(id_)
 
     async def _endpoints(self, ids: Collection[str] | None) -> None:
         rows = self._app.store.endpoints
@@ -104,3 +137,12 @@ class Neighbours:
         for id_, row in after.items():
             if row != before.get(id_):
                 driver.command(UseTrunk(read_trunk(row.id, row.settings, row.password, row.digest_password)))
+
+
+def _whole(load: Callable[[], Awaitable[Any]]) -> Refresh:
+    """For few rows: all are read again."""
+
+    async def refresh(ids: Collection[str] | None) -> None:
+        await load()
+
+    return refresh

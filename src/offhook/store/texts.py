@@ -1,6 +1,6 @@
 """Texts that wait for a device of their endpoint: in memory, written behind, bounded per endpoint and in age."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,9 +82,16 @@ class Texts:
         self._drop_all([ref for ref, (at, _) in waiting.items() if at < oldest])
         return tuple(text for _, text in self._waiting.get(username.casefold(), {}).values())
 
-    def _drop_all(self, refs: Iterable[str]) -> None:
+    def expire(self, now: datetime) -> int:
+        """Drops what has waited too long for whom nobody asks; returns how many there were."""
+        oldest = now - timedelta(days=self._days)
+        waiting = [one for group in self._waiting.values() for one in group.items()]
+        return self._drop_all([ref for ref, (at, _) in waiting if at < oldest])
+
+    def _drop_all(self, refs: Collection[str]) -> int:
         for ref in refs:
             self.drop(ref)
+        return len(refs)
 
     def drop(self, ref: str) -> None:
         """It has been taken; unknown ones are ignored."""

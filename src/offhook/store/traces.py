@@ -1,11 +1,11 @@
-"""Traces of calls that ended, beside the call log: compressed documents, bounded in number and age."""
+"""Traces of calls that ended, beside the call log: compressed documents. How many and how long: server/sweeping.py."""
 
 import json
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.statements import Upsert
@@ -13,30 +13,20 @@ from offhook.store.tables import call_log, call_traces
 from offhook.store.writer import Writer
 
 _WRITE = Upsert(call_traces)
-_DELETE_OLD = delete(call_traces).where(call_traces.c.kept_at < bindparam("oldest"))
-_NEWEST = select(call_traces.c.call_ref).order_by(call_traces.c.kept_at.desc()).limit(bindparam("rows"))
-_DELETE_MANY = delete(call_traces).where(call_traces.c.call_ref.not_in(_NEWEST))
 
 
 class Traces:
     """Writes behind, reads at once."""
 
-    def __init__(self, engine: AsyncEngine, writer: Writer, days: int, rows: int) -> None:
+    def __init__(self, engine: AsyncEngine, writer: Writer) -> None:
         self._engine = engine
         self._writer = writer
-        self._days = days
-        self._rows = rows
 
     def put(self, document: dict[str, Any]) -> None:
         """Keeps one; a later one of the same call replaces it."""
         packed = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
         values = {"call_ref": document["call_ref"], "kept_at": datetime.now(UTC), "document": packed}
         self._writer.put(_WRITE, values)
-
-    def prune(self) -> None:
-        """Takes away what is too old or too much."""
-        self._writer.put(_DELETE_OLD, {"oldest": datetime.now(UTC) - timedelta(days=self._days)})
-        self._writer.put(_DELETE_MANY, {"rows": self._rows})
 
     async def get(self, ref: str) -> dict[str, Any] | None:
         """By the ref of the call or of any of its legs."""
