@@ -20,6 +20,8 @@ from offhook.calls.ports import (
     LegRemote,
     PathKind,
     Quality,
+    RecordedSide,
+    Recording,
     SourceKind,
 )
 from offhook.media import messages as wire
@@ -83,6 +85,11 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.Bridge(5, 1, 2),
     wire.Join(6, 1, 72_057_594_037_927_937, True),
     wire.Play(6, 1, SourceKind.MUSIC, "US"),
+    wire.PlayFiles(6, 1, "p1", ("en/the-time-is", "en/8"), 2, True),
+    wire.RecordStart(6, 1, Recording("r1", "2026/11/call.wav", RecordedSide.SAYS, 60, 3_000)),
+    wire.RecordPause(6, 1, "r1"),
+    wire.RecordResume(6, 1, "r1"),
+    wire.RecordStop(6, 1, "r1"),
     wire.Stop(7, 1),
     wire.SendDigits(8, 1, "12#", 100),
     wire.Facts(9, 1),
@@ -106,6 +113,8 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.QualityReported(1, QUALITY),
     wire.SilenceFound(1, "in", "wrong_payload_type", {"count": "25", "payload_type": "96"}),
     wire.Heard(1, "out"),
+    wire.PlayFinished(1, "p1", "failed", "en/9: there is no such sound", 1_240),
+    wire.RecordingFinished(1, "r1", "2026/11/call.wav", "stopped", "", 61_020, 1_952_684, ((2_000, 3_500, "pause"),)),
     wire.LegFailed(1, "panic"),
     wire.LogLine("warning", "the shard's queue is full"),
 )

@@ -10,6 +10,8 @@ use offhook_media::event::Event;
 const MAX_DIGITS: usize = 16;
 /// Log lines kept: the first ones say what went wrong.
 const MAX_LINES: usize = 256;
+/// Ends of players and recordings kept: somebody waits for each.
+const MAX_ENDS: usize = 16_384;
 /// State kept: ten kinds of all legs that the ports of one machine allow, so that a fault elsewhere costs no memory.
 const MAX_STATES: usize = 1 << 16;
 
@@ -34,6 +36,7 @@ pub struct Kept {
     states: HashMap<(u64, State), u64>,
     digits: HashMap<u64, usize>,
     lines: usize,
+    ends: usize,
     dropped: u64,
 }
 
@@ -51,6 +54,10 @@ impl Kept {
                 let count = self.digits.entry(*leg).or_default();
                 *count += 1;
                 *count <= MAX_DIGITS
+            }
+            (Event::PlayFinished { .. } | Event::RecordingFinished { .. }, _) => {
+                self.ends += 1;
+                self.ends <= MAX_ENDS
             }
             _ => {
                 self.lines += 1;
@@ -89,7 +96,7 @@ impl Kept {
     }
 }
 
-/// `None` for what has no later state: digits and log lines.
+/// `None` for what has no later state: digits, ends and log lines.
 fn state(event: &Event) -> Option<(u64, State)> {
     let sound = |direction: &str| {
         if direction == "in" {
@@ -108,7 +115,10 @@ fn state(event: &Event) -> Option<(u64, State)> {
             Some((*leg, sound(direction)))
         }
         Event::LegFailed { leg, .. } => Some((*leg, State::Failed)),
-        Event::Digit { .. } | Event::LogLine { .. } => None,
+        Event::Digit { .. }
+        | Event::PlayFinished { .. }
+        | Event::RecordingFinished { .. }
+        | Event::LogLine { .. } => None,
     }
 }
 

@@ -3,9 +3,13 @@
 mod control;
 mod handover;
 mod kept;
+mod names;
 mod options;
 mod ports;
 mod random;
+mod recorder;
+mod rings;
+mod sounds;
 mod streams;
 mod sys;
 mod trouble;
@@ -28,7 +32,7 @@ use options::Options;
 use ports::Ports;
 use random::System;
 use sys::Wake;
-use worker::{Queues, Told, Worker};
+use worker::{Auxiliary, Queues, Told, Worker};
 
 /// Receive buffer of a shared port in bytes: 25,000 packets, half a second of 1,000 calls.
 const RECEIVE_BUFFER: i32 = 4 << 20;
@@ -73,12 +77,29 @@ fn serve(
     let (told_in, told) = sync_channel(EVENT_QUEUE);
     let wake = Arc::new(Wake::new().map_err(|e| e.to_string())?);
     tell_panics(told_in.clone(), Arc::clone(&wake));
+    let auxiliary = Auxiliary {
+        sounds: sounds::start(options.sounds.clone()).map_err(|e| format!("sounds: {e}"))?,
+        recorder: recorder::start(
+            options.recordings.clone(),
+            recorder::Listener {
+                told: told_in.clone(),
+                wake: Arc::clone(&wake),
+            },
+        )
+        .map_err(|e| format!("recorder: {e}"))?,
+    };
     let (mut shards, mut webrtc_ports) = (Vec::new(), Vec::new());
     for number in 0..options.shards {
         let (config, sockets) = shared_sockets(options, number, identity.clone())?;
         webrtc_ports.push(config.webrtc.first().map_or(0, |s| s.local.port()));
-        let shard = start(config, sockets, told_in.clone(), Arc::clone(&wake))
-            .map_err(|e| format!("shard {number}: {e}"))?;
+        let shard = start(
+            config,
+            sockets,
+            told_in.clone(),
+            Arc::clone(&wake),
+            auxiliary.clone(),
+        )
+        .map_err(|e| format!("shard {number}: {e}"))?;
         shards.push(shard);
     }
     let mut random = System::new();
@@ -114,6 +135,7 @@ fn start(
     sockets: Vec<UdpSocket>,
     told: SyncSender<Told>,
     wake_control: Arc<Wake>,
+    auxiliary: Auxiliary,
 ) -> io::Result<Shard> {
     let (work, queue) = sync_channel(COMMAND_QUEUE);
     let wake = Arc::new(Wake::new()?);
@@ -123,6 +145,8 @@ fn start(
     let queues = Queues {
         shard: usize::from(config.shard),
         work: queue,
+        own: work.clone(),
+        auxiliary,
         told,
         wake: Arc::clone(&wake),
         wake_control,

@@ -21,6 +21,10 @@ pub struct Options {
     pub shards: usize,
     /// How long legs run without anybody who commands.
     pub grace: Duration,
+    /// Where sounds are, the first one that has a name counts.
+    pub sounds: Vec<PathBuf>,
+    /// Where recordings go; empty: nowhere.
+    pub recordings: PathBuf,
 }
 
 /// Most shards: the id has eight bits for it.
@@ -37,6 +41,8 @@ impl Options {
             offer_loopback: false,
             shards: 0,
             grace: Duration::from_secs(60),
+            sounds: Vec::new(),
+            recordings: PathBuf::new(),
         };
         let mut arguments = arguments.peekable();
         while let Some(name) = arguments.next() {
@@ -83,6 +89,8 @@ impl Options {
                     .filter(|n| *n <= MAX_SHARDS)
                     .ok_or_else(|| bad("at most 64"))?;
             }
+            "--sounds" => self.sounds.push(value.into()),
+            "--recordings" => self.recordings = value.into(),
             "--grace" => {
                 let seconds = value.parse().map_err(|_| bad("seconds are needed"))?;
                 self.grace = Duration::from_secs(seconds);

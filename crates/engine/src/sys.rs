@@ -28,6 +28,8 @@ pub fn set_limits() {
     // SAFETY: the limit is a live struct; a refusal leaves the smaller limit, which costs calls, not the start.
     unsafe {
         libc::umask(0o177);
+        // A file that may not grow is an error of its write, as a full disk is.
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         let mut limit = mem::zeroed::<libc::rlimit>();
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
             limit.rlim_cur = limit.rlim_max;

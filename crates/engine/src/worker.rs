@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use offhook_media::clip::{Clip, Wanted};
 use offhook_media::command::Command;
 use offhook_media::event::{Event, Reply};
 use offhook_media::{
@@ -21,6 +22,9 @@ use offhook_media::{
 
 use crate::kept::Kept;
 use crate::random::System;
+use crate::recorder;
+use crate::rings::Rings;
+use crate::sounds::Job;
 use crate::streams::{Streams, TOKENS};
 use crate::sys::{self, BATCH, LARGEST, Poller, Ready, ReceiveBatch, Wake};
 use crate::trouble::Trouble;
@@ -45,6 +49,10 @@ pub enum Work {
     Command(Box<Order>),
     /// A connection for ICE-TCP, with what was read of it.
     Connection(TcpStream, Vec<u8>),
+    /// A sound that a leg wants, or why there is none.
+    Sound(Box<Wanted>, Result<Arc<Clip>, String>),
+    /// The recorder has ended this one by itself.
+    RecordingOver(u64),
 }
 
 /// A command with what belongs to it.
@@ -71,12 +79,25 @@ pub enum Told {
     Died(usize),
 }
 
+/// Ways to the threads that do what may block.
+#[derive(Clone)]
+pub struct Auxiliary {
+    /// Sound files.
+    pub sounds: SyncSender<Job>,
+    /// Recordings.
+    pub recorder: SyncSender<recorder::Order>,
+}
+
 /// Both ends' queues, bounded.
 pub struct Queues {
     /// The shard's number.
     pub shard: usize,
     /// From the control thread.
     pub work: Receiver<Work>,
+    /// The other end of it, for the auxiliary threads' answers.
+    pub own: SyncSender<Work>,
+    /// The auxiliary threads.
+    pub auxiliary: Auxiliary,
     /// To the control thread.
     pub told: SyncSender<Told>,
     /// Readable when `work` holds something.
@@ -111,7 +132,10 @@ pub struct Worker {
     /// Events for which the queue to the control thread had no room.
     kept: Kept,
     failed: Vec<(SocketId, SocketAddr, i32)>,
+    /// Sounds for which there was no room in the queue.
+    unfetched: Vec<Wanted>,
     trouble: Trouble,
+    rings: Rings,
     packets: u32,
     window: Instant,
     overruns_at: Instant,
@@ -140,7 +164,9 @@ impl Worker {
             waiting: VecDeque::new(),
             kept: Kept::default(),
             failed: Vec::new(),
+            unfetched: Vec::new(),
             trouble: Trouble::default(),
+            rings: Rings::default(),
             packets: 0,
             window: Instant::now(),
             overruns_at: Instant::now(),
@@ -216,6 +242,14 @@ impl Worker {
             match self.queues.work.try_recv() {
                 Ok(Work::Command(order)) => self.command(*order, now),
                 Ok(Work::Connection(stream, read)) => self.connection(stream, read, now),
+                Ok(Work::Sound(wanted, clip)) => {
+                    let wanted = *wanted;
+                    self.engine.handle(Input::Fetched { wanted, clip }, now);
+                }
+                Ok(Work::RecordingOver(number)) => {
+                    self.rings.forget(number);
+                    self.engine.handle(Input::RecordingOver(number), now);
+                }
                 Err(TryRecvError::Empty) => break true,
                 Err(TryRecvError::Disconnected) => break false,
             }
@@ -369,9 +403,13 @@ impl Worker {
         loop {
             let due = self.poll();
             self.flush();
-            if self.failed.is_empty() {
+            if self.failed.is_empty() && self.unfetched.is_empty() {
                 self.tell();
                 return due;
+            }
+            for wanted in std::mem::take(&mut self.unfetched) {
+                let clip = Err("too many sounds are asked for at once".to_owned());
+                self.engine.handle(Input::Fetched { wanted, clip }, now);
             }
             for (socket, destination, errno) in std::mem::take(&mut self.failed) {
                 let input = Input::SendFailed {
@@ -392,12 +430,32 @@ impl Worker {
                     self.waiting.push_back(Told::Reply(token, Box::new(reply)))
                 }
                 Output::Event(event) => self.event(event),
+                Output::Fetch(wanted) => self.fetch(wanted),
+                Output::RecordBegin(begin) => {
+                    let queues = &self.queues;
+                    let refused = self.rings.begin(*begin, queues);
+                    refused.into_iter().for_each(|event| self.event(event));
+                }
+                Output::Record(number, entry) => self.rings.push(number, entry),
                 Output::Release(pair) => {
                     self.flush();
                     self.release(pair);
                 }
                 Output::Timeout(due) => return due,
             }
+        }
+    }
+
+    fn fetch(&mut self, wanted: Wanted) {
+        let job = Job {
+            wanted,
+            work: self.queues.own.clone(),
+            wake: Arc::clone(&self.queues.wake),
+        };
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+            self.queues.auxiliary.sounds.try_send(job)
+        {
+            self.unfetched.push(job.wanted);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::description::{LegOffer, LegRemote, SourceKind};
+use crate::description::{LegOffer, LegRemote, Recording, SourceKind};
 
 /// One command. `n` is its number; the reply repeats it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,60 @@ pub enum Command {
         #[serde(default = "us")]
         country: String,
     },
+    /// Sound files become the leg's source until they are over: `PlayFinished` is told then, and what fed the leg before
+    /// does so again. Reply: `Done`.
+    PlayFiles {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// The name that `PlayFinished` repeats.
+        play: String,
+        /// Names below the directories of sounds, played in this order.
+        files: Vec<String>,
+        /// How often the list is played; 0: for ever.
+        #[serde(default = "once")]
+        rounds: u32,
+        /// A press of the leg's peer ends it.
+        #[serde(default)]
+        until_digit: bool,
+    },
+    /// Begins a recording. Reply: `Done`; `RecordingFinished` follows in the end, whatever happens.
+    RecordStart {
+        /// Number.
+        n: u64,
+        /// The leg, or any leg in the room.
+        leg: u64,
+        /// What is recorded, and where to.
+        spec: Recording,
+    },
+    /// Silence is written from now on. Reply: `Done`.
+    RecordPause {
+        /// Number.
+        n: u64,
+        /// The leg, or any leg in the room.
+        leg: u64,
+        /// The recording.
+        recording: String,
+    },
+    /// Sound is written again. Reply: `Done`.
+    RecordResume {
+        /// Number.
+        n: u64,
+        /// The leg, or any leg in the room.
+        leg: u64,
+        /// The recording.
+        recording: String,
+    },
+    /// Ends a recording. Reply: `Done`.
+    RecordStop {
+        /// Number.
+        n: u64,
+        /// The leg, or any leg in the room.
+        leg: u64,
+        /// The recording.
+        recording: String,
+    },
     /// Ends the leg's player. Reply: `Done`.
     Stop {
         /// Number.
@@ -137,6 +191,10 @@ fn us() -> String {
     "US".into()
 }
 
+fn once() -> u32 {
+    1
+}
+
 fn hundred() -> u32 {
     100
 }
@@ -152,6 +210,11 @@ impl Command {
             | Self::Bridge { n, .. }
             | Self::Join { n, .. }
             | Self::Play { n, .. }
+            | Self::PlayFiles { n, .. }
+            | Self::RecordStart { n, .. }
+            | Self::RecordPause { n, .. }
+            | Self::RecordResume { n, .. }
+            | Self::RecordStop { n, .. }
             | Self::Stop { n, .. }
             | Self::SendDigits { n, .. }
             | Self::Facts { n, .. }
@@ -171,6 +234,11 @@ impl Command {
             | Self::Update { leg, .. }
             | Self::Join { leg, .. }
             | Self::Play { leg, .. }
+            | Self::PlayFiles { leg, .. }
+            | Self::RecordStart { leg, .. }
+            | Self::RecordPause { leg, .. }
+            | Self::RecordResume { leg, .. }
+            | Self::RecordStop { leg, .. }
             | Self::Stop { leg, .. }
             | Self::SendDigits { leg, .. }
             | Self::Facts { leg, .. }

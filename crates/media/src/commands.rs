@@ -16,7 +16,9 @@ use crate::ids::LegId;
 use crate::io::{Now, Output, ReplyToken};
 use crate::latch::Latch;
 use crate::leg::{Keys, Leg, Path, PortPath, WebRtcPath};
+use crate::prompt::Request;
 use crate::receive::Receiver;
+use crate::recording::Piece;
 use crate::sdes::Described;
 use crate::send::Sender;
 use crate::{facts, reports};
@@ -67,6 +69,11 @@ impl Engine {
             | Command::Bridge { a: leg, .. }
             | Command::Join { leg, .. }
             | Command::Play { leg, .. }
+            | Command::PlayFiles { leg, .. }
+            | Command::RecordStart { leg, .. }
+            | Command::RecordPause { leg, .. }
+            | Command::RecordResume { leg, .. }
+            | Command::RecordStop { leg, .. }
             | Command::Stop { leg, .. }
             | Command::SendDigits { leg, .. }
             | Command::Facts { leg, .. }
@@ -104,7 +111,32 @@ impl Engine {
             Command::Play {
                 source, country, ..
             } => self.play(id, source, &country, now),
-            Command::Stop { .. } => self.stop(id),
+            Command::PlayFiles {
+                play,
+                files,
+                rounds,
+                until_digit,
+                ..
+            } => {
+                let request = Request {
+                    play,
+                    files,
+                    rounds,
+                    until_digit,
+                };
+                self.play_files(id, request, now)?;
+            }
+            Command::RecordStart { spec, .. } => self.record_start(id, spec, now)?,
+            Command::RecordPause { recording, .. } => {
+                self.record_change(id, &recording, Piece::Pause, now)?;
+            }
+            Command::RecordResume { recording, .. } => {
+                self.record_change(id, &recording, Piece::Resume, now)?;
+            }
+            Command::RecordStop { recording, .. } => {
+                self.record_change(id, &recording, Piece::End("stopped"), now)?;
+            }
+            Command::Stop { .. } => self.stop(id, now),
             Command::SendDigits {
                 digits, each_ms, ..
             } => self.send_digits(id, &digits, each_ms, now)?,
@@ -191,6 +223,7 @@ impl Engine {
             remote: None,
             sink: None,
             muted: false,
+            taps: Default::default(),
             deadlines: Default::default(),
             completed: None,
             due_since: None,

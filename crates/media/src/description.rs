@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use crate::recording::Side;
+
 /// How packets reach the leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -257,6 +259,28 @@ impl std::fmt::Debug for LegRemote {
     }
 }
 
+/// One recording: what, where to, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// The name that other commands and the event repeat.
+    pub recording: String,
+    /// The file's name below the directory of recordings; it ends in .wav or .ogg, which says the format.
+    pub file: String,
+    /// What is recorded.
+    #[serde(default = "both")]
+    pub side: Side,
+    /// Longest length, s; 0: the engine's own limit.
+    #[serde(default)]
+    pub max_seconds: u32,
+    /// Silence at the end that ends it, ms; 0: none does.
+    #[serde(default)]
+    pub silence_ms: u32,
+}
+
+fn both() -> Side {
+    Side::Both
+}
+
 /// Measures of one leg at one moment. Milliseconds, percent, packets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -316,7 +340,7 @@ pub struct LegFacts {
     pub codec_out: String,
     /// Whether what we send is re-encoded.
     pub transcoded: bool,
-    /// none, tone, music, ringback, or leg:ID.
+    /// none, tone, music, ringback, files, leg:ID or room:NUMBER.
     pub source: String,
     /// open, no_address, no_keys, on_hold, no_source.
     pub gate: String,

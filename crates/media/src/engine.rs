@@ -43,6 +43,9 @@ pub struct Engine {
     pub(crate) calls: HashMap<u64, Vec<LegId>, foldhash::fast::RandomState>,
     pub(crate) rooms: HashMap<u64, Room, foldhash::fast::RandomState>,
     pub(crate) next_call: u64,
+    /// The last player of files, and the last recording: their numbers tell late answers apart.
+    pub(crate) next_player: u64,
+    pub(crate) next_recording: u64,
     pub(crate) demux: Demux,
     pub(crate) timers: Timers,
     /// Where the 20 slots of 1 ms begin.
@@ -76,6 +79,8 @@ impl Engine {
             calls: HashMap::default(),
             rooms: HashMap::default(),
             next_call: 1,
+            next_player: 0,
+            next_recording: 0,
             demux,
             timers: Timers::default(),
             epoch: None,
@@ -131,6 +136,12 @@ impl Engine {
             } => {
                 self.guarded(|engine| engine.unreachable(socket, destination, origin, now));
             }
+            Input::Fetched { wanted, clip } => {
+                self.guarded(|engine| engine.fetched(&wanted, clip, now));
+            }
+            Input::RecordingOver(number) => {
+                self.guarded(|engine| engine.recording_over(number));
+            }
             Input::Timeout => self.timeouts(now),
         }
     }
@@ -152,7 +163,7 @@ impl Engine {
         let weight = |leg: &Leg| {
             if matches!(leg.tx.source, Source::Room(_)) {
                 ROOM_LOAD
-            } else if leg.tx.ticks() {
+            } else if leg.tx.encodes() {
                 TRANSCODE_LOAD
             } else {
                 FORWARD_LOAD
@@ -219,9 +230,15 @@ impl Engine {
 
     /// Takes a leg out of all tables and gives its sockets back; says nothing to the peer.
     pub(crate) fn remove(&mut self, id: LegId) {
-        let Some(leg) = self.legs.remove(id) else {
+        let Some(mut leg) = self.legs.remove(id) else {
             return;
         };
+        if let Some(now) = self.latest {
+            leg.taps.end("ended", &mut self.out, now.instant);
+        }
+        if let Source::Prompt(prompt) = &leg.tx.source {
+            self.tell_finished(id, prompt, "ended", String::new());
+        }
         if leg
             .keys
             .handshake

@@ -54,7 +54,7 @@ pub enum Reply {
         legs: Vec<LegFacts>,
     },
     /// Not carried out. `code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, engine_busy,
-    /// bad_description, bad_address.
+    /// bad_description, bad_address, room_full, too_many_taps, unknown_recording.
     Refused {
         /// Number.
         n: u64,
@@ -141,6 +141,39 @@ pub enum Event {
         leg: u64,
         /// in or out.
         direction: String,
+    },
+    /// Sound files are over. `reason`: finished, digit, stopped, replaced, ended (with its leg), failed.
+    PlayFinished {
+        /// The leg.
+        leg: u64,
+        /// The name given.
+        play: String,
+        /// Why.
+        reason: String,
+        /// For people, when it failed.
+        text: String,
+        /// Sound that was played.
+        played_ms: u64,
+    },
+    /// A recording is over, and its file has its name. `reason`: stopped, ended (with its leg or room), length, size,
+    /// silence, failed.
+    RecordingFinished {
+        /// The leg.
+        leg: u64,
+        /// The recording.
+        recording: String,
+        /// Its file.
+        file: String,
+        /// Why.
+        reason: String,
+        /// For people, when it failed.
+        text: String,
+        /// Length.
+        duration_ms: u64,
+        /// Of the file.
+        bytes: u64,
+        /// (from ms, to ms, pause or overflow): silence that was not silent in the call.
+        marks: Vec<(u64, u64, String)>,
     },
     /// The leg is gone by a fault of its own: one of `Refused`'s codes, or panic.
     LegFailed {

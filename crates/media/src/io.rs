@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clip::{Clip, Wanted};
 use crate::command::Command;
 use crate::dtls::Identity;
 use crate::event::{Event, Reply};
+use crate::recording::{Begin, Entry};
 
 /// Largest datagram, and the size of every packet buffer: Ethernet frames with room for an authentication tag.
 pub const PACKET_SIZE: usize = 2048;
@@ -131,6 +134,15 @@ pub enum Input<'a> {
         /// The host that said so.
         origin: Option<IpAddr>,
     },
+    /// A sound that was asked for is there, or why it is not.
+    Fetched {
+        /// What was asked for.
+        wanted: Wanted,
+        /// The sound, or a sentence.
+        clip: Result<Arc<Clip>, String>,
+    },
+    /// The writer of recordings has ended this one by itself.
+    RecordingOver(u64),
     /// The time of the last `Output::Timeout` has come.
     Timeout,
 }
@@ -199,6 +211,12 @@ pub enum Output {
     },
     /// Tell signalling.
     Event(Event),
+    /// Get a sound; `Input::Fetched` answers.
+    Fetch(Wanted),
+    /// Begin a recording.
+    RecordBegin(Box<Begin>),
+    /// More of the recording of this number.
+    Record(u64, Entry),
     /// The leg of these sockets is gone: close them.
     Release(PortPair),
     /// Nothing more to do until then (`None`: until the next input). Always last.

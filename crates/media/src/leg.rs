@@ -83,6 +83,8 @@ pub(crate) struct Leg {
     pub(crate) sink: Option<LegId>,
     /// Not heard in its room.
     pub(crate) muted: bool,
+    /// Recordings that run of it.
+    pub(crate) taps: crate::recording::Taps,
     pub(crate) deadlines: Deadlines,
     pub(crate) completed: Option<Instant>,
     /// When what flows last became allowed to: completion, or a change of direction.

@@ -15,6 +15,7 @@
 )]
 
 mod address;
+pub mod clip;
 pub mod command;
 mod commands;
 mod datagram;
@@ -34,8 +35,10 @@ mod leg;
 mod links;
 mod outbox;
 mod player;
+mod prompt;
 mod quality;
 mod receive;
+pub mod recording;
 mod reports;
 mod room;
 mod route;

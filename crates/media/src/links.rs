@@ -6,6 +6,7 @@ use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::Leg;
 use crate::player::Player;
+use crate::prompt::Prompt;
 use crate::route;
 use crate::send::Source;
 
@@ -42,23 +43,34 @@ impl Engine {
     pub(crate) fn play(&mut self, id: LegId, kind: SourceKind, country: &str, now: Now) {
         let playing = self.legs.get(id).is_some_and(|leg| match &leg.tx.source {
             Source::Player(player) => player.plays(kind, country),
+            Source::Prompt(prompt) => prompt.is_music() && kind == SourceKind::Music,
             Source::None | Source::Leg(_) | Source::Room(_) => false,
         });
         if playing {
             return;
         }
         self.unlink_source(id);
+        self.next_player += 1;
+        let number = self.next_player;
         if let Some(leg) = self.legs.get_mut(id) {
-            leg.tx
-                .set_source(Source::Player(Player::new(kind, country)));
+            let player = Player::new(kind, country);
+            leg.tx.set_source(match kind {
+                SourceKind::Music => Source::Prompt(Box::new(Prompt::music(number, player))),
+                SourceKind::Tone | SourceKind::Ringback => Source::Player(player),
+            });
         }
         self.arm_tick(id, now);
     }
 
     /// Ends a player, or the leg's stay in a room; a bridge stays.
-    pub(crate) fn stop(&mut self, id: LegId) {
+    pub(crate) fn stop(&mut self, id: LegId, now: Now) {
+        let files =
+            |leg: &Leg| matches!(&leg.tx.source, Source::Prompt(prompt) if !prompt.is_music());
+        if self.legs.get(id).is_some_and(files) {
+            return self.finish_prompt(id, "stopped", String::new(), now);
+        }
         if let Some(leg) = self.legs.get_mut(id) {
-            if matches!(leg.tx.source, Source::Player(_)) {
+            if matches!(leg.tx.source, Source::Player(_) | Source::Prompt(_)) {
                 leg.tx.set_source(Source::None);
             }
         }
@@ -105,6 +117,7 @@ impl Engine {
 
     /// The leg's source no longer feeds it.
     fn unlink_source(&mut self, id: LegId) {
+        self.replace_prompt(id);
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

@@ -12,6 +12,7 @@ use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::Leg;
 use crate::receive::{Incoming, Meaning};
+use crate::recording::Taps;
 use crate::route::emit;
 use crate::send::Source;
 use crate::tick::{TICK, TOO_LATE, next_slot};
@@ -54,15 +55,22 @@ pub(crate) struct Room {
     speakers: ArrayVec<Speaker, SPEAKERS>,
     shared: Vec<Shared>,
     rate: u32,
+    taps: Taps,
 }
 
 impl Room {
+    /// Recordings that run of it.
+    pub(crate) fn taps(&mut self) -> &mut Taps {
+        &mut self.taps
+    }
+
     fn new() -> Self {
         Self {
             members: Vec::new(),
             speakers: ArrayVec::new(),
             shared: Vec::new(),
             rate: WIDE,
+            taps: Taps::default(),
         }
     }
 
@@ -203,7 +211,10 @@ impl Engine {
         };
         room.forget(id);
         if room.members.is_empty() {
-            self.rooms.remove(&number);
+            let gone = self.rooms.remove(&number);
+            if let (Some(mut gone), Some(now)) = (gone, self.latest) {
+                gone.taps.end("ended", &mut self.out, now.instant);
+            }
         } else if let Some(now) = self.latest {
             self.retune(number);
             self.conduct(number, now);
@@ -312,6 +323,10 @@ impl Engine {
         let mut everybody = [0i16; MAX_TICK_SAMPLES];
         without(total, None, &mut everybody);
         let everybody = everybody.get(..samples).unwrap_or_default();
+        if !room.taps.is_empty() {
+            room.taps
+                .mixed(room.rate, everybody, &mut self.out, now.instant);
+        }
         self.send_listeners(room, &voices, everybody, now);
         for (leg, voice) in &voices {
             let mut sound = [0i16; MAX_TICK_SAMPLES];

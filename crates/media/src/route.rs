@@ -15,6 +15,7 @@ use crate::io::Now;
 use crate::leg::Leg;
 use crate::outbox::Outbox;
 use crate::receive::{Incoming, Meaning};
+use crate::recording;
 use crate::send::Source;
 use crate::timers::Kind;
 use crate::transcode::{Decoding, Encoding};
@@ -29,6 +30,9 @@ const IN_BAND: &str = "inband";
 impl Engine {
     /// Gives an accepted packet to the leg that hears this one.
     pub(crate) fn route(&mut self, from: LegId, incoming: &Incoming, payload: &[u8], now: Now) {
+        if let (Meaning::Speech(codec), Some(leg)) = (incoming.meaning, self.legs.get(from)) {
+            recording::said(leg, codec, incoming, payload, &mut self.out, now);
+        }
         if let Meaning::Event(clock) = incoming.meaning {
             let Some(leg) = self.legs.get_mut(from) else {
                 return;
@@ -107,6 +111,14 @@ impl Engine {
             let elsewhere = leg.remote.as_ref().is_some_and(|it| it.digits_elsewhere);
             leg.tx.event.is_some() || (method != IN_BAND && !elsewhere)
         };
+        let began = changes
+            .iter()
+            .any(|change| matches!(change, Change::Started(_)));
+        let interrupts =
+            |leg: &Leg| matches!(&leg.tx.source, Source::Prompt(prompt) if prompt.until_digit());
+        if began && self.legs.get(from).is_some_and(interrupts) {
+            self.finish_prompt(from, "digit", String::new(), now);
+        }
         let sink = self
             .sink_of(from)
             .filter(|sink| self.legs.get(*sink).is_some_and(takes_events));
@@ -280,6 +292,7 @@ pub(crate) fn emit(
     match len {
         Some(len) => {
             leg.tx.count(payload.len(), now.instant);
+            recording::heard(leg, &fields, payload, out, now);
             out.transmit(socket, destination, packet, len);
         }
         None => out.recycle(packet),

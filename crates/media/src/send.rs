@@ -12,6 +12,7 @@ use crate::description;
 use crate::digits::Digits;
 use crate::ids::LegId;
 use crate::player::Player;
+use crate::prompt::Prompt;
 use crate::receive::Incoming;
 use crate::transcode::{Decoding, Encoding};
 
@@ -20,6 +21,8 @@ pub(crate) enum Source {
     None,
     Leg(LegId),
     Player(Player),
+    /// A player of files.
+    Prompt(Box<Prompt>),
     /// The number of a room.
     Room(u64),
 }
@@ -257,18 +260,25 @@ impl Sender {
         self.decoding = None;
     }
 
-    /// none, tone, music, ringback, leg:ID, or room:NUMBER.
+    /// none, tone, music, ringback, files, leg:ID, or room:NUMBER.
     pub(crate) fn source_name(&self) -> String {
         match &self.source {
             Source::None => "none".to_owned(),
             Source::Leg(leg) => format!("leg:{:#x}", leg.0),
             Source::Player(player) => player.name().to_owned(),
+            Source::Prompt(prompt) if prompt.is_music() => "music".to_owned(),
+            Source::Prompt(_) => "files".to_owned(),
             Source::Room(number) => format!("room:{number:#x}"),
         }
     }
 
     /// Whether the 20 ms tick has work.
     pub(crate) fn ticks(&self) -> bool {
+        self.encodes() || matches!(self.source, Source::Prompt(_))
+    }
+
+    /// Whether that work is encoding.
+    pub(crate) fn encodes(&self) -> bool {
         self.decoding
             .as_ref()
             .is_some_and(|decoding| decoding.begun())

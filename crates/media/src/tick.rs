@@ -95,6 +95,12 @@ impl Engine {
             at + TICK
         };
         self.timers.arm(&mut leg.deadlines, id, Kind::Media, next);
+        if self.prompt_tick(id, now) {
+            return;
+        }
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
         let Some(speech) = leg.tx.speech else { return };
         let rate = leg
             .tx
@@ -244,7 +250,7 @@ impl Engine {
                 .legs
                 .get(*feeder)
                 .and_then(|feeder| verdict::inward(feeder, stopped_after, now.instant)),
-            Source::None | Source::Player(_) | Source::Room(_) => None,
+            Source::None | Source::Player(_) | Source::Prompt(_) | Source::Room(_) => None,
         };
         let outward = verdict::outward(leg, feeder.as_ref(), now.instant);
         let Some(leg) = self.legs.get_mut(id) else {

@@ -143,6 +143,28 @@ class SourceKind(StrEnum):
     RINGBACK = "ringback"
 
 
+class RecordedSide(StrEnum):
+    """What a recording holds: `both` in two channels (left what the leg's peer says, right what it hears), one of them in one
+    channel, or the mix of the room in which the leg is."""
+
+    BOTH = "both"
+    SAYS = "says"
+    HEARS = "hears"
+    ROOM = "room"
+
+
+@record
+class Recording:
+    """One recording. `file` is a name below the directory of recordings that ends in .wav or .ogg; nothing is overwritten.
+    `max_seconds` 0 is the engine's own limit; `silence_ms` of silence at the end end it, 0: none does."""
+
+    recording: str
+    file: str
+    side: RecordedSide = RecordedSide.BOTH
+    max_seconds: int = 0
+    silence_ms: int = 0
+
+
 @record
 class Quality:
     """Measures of one leg at one moment (API.md 12.3). Milliseconds, percent, packets."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, SourceKind
+from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, Recording, SourceKind
 from offhook.media import messages as wire
 from offhook.media.client import MediaClient, MediaError, Then
 
@@ -69,6 +69,29 @@ class MediaEngine:
     async def play(self, leg: int, source: SourceKind, country: str = "US") -> None:
         """A player becomes the leg's source."""
         await self._client.call(wire.Play, leg=leg, source=source, country=country)
+
+    async def play_files(
+        self, leg: int, play: str, files: tuple[str, ...], rounds: int = 1, until_digit: bool = False
+    ) -> None:
+        """Sound files become the leg's source; `PlayFinished` names `play` in the end."""
+        fields = {"play": play, "files": files, "rounds": rounds, "until_digit": until_digit}
+        await self._client.call(wire.PlayFiles, leg=leg, **fields)
+
+    async def record(self, leg: int, spec: Recording) -> None:
+        """Begins a recording; `RecordingFinished` names it in the end."""
+        await self._client.call(wire.RecordStart, leg=leg, spec=spec)
+
+    async def pause_recording(self, leg: int, recording: str) -> None:
+        """Silence is written from now on."""
+        await self._client.call(wire.RecordPause, leg=leg, recording=recording)
+
+    async def resume_recording(self, leg: int, recording: str) -> None:
+        """Sound is written again."""
+        await self._client.call(wire.RecordResume, leg=leg, recording=recording)
+
+    async def stop_recording(self, leg: int, recording: str) -> None:
+        """Ends a recording."""
+        await self._client.call(wire.RecordStop, leg=leg, recording=recording)
 
     async def stop(self, leg: int) -> None:
         """Ends the leg's player."""

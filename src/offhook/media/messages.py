@@ -8,7 +8,7 @@ ignored; an unknown command is refused by name (`Refused`, code `unknown_command
 
 from msgspec import Struct
 
-from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, Quality, SourceKind
+from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, Quality, Recording, SourceKind
 
 PROTOCOL_VERSION = 1
 MAX_FRAME = 1 << 20
@@ -90,8 +90,53 @@ class Play(Message, frozen=True):
     country: str = "US"
 
 
+class PlayFiles(Message, frozen=True):
+    """Sound files become the leg's source: names below the directories of sounds, with or without their ending, played in order
+    `rounds` times (0: for ever). `PlayFinished` follows, whatever happens; what fed the leg before does so again then. With
+    `until_digit` a press of the leg's peer ends it. Reply: `Done`."""
+
+    n: int
+    leg: int
+    play: str
+    files: tuple[str, ...]
+    rounds: int = 1
+    until_digit: bool = False
+
+
+class RecordStart(Message, frozen=True):
+    """Begins a recording of a leg or its room. `RecordingFinished` follows in the end, whatever happens. Reply: `Done`."""
+
+    n: int
+    leg: int
+    spec: Recording
+
+
+class RecordPause(Message, frozen=True):
+    """Silence is written from now on, and marked. Reply: `Done`."""
+
+    n: int
+    leg: int
+    recording: str
+
+
+class RecordResume(Message, frozen=True):
+    """Sound is written again. Reply: `Done`."""
+
+    n: int
+    leg: int
+    recording: str
+
+
+class RecordStop(Message, frozen=True):
+    """Ends a recording. Reply: `Done`."""
+
+    n: int
+    leg: int
+    recording: str
+
+
 class Stop(Message, frozen=True):
-    """Ends the leg's player; the leg has no source then. Reply: `Done`."""
+    """Ends the leg's player: files give way to what fed the leg before them, else it has no source then. Reply: `Done`."""
 
     n: int
     leg: int
@@ -147,6 +192,11 @@ Command = (
     | Bridge
     | Join
     | Play
+    | PlayFiles
+    | RecordStart
+    | RecordPause
+    | RecordResume
+    | RecordStop
     | Stop
     | SendDigits
     | Facts
@@ -198,7 +248,7 @@ class Closed(Message, frozen=True):
 
 class Refused(Message, frozen=True):
     """`code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, room_full, engine_busy, bad_description,
-    bad_address."""
+    bad_address, too_many_taps, unknown_recording."""
 
     n: int
     code: str
@@ -277,6 +327,31 @@ class Heard(Message, frozen=True):
     direction: str
 
 
+class PlayFinished(Message, frozen=True):
+    """Sound files are over. `reason`: finished, digit, stopped, replaced, ended (with its leg), failed (`text` says why)."""
+
+    leg: int
+    play: str
+    reason: str
+    text: str
+    played_ms: int
+
+
+class RecordingFinished(Message, frozen=True):
+    """A recording is over and its file has its name. `reason`: stopped, ended (with its leg or room), length, size, silence,
+    failed (`text` says why; what was written is kept). `marks` are (from ms, to ms, pause or overflow): silence that was none
+    in the call."""
+
+    leg: int
+    recording: str
+    file: str
+    reason: str
+    text: str
+    duration_ms: int
+    bytes: int
+    marks: tuple[tuple[int, int, str], ...]
+
+
 class LegFailed(Message, frozen=True):
     """The leg is gone by a fault of its own. `cause` is one of Refused's codes or `panic`."""
 
@@ -301,6 +376,8 @@ Event = (
     | QualityReported
     | SilenceFound
     | Heard
+    | PlayFinished
+    | RecordingFinished
     | LegFailed
     | LogLine
 )

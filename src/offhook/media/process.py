@@ -32,7 +32,8 @@ STOP_TIME = 2.0
 
 @dataclass(frozen=True, slots=True)
 class MediaOptions:
-    """The engine's command line. `grace` in seconds; port 0 takes any."""
+    """The engine's command line. `grace` in seconds; port 0 takes any. `sounds` are the directories in which names of sound
+    files are looked up, `recordings` the one below which recordings are written: the engine opens nothing else."""
 
     control: Path
     webrtc_port: int = 40_000
@@ -41,6 +42,8 @@ class MediaOptions:
     offer_loopback: bool = True
     shards: int = 0
     grace: int = 60
+    sounds: tuple[Path, ...] = ()
+    recordings: Path | None = None
 
 
 def find_binary() -> Path:
@@ -187,6 +190,10 @@ class MediaProcess:
         ]  # fmt: skip
         for address in options.public_addresses:
             arguments += ["--public-address", address]
+        for directory in options.sounds:
+            arguments += ["--sounds", str(directory)]
+        if options.recordings is not None:
+            arguments += ["--recordings", str(options.recordings)]
         if options.offer_loopback:
             arguments.append("--offer-loopback")
         # A session of its own: Ctrl-C and the end of this process must cost no audio. Not asyncio's subprocess: its

@@ -90,6 +90,8 @@ from offhook.transport.flow import FlowTable
 from offhook.transport.probe import alive
 
 RUNNING = "running.json"
+SHIPPED_SOUNDS = Path(str(files("offhook"))) / "sounds"
+"""Prompts and music of the package; those in the data directory go before them."""
 FAREWELL = 1.0
 """Seconds in which the calls of a server that stops are ended and logged."""
 SWEEP = 30.0
@@ -618,6 +620,8 @@ class App:
             offer_loopback=settings.media.offer_loopback and settings.http.loopback,
             shards=settings.media.shards,
             grace=settings.media.grace,
+            sounds=(settings.data / "sounds", SHIPPED_SOUNDS),
+            recordings=settings.data / "recordings",
         )
         self.media = MediaProcess(options, self.driver.media_event, self.driver.engine_lost, self._media_ready)
         try:

@@ -36,13 +36,19 @@ struct Outline {
     n: u64,
 }
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 19] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
     "Update",
     "Bridge",
+    "Join",
     "Play",
+    "PlayFiles",
+    "RecordStart",
+    "RecordPause",
+    "RecordResume",
+    "RecordStop",
     "Stop",
     "SendDigits",
     "Facts",

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::message::Greeting;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 19] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
@@ -17,6 +17,11 @@ const COMMANDS: [&str; 14] = [
     "Bridge",
     "Join",
     "Play",
+    "PlayFiles",
+    "RecordStart",
+    "RecordPause",
+    "RecordResume",
+    "RecordStop",
     "Stop",
     "SendDigits",
     "Facts",
@@ -34,7 +39,7 @@ const REPLIES: [&str; 7] = [
     "Closed",
     "Refused",
 ];
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 13] = [
     "PathChanged",
     "KeysReady",
     "FirstMedia",
@@ -44,6 +49,8 @@ const EVENTS: [&str; 11] = [
     "QualityReported",
     "SilenceFound",
     "Heard",
+    "PlayFinished",
+    "RecordingFinished",
     "LegFailed",
     "LogLine",
 ];

@@ -70,6 +70,11 @@ pub struct World {
     /// With the time they came at.
     pub events: Vec<(Duration, Event)>,
     pub released: Vec<PortPair>,
+    /// Sounds that players want.
+    pub wanted: Vec<clip::Wanted>,
+    /// Recordings that were begun, and what they were given.
+    pub begun: Vec<recording::Begin>,
+    pub recorded: Vec<(u64, recording::Entry)>,
     pub peers: Vec<webrtc::Peer>,
     replies: Vec<Reply>,
     timeout: Option<Instant>,
@@ -109,6 +114,9 @@ impl World {
             sent: Vec::new(),
             events: Vec::new(),
             released: Vec::new(),
+            wanted: Vec::new(),
+            begun: Vec::new(),
+            recorded: Vec::new(),
             peers: Vec::new(),
             replies: Vec::new(),
             timeout: None,
@@ -166,6 +174,14 @@ impl World {
                 Output::Reply { reply, .. } => self.replies.push(reply),
                 Output::Event(event) => self.events.push((self.elapsed, event)),
                 Output::Release(pair) => self.released.push(pair),
+                // There is no file of music here: it is synthesised.
+                Output::Fetch(wanted) if wanted.file == "music/hold" => {
+                    let (clip, now) = (Err("no such file".to_owned()), self.now());
+                    self.engine.handle(Input::Fetched { wanted, clip }, now);
+                }
+                Output::Fetch(wanted) => self.wanted.push(wanted),
+                Output::RecordBegin(begin) => self.begun.push(*begin),
+                Output::Record(number, entry) => self.recorded.push((number, entry)),
                 Output::Timeout(at) => {
                     self.timeout = at;
                     return;
@@ -239,6 +255,11 @@ impl World {
             buffer: &mut buffer,
             len: bytes.len(),
         });
+    }
+
+    /// Answers for a sound that a player wanted.
+    pub fn fetched(&mut self, wanted: clip::Wanted, clip: Result<Arc<clip::Clip>, String>) {
+        self.input(Input::Fetched { wanted, clip });
     }
 
     pub fn unreachable(&mut self, socket: SocketId, destination: SocketAddr) {

@@ -1,0 +1,294 @@
+//! One recording that runs.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use offhook_dsp::{Codec, level};
+use offhook_media::event::Event;
+use offhook_media::recording::{Begin, Entry, Piece, Side};
+
+use super::sink::Sink;
+use super::track::{LAG_US, Track};
+use super::{Listener, Mark, Order, tell};
+use crate::names::place;
+use crate::sys::Wake;
+use crate::worker::Work;
+
+/// How often a header is written anew.
+const REFRESH: Duration = Duration::from_secs(5);
+/// Longest recording, s: a working day; 4 GB, where WAV ends, is 18 h of stereo at 16 kHz.
+const MAX_SECONDS: u32 = 12 * 3_600;
+/// Largest file, bytes: a disk is not filled by one call.
+const MAX_BYTES: u64 = 2 << 30;
+/// Marks told of one recording; later ones are silence without a word.
+const MAX_MARKS: usize = 256;
+/// Louder than this is no silence, dBov.
+const SILENCE: f32 = -50.0;
+
+/// One recording.
+pub struct Running {
+    begin: Begin,
+    entries: Receiver<Entry>,
+    work: SyncSender<Work>,
+    wake: Arc<Wake>,
+    path: PathBuf,
+    part: PathBuf,
+    sink: Sink,
+    tracks: Vec<Track>,
+    /// Frames of samples written.
+    frames: u64,
+    refreshed: Instant,
+    paused_us: Option<u64>,
+    marks: Vec<Mark>,
+    /// The last frame that was no silence.
+    loud: u64,
+    over: Option<(&'static str, String)>,
+    /// The shard has ended it; else it has to hear.
+    by_shard: bool,
+}
+
+impl Running {
+    /// Opens the file. The error is a sentence.
+    pub fn new(directory: &Path, order: Order) -> Result<Self, String> {
+        let Order {
+            begin,
+            entries,
+            work,
+            wake,
+        } = order;
+        let path = place(directory, &begin.spec.file)?;
+        let part = PathBuf::from(format!("{}.part", path.display()));
+        if path.exists() || part.exists() {
+            return Err(format!("{} exists", begin.spec.file));
+        }
+        let channels = if begin.spec.side == Side::Both { 2 } else { 1 };
+        let file = File::create_new(&part).map_err(|e| format!("{}: {e}", part.display()))?;
+        let sink = sink(file, &begin, channels).map_err(|e| format!("{}: {e}", part.display()))?;
+        let track = match sink {
+            Sink::Kept(_) => Track::of_packets,
+            Sink::Wav(_) | Sink::Ogg(..) => Track::new,
+        };
+        Ok(Self {
+            tracks: (0..channels).map(|_| track(begin.rate)).collect(),
+            begin,
+            entries,
+            work,
+            wake,
+            path,
+            part,
+            sink,
+            frames: 0,
+            refreshed: Instant::now(),
+            paused_us: None,
+            marks: Vec::new(),
+            loud: 0,
+            over: None,
+            by_shard: false,
+        })
+    }
+
+    /// Whether nothing more comes.
+    pub fn is_over(&self) -> bool {
+        self.over.is_some()
+    }
+
+    /// Takes what is there and writes what is old enough.
+    pub fn drain(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.begin.start).as_micros();
+        let mut until = u64::try_from(since)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(LAG_US);
+        loop {
+            match self.entries.try_recv() {
+                Ok(entry) => {
+                    if let Piece::End(reason) = entry.what {
+                        self.end(entry.at_us, reason);
+                        until = entry.at_us;
+                        break;
+                    }
+                    self.entry(entry);
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.end(until + LAG_US, "ended");
+                    until += LAG_US;
+                    break;
+                }
+            }
+        }
+        let longest = match self.begin.spec.max_seconds {
+            0 => MAX_SECONDS,
+            seconds => seconds.min(MAX_SECONDS),
+        };
+        let longest_us = u64::from(longest) * 1_000_000;
+        if until >= longest_us {
+            self.over.get_or_insert(("length", String::new()));
+        }
+        if let Err(error) = self.write(until.min(longest_us), now) {
+            // The call knows nothing of it; what is there is kept.
+            self.over = Some(("failed", format!("{}: {error}", self.part.display())));
+        }
+        if self.over.is_none() && self.sink.bytes() > MAX_BYTES {
+            self.over = Some(("size", String::new()));
+        }
+    }
+
+    fn end(&mut self, at_us: u64, reason: &'static str) {
+        self.unpause(at_us);
+        self.by_shard = true;
+        self.over.get_or_insert((reason, String::new()));
+    }
+
+    fn entry(&mut self, entry: Entry) {
+        let at_us = entry.at_us;
+        match entry.what {
+            Piece::Packet {
+                channel,
+                codec,
+                ssrc,
+                sequence,
+                timestamp,
+                payload,
+            } => {
+                if let Some(track) = self.tracks.get_mut(usize::from(channel)) {
+                    track.packet(at_us, codec, ssrc, sequence, timestamp, payload);
+                }
+            }
+            Piece::Sound { rate, samples } => {
+                if let Some(track) = self.tracks.first_mut() {
+                    track.sound(at_us, rate, &samples);
+                }
+            }
+            Piece::Pause => self.paused_us = Some(at_us),
+            Piece::Resume => self.unpause(at_us),
+            Piece::Lost(from) => self.mark(from, at_us, "overflow"),
+            Piece::End(_) => {}
+        }
+    }
+
+    fn unpause(&mut self, at_us: u64) {
+        if let Some(from) = self.paused_us.take() {
+            self.mark(from, at_us, "pause");
+        }
+    }
+
+    fn mark(&mut self, from_us: u64, to_us: u64, why: &'static str) {
+        if self.marks.len() < MAX_MARKS {
+            self.marks.push(Mark {
+                from_ms: from_us / 1_000,
+                to_ms: to_us / 1_000,
+                why,
+            });
+        }
+    }
+
+    fn write(&mut self, until_us: u64, now: Instant) -> io::Result<()> {
+        self.tracks
+            .iter_mut()
+            .for_each(|track| track.advance(until_us));
+        if let Sink::Kept(kept) = &mut self.sink {
+            while let Some((us, codec, payload)) =
+                self.tracks.first_mut().and_then(Track::take_packet)
+            {
+                kept.packet(us, codec, &payload)?;
+            }
+            if self.over.is_some() {
+                kept.silence(until_us * 48 / 1_000)?;
+            }
+            return Ok(());
+        }
+        let end = until_us * u64::from(self.begin.rate) / 1_000_000;
+        let ready = self.tracks.iter().map(Track::ready).min().unwrap_or(0);
+        // A line may reach beyond the moment by what a packet holds.
+        let wanted = usize::try_from(end.saturating_sub(self.frames)).unwrap_or(usize::MAX);
+        let count = ready.min(wanted);
+        if count > 0 {
+            let lines = self
+                .tracks
+                .iter_mut()
+                .map(|track| track.take(count).collect());
+            let channels: Vec<Vec<i16>> = lines.collect();
+            self.sink.push(&channels)?;
+            self.frames += count as u64;
+            self.listen(&channels);
+        }
+        if now.saturating_duration_since(self.refreshed) >= REFRESH {
+            self.refreshed = now;
+            self.sink.refresh()?;
+        }
+        Ok(())
+    }
+
+    /// Ends it when the first channel has been silent for so long.
+    fn listen(&mut self, channels: &[Vec<i16>]) {
+        let limit = u64::from(self.begin.spec.silence_ms) * u64::from(self.begin.rate) / 1_000;
+        let Some(samples) = channels.first().filter(|_| limit > 0) else {
+            return;
+        };
+        if level::rms_dbov(samples) >= SILENCE || self.paused_us.is_some() {
+            self.loud = self.frames;
+        }
+        if self.frames - self.loud >= limit {
+            self.over.get_or_insert(("silence", String::new()));
+        }
+    }
+
+    /// Makes the file whole, gives it its name, and tells.
+    pub fn finish(mut self, listener: &Listener) {
+        if !self.by_shard {
+            let _ = self.work.send(Work::RecordingOver(self.begin.number));
+            self.wake.wake();
+        }
+        let (mut reason, mut text) = self.over.take().unwrap_or(("ended", String::new()));
+        let whole = self.sink.finish(&self.marks);
+        let named = fs::rename(&self.part, &self.path);
+        for error in [whole.err(), named.err()].into_iter().flatten() {
+            if reason != "failed" {
+                (reason, text) = ("failed", format!("{}: {error}", self.part.display()));
+            }
+        }
+        let duration_ms = match &self.sink {
+            Sink::Kept(kept) => kept.ms(),
+            Sink::Wav(_) | Sink::Ogg(..) => self.frames * 1_000 / u64::from(self.begin.rate),
+        };
+        let marks = self.marks.iter();
+        let event = Event::RecordingFinished {
+            leg: self.begin.leg,
+            recording: self.begin.spec.recording.clone(),
+            file: self.begin.spec.file.clone(),
+            reason: reason.to_owned(),
+            text,
+            duration_ms,
+            bytes: fs::metadata(&self.path).map_or(self.sink.bytes(), |facts| facts.len()),
+            marks: marks
+                .map(|mark| (mark.from_ms, mark.to_ms, mark.why.to_owned()))
+                .collect(),
+        };
+        tell(listener, event);
+    }
+}
+
+fn sink(file: File, begin: &Begin, channels: u8) -> io::Result<Sink> {
+    let rate = begin.rate;
+    // A number that tells streams of one file apart; there is one.
+    let serial = u32::try_from(begin.number & 0x7fff_ffff).unwrap_or(0);
+    let one_stream = matches!(begin.spec.side, Side::Says | Side::Hears);
+    match Path::new(&begin.spec.file)
+        .extension()
+        .and_then(|it| it.to_str())
+    {
+        Some("wav") => Sink::wav(file, u16::from(channels), rate),
+        // Who waits for silence has to listen to the sound.
+        Some("ogg" | "opus")
+            if one_stream && begin.codec == Some(Codec::Opus) && begin.spec.silence_ms == 0 =>
+        {
+            Sink::kept(file, serial)
+        }
+        Some("ogg" | "opus") => Sink::ogg(file, channels, rate, serial),
+        _ => Err(io::Error::other("a recording's name ends in .wav or .ogg")),
+    }
+}

@@ -1,0 +1,189 @@
+"""Recordings by the real engine, over real sockets and in real time: levels, places, pauses, limits, and what a killed engine
+leaves."""
+
+import asyncio
+import os
+import resource
+import signal
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offhook.calls.ports import RecordedSide, Recording
+from offhook.media import messages as m
+from offhook.media.client import MediaError
+from tests.support.rtp_peer import RATE, RtpPeer, offer, silence, tone
+
+LEFT, RIGHT = 1_000.0, 625.0
+BOTH = RecordedSide.BOTH
+
+
+@pytest.fixture
+async def host(hosts, tmp_path):
+    return await hosts(recordings=tmp_path / "recordings", grace=60)
+
+
+@pytest.fixture
+async def peers():
+    pair = (RtpPeer(1), RtpPeer(2))
+    yield pair
+    for peer in pair:
+        peer.close()
+
+
+async def bridged(host, peers) -> list[int]:
+    opened = await host.engine.open_call((offer(), offer()))
+    for leg, peer in zip(opened.legs, peers, strict=True):
+        peer.meets(leg)
+        await host.engine.complete(leg.leg, peer.remote)
+    await host.engine.bridge(opened.legs[0].leg, opened.legs[1].leg)
+    return [leg.leg for leg in opened.legs]
+
+
+async def finished(host, count: int = 1) -> list[m.RecordingFinished]:
+    await host.until(lambda: len(host.of(m.RecordingFinished)) >= count)
+    return host.of(m.RecordingFinished)
+
+
+def read(path: Path) -> np.ndarray:
+    """Frames by channel, as floats."""
+    with wave.open(str(path)) as file:
+        assert file.getframerate() == RATE
+        raw = file.readframes(file.getnframes())
+        return np.frombuffer(raw, "<i2").reshape(-1, file.getnchannels()).astype(float)
+
+
+def level(samples: np.ndarray, hertz: float) -> float:
+    """Amplitude of a frequency."""
+    at = np.arange(len(samples)) / RATE
+    return float(2 * abs((samples * np.exp(-2j * np.pi * hertz * at)).mean()))
+
+
+def loud_ms(samples: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches of sound, ms."""
+    loud = np.abs(samples[: len(samples) // 40 * 40].reshape(-1, 40)).max(axis=1) > 1_000
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], loud.astype(int), [0]))))
+    return [(int(start) * 5, int(end) * 5) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+async def test_both_sides_are_in_their_channels_and_in_step(host, peers, tmp_path):
+    legs = await bridged(host, peers)
+    await host.engine.record(legs[0], Recording("r1", "2026/call.wav", BOTH))
+    sound = [np.concatenate((silence(0.5), tone(hertz, 1.0), silence(0.5))) for hertz in (LEFT, RIGHT)]
+    await asyncio.gather(*(peer.speak(one) for peer, one in zip(peers, sound, strict=True)))
+    await host.engine.stop_recording(legs[0], "r1")
+    (told,) = await finished(host)
+    # 1. The event says what the file holds.
+    path = tmp_path / "recordings" / "2026" / "call.wav"
+    assert (told.reason, told.file, told.bytes, told.marks) == ("stopped", "2026/call.wav", path.stat().st_size, ())
+    frames = read(path)
+    assert abs(told.duration_ms - 2_000) < 150
+    assert len(frames) * 1_000 // RATE == told.duration_ms
+    assert not path.with_suffix(".wav.part").exists()
+    # 2. Left is what the peer of the leg says, right what it hears, each by itself.
+    (left,), (right,) = loud_ms(frames[:, 0]), loud_ms(frames[:, 1])
+    middle = slice((left[0] + 200) * 8, (left[0] + 700) * 8)
+    assert level(frames[middle, 0], LEFT) == pytest.approx(8_000, rel=0.03)
+    assert level(frames[middle, 1], RIGHT) == pytest.approx(8_000, rel=0.03)
+    assert level(frames[middle, 0], RIGHT) < 80
+    assert level(frames[middle, 1], LEFT) < 80
+    # 3. What was said at once is heard at once, as long as it was.
+    assert abs(left[0] - right[0]) <= 20
+    assert abs(left[1] - left[0] - 1_000) <= 20
+    assert abs(right[1] - right[0] - 1_000) <= 20
+
+
+async def test_a_pause_is_silence_and_marked(host, peers, tmp_path):
+    legs = await bridged(host, peers)
+    await host.engine.record(legs[0], Recording("r1", "call.wav", RecordedSide.SAYS))
+    speaking = asyncio.create_task(peers[0].speak(tone(LEFT, 2.0)))
+    await asyncio.sleep(0.6)
+    await host.engine.pause_recording(legs[0], "r1")
+    await asyncio.sleep(0.6)
+    await host.engine.resume_recording(legs[0], "r1")
+    await speaking
+    await host.engine.stop_recording(legs[0], "r1")
+    (told,) = await finished(host)
+    ((begin, end, why),) = told.marks
+    assert why == "pause"
+    frames = read(tmp_path / "recordings" / "call.wav")
+    first, second = loud_ms(frames[:, 0])
+    assert (abs(first[1] - begin) <= 30, abs(second[0] - end) <= 30) == (True, True), (first, second, told.marks)
+    assert frames[(begin + 40) * 8 : (end - 40) * 8].any() == False  # noqa: E712 - numpy's own truth
+    # The mark is in the file too, where players show it.
+    assert b"cue " in (tmp_path / "recordings" / "call.wav").read_bytes()[-200:]
+
+
+async def test_a_killed_engine_leaves_a_playable_file(host, peers, tmp_path):
+    legs = await bridged(host, peers)
+    await host.engine.record(legs[0], Recording("wave", "call.wav", BOTH))
+    await host.engine.record(legs[0], Recording("ogg", "call.ogg", BOTH))
+    await peers[0].speak(tone(LEFT, 7.0))
+    os.kill(host.engine.pid, signal.SIGKILL)
+    await host.until(lambda: host.losses)
+    frames = read(tmp_path / "recordings" / "call.wav.part")
+    assert len(frames) >= 4 * RATE
+    ((begin, end),) = loud_ms(frames[:, 0])
+    assert begin < 200
+    assert end - begin >= 3_500
+    ogg = (tmp_path / "recordings" / "call.ogg.part").read_bytes()
+    assert ogg.count(b"OggS") >= 6, "a page a second"
+
+
+async def test_length_silence_and_the_end_of_the_leg_end_it(host, peers, tmp_path):
+    legs = await bridged(host, peers)
+    await host.engine.record(legs[0], Recording("short", "short.wav", BOTH, max_seconds=1))
+    await host.engine.record(legs[0], Recording("quiet", "quiet.wav", RecordedSide.SAYS, silence_ms=600))
+    await host.engine.record(legs[1], Recording("whole", "whole.wav", BOTH))
+    await peers[0].speak(np.concatenate((tone(LEFT, 0.6), silence(1.8))))
+    await finished(host, 2)
+    await host.engine.close_leg(legs[1])
+    told = {one.recording: one for one in await finished(host, 3)}
+    assert {name: one.reason for name, one in told.items()} == {"short": "length", "quiet": "silence", "whole": "ended"}
+    assert told["short"].duration_ms == 1_000
+    assert 1_200 <= told["quiet"].duration_ms < 1_600
+    # Those that ended by themselves are gone: their names are free again.
+    await host.engine.record(legs[0], Recording("short", "again.wav", BOTH))
+
+
+async def test_a_file_that_cannot_be_written_harms_no_call(host, peers, tmp_path):
+    legs = await bridged(host, peers)
+    taken = tmp_path / "recordings" / "taken.wav"
+    taken.parent.mkdir(exist_ok=True)
+    taken.write_bytes(b"somebody else's")
+    for name in ("taken.wav", "../outside.wav", "/etc/outside.wav", "no-ending"):
+        count = len(host.of(m.RecordingFinished)) + 1
+        await host.engine.record(legs[0], Recording(name, name, BOTH))
+        told = (await finished(host, count))[-1]
+        assert (told.recording, told.reason) == (name, "failed")
+        assert told.text
+    assert taken.read_bytes() == b"somebody else's"
+    assert not (tmp_path / "outside.wav").exists()
+    peers[1].heard.clear()
+    await peers[0].speak(tone(LEFT, 0.5))
+    assert level(peers[1].listened()[800:], LEFT) > 7_000
+
+
+async def test_a_full_disk_ends_it_with_the_reason_and_keeps_what_there_is(host, peers, tmp_path):
+    legs = await bridged(host, peers)
+    # A limit of the process on the size of files is met as a full disk is: a write fails.
+    resource.prlimit(host.engine.pid, resource.RLIMIT_FSIZE, (32_044, 32_044))
+    await host.engine.record(legs[0], Recording("r1", "call.wav", BOTH))
+    await peers[0].speak(tone(LEFT, 2.5))
+    (told,) = await finished(host)
+    assert told.reason == "failed"
+    assert "call.wav" in told.text
+    ((begin, end),) = loud_ms(read(tmp_path / "recordings" / "call.wav")[:, 0])
+    assert end - begin >= 800
+    # The call goes on.
+    assert level(peers[1].listened()[-RATE:], LEFT) > 7_000
+
+
+async def test_an_unknown_recording_is_refused_by_name(host, peers):
+    legs = await bridged(host, peers)
+    with pytest.raises(MediaError) as refusal:
+        await host.engine.stop_recording(legs[0], "nothing")
+    assert refusal.value.code == "unknown_recording"
+    assert "nothing" in refusal.value.text
