@@ -1,4 +1,4 @@
-"""Recordings by the real engine, over real sockets and in real time: levels, places, pauses, limits, and what a killed engine
+"""Recordings by the real engine, in real time: levels, places, pauses, limits, and what a killed engine
 leaves."""
 
 import asyncio

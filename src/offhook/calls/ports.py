@@ -144,8 +144,8 @@ class SourceKind(StrEnum):
 
 
 class RecordedSide(StrEnum):
-    """What a recording holds: `both` in two channels (left what the leg's peer says, right what it hears), one of them in one
-    channel, or the mix of the room in which the leg is."""
+    """What a recording holds: `both` in two channels (left what the leg's peer says, right what it hears), one of them alone,
+    or the mix of the room in which the leg is."""
 
     BOTH = "both"
     SAYS = "says"

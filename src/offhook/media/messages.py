@@ -91,7 +91,7 @@ class Play(Message, frozen=True):
 
 
 class PlayFiles(Message, frozen=True):
-    """Sound files become the leg's source: names below the directories of sounds, with or without their ending, played in order
+    """Sound files become the leg's source: names below the directories of sounds, with or without ending, played in order
     `rounds` times (0: for ever). `PlayFinished` follows, whatever happens; what fed the leg before does so again then. With
     `until_digit` a press of the leg's peer ends it. Reply: `Done`."""
 
@@ -339,8 +339,8 @@ class PlayFinished(Message, frozen=True):
 
 class RecordingFinished(Message, frozen=True):
     """A recording is over and its file has its name. `reason`: stopped, ended (with its leg or room), length, size, silence,
-    failed (`text` says why; what was written is kept). `marks` are (from ms, to ms, pause or overflow): silence that was none
-    in the call."""
+    failed (`text` says why; what was written is kept). `marks` are (from ms, to ms, pause or overflow): silence that was
+    none in the call."""
 
     leg: int
     recording: str
