@@ -144,7 +144,7 @@ class SourceKind(StrEnum):
 
 
 class RecordedSide(StrEnum):
-    """What a recording holds: `both` in two channels (left what the leg's peer says, right what it hears), one of them alone,
+    """What a recording holds: `both` in two channels (left what the leg's peer says, right what it hears), one alone,
     or the mix of the room in which the leg is."""
 
     BOTH = "both"
