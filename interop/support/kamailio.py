@@ -11,8 +11,8 @@ import numpy as np
 from interop.support.certificate import write_certificate
 
 CONFIG = Path(__file__).parent.parent / "kamailio"
-ADDRESS, BEHIND = "127.0.0.3", "127.0.0.5"
-"""The edge and the telephone: other addresses than ours, as carriers have."""
+ADDRESS, BEHIND, DESK = "127.0.0.3", "127.0.0.5", "127.0.0.6"
+"""The edge, the telephone behind it, and one that it does not know: other addresses than ours, as carriers have."""
 
 TONE = 620.0
 """What the telephone sends, in Hz."""
@@ -116,6 +116,13 @@ class Carrier:
         arguments = ["-sf", str(CONFIG / f"{scenario}.xml"), "-i", BEHIND, "-p", str(self.behind_port)]
         arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", "1", "-nostdin"]
         return await self._sipp(scenario, arguments)
+
+    async def desk(self, scenario: str = "callee") -> tuple[str, "Telephone"]:
+        """A telephone that the edge does not know, and its host:port; it answers one call and sends its tone."""
+        port, media = free_port(DESK), free_port(DESK)
+        arguments = ["-sf", str(CONFIG / f"{scenario}.xml"), "-i", DESK, "-p", str(port)]
+        arguments += ["-mi", DESK, "-mp", str(media - media % 2), "-m", "1", "-nostdin"]
+        return f"{DESK}:{port}", await self._sipp(f"desk-{port}", arguments)
 
     async def call_in(self, number: str, seconds: float) -> "Telephone":
         """The telephone calls the customer's number, sends its tone, and hangs up after some seconds."""
