@@ -77,6 +77,7 @@ class House:
         self.api_tokens = spaces.tokens
         self.events: Any = Heard()
         self.reception = Desk(engine, self.domain)
+        self.applications = self.reception.applications
         self.answers = Answers(engine, 1000)
         self.session_key = b"key of cookies"
         self.unbound: list[str] = []

@@ -25,6 +25,7 @@ from offhook.api.errors import ApiError, Fault, Invalid, answered
 from offhook.api.idempotency import Recording, Replayed, Running
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
+    addresses,
     caller_ids,
     calling,
     calls,
@@ -44,6 +45,7 @@ from offhook.api.routes import (
     sip_endpoints,
     sip_gateways,
     sip_profile,
+    subscribers,
     subscriptions,
     tokens,
     trunks,
@@ -125,6 +127,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     sip_profile.router,
     projects.router,
     tokens.router,
+    subscribers.router,
+    addresses.router,
     webhooks.router,
     events.router,
     subscriptions.router,

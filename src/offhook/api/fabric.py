@@ -15,20 +15,25 @@ SIP_ENDPOINT = "sip_endpoint"
 ADDRESS_TYPES = {SIP_ENDPOINT: "call", "sip_gateway": "call", "subscriber": "subscriber", "video_room": "room"}
 """What kind of address a resource has; any other is an `app`."""
 
+HIDDEN = ("secret_", "reference")
+"""How names of settings begin that are never shown."""
+
 Owner = EndpointRow | ResourceRow
 
 
 def wrapped(row: ResourceRow) -> dict[str, Any]:
-    """The wrapper with the fields of the type under the type's name; secrets are never among the settings."""
-    shown = {name: value for name, value in row.settings.items() if name != "offhook"}
+    """The wrapper with the fields of the type under the type's name, without secrets. People have no name beside the one
+    that is displayed."""
+    fields = {name: value for name, value in row.settings.items() if not name.startswith(HIDDEN) and name != "offhook"}
+    named = {"display_name": row.name} if row.type == "subscriber" else {"name": row.name}
     whole = {
         "id": row.id,
         "project_id": row.project_id,
-        "display_name": row.settings.get("display_name") or row.name,
+        "display_name": display_name(row),
         "type": row.type,
         "created_at": seconds(row.created_at),
         "updated_at": seconds(row.updated_at),
-        row.type: {"id": row.id, "name": row.name, **shown},
+        row.type: {"id": row.id, **fields, **named},
     }
     return whole | ({"offhook": row.settings["offhook"]} if "offhook" in row.settings else {})
 
@@ -103,8 +108,14 @@ def address(row: AddressRow, platform: Platform) -> dict[str, Any]:
         "locked": row.locked,
         "channels": {"audio": f"{path}?channel=audio", "video": f"{path}?channel=video"},
         "created_at": seconds(row.created_at),
-        "type": ADDRESS_TYPES.get(type_of(owner), "app") if owner is not None else "app",
+        "type": address_type(row, platform),
     }
+
+
+def address_type(row: AddressRow, platform: Platform) -> str:
+    """`subscriber`, `call`, `room` or `app`."""
+    owner = find(platform, row.project_id, row.owner_id)
+    return ADDRESS_TYPES.get(type_of(owner), "app") if owner is not None else "app"
 
 
 def address_page(platform: Platform, owner_id: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:

@@ -1,11 +1,8 @@
 """Callable addresses (API.md 1.8): what a command or a document names as a destination, as a URI."""
 
+from offhook.calls.routing import ADDRESS, PREFIXES
 from offhook.sip.errors import PeerError
 from offhook.sip.uri import Uri, parse_uri
-
-PREFIXES = ("client:", "verto:")
-"""Both mean the endpoint of that name."""
-CONTEXTS = ("/private/", "/public/")
 
 
 def uri_of(text: str, domain: str) -> Uri | None:
@@ -14,10 +11,7 @@ def uri_of(text: str, domain: str) -> Uri | None:
     for prefix in PREFIXES:
         if text.lower().startswith(prefix):
             text = text[len(prefix) :]
-    for context in CONTEXTS:
-        if text.startswith(context):
-            text = text[len(context) :].partition("?")[0]
-    if not text or text.startswith("/"):
+    if not text or (text.startswith("/") and ADDRESS.fullmatch(text) is None):
         return None
     named = text if text.lower().startswith(("sip:", "sips:", "tel:")) else f"sip:{_escaped(text)}@{domain}"
     try:

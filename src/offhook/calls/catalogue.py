@@ -150,6 +150,8 @@ _ROWS = (
         "Validate the document", 38),
     Row("document_verb_unsupported", 503, "error", "error", "The document has a verb unknown here; its place is given",
         "Remove the verb", 38),
+    Row("address_locked", 403, "decline", "error", "The address is locked: it takes no calls",
+        "Unlock it: PATCH /api/fabric/addresses/{id} with locked false", 21),
     Row("handler_unavailable", 503, "error", "error", "This kind of handler cannot run here",
         "Choose an endpoint, a subscriber, a gateway, or an SWML or cXML document", 63),
     Row("not_routable", 404, "not_found", "error", "No enabled trunk allows the number's prefix",

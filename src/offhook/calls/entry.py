@@ -61,7 +61,12 @@ class NotRun:
     name: str
 
 
-Handler = RingsMembers | ForwardsTo | RunsDocument | NotRun
+@record
+class Locked:
+    """The address takes no calls (API.md 4.4)."""
+
+
+Handler = RingsMembers | ForwardsTo | RunsDocument | NotRun | Locked
 
 
 @record

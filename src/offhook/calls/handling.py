@@ -8,7 +8,7 @@ from offhook.calls import bridge, ending, fork, preferences, reports, screening
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.document import Link, StatusWish
-from offhook.calls.entry import Entry, Fetch, ForwardsTo, Member, NotRun, RingsMembers, RunsDocument
+from offhook.calls.entry import Entry, Fetch, ForwardsTo, Locked, Member, NotRun, RingsMembers, RunsDocument
 from offhook.calls.events import FactsFound
 from offhook.calls.fork import Fork
 from offhook.calls.outcome import Outcome, refusal
@@ -56,6 +56,8 @@ def begin(call: Call, one: Fork, entry: Entry, facts: FactsFound, now: float) ->
             return out.to_gateway(call, one, gateway, facts.numbers, facts.permits, now)
         case RunsDocument() as document:
             return _run(call, one, entry, document, now)
+        case Locked():
+            return refusal("address_locked", f"{entry.name} is locked")
         case NotRun(name):
             return refusal("handler_unavailable", f"{entry.name} has the handler {name}, which nothing here runs")
 

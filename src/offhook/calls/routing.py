@@ -17,16 +17,25 @@ RESUME = "resume"
 _CONFERENCE = re.compile(r"conference-([a-z0-9][a-z0-9_.-]{0,63})", re.IGNORECASE)
 
 
+PREFIXES = ("client:", "verto:")
+"""Both mean the endpoint of that name."""
+ADDRESS = re.compile(r"/(?:private|public)/([^/?]+)(?:\?(.*))?", re.IGNORECASE)
+_CHANNEL = re.compile(r"(?:^|&)channel=(audio|video)(?:&|$)", re.IGNORECASE)
+PRIVATE = "/private/"
+"""Begins the name of an address, which is looked for before an endpoint of the same name."""
+
+
 @record
 class Destination:
     """The name that was dialled, and the built-in it names, if it does. With a GRUU the name is its endpoint's, and only the
-    bindings of one device are meant."""
+    bindings of one device are meant. `channel` is audio or video where the caller chose (API.md 1.8)."""
 
     user: str
     built_in: bool
     gruu: Gruu | None = None
     uri: Uri | None = None
     """As it was dialled; a number may need its parameters, a foreign URI its host."""
+    channel: str = ""
 
 
 def destination_of(uri: Uri, gruus: Gruus | None = None) -> Destination:
@@ -34,9 +43,25 @@ def destination_of(uri: Uri, gruus: Gruus | None = None) -> Destination:
     gruu = gruus.read(uri) if gruus is not None else None
     if gruu is not None:
         return Destination(gruu.user, False, gruu, uri)
-    user = uri.unescaped_user.strip()
+    user, channel = _called(uri)
     built_in = user.casefold() in BUILT_INS or conference_of(user) is not None
-    return Destination(user, built_in, None, uri)
+    return Destination(user, built_in, None, uri, channel)
+
+
+def _called(uri: Uri) -> tuple[str, str]:
+    """The name, and the channel that it asks for; `/private/bob` and `/public/bob` are one address."""
+    user = uri.unescaped_user.strip()
+    if uri.password and f"{user.lower()}:" in PREFIXES:
+        # `sip:client:bob@host`: what looks like a password is the name.
+        return uri.password, ""
+    for prefix in PREFIXES:
+        if user.lower().startswith(prefix):
+            return user[len(prefix) :], ""
+    address = ADDRESS.fullmatch(user)
+    if address is None:
+        return user, ""
+    channel = _CHANNEL.search(address.group(2) or "")
+    return f"{PRIVATE}{address.group(1)}", channel.group(1).lower() if channel is not None else ""
 
 
 def source_of(destination: Destination) -> SourceKind | None:

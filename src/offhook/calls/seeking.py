@@ -7,6 +7,7 @@ themselves (fork.py), how a party is told (the waiters).
 from dataclasses import dataclass
 
 from offhook.calls import bridge, fork, guards, handling, history, late, preferences, screening
+from offhook.calls.addresses import uri_of
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.effects import LookUp
@@ -18,10 +19,9 @@ from offhook.calls.leg import Leg
 from offhook.calls.numbers import dialled_in, looks_dialled
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.routing import Destination, destination_of
-from offhook.sip.errors import PeerError
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Response
-from offhook.sip.uri import Uri, parse_uri
+from offhook.sip.uri import Uri
 
 SHORTEST_STAGE = 5.0
 """Seconds that each of several devices rings at least when they ring one after the other: a person needs three."""
@@ -276,11 +276,8 @@ def _give_up(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
 
 def _target(call: Call, text: str, foreign: bool) -> Uri | None:
     """A target of a setting or of a Contact: a name, a number or a URI; a device may not send calls to foreign hosts."""
-    try:
-        uri = parse_uri(text if ":" in text else f"sip:{text}@{call.config.domain}")
-    except PeerError:
-        return None
-    if uri.scheme not in ("sip", "sips", "tel"):
+    uri = uri_of(text, call.config.domain)
+    if uri is None:
         return None
     ours = uri.scheme == "tel" or uri.host in call.config.hosts
     return uri if ours or (foreign and call.index.outbound is not None) else None

@@ -170,8 +170,8 @@ class StoreDirectory:
     def application(self, id_: str) -> Entry | None:
         return self.entries.of_application(id_)
 
-    def address(self, name: str) -> Entry | None:
-        return self.entries.named(name)
+    def called(self, name: str, by: str | None) -> Account | Entry | None:
+        return self.entries.called(name, by)
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:
         known, endpoint = self.entries.caller_numbers(username), self.store.endpoints.named(username)

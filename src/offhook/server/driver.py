@@ -438,26 +438,26 @@ class Driver:
 
     def facts_of(self, effect: calls_effects.LookUp) -> calls_events.FactsFound:
         """What is known about a name or number, from memory."""
+        rights = effect.rights if effect.rights is not None else effect.username
         caller = self._directory.account(effect.username) if effect.username else None
-        callee = self._directory.account(effect.target_user) if effect.target_user else None
-        entry = self._entry(effect) if callee is None else None
+        found = self._directory.called(effect.target_user, rights) if effect.target_user else None
+        callee = found if isinstance(found, Account) else None
+        entry = self._entry(effect, found) if callee is None else None
         if entry is not None and isinstance(entry.handler, RingsMembers) and len(entry.handler.members) == 1:
             callee = entry.handler.members[0].account
         bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
-        rights = effect.rights if effect.rights is not None else effect.username
         outside = callee is None and rights is not None
         shown = self._directory.caller_numbers(rights) if outside and rights is not None else None
         permits = self._directory.permits(rights) if outside and rights is not None else None
         handler = self._directory.handler(effect.username) if caller is not None and effect.username else None
         return calls_events.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits, handler)
 
-    def _entry(self, effect: calls_effects.LookUp) -> Entry | None:
+    def _entry(self, effect: calls_effects.LookUp, found: Account | Entry | None) -> Entry | None:
+        """A number of ours goes before an address that is called so."""
         if effect.application:
             return self._directory.application(effect.application)
         entry = self._directory.number(effect.number, effect.trunk) if effect.number is not None else None
-        if entry is None and effect.target_user:
-            entry = self._directory.address(effect.target_user)
-        return entry
+        return entry or (found if isinstance(found, Entry) else None)
 
     def _text(self, effect: calls_effects.TextEffect) -> None:
         match effect:

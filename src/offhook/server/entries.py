@@ -5,22 +5,27 @@ Lives here: rows to entries. Never here: what a call does about them (calls/hand
 
 from typing import TYPE_CHECKING, Any
 
+from offhook.api.handlers import of_resource as handler_of
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.entry import (
     Entry,
     Fetch,
     ForwardsTo,
     Handler,
+    Locked,
     Member,
     NotRun,
     RingsMembers,
     RunsDocument,
     rights_of,
 )
+from offhook.calls.routing import PRIVATE
+from offhook.sip.location import Account
 from offhook.sip.uri import parse_uri
 
 if TYPE_CHECKING:
     from offhook.server.app import Store
+    from offhook.store.addresses import Address
     from offhook.store.applications import ApplicationRow
     from offhook.store.numbers import NumberRow
 
@@ -53,6 +58,38 @@ class Entries:
             status_events=tuple(own.get("status_events", ("completed",))),
         )
 
+    def called(self, name: str, by: str | None) -> Account | Entry | None:
+        """Whom a name means in the project of the endpoint that calls: an endpoint by its name, an extension, an address
+        (API.md 1.8). `/private/NAME` is an address and nothing else."""
+        store = self._store
+        caller = store.endpoints.named(by) if by else None
+        project = caller.project_id if caller is not None else store.space.project_id
+        if name.startswith(PRIVATE):
+            address = store.addresses.named(project, name.removeprefix(PRIVATE))
+            return self._of_address(address) if address is not None else None
+        endpoint = store.endpoints.named(name) or store.endpoints.with_extension(project, name)
+        if endpoint is not None:
+            own = store.addresses.of(endpoint.id)
+            return self._of_address(own) if own is not None and own.locked else store.account(endpoint.username)
+        address = store.addresses.named(project, name)
+        if address is not None:
+            return self._of_address(address)
+        application = store.applications.named(name.casefold())
+        return self._application(application) if application is not None else None
+
+    def _of_address(self, address: "Address") -> Account | Entry | None:
+        """What an address leads to; an endpoint's own leads to it like its name."""
+        name = f"{PRIVATE}{address.name}"
+        if address.locked:
+            return Entry(address.id, name, Locked(), "address", address.project_id)
+        endpoint = self._store.endpoints.get(address.owner_id)
+        if endpoint is not None:
+            return self._store.account(endpoint.username)
+        resource = self._store.resources.get(address.owner_id)
+        fields = (handler_of(resource) or resource.settings) if resource is not None else {}
+        handler = self.handler(fields.get("call_handler"), fields, fields.get("call_sip_endpoint_id"))
+        return Entry(address.id, name, handler, "address", address.project_id)
+
     def _of_row(self, row: "NumberRow") -> Handler | None:
         # Rows from before handlers had names have only an endpoint.
         name = row.settings.get("call_handler") or ("relay_sip_endpoint" if row.endpoint_id else None)
@@ -80,11 +117,6 @@ class Entries:
         row = self._store.applications.get(id_)
         return self._application(row) if row is not None else None
 
-    def named(self, name: str) -> Entry | None:
-        """What a name that is no endpoint's leads to (API.md 1.8)."""
-        row = self._store.applications.named(name.casefold())
-        return self._application(row) if row is not None else None
-
     def _application(self, row: "ApplicationRow") -> Entry:
         settings = row.settings
         handler = self.handler(settings.get("call_handler"), settings, settings.get("call_sip_endpoint_id"))
@@ -106,8 +138,8 @@ class Entries:
         )
 
     def _members(self, subscriber_id: str | None) -> tuple[Member, ...]:
-        theirs = [one.id for one in self._store.endpoints if one.subscriber_id == subscriber_id]
-        members = (self._member(id_) for id_ in theirs if subscriber_id)
+        theirs = self._store.endpoints.of_subscriber(subscriber_id or "")
+        members = (self._member(one.id) for one in theirs)
         return tuple(one for one in members if one is not None)
 
     def _member(self, endpoint_id: str | None) -> Member | None:
@@ -149,11 +181,11 @@ class Entries:
 
 def _document(name: str, fields: dict[str, Any]) -> RunsDocument:
     if name == "relay_script":
-        primary, fallback = Fetch(fields["call_relay_script_url"]), None
-        status = None
+        # A webhook resource may say more than the URL, which is all that call_* fields have for SWML.
+        primary = Fetch(fields["call_relay_script_url"], fields.get("call_request_method") or "POST")
     else:
         primary = _fetch(fields, "call_request") or Fetch("")
-        fallback, status = _fetch(fields, "call_fallback"), _fetch(fields, "call_status_callback")
+    fallback, status = _fetch(fields, "call_fallback"), _fetch(fields, "call_status_callback")
     return RunsDocument(DOCUMENTS[name], primary, fallback, status, fields.get("calling_handler_resource_id") or "")
 
 

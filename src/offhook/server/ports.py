@@ -36,8 +36,9 @@ class Directory(Protocol):
         """What an application or SIP address leads to."""
         ...
 
-    def address(self, name: str) -> Entry | None:
-        """What a name that is no endpoint's leads to (API.md 1.8)."""
+    def called(self, name: str, by: str | None) -> Account | Entry | None:
+        """Whom a name means for the endpoint that calls it: an endpoint, by its name, extension or address, or what another
+        address leads to (API.md 1.8)."""
         ...
 
     def caller_numbers(self, username: str) -> CallerNumbers | None:

@@ -41,21 +41,6 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
-class CallHandler:
-    """What runs every call that an endpoint makes (API.md 1.9, 2): `name` is the value of `call_handler`, the URLs are those
-    of a document, its fallback and its form callback, each with its method; "" for none."""
-
-    name: str
-    resource_id: str = ""
-    url: str = ""
-    method: str = "POST"
-    fallback_url: str = ""
-    fallback_method: str = "POST"
-    status_url: str = ""
-    status_method: str = "POST"
-
-
-@dataclass(frozen=True, slots=True)
 class Account:
     """An endpoint: the credentialed account behind an address of record.
 
@@ -101,14 +86,6 @@ class Account:
     others talk (EVT-1)."""
     challenge_every_invite: bool = False
     """AUTH-9: asked for its password at every INVITE, for clients that count on a 407."""
-    policy: str = "default"
-    """What it may call outside: `default` (the profile's), `passthrough` or `block-pstn`."""
-    handler: CallHandler | None = None
-    """None: it dials for itself."""
-    status_events: tuple[str, ...] = ("completed",)
-    """Events that its form callback asks for (API.md 10.2)."""
-    direct_media: bool = False
-    """Its media may pass by ours when the other side allows it too."""
 
 
 @dataclass(frozen=True, slots=True)

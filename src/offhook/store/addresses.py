@@ -15,6 +15,8 @@ from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import addresses
 
+BUILT_IN = re.compile(r"echo|tone|music|clock|test|resume|conference-.*")
+"""Names that mean something to everybody who dials them."""
 LONGEST = 64
 """Characters of a name; it is dialled by people."""
 
@@ -138,4 +140,5 @@ def _from_row(row: dict[str, Any]) -> Address:
 def slug(display_name: str) -> str:
     """Lower-case ASCII letters, digits and `-`, from any text; `address` when nothing of it is left."""
     plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].rstrip("-") or "address"
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].rstrip("-") or "address"
+    return f"address-{name}" if BUILT_IN.fullmatch(name) else name

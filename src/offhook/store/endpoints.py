@@ -12,7 +12,7 @@ from sqlalchemy import Executable, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.sip.location import Account, CallHandler, Forward, Secret
+from offhook.sip.location import Account, Forward, Secret
 from offhook.store.addresses import Addresses
 from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
@@ -75,26 +75,8 @@ class Endpoint:
             challenge_every_invite=sip.get("challenge_every_invite", False),
             block_callers=tuple(block.get("callers", ())),
             block_targets=tuple(block.get("targets", ())),
-            policy=self.handler.get("policy", "default"),
-            handler=_call_handler(self.handler) if self.handler.get("call_handler") else None,
-            status_events=tuple(self.offhook.get("status_events", ("completed",))),
-            direct_media=self.offhook.get("direct_media", False),
             rights=frozenset(name for name in ("page", "alert", "watch") if sip.get(f"may_{name}")),
         )
-
-
-def _call_handler(kept: dict[str, Any]) -> CallHandler:
-    """A handler as call control reads it; SWML's URL and cXML's have names of their own (API.md 1.9)."""
-    return CallHandler(
-        name=kept["call_handler"],
-        resource_id=kept.get("calling_handler_resource_id") or "",
-        url=kept.get("call_relay_script_url") or kept.get("call_request_url") or "",
-        method=kept.get("call_request_method") or "POST",
-        fallback_url=kept.get("call_fallback_url") or "",
-        fallback_method=kept.get("call_fallback_method") or "POST",
-        status_url=kept.get("call_status_callback_url") or "",
-        status_method=kept.get("call_status_callback_method") or "POST",
-    )
 
 
 class Endpoints:
