@@ -1,6 +1,7 @@
 """The command `offhook` against a real server."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -135,9 +136,35 @@ async def test_trunks_and_numbers(server: Offhook) -> None:
     code, said = await offhook(server.data, "number", "add", "+15125550100", "--to", "bob")
     assert code == 1
     code, said = await offhook(server.data, "number", "route", "+15125550100", "--to", "bob")
-    assert (code, said.strip()) == (0, "+15125550100 rings bob")
+    assert (code, said.strip()) == (0, "+15125550100 leads to bob")
     code, said = await offhook(server.data, "number", "list")
     assert said.splitlines()[1].split() == ["+15125550100", "bob"]
+    code, said = await offhook(server.data, "number", "set", "+15125550100", "--fallback", "alice", "--name", "Main")
+    assert (code, said.strip()) == (0, "changed +15125550100")
+    row = json.loads((await offhook(server.data, "number", "show", "+15125550100", "--json"))[1])
+    assert (row["name"], row["offhook"]["fallback"], row["call_handler"]) == ("Main", "alice", "relay_sip_endpoint")
+    assert (await offhook(server.data, "number", "route", "+15125550100", "--to", "bob", "--nowhere"))[0] == 1
+    for way, handler in (("--swml", "relay_script"), ("--cxml", "laml_webhooks")):
+        assert (await offhook(server.data, "number", "route", "+15125550100", way, "https://example.com/a"))[0] == 0
+        row = json.loads((await offhook(server.data, "number", "show", "+15125550100", "--json"))[1])
+        assert row["call_handler"] == handler
+    _, said = await offhook(server.data, "number", "list")
+    assert said.splitlines()[1].split() == ["+15125550100", "https://example.com/a", "alice", "Main"]
+    code, said = await offhook(server.data, "number", "route", "+15125550100", "--resource", "nobody")
+    assert (code, "0 resources are called nobody" in said) == (1, True)
+    assert (await offhook(server.data, "number", "route", "+15125550100", "--nowhere"))[0] == 0
+    ranges = 'did_ranges=["+15125550200-+15125550209"]'
+    assert (await offhook(server.data, "trunk", "set", "acme", ranges))[0] == 0
+    found = json.loads((await offhook(server.data, "number", "search", "--areacode", "512", "--json"))[1])
+    assert (len(found), found[0]["e164"]) == (10, "+15125550200")
+    code, said = await offhook(server.data, "number", "claim", "+15125550200", "--to", "alice")
+    assert (code, said.strip()) == (0, "claimed +15125550200, which rings alice")
+    code, said = await offhook(server.data, "trunk", "test", "acme", "--to", "bob")
+    assert (code, "E.164" in said) == (1, True)
+    tested = json.loads((await offhook(server.data, "trunk", "test", "acme", "--json"))[1])
+    assert [step["name"] for step in tested["steps"]] == ["dns", "connect", "options"]
+    trunks = json.loads((await offhook(server.data, "trunk", "list", "--json"))[1])
+    assert [one["name"] for one in trunks] == ["acme"]
     assert (await offhook(server.data, "number", "remove", "+15125550100"))[0] == 0
     assert (await offhook(server.data, "trunk", "remove", "acme"))[0] == 0
     code, said = await offhook(server.data, "trunk", "show", "acme")

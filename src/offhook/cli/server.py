@@ -25,6 +25,11 @@ def echo(text: str) -> None:
     typer.echo(plain(text))
 
 
+def print_json(value: Any) -> None:
+    """What the API answered, for programs."""
+    typer.echo(json.dumps(value, indent=2))
+
+
 def fail(text: str) -> NoReturn:
     """One sentence on standard error, exit code 1."""
     typer.echo(plain(text), err=True)

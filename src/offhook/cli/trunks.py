@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, echo, fail, settings_of, table
+from offhook.cli.server import Server, echo, fail, print_json, settings_of, table
 
 PATH = "/api/offhook/trunks"
 app = typer.Typer(help="Carriers that calls go to and come from.", no_args_is_help=True)
 
+Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
 Prefixes = Annotated[
     list[str] | None,
     typer.Option("--allow-prefix", help="E.164 prefix it may carry, like +1; without any it carries nothing."),
@@ -101,9 +102,12 @@ def _laid_over(body: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 @app.command("list")
-def list_(context: typer.Context) -> None:
+def list_(context: typer.Context, as_json: Json = False) -> None:
     """All trunks, and how they are."""
     rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
+    if as_json:
+        print_json(rows)
+        return
     shown = []
     for row in reversed(rows):
         status = row["status"]
@@ -114,9 +118,12 @@ def list_(context: typer.Context) -> None:
 
 
 @app.command("show")
-def show(context: typer.Context, name: str) -> None:
+def show(context: typer.Context, name: str, as_json: Json = False) -> None:
     """One trunk: its settings, its state and why it is so."""
     row = _find(Server(settings_of(context)), name)
+    if as_json:
+        print_json(row)
+        return
     status = row.pop("status")
     for field, value in row.items():
         text = value if isinstance(value, str) else "-" if value is None else json.dumps(value)
@@ -126,6 +133,8 @@ def show(context: typer.Context, name: str) -> None:
     line = status["registration"]
     said = f" ({line['sip_code']} {line['sip_reason']})" if line["sip_code"] else ""
     echo(f"{'registration':<22} {line['state']}{said}")
+    day = status["last_24h"]
+    echo(f"{'last 24 hours':<22} {day['answered']} of {day['attempts']} calls out were answered")
     for target in status["targets"]:
         rtt = f", {target['rtt_ms']} ms" if target["rtt_ms"] is not None else ""
         why = f", {target['code']}" if target["code"] else ""
@@ -149,22 +158,30 @@ def set_fields(
 def remove(
     context: typer.Context,
     name: str,
-    drain: Annotated[bool, typer.Option(help="Let live calls finish instead of refusing.")] = False,
+    drain: Annotated[bool, typer.Option(help="Take no new calls, and delete it after the last.")] = False,
 ) -> None:
-    """Delete a trunk; it is unregistered at once."""
+    """Delete a trunk; it is unregistered at once. Refused while it has calls, unless it drains."""
     server = Server(settings_of(context))
     row = _find(server, name)
     server.request("DELETE", f"{PATH}/{row['id']}", params={"drain": drain})
-    echo(f"removed trunk {row['name']}")
+    busy = sum(row["status"]["channels"].values())
+    echo(f"trunk {row['name']} is removed after its {busy} calls" if busy else f"removed trunk {row['name']}")
 
 
 @app.command("test")
-def test(context: typer.Context, name: str) -> None:
-    """Try DNS, connection, TLS, OPTIONS and registration, and say what to mend."""
+def try_trunk(
+    context: typer.Context,
+    name: str,
+    to: Annotated[str | None, typer.Option(help="Number to call for ten seconds, E.164.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try DNS, connection, TLS, OPTIONS, registration and a call, and say what to mend."""
     server = Server(settings_of(context))
     row = _find(server, name)
-    result = server.request("POST", f"{PATH}/{row['id']}/test", timeout=60)
-    for step in result["steps"]:
+    result = server.request("POST", f"{PATH}/{row['id']}/test", json={"to": to} if to else {}, timeout=60)
+    if as_json:
+        print_json(result)
+    for step in [] if as_json else result["steps"]:
         said = f" {step['sip_code']}" if step["sip_code"] else ""
         echo(f"{'ok  ' if step['ok'] else 'FAIL'} {step['name']:<10} {step['ms']} ms{said}")
         if not step["ok"]:
