@@ -12,6 +12,7 @@ from offhook.calls.ports import (
     Codec,
     Crypto,
     Direction,
+    Extension,
     KeyKind,
     Latch,
     LegFacts,
@@ -23,6 +24,11 @@ from offhook.calls.ports import (
     RecordedSide,
     Recording,
     SourceKind,
+    VideoCodec,
+    VideoFacts,
+    VideoLocal,
+    VideoOffer,
+    VideoRemote,
 )
 from offhook.media import messages as wire
 
@@ -30,7 +36,9 @@ FOLDER = Path(__file__).parent.parent / "vectors" / "media-control"
 
 OPUS = Codec("OPUS", 111, 48_000, 2, "minptime=10;useinbandfec=1")
 EVENT = Codec("TELEPHONE-EVENT", 101, 8_000, 1, "0-16")
-BROWSER = LegOffer(PathKind.WEBRTC, KeyKind.DTLS, (OPUS, EVENT), audio_level_id=1, mid_id=2, mid="0")
+VP8 = VideoCodec("VP8", 96, 97, "VP8")
+VIDEO = VideoOffer((VP8,), Direction.RECVONLY, "1", (Extension(3, "urn:3gpp:video-orientation"),))
+BROWSER = LegOffer(PathKind.WEBRTC, KeyKind.DTLS, (OPUS, EVENT), audio_level_id=1, mid_id=2, mid="0", video=VIDEO)
 PHONE = LegOffer(
     PathKind.PORT,
     KeyKind.PLAIN,
@@ -58,6 +66,7 @@ REMOTE = LegRemote(
     7,
     (KEY,),
     True,
+    VideoRemote((VP8,), "192.0.2.9", 40_002, 40_003, Direction.SENDONLY, 9, (KEY,), ("nack", "nack pli")),
 )
 LOCAL = LegLocal(
     0x0100_0001_0000_0002,
@@ -69,11 +78,16 @@ LOCAL = LegLocal(
     4_000_000_000,
     "cname",
     (KEY,),
+    video=VideoLocal(4_000_000_001, 4_000_000_002, (("192.0.2.1", 40_002),), 40_003, (KEY,)),
+)
+VIDEO_FACTS = VideoFacts(
+    "VP8", "192.0.2.1:40000", "203.0.113.7:60112", "open", 240, 12, 14, 900, 880, 3, 2, 4, 0.5, 3.5, 40.5, 0.25, 2, 0
 )
 QUALITY = Quality(2710, 2708, 3, 9, 2, 0, 0.4, 34.25, 48.5, 0.0, 4.1, 60, 180, 3.9, 1, 2)
 FACTS = LegFacts(
     72_057_598_332_895_234, "192.0.2.1:40000", "203.0.113.7:60112", "connected", "ready", "AEAD_AES_256_GCM", "OPUS", "PCMU",
     True, "leg:0x1", "open", 212, 15, -1, 20, "", "no_source", {"datagrams": "202", "stun_requests": "9"}, QUALITY,
+    VIDEO_FACTS,
 )  # fmt: skip
 
 SAMPLES: tuple[wire.Message, ...] = (
@@ -81,7 +95,7 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.OpenCall(1, (BROWSER, PHONE), 72_057_594_037_927_936),
     wire.OpenLeg(2, 72_057_594_037_927_937, PHONE),
     wire.Complete(3, 72_057_598_332_895_234, REMOTE),
-    wire.Update(4, 5, BROWSER, True),
+    wire.Update(4, 5, BROWSER, True, True),
     wire.Bridge(5, 1, 2),
     wire.Join(6, 1, 72_057_594_037_927_937, True),
     wire.Play(6, 1, SourceKind.MUSIC, "US"),
@@ -92,6 +106,7 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.RecordStop(6, 1, "r1"),
     wire.Stop(7, 1),
     wire.SendDigits(8, 1, "12#", 100),
+    wire.RequestKeyFrame(8, 1),
     wire.Facts(9, 1),
     wire.ListLegs(10),
     wire.CloseLeg(11, 1),
@@ -116,6 +131,7 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.PlayFinished(1, "p1", "failed", "en/9: there is no such sound", 1_240),
     wire.RecordingFinished(1, "r1", "2026/11/call.wav", "stopped", "", 61_020, 1_952_684, ((2_000, 3_500, "pause"),)),
     wire.LegFailed(1, "panic"),
+    wire.KeyFrameWanted(1),
     wire.LogLine("warning", "the shard's queue is full"),
 )
 

@@ -96,7 +96,7 @@ impl Kept {
     }
 }
 
-/// `None` for what has no later state: digits, ends and log lines.
+/// `None` for what has no later state: digits, wishes, ends and log lines.
 fn state(event: &Event) -> Option<(u64, State)> {
     let sound = |direction: &str| {
         if direction == "in" {
@@ -116,6 +116,7 @@ fn state(event: &Event) -> Option<(u64, State)> {
         }
         Event::LegFailed { leg, .. } => Some((*leg, State::Failed)),
         Event::Digit { .. }
+        | Event::KeyFrameWanted { .. }
         | Event::PlayFinished { .. }
         | Event::RecordingFinished { .. }
         | Event::LogLine { .. } => None,

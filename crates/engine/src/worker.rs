@@ -536,7 +536,7 @@ impl Worker {
         let Some(Some(socket)) = self.sockets.get(first.socket.0 as usize) else {
             return;
         };
-        if let [one] = run {
+        if let [one @ Transmit { video: false, .. }] = run {
             if let Err(error) = socket.socket.send_to(&one.packet, one.destination) {
                 self.note_failure(one, &error);
             }
@@ -545,9 +545,9 @@ impl Worker {
         let fd = socket.socket.as_raw_fd();
         let mut rest = run;
         while !rest.is_empty() {
-            let datagrams: Vec<(SocketAddr, &[u8])> = rest
+            let datagrams: Vec<(SocketAddr, &[u8], bool)> = rest
                 .iter()
-                .map(|one| (one.destination, packet(&one.packet)))
+                .map(|one| (one.destination, packet(&one.packet), one.video))
                 .collect();
             let (sent, error) = sys::send_batch(fd, &datagrams);
             let (_, later) = rest.split_at(sent);

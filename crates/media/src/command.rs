@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::description::{LegOffer, LegRemote, Recording, SourceKind};
+use crate::description::{LegOffer, LegRemote, PathKind, Recording, SourceKind};
 
 /// One command. `n` is its number; the reply repeats it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub enum Command {
         /// New ICE credentials are drawn.
         #[serde(default)]
         restart_ice: bool,
+        /// The offer adds video to a port leg without: ports come with the command.
+        #[serde(default)]
+        opens_video: bool,
     },
     /// Each leg becomes the other's source; a leg with itself echoes. Reply: `Done`.
     Bridge {
@@ -154,6 +157,13 @@ pub enum Command {
         #[serde(default = "hundred")]
         each_ms: u32,
     },
+    /// The peer of another leg wants a key frame of this one's. Reply: `Done`.
+    RequestKeyFrame {
+        /// Number.
+        n: u64,
+        /// The leg whose peer shall send it.
+        leg: u64,
+    },
     /// Reply: `FactsFound`.
     Facts {
         /// Number.
@@ -217,6 +227,7 @@ impl Command {
             | Self::RecordStop { n, .. }
             | Self::Stop { n, .. }
             | Self::SendDigits { n, .. }
+            | Self::RequestKeyFrame { n, .. }
             | Self::Facts { n, .. }
             | Self::ListLegs { n }
             | Self::CloseLeg { n, .. }
@@ -241,6 +252,7 @@ impl Command {
             | Self::RecordStop { leg, .. }
             | Self::Stop { leg, .. }
             | Self::SendDigits { leg, .. }
+            | Self::RequestKeyFrame { leg, .. }
             | Self::Facts { leg, .. }
             | Self::CloseLeg { leg, .. } => Some(leg),
             Self::OpenCall { near, .. } => Some(near).filter(|near| *near != 0),
@@ -248,7 +260,28 @@ impl Command {
         }
     }
 
-    /// The legs the command opens: each port leg among them needs a `PortPair`, in this order.
+    /// The port pairs that the command needs, in order: local address, and whether RTCP shares the RTP port.
+    pub fn ports(&self) -> Vec<(&str, bool)> {
+        let pair = |offer: &'_ LegOffer| offer.path == PathKind::Port;
+        match self {
+            Self::Update {
+                offer,
+                opens_video: true,
+                ..
+            } if pair(offer) => vec![(offer.address.as_str(), offer.rtcp_mux)],
+            _ => {
+                let offers = self.offers().iter().filter(|offer| pair(offer));
+                offers
+                    .flat_map(|offer| {
+                        let lines = 1 + usize::from(offer.video.is_some());
+                        std::iter::repeat_n((offer.address.as_str(), offer.rtcp_mux), lines)
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// The legs the command opens.
     pub fn offers(&self) -> &[LegOffer] {
         match self {
             Self::OpenCall { offers, .. } => offers,

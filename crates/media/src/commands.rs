@@ -21,7 +21,8 @@ use crate::receive::Receiver;
 use crate::recording::Piece;
 use crate::sdes::Described;
 use crate::send::Sender;
-use crate::{facts, reports};
+use crate::video_line::check_offer;
+use crate::{facts, reports, video_facts};
 
 /// Longest press that a command may ask for.
 const MAX_PRESS_MS: u32 = 10_000;
@@ -76,6 +77,7 @@ impl Engine {
             | Command::RecordStop { leg, .. }
             | Command::Stop { leg, .. }
             | Command::SendDigits { leg, .. }
+            | Command::RequestKeyFrame { leg, .. }
             | Command::Facts { leg, .. }
             | Command::CloseLeg { leg, .. } => {
                 let id = self.known(leg)?;
@@ -140,6 +142,7 @@ impl Engine {
             Command::SendDigits {
                 digits, each_ms, ..
             } => self.send_digits(id, &digits, each_ms, now)?,
+            Command::RequestKeyFrame { .. } => self.ask_key_frame(id, now),
             Command::Facts { leg, .. } => {
                 let facts = self.facts(id, now).ok_or_else(|| unknown_leg(leg))?;
                 return Ok(Reply::FactsFound { n, facts });
@@ -202,6 +205,21 @@ impl Engine {
         if offer.audio.is_empty() {
             return Err(bad_description("an offer needs a codec"));
         }
+        check_offer(&offer)?;
+        let id = self.build_leg(call, offer, now)?;
+        self.calls.entry(call).or_default().push(id);
+        self.open_video(id, now)?;
+        let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
+        Ok(self.local(leg))
+    }
+
+    /// A leg in its place, without its video line; no call lists it yet.
+    pub(crate) fn build_leg(
+        &mut self,
+        call: u64,
+        offer: LegOffer,
+        now: Now,
+    ) -> Result<LegId, Refusal> {
         let id = self
             .legs
             .next_id()
@@ -230,11 +248,11 @@ impl Engine {
             supervision: Default::default(),
             quality: Default::default(),
             reports: Default::default(),
+            video: None,
+            lent_to: None,
         };
-        let local = self.local(&leg);
         self.legs.insert(id, leg);
-        self.calls.entry(call).or_default().push(id);
-        Ok(local)
+        Ok(id)
     }
 
     pub(crate) fn keys_for(&mut self, offer: &LegOffer) -> Result<Keys, Refusal> {
@@ -342,6 +360,7 @@ impl Engine {
             cname: leg.cname.clone(),
             crypto,
             tcp_candidates: Vec::new(),
+            video: self.video_local(leg),
         }
     }
 
@@ -367,11 +386,14 @@ impl Engine {
 
     fn facts(&self, id: LegId, now: Now) -> Option<crate::description::LegFacts> {
         let leg = self.legs.get(id)?;
-        Some(facts::of(
-            leg,
-            leg.sink.and_then(|sink| self.legs.get(sink)),
-            now.instant,
-        ))
+        let listener = leg.sink.and_then(|sink| self.legs.get(sink));
+        let mut facts = facts::of(leg, listener, now.instant);
+        let carrier = leg.video.as_ref().and_then(|video| video.carrier);
+        let carrier = carrier
+            .and_then(|carrier| self.legs.get(carrier))
+            .unwrap_or(leg);
+        facts.video = video_facts::of(leg, carrier, now.instant);
+        Some(facts)
     }
 
     fn list(&self, n: u64, now: Now) -> Reply {
@@ -385,7 +407,12 @@ impl Engine {
         };
         Reply::Legs {
             n,
-            legs: self.legs.iter().map(line).collect(),
+            legs: self
+                .legs
+                .iter()
+                .filter(|leg| leg.lent_to.is_none())
+                .map(line)
+                .collect(),
         }
     }
 
@@ -395,6 +422,10 @@ impl Engine {
         let call = leg.call;
         if leg.tx.packets > 0 {
             reports::send(leg, true, &mut self.out, now);
+        }
+        let shown = leg.video.as_ref().is_some_and(|v| v.tx.packets > 0);
+        if shown {
+            self.report_video(id, true, now);
         }
         self.remove(id);
         if let Some(legs) = self.calls.get_mut(&call) {

@@ -222,10 +222,13 @@ impl Engine {
             leg.keys.suite = keys.suite.name();
             leg.keys.inbound = Some(Box::new(keys.inbound));
             leg.keys.outbound = Some(Box::new(keys.outbound));
-            self.out.event(Event::KeysReady {
-                leg: id.0,
-                suite: keys.suite.name().to_owned(),
-            });
+            leg.widen_windows();
+            if leg.lent_to.is_none() {
+                self.out.event(Event::KeysReady {
+                    leg: id.0,
+                    suite: keys.suite.name().to_owned(),
+                });
+            }
         }
     }
 
@@ -253,7 +256,7 @@ impl Engine {
             leg.rx.bad_headers += 1;
             return;
         };
-        if latched {
+        if latched && leg.lent_to.is_none() {
             let (local, remote) = (leg.local_text(), source.to_string());
             self.out.event(Event::PathChanged {
                 leg: id.0,
@@ -265,6 +268,7 @@ impl Engine {
         let heard_before = leg.rx.first.is_some();
         let incoming = match leg.rx.accept(&header, opened, now.instant) {
             Ok(incoming) => incoming,
+            Err(Dropped::Video) => return self.video_rtp(id, &header, opened, now),
             Err(Dropped::UnknownPayloadType | Dropped::Duplicate | Dropped::Stray) => return,
         };
         if !heard_before {
@@ -315,8 +319,13 @@ impl Engine {
         if let (Path::Port(port), true) = (&mut leg.path, own_port) {
             port.rtcp = Some(source);
         }
-        if let Some(opened) = bytes.get(..len) {
-            reports::receive(leg, opened, now);
+        let Some(opened) = bytes.get(..len) else {
+            return;
+        };
+        let with_video = leg.carries_video();
+        reports::receive(leg, opened, now);
+        if with_video {
+            self.video_rtcp(id, opened, now);
         }
     }
 }

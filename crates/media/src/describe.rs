@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::{Leg, Path};
+use crate::video_line::check_offer;
 
 impl Engine {
     /// The peer's half; the same again has no effect. Refused descriptions change nothing.
@@ -28,6 +29,10 @@ impl Engine {
             return Ok(());
         }
         let signalled = check_remote(leg, &remote)?;
+        self.check_video(id, &remote)?;
+        let Some(leg) = self.legs.get_mut(id) else {
+            return Ok(());
+        };
         if let (Named::At(address), true) = (signalled, matches!(leg.path, Path::Port(_))) {
             if self.legs.iter().any(|other| is_port(other, address)) {
                 return Err(("bad_address", format!("{address} is a port of this engine")));
@@ -47,6 +52,9 @@ impl Engine {
         }
         self.complete_path(id, signalled, now);
         self.arm_completed(id, now);
+        if let Some(remote) = self.legs.get(id).and_then(|leg| leg.remote.clone()) {
+            self.complete_video(id, &remote, now);
+        }
         self.compile(id, now);
         Ok(())
     }
@@ -83,7 +91,7 @@ impl Engine {
             }
         }
         let port_moved = matches!(leg.path, Path::Port(_)) && leg.destination(now.instant) != old;
-        if port_moved {
+        if port_moved && leg.lent_to.is_none() {
             let (local, remote) = (leg.local_text(), leg.remote_text(now.instant));
             self.out.event(Event::PathChanged {
                 leg: id.0,
@@ -125,10 +133,16 @@ impl Engine {
             keys.outbound = Some(Box::new(outbound));
         }
         keys.suite = fresh.suite.name();
-        self.out.event(Event::KeysReady {
-            leg: id.0,
-            suite: fresh.suite.name().to_owned(),
-        });
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        leg.widen_windows();
+        if leg.lent_to.is_none() {
+            self.out.event(Event::KeysReady {
+                leg: id.0,
+                suite: fresh.suite.name().to_owned(),
+            });
+        }
     }
 
     fn expect_certificate(&mut self, id: LegId, remote: &LegRemote, now: Now) {
@@ -156,11 +170,13 @@ impl Engine {
         let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
         let other_keys = offer.keys != leg.offer.keys;
         let shakes_hands = [offer.keys, leg.offer.keys].contains(&KeyKind::Dtls);
-        if offer.path != leg.offer.path || other_keys && shakes_hands || offer.audio.is_empty() {
+        let silent = offer.audio.is_empty() && leg.lent_to.is_none();
+        if offer.path != leg.offer.path || other_keys && shakes_hands || silent {
             return Err(bad_description(
                 "path and handshake of a leg do not change, and it needs a codec",
             ));
         }
+        check_offer(&offer)?;
         // A phone may begin or cease to encrypt in mid-call (RFC 8643, or a re-INVITE with another profile).
         let fresh = other_keys.then(|| self.keys_for(&offer)).transpose()?;
         let webrtc = &self.webrtc;
@@ -185,6 +201,7 @@ impl Engine {
         if leg.completed.is_some() && before != (leg.may_send(), leg.may_receive()) {
             leg.due_since = Some(now.instant);
         }
+        self.update_video(id, now)?;
         self.compile(id, now);
         let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
         Ok(self.local(leg))
@@ -206,12 +223,12 @@ fn is_port(leg: &Leg, address: SocketAddr) -> bool {
 }
 
 /// Whether the peer's half can be used; the address it names.
-fn check_remote(leg: &Leg, remote: &LegRemote) -> Result<Named, Refusal> {
+pub(crate) fn check_remote(leg: &Leg, remote: &LegRemote) -> Result<Named, Refusal> {
     let speech = remote
         .audio
         .iter()
         .any(|codec| offhook_dsp::Codec::from_name(&codec.name).is_some());
-    if !speech {
+    if !speech && leg.lent_to.is_none() {
         return Err(bad_description("the peer accepts no speech codec we know"));
     }
     if leg.keys.handshake.is_some() && remote.fingerprints.is_empty() {

@@ -152,6 +152,49 @@ pub struct LegOffer {
     /// Listen for digits in G.711 audio while the peer has agreed no telephone-event.
     #[serde(default)]
     pub detect_digits: bool,
+    /// The video line; none: the leg has only sound.
+    #[serde(default)]
+    pub video: Option<VideoOffer>,
+}
+
+/// One format of video.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoCodec {
+    /// VP8 or H264.
+    pub name: String,
+    /// 1..=127.
+    pub payload_type: u8,
+    /// Payload type of its retransmissions (RFC 4588); 0: none.
+    #[serde(default)]
+    pub rtx: u8,
+    /// What must be equal on both sides of a bridge for packets to be passed on.
+    #[serde(default)]
+    pub form: String,
+}
+
+/// A header extension (RFC 8285) that is passed on to a leg that has it too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// 1..=14.
+    pub id: u8,
+    /// What it is.
+    pub uri: String,
+}
+
+/// Our half of a video line. On a port leg it has ports and keys of its own, of the same kind as the leg's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoOffer {
+    /// Every format we receive.
+    pub codecs: Vec<VideoCodec>,
+    /// Our direction.
+    #[serde(default)]
+    pub direction: Direction,
+    /// The media line's identification tag.
+    #[serde(default)]
+    pub mid: String,
+    /// Extensions that may cross.
+    #[serde(default)]
+    pub extensions: Vec<Extension>,
 }
 
 /// One key of SDES (RFC 4568): a suite by its name in SDP, and master key and salt in lower-case hex.
@@ -200,6 +243,27 @@ pub struct LegLocal {
     /// Addresses to announce for TCP: empty here, the signalling process knows its port.
     #[serde(default)]
     pub tcp_candidates: Vec<(String, u16)>,
+    /// The video line, if there is one.
+    #[serde(default)]
+    pub video: Option<VideoLocal>,
+}
+
+/// What the engine chose for a video line; addresses and keys of a port leg only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoLocal {
+    /// SSRC of what we send.
+    pub ssrc: u32,
+    /// SSRC of its retransmissions.
+    pub rtx_ssrc: u32,
+    /// Addresses to announce.
+    #[serde(default)]
+    pub candidates: Vec<(String, u16)>,
+    /// RTCP port; 0 when multiplexed.
+    #[serde(default)]
+    pub rtcp_port: u16,
+    /// Our keys, one for each suite.
+    #[serde(default)]
+    pub crypto: Vec<Crypto>,
 }
 
 impl std::fmt::Debug for LegLocal {
@@ -246,6 +310,37 @@ pub struct LegRemote {
     /// It is told of digits by signalling: where no telephone-event is agreed, none goes into its audio.
     #[serde(default)]
     pub digits_elsewhere: bool,
+    /// Its video line; none: it takes no video.
+    #[serde(default)]
+    pub video: Option<VideoRemote>,
+}
+
+/// The peer's half of a video line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoRemote {
+    /// Formats the peer accepts.
+    pub codecs: Vec<VideoCodec>,
+    /// Its signalled RTP address (port legs).
+    #[serde(default)]
+    pub address: String,
+    /// Its RTP port; 0: none given.
+    #[serde(default)]
+    pub port: u16,
+    /// Its RTCP port; 0: none given.
+    #[serde(default)]
+    pub rtcp_port: u16,
+    /// What the peer declared for its own side.
+    #[serde(default)]
+    pub direction: Direction,
+    /// Its signalled SSRC; 0: none.
+    #[serde(default)]
+    pub ssrc: u32,
+    /// Its key of the suite in use; SDES legs only.
+    #[serde(default)]
+    pub crypto: Vec<Crypto>,
+    /// RTCP feedback it understands, as in its rtcp-fb lines: nack, nack pli, ccm fir, goog-remb.
+    #[serde(default)]
+    pub feedback: Vec<String>,
 }
 
 impl std::fmt::Debug for LegRemote {
@@ -360,4 +455,48 @@ pub struct LegFacts {
     pub evidence: BTreeMap<String, String>,
     /// Measures.
     pub quality: Quality,
+    /// The video line, if there is one.
+    #[serde(default)]
+    pub video: Option<VideoFacts>,
+}
+
+/// What the engine knows of a video line. Ages in milliseconds, -1 = never.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoFacts {
+    /// Format last received; empty before.
+    pub codec_in: String,
+    /// Local address and port.
+    pub local: String,
+    /// Where we send; empty while unknown.
+    pub remote: String,
+    /// open, no_address, no_keys, on_hold, no_source.
+    pub gate: String,
+    /// Age of the first accepted packet.
+    pub first_in_ms: i64,
+    /// Age of the last accepted packet.
+    pub last_in_ms: i64,
+    /// Age of the last packet sent.
+    pub last_out_ms: i64,
+    /// Packets accepted, retransmissions apart.
+    pub packets_in: u64,
+    /// Packets sent, retransmissions apart.
+    pub packets_out: u64,
+    /// Retransmissions received.
+    pub repaired_in: u64,
+    /// Retransmissions sent.
+    pub repaired_out: u64,
+    /// Lost on the way to us.
+    pub lost_in: u64,
+    /// Loss on the way to us.
+    pub loss_percent: f64,
+    /// Interarrival jitter.
+    pub jitter_ms: f64,
+    /// Round trip by the peer's receiver reports.
+    pub rtt_ms: f64,
+    /// Loss the peer reports for our stream.
+    pub remote_loss_percent: f64,
+    /// Key frames asked of the peer.
+    pub key_frames_asked: u64,
+    /// Packets that named a line we do not know.
+    pub unknown_mid: u64,
 }

@@ -169,7 +169,8 @@ impl Engine {
                 FORWARD_LOAD
             }
         };
-        self.legs.iter().map(weight).sum()
+        let legs = self.legs.iter().filter(|leg| leg.lent_to.is_none());
+        legs.map(weight).sum()
     }
 
     /// Whether a leg has authenticated this source on this shared socket.
@@ -238,6 +239,9 @@ impl Engine {
         }
         if let Source::Prompt(prompt) = &leg.tx.source {
             self.tell_finished(id, prompt, "ended", String::new());
+        }
+        if let Some(carrier) = leg.video.as_ref().and_then(|video| video.carrier) {
+            self.remove(carrier);
         }
         if leg
             .keys

@@ -182,6 +182,11 @@ pub enum Event {
         /// The cause.
         cause: String,
     },
+    /// The peer should send a key frame and understands no RTCP that asks for one.
+    KeyFrameWanted {
+        /// The leg.
+        leg: u64,
+    },
     /// A line for the log.
     LogLine {
         /// info, warning, error.

@@ -44,6 +44,7 @@ pub(crate) fn of(leg: &Leg, listener: Option<&Leg>, now: Instant) -> LegFacts {
         verdict_out: leg.supervision.outward.name().to_owned(),
         evidence: evidence(leg),
         quality: quality::measure(leg, listener),
+        video: None,
     }
 }
 

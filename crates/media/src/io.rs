@@ -191,6 +191,8 @@ pub struct Transmit {
     pub destination: SocketAddr,
     /// What to send; give it back with `Engine::recycle`.
     pub packet: Packet,
+    /// Assured forwarding (AF41) instead of expedited (RFC 4594).
+    pub video: bool,
 }
 
 /// What the engine wants done.

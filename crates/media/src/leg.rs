@@ -17,6 +17,7 @@ use crate::sdes::Described;
 use crate::send::{Sender, Source};
 use crate::timers::Deadlines;
 use crate::verdict::Supervision;
+use crate::video::Video;
 
 /// A port leg's own sockets.
 pub(crate) struct PortPath {
@@ -92,6 +93,9 @@ pub(crate) struct Leg {
     pub(crate) supervision: Supervision,
     pub(crate) quality: QualityClock,
     pub(crate) reports: crate::reports::ReportClock,
+    pub(crate) video: Option<Box<Video>>,
+    /// The leg whose video line uses the ports and keys of this one, which has no line of its own.
+    pub(crate) lent_to: Option<LegId>,
 }
 
 impl Leg {
@@ -123,6 +127,11 @@ impl Leg {
         if self.remote.is_some() && !self.may_send() {
             return Err(Gate::OnHold);
         }
+        self.transport(now)
+    }
+
+    /// The same, whatever the direction of its audio.
+    pub(crate) fn transport(&self, now: Instant) -> Result<(SocketId, SocketAddr), Gate> {
         let outlet = self.destination(now).ok_or(Gate::NoAddress)?;
         if self.secured() && self.keys.outbound.is_none() {
             return Err(Gate::NoKeys);
@@ -138,6 +147,28 @@ impl Leg {
                 .destination()
                 .map(|address| (port.pair.rtp, address)),
             Path::WebRtc(path) => path.ice.destination(now),
+        }
+    }
+
+    /// Another source begins with the next packet, for the eye too.
+    pub(crate) fn feed_from(&mut self, source: Source) {
+        self.tx.set_source(source);
+        if let Some(video) = &mut self.video {
+            video.tx.switch();
+        }
+    }
+
+    /// Whether video travels by this leg's transport.
+    pub(crate) fn carries_video(&self) -> bool {
+        let bundled = |video: &Video| video.carrier.is_none();
+        self.lent_to.is_some() || self.video.as_deref().is_some_and(bundled)
+    }
+
+    /// Retransmissions come late: keys of a transport with video remember more packets.
+    pub(crate) fn widen_windows(&mut self) {
+        if self.carries_video() {
+            self.keys.inbound.iter_mut().for_each(|keys| keys.widen());
+            self.keys.outbound.iter_mut().for_each(|keys| keys.widen());
         }
     }
 

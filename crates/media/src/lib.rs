@@ -48,6 +48,10 @@ mod tick;
 mod timers;
 mod transcode;
 mod verdict;
+mod video;
+mod video_facts;
+mod video_line;
+mod video_route;
 
 pub use dtls::Identity;
 pub use engine::Engine;

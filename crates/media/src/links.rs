@@ -31,12 +31,21 @@ impl Engine {
         }
         for (id, source) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs.get_mut(id) {
-                leg.tx.set_source(Source::Leg(source));
+                leg.feed_from(Source::Leg(source));
                 leg.sink = Some(source);
             }
         }
         self.compile(a, now);
         self.compile(b, now);
+        self.begin_pictures([a, b], now);
+    }
+
+    /// What feeds a leg, if it is a leg.
+    pub(crate) fn source_of(&self, id: LegId) -> Option<LegId> {
+        match self.legs.get(id)?.tx.source {
+            Source::Leg(source) => Some(source),
+            Source::None | Source::Player(_) | Source::Prompt(_) | Source::Room(_) => None,
+        }
     }
 
     /// A player becomes the leg's source; the leg is still heard by the one it feeds.
@@ -54,7 +63,7 @@ impl Engine {
         let number = self.next_player;
         if let Some(leg) = self.legs.get_mut(id) {
             let player = Player::new(kind, country);
-            leg.tx.set_source(match kind {
+            leg.feed_from(match kind {
                 SourceKind::Music => Source::Prompt(Box::new(Prompt::music(number, player))),
                 SourceKind::Tone | SourceKind::Ringback => Source::Player(player),
             });
@@ -71,7 +80,7 @@ impl Engine {
         }
         if let Some(leg) = self.legs.get_mut(id) {
             if matches!(leg.tx.source, Source::Player(_) | Source::Prompt(_)) {
-                leg.tx.set_source(Source::None);
+                leg.feed_from(Source::None);
             }
         }
         if self
@@ -88,6 +97,7 @@ impl Engine {
         let sink = self.sink_of(id);
         for leg in [Some(id), sink].into_iter().flatten() {
             self.compile_source(leg);
+            self.compile_video(leg);
             self.arm_tick(leg, now);
             self.drive_digits(leg, now);
         }
@@ -122,7 +132,7 @@ impl Engine {
             return;
         };
         if let Source::Leg(source) = leg.tx.source {
-            leg.tx.set_source(Source::None);
+            leg.feed_from(Source::None);
             if let Some(source) = self
                 .legs
                 .get_mut(source)
@@ -131,7 +141,7 @@ impl Engine {
                 source.sink = None;
             }
         } else if let Source::Room(room) = leg.tx.source {
-            leg.tx.set_source(Source::None);
+            leg.feed_from(Source::None);
             self.leave(id, room);
         }
     }
@@ -159,7 +169,7 @@ impl Engine {
         }
         if let Some(sink) = gone.sink.and_then(|sink| self.legs.get_mut(sink)) {
             if matches!(sink.tx.source, Source::Leg(source) if source == id) {
-                sink.tx.set_source(Source::None);
+                sink.feed_from(Source::None);
             }
         }
     }

@@ -48,7 +48,22 @@ impl Outbox {
             socket,
             destination,
             packet,
+            video: false,
         });
+    }
+
+    /// The same for a packet of video, which has a service class of its own.
+    pub(crate) fn transmit_video(
+        &mut self,
+        socket: SocketId,
+        destination: SocketAddr,
+        packet: Packet,
+        len: usize,
+    ) {
+        self.transmit(socket, destination, packet, len);
+        if let Some(transmit) = self.packets.back_mut() {
+            transmit.video = true;
+        }
     }
 
     /// Sends a copy of `bytes`; what does not fit a datagram is not sent.

@@ -212,7 +212,7 @@ impl Engine {
         let before = self.set_aside(id);
         if let Some(leg) = self.legs.get_mut(id) {
             let prompt = Prompt::new(request, number, before);
-            leg.tx.set_source(Source::Prompt(Box::new(prompt)));
+            leg.feed_from(Source::Prompt(Box::new(prompt)));
         }
         self.arm_tick(id, now);
         Ok(())
@@ -258,7 +258,7 @@ impl Engine {
             _ => true,
         };
         if let Some(leg) = self.legs.get_mut(id).filter(|_| there) {
-            leg.tx.set_source(before);
+            leg.feed_from(before);
         }
         self.compile(id, now);
     }
@@ -276,7 +276,7 @@ impl Engine {
             return None;
         }
         let source = std::mem::replace(&mut leg.tx.source, Source::None);
-        leg.tx.set_source(Source::None);
+        leg.feed_from(Source::None);
         match source {
             Source::Prompt(prompt) => Some(prompt),
             _ => None,

@@ -34,6 +34,8 @@ pub(crate) enum Meaning {
     /// telephone-event with this clock, Hz.
     Event(u32),
     ComfortNoise,
+    /// Of the video line.
+    Video,
 }
 
 /// The table of payload types we receive.
@@ -71,6 +73,8 @@ pub(crate) struct Incoming {
 /// Why an authenticated packet goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dropped {
+    /// It is video: `Engine::video_rtp` takes it.
+    Video,
     UnknownPayloadType,
     Duplicate,
     /// A jump in sequence that the next packet must confirm, or a stream that was left.
@@ -182,6 +186,16 @@ impl Receiver {
         self.level_id = level_id;
     }
 
+    /// These payload types are the video line's.
+    pub(crate) fn expect_video(&mut self, codecs: &[description::VideoCodec]) {
+        let numbers = codecs.iter().flat_map(|one| [one.payload_type, one.rtx]);
+        for number in numbers.filter(|number| *number != 0) {
+            if let Some(entry) = self.table.get_mut(usize::from(number)) {
+                *entry = Meaning::Video;
+            }
+        }
+    }
+
     pub(crate) fn meaning(&self, payload_type: u8) -> Meaning {
         self.table
             .get(usize::from(payload_type))
@@ -197,7 +211,10 @@ impl Receiver {
         now: Instant,
     ) -> Result<Incoming, Dropped> {
         let meaning = self.meaning(header.payload_type);
-        if meaning == Meaning::Unknown {
+        if matches!(meaning, Meaning::Unknown | Meaning::Video) {
+            if meaning == Meaning::Video {
+                return Err(Dropped::Video);
+            }
             let count = self
                 .unknown
                 .filter(|last| last.0 == header.payload_type)
@@ -334,7 +351,7 @@ impl Receiver {
             // A press is heard.
             Meaning::Event(_) => self.sound = Some(now),
             Meaning::ComfortNoise => self.comfort = Some(now),
-            Meaning::Unknown => {}
+            Meaning::Unknown | Meaning::Video => {}
         }
     }
 

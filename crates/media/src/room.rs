@@ -190,7 +190,7 @@ impl Engine {
                 .members
                 .push(id);
             if let Some(leg) = self.legs.get_mut(id) {
-                leg.tx.set_source(Source::Room(number));
+                leg.feed_from(Source::Room(number));
             }
         }
         if let Some(leg) = self.legs.get_mut(id) {
@@ -272,7 +272,7 @@ impl Engine {
                     speaker.decoding.push_gap(incoming, now.instant);
                 }
             }
-            Meaning::Unknown => {}
+            Meaning::Unknown | Meaning::Video => {}
         }
     }
 

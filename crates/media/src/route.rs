@@ -21,7 +21,7 @@ use crate::timers::Kind;
 use crate::transcode::{Decoding, Encoding};
 
 /// The X bit of the first header byte.
-const EXTENSION_BIT: u8 = 0x10;
+pub(crate) const EXTENSION_BIT: u8 = 0x10;
 
 /// How a press was made, by the names of the digit event.
 pub(crate) const RFC_4733: &str = "rfc4733";
@@ -86,7 +86,7 @@ impl Engine {
                     decoding.push_gap(incoming, now.instant);
                 }
             }
-            Meaning::Unknown => {}
+            Meaning::Unknown | Meaning::Video => {}
         }
     }
 

@@ -317,7 +317,7 @@ impl Sender {
 
 /// SSRC, time base and first sequence number. The last is below 2^15: a receiver that misses the first SRTP packets
 /// cannot miss a wrap.
-fn draw(fill: &mut dyn FnMut(&mut [u8])) -> (u32, u32, u16) {
+pub(crate) fn draw(fill: &mut dyn FnMut(&mut [u8])) -> (u32, u32, u16) {
     let mut random = [0u8; 10];
     fill(&mut random);
     let [a, b, c, d, e, f, g, h, i, j] = random;

@@ -44,6 +44,7 @@ impl Engine {
             Kind::Report => self.report(id, now),
             Kind::Quality => self.report_quality(id, now),
             Kind::Dtls => self.dtls_timer(id, now),
+            Kind::KeyFrame => self.drive_key_frame(id, now),
         }
     }
 
@@ -53,8 +54,14 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
-        let report = leg.reports.next(random, now.instant);
         let supervise = now.instant + SUPERVISION;
+        if leg.lent_to.is_some() {
+            // Its path and keys need care; what there is to tell is the other leg's.
+            return self
+                .timers
+                .arm(&mut leg.deadlines, id, Kind::Supervise, supervise);
+        }
+        let report = leg.reports.next(random, now.instant);
         for (kind, at) in [
             (Kind::Report, report),
             (Kind::Quality, now.instant + QUALITY),
@@ -157,6 +164,7 @@ impl Engine {
         reports::send(leg, false, &mut self.out, now);
         let next = leg.reports.next(random, now.instant);
         self.timers.arm(&mut leg.deadlines, id, Kind::Report, next);
+        self.report_video(id, false, now);
     }
 
     fn report_quality(&mut self, id: LegId, now: Now) {
@@ -191,8 +199,10 @@ impl Engine {
     fn supervise(&mut self, id: LegId, now: Now) {
         self.settle_path(id, now);
         self.start_handshake(id, now);
-        self.watch_media(id, now);
-        self.judge(id, now);
+        if self.legs.get(id).is_some_and(|leg| leg.lent_to.is_none()) {
+            self.watch_media(id, now);
+            self.judge(id, now);
+        }
         if let Some(leg) = self.legs.get_mut(id) {
             self.timers.arm(
                 &mut leg.deadlines,

@@ -23,9 +23,11 @@ pub(crate) enum Kind {
     Quality,
     /// DTLS retransmission.
     Dtls,
+    /// A key frame that may be asked for again.
+    KeyFrame,
 }
 
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 /// The armed deadlines of one leg.
 #[derive(Debug, Default)]

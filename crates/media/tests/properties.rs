@@ -105,6 +105,7 @@ fn perform(world: &mut World, legs: &mut Vec<(Phone, bool)>, action: Action) {
                 leg,
                 offer,
                 restart_ice,
+                opens_video: false,
             });
         }
         Action::Bridge(a, b) => {

@@ -394,6 +394,7 @@ fn a_panic_ends_the_call_in_hand_and_nothing_else() {
         leg,
         offer,
         restart_ice: true,
+        opens_video: false,
     });
     world.break_random(false);
     assert!(

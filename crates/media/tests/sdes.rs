@@ -235,6 +235,7 @@ fn trap_4_a_new_key_from_the_same_address_keeps_counters_and_our_own_key() {
         leg,
         offer,
         restart_ice: false,
+        opens_video: false,
     });
     let Reply::LegOpened { leg: again, .. } = reply else {
         panic!("{reply:?}");
@@ -308,6 +309,7 @@ fn a_phone_may_cease_to_encrypt_and_begin_again() {
         leg,
         offer: clear,
         restart_ice: false,
+        opens_video: false,
     });
     world.complete(leg, port_remote(pcmu(), secure.phone.address));
     secure.phone.speak(&mut world);
@@ -318,6 +320,7 @@ fn a_phone_may_cease_to_encrypt_and_begin_again() {
         leg,
         offer,
         restart_ice: false,
+        opens_video: false,
     });
     world.complete(leg, secure.remote(&key(secure.suite, 7)));
     secure.phone.speak(&mut world);

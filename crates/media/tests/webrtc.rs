@@ -435,6 +435,7 @@ fn trap_12_an_ice_restart_keeps_media_and_keys() {
         leg,
         offer: webrtc_offer(both()),
         restart_ice: true,
+        opens_video: false,
     });
     let Reply::LegOpened { leg: fresh, .. } = reply else {
         panic!("{reply:?}")

@@ -4,7 +4,7 @@ mod build;
 mod parse;
 
 pub use build::CompoundBuilder;
-pub use parse::{Compound, FirEntries, NackEntries, Packet, ReportBlocks, Ssrcs};
+pub use parse::{Compound, FirEntries, NackEntries, Packet, Remb, ReportBlocks, Ssrcs};
 
 use core::fmt;
 
@@ -22,6 +22,11 @@ const PAYLOAD_FEEDBACK: u8 = 206;
 const FORMAT_NACK: u8 = 1;
 const FORMAT_PLI: u8 = 1;
 const FORMAT_FIR: u8 = 4;
+/// Application layer feedback (RFC 4585 6.4), of which we know REMB (draft-alvestrand-rmcat-remb-03 2.2).
+const FORMAT_APPLICATION: u8 = 15;
+const REMB: [u8; 4] = *b"REMB";
+/// The mantissa of REMB has 18 bits.
+const REMB_MANTISSA_BITS: u32 = 18;
 const HEADER_LEN: usize = 4;
 const BLOCK_LEN: usize = 24;
 const SENDER_INFO_LEN: usize = 24;

@@ -99,6 +99,24 @@ impl SeqMap {
         Some(outgoing)
     }
 
+    /// The incoming number behind an outgoing one, as the peer names it in a NACK; `None`: not of this source, or too
+    /// long ago.
+    #[must_use]
+    pub fn source(&self, outgoing: u16, now: Instant) -> Option<u64> {
+        let newest = self.next.checked_sub(1).filter(|_| self.started)?;
+        let behind = u64::from((newest as u16).wrapping_sub(outgoing));
+        let outgoing = newest.checked_sub(behind)?;
+        let incoming = outgoing.wrapping_sub(self.current.offset);
+        if incoming >= self.current.from {
+            return Some(incoming);
+        }
+        let previous = self.previous.filter(|previous| now < previous.expires)?;
+        let incoming = outgoing.wrapping_sub(previous.epoch.offset);
+        (previous.epoch.from..previous.end)
+            .contains(&incoming)
+            .then_some(incoming)
+    }
+
     /// Takes a packet out of the stream; the packets after it close the gap. Where later ones were already sent the gap
     /// stays, and the receiver counts it as lost.
     pub fn remove(&mut self, incoming: u64, now: Instant) {

@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use crate::rtcp::ReportBlock;
-use crate::window::{Position, WINDOW, Window};
+use crate::window::{Position, WIDE_WINDOW, WINDOW, Window};
 
 /// RFC 3550 A.1: a step forwards as large as this is a jump.
 const MAX_DROPOUT: u16 = 3000;
 /// RFC 3550 A.1: a packet less late than this is merely reordered.
 const MAX_MISORDER: u16 = 100;
+/// The same where lost packets are sent again: a round trip of half a second at 2 000 packets a second.
+const MAX_REPAIR: u16 = 1_000;
 const CYCLE: u64 = 1 << 16;
 const LOST_MAX: i64 = 0x7f_ffff;
 const LOST_MIN: i64 = -0x80_0000;
@@ -30,7 +32,7 @@ pub enum Arrival {
 
 /// Counters of one received stream. The source is taken as valid from its first packet: authentication and the latch
 /// stand in for RFC 3550's probation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReceiveStatistics {
     clock_rate: u32,
     base: u64,
@@ -43,6 +45,8 @@ pub struct ReceiveStatistics {
     expected_prior: u64,
     received_prior: u64,
     jitter: Jitter,
+    /// Retransmissions come: later packets than `MAX_MISORDER` are no jump.
+    repaired: bool,
 }
 
 impl ReceiveStatistics {
@@ -61,6 +65,16 @@ impl ReceiveStatistics {
             expected_prior: 0,
             received_prior: 0,
             jitter: Jitter::default(),
+            repaired: false,
+        }
+    }
+
+    /// Of a stream whose lost packets are sent again (RFC 4585): they come up to 1 000 packets late.
+    #[must_use]
+    pub fn repaired(clock_rate: u32) -> Self {
+        Self {
+            repaired: true,
+            ..Self::new(clock_rate)
         }
     }
 
@@ -81,7 +95,12 @@ impl ReceiveStatistics {
 
     /// RFC 3550 A.1 `update_seq`, with a window to tell duplicates.
     fn place(&mut self, sequence: u16) -> Arrival {
-        let Some(mut window) = self.window else {
+        let most = if self.repaired {
+            MAX_REPAIR
+        } else {
+            MAX_MISORDER
+        };
+        let Some(window) = self.window.as_mut() else {
             self.start(sequence);
             return Arrival::InOrder;
         };
@@ -90,12 +109,11 @@ impl ReceiveStatistics {
         let behind = u64::from(delta.wrapping_neg());
         if delta != 0 && delta < MAX_DROPOUT {
             window.take(highest + u64::from(delta));
-            self.window = Some(window);
             self.bad_next = None;
             self.received += 1;
             return Arrival::InOrder;
         }
-        if behind >= u64::from(MAX_MISORDER) {
+        if behind >= u64::from(most) {
             return self.jumped(sequence);
         }
         // RFC 3550 6.4.1: late and duplicate packets count as received.
@@ -106,7 +124,6 @@ impl ReceiveStatistics {
             return Arrival::Duplicate;
         }
         window.take(index);
-        self.window = Some(window);
         self.reordered += 1;
         Arrival::Reordered
     }
@@ -124,7 +141,11 @@ impl ReceiveStatistics {
     /// RFC 3550 A.1 `init_seq`.
     fn start(&mut self, sequence: u16) {
         self.base = CYCLE + u64::from(sequence);
-        self.window = Some(Window::starting_at(self.base));
+        self.window = Some(if self.repaired {
+            Window::wide(self.base)
+        } else {
+            Window::starting_at(self.base)
+        });
         self.bad_next = None;
         self.received = 1;
         self.expected_prior = 0;
@@ -141,6 +162,7 @@ impl ReceiveStatistics {
     #[must_use]
     pub fn expected(&self) -> u64 {
         self.window
+            .as_ref()
             .map_or(0, |window| window.highest() + 1 - self.base)
     }
 
@@ -186,6 +208,7 @@ impl ReceiveStatistics {
     pub fn extended_highest(&self) -> u32 {
         // Lossless but for the wrap that the 32-bit field has by itself.
         self.window
+            .as_ref()
             .map_or(0, |window| (window.highest() - CYCLE) as u32)
     }
 
@@ -213,7 +236,7 @@ impl ReceiveStatistics {
 }
 
 const _: () = assert!(
-    WINDOW > MAX_MISORDER as u64,
+    WINDOW > MAX_MISORDER as u64 && WIDE_WINDOW > MAX_REPAIR as u64,
     "the window tells duplicates among all packets that are not jumps"
 );
 

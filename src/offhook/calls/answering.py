@@ -5,13 +5,13 @@ Lives here: the UAS side of a call's INVITE. Never here: the devices that ring f
 
 from typing import TYPE_CHECKING
 
-from offhook.calls import bridge, conference, early, ending, proposal
+from offhook.calls import bridge, conference, early, ending, proposal, video
 from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
-from offhook.calls.routing import conference_of
+from offhook.calls.routing import ECHO, conference_of
 from offhook.sdp.description import SdpError
 from offhook.sdp.parse import parse as parse_sdp
 from offhook.sip.commands import RespondInvite
@@ -32,7 +32,7 @@ class CallerWaits:
     def answered(self, call: Call, fork: "Fork", leg: Leg, now: float) -> Effects:
         """Both halves and the bridge stand before the caller hears of it, so that no first word is lost."""
         call.answered_at = now
-        accept = accept_incoming(call, fork.party, speech_of(leg.chosen))
+        accept = accept_incoming(call, fork.party, speech_of(leg.chosen), leg)
         return [*accept[:-1], *bridge.join(fork.party, leg), accept[-1]]
 
     def failed(self, call: Call, fork: "Fork", outcome: Outcome, now: float) -> Effects:
@@ -43,7 +43,10 @@ class CallerWaits:
         """Echo, tone, music: they answer by themselves."""
         call.answered_at = now
         assert fork.destination is not None
-        accept = accept_incoming(call, fork.party, ())
+        party = fork.party
+        # An echo shows one's own picture; tones and conferences have none.
+        shown = party if fork.destination.user.casefold() == ECHO else None
+        accept = accept_incoming(call, party, (), shown)
         if conference_of(fork.destination.user) is not None:
             accept[-1] = conference.as_focus(accept[-1])
         return [*accept, *bridge.feed(call, fork.party, fork.destination)]
@@ -58,8 +61,9 @@ class CallerWaits:
         return []
 
 
-def accept_incoming(call: Call, leg: Leg, first: tuple[str, ...]) -> Effects:
-    """200 with our answer (or our offer, if the INVITE made none), last of the effects. `first` are the peer's codecs."""
+def accept_incoming(call: Call, leg: Leg, first: tuple[str, ...], peer: Leg | None = None) -> Effects:
+    """200 with our answer (or our offer, if the INVITE made none), last of the effects. `first` are the codecs of `peer`,
+    whose video the leg is shown."""
     call.state = CallState.TALKING
     bridge.settle(leg)
     body = leg.body
@@ -67,6 +71,7 @@ def accept_incoming(call: Call, leg: Leg, first: tuple[str, ...]) -> Effects:
     if leg.offered is None and not body:
         body, leg.offering = leg.describe_offer(), True
     elif not body:
+        video.meet(leg, peer)
         body, effects = bridge.answer_incoming(leg, first)
     return [*effects, Sip(RespondInvite(leg.usage, 200, Headers([SDP]), body))]
 

@@ -6,14 +6,14 @@ Lives here: from session descriptions to the engine's commands. Never here: whom
 
 from dataclasses import replace
 
-from offhook.calls import conference, digits
+from offhook.calls import conference, digits, video
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
 from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, StopMedia, UpdateMedia
 from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
-from offhook.calls.ports import KeyKind, LegOffer, SourceKind
+from offhook.calls.ports import KeyKind, LegOffer, LegRemote, SourceKind
 from offhook.calls.routing import Destination, conference_of, source_of
 from offhook.sdp.description import SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
@@ -58,15 +58,22 @@ def prepare_incoming(leg: Leg) -> None:
         choice = for_answer(audio, leg.policy)
         assert isinstance(choice, KeyChoice)
         leg.offer = offer_for_offer(leg.flow, audio, speech_of(leg.formats), choice)
+        seen = leg.offered.video if leg.offered is not None else None
+        leg.video_formats = video.offered(leg, seen, choice)
+        if seen is not None:
+            leg.offer = replace(leg.offer, video=video.half_of_offer(seen, leg.video_formats))
     else:
         prepare_outgoing(leg, names)
 
 
-def prepare_outgoing(leg: Leg, names: tuple[str, ...]) -> None:
-    """Our half of a leg to which we make the offer; `names` are its speech codecs in order."""
+def prepare_outgoing(leg: Leg, names: tuple[str, ...], shown: video.Formats = ()) -> None:
+    """Our half of a leg to which we make the offer; `names` are its speech codecs in order, `shown` the other side's formats
+    of video."""
     webrtc = leg.flow.transport.websocket
     leg.formats = digits.agreeable(leg, our_formats(webrtc, names))
     leg.offer = offer_for_peer(leg.flow, leg.formats, webrtc, leg.policy)
+    leg.video_formats = video.ours_of(leg, shown)
+    leg.offer = replace(leg.offer, video=video.half_of_ours(leg.video_formats, webrtc))
 
 
 def open_legs(call: Call, legs: list[Leg]) -> Effects:
@@ -109,10 +116,20 @@ def answer_incoming(leg: Leg, first: tuple[str, ...]) -> tuple[bytes, Effects]:
     codec = next((name for name in first if name in offered), offered[0])
     chosen = select(leg.offered.audio.formats, (codec,))
     direction = answer_direction(leg.offered.audio.direction, "both")
+    if leg.offered.video is not None:
+        leg.video_direction = answer_direction(leg.offered.video.direction, "both")
     body = leg.describe_answer(leg.offered, chosen, direction)
     suites = leg.offer.suites if leg.offer else ()
     remote = remote_of(leg.offered.audio, chosen, suites, digits.by_info(leg))
-    return body, [CompleteMedia(leg.media.leg, remote)]
+    return body, [CompleteMedia(leg.media.leg, with_video(leg, leg.offered, remote))]
+
+
+def with_video(leg: Leg, said: Session, remote: LegRemote) -> LegRemote:
+    """The peer's half with its video line, if one is agreed; what cannot be taken of it is forgotten."""
+    seen = said.video if leg.video_chosen and leg.offer is not None else None
+    if seen is None or leg.offer is None:
+        return remote
+    return replace(remote, video=video.remote_of(seen, leg.video_chosen, leg.offer))
 
 
 def complete_branch(leg: Leg, response: Response) -> Effects | None:
@@ -145,7 +162,7 @@ def tag_of(response: Response) -> str:
 def take_answer(leg: Leg, answer: Session | None) -> Effects | None:
     """Completes a leg with the answer to our offer; None if no speech codec is left in it."""
     audio = answer.audio if answer is not None else None
-    if audio is None or leg.media is None or leg.offer is None:
+    if answer is None or audio is None or leg.media is None or leg.offer is None:
         return None
     chosen = select(audio.formats, speech_of(audio.formats))
     if not speech_of(chosen):
@@ -161,7 +178,9 @@ def take_answer(leg: Leg, answer: Session | None) -> Effects | None:
     if audio.setup == "passive" and not leg.offer.dtls_active:
         leg.offer = active(leg.offer)
         effects.append(UpdateMedia(leg.media.leg, leg.offer))
-    return [*effects, CompleteMedia(leg.media.leg, remote_of(audio, chosen, leg.offer.suites, digits.by_info(leg)))]
+    leg.video_chosen = video.taken(leg, answer)
+    remote = with_video(leg, answer, remote_of(audio, chosen, leg.offer.suites, digits.by_info(leg)))
+    return [*effects, CompleteMedia(leg.media.leg, remote)]
 
 
 def join(a: Leg, b: Leg) -> Effects:

@@ -7,7 +7,7 @@ Lives here: what an incoming leg hears and is told while its fork rings. Never h
 
 from typing import TYPE_CHECKING
 
-from offhook.calls import bridge
+from offhook.calls import bridge, video
 from offhook.calls.call import SDP, Call, Effects
 from offhook.calls.description import speech_of
 from offhook.calls.effects import Sip
@@ -89,6 +89,7 @@ def _describe(caller: Leg, leg: Leg) -> Effects:
     if caller.offered is None:
         caller.offering = True
         return [Sip(RespondInvite(caller.usage, 183, Headers([SDP]), caller.describe_offer()))]
+    video.meet(caller, leg)
     body, answer = bridge.answer_incoming(caller, speech_of(leg.chosen))
     return [*answer, Sip(RespondInvite(caller.usage, 183, Headers([SDP]), body))]
 

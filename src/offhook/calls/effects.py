@@ -118,11 +118,19 @@ class CompleteMedia:
 
 @record
 class UpdateMedia:
-    """Change our half of a leg. `MediaLegUpdated` follows."""
+    """Change our half of a leg; `opens_video`: it adds a video line to a port leg without. `MediaLegUpdated` follows."""
 
     leg: int
     offer: LegOffer
     restart_ice: bool = False
+    opens_video: bool = False
+
+
+@record
+class RequestKeyFrame:
+    """The leg's peer is to send a whole picture."""
+
+    leg: int
 
 
 @record

@@ -8,7 +8,7 @@ INVITE (answering.py), or whoever else made it ring. Never here: whom to ring (s
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from offhook.calls import bridge, connected, early, late, passing
+from offhook.calls import bridge, connected, early, late, passing, video
 from offhook.calls.call import SDP, Call, Effects, origin_id
 from offhook.calls.description import speech_of, wanted
 from offhook.calls.effects import CloseMediaLeg, Sip, StartTimer, StopTimer
@@ -190,7 +190,9 @@ def start(call: Call, fork: Fork, callee: Account, bindings: tuple[Binding, ...]
             early_media=callee.early_media,
         )
         stands_for(fork, leg)
-        bridge.prepare_outgoing(leg, wanted(codecs_for(fork, callee.codecs), first))
+        names = codecs_for(fork, callee.codecs)
+        shown = tuple(one for one in video.known(fork.party) if one.name in names)
+        bridge.prepare_outgoing(leg, wanted(names, first), shown)
         fork.branches[leg.ref], fork.bindings[leg.ref] = leg, binding
         call.know(leg)
     if fork not in call.forks:

@@ -17,6 +17,7 @@ from offhook.calls.leg import Leg
 from offhook.calls.passing import ANONYMOUS, withheld
 from offhook.calls.ports import LegLocal, LegOffer
 from offhook.calls.trunk import kept_as
+from offhook.calls.video import Formats
 from offhook.sdp.description import Format, Session
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
@@ -62,6 +63,9 @@ class KeptLeg(Struct, frozen=True, array_like=True):
     to_name: str = ""
     began_at: float | None = None
     leg_answered_at: float | None = None
+    video_formats: Formats = ()
+    video_chosen: Formats = ()
+    video_direction: str = "sendrecv"
 
 
 class KeptCall(Struct, frozen=True, array_like=True):
@@ -174,4 +178,7 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         to_name=leg.to_name,
         began_at=leg.began_at,
         leg_answered_at=leg.answered_at,
+        video_formats=leg.video_formats,
+        video_chosen=leg.video_chosen,
+        video_direction=leg.video_direction,
     )

@@ -10,8 +10,9 @@ from offhook.calls.encryption import KeyChoice, Security, of_endpoint, profile
 from offhook.calls.ports import Direction, KeyKind, LegFacts, LegLocal, LegOffer, Quality
 from offhook.calls.routing import Destination
 from offhook.calls.trunk import Trunk
+from offhook.calls.video import Formats, common, line_of
 from offhook.sdp.description import Format, Media, Session
-from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_offer
+from offhook.sdp.offer_answer import LocalAudio, Origin, write_answer, write_offer, write_reoffer
 from offhook.sip.envelope import DialogKey
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
@@ -88,6 +89,14 @@ class Leg:
     media: LegLocal | None = None
     formats: tuple[Format, ...] = ()
     chosen: tuple[Format, ...] = ()
+    video_formats: Formats = ()
+    video_chosen: Formats = ()
+    video_direction: str = "sendrecv"
+    video_step: str = ""
+    """Video that is added by an offer of ours (adding.py): `opening` in the engine, `offered` to its phone, `again` soon.
+    `video_formats` are those of our half by the numbers we receive, `video_chosen` what was agreed, as it numbers them."""
+    video_waits: bool = False
+    """Its own offer of video waits for the other side's answer."""
     remote: Session | None = None
     early: dict[str, Session] = field(default_factory=dict)
     early_media: bool = True
@@ -197,7 +206,7 @@ class Leg:
     def describe_offer(self) -> bytes:
         """Our offer; kept, so that an unchanged one can be repeated byte for byte."""
         local = self._local("actpass" if self.webrtc else "", self.ours_of_chosen())
-        return self._keep(write_offer(self.webrtc, local, self._origin()))
+        return self._keep(write_offer(self.webrtc, local, self._origin(), line_of(self, self.video_formats, None)))
 
     def ours_of_chosen(self) -> tuple[Format, ...]:
         """What was agreed, under the payload types by which we receive: a peer may number its own otherwise (DTMF-2)."""
@@ -210,14 +219,17 @@ class Leg:
         setup = ""
         if self.offer is not None and self.offer.keys is KeyKind.DTLS:
             setup = "active" if self.offer.dtls_active else "passive"
-        return self._keep(write_answer(offer, self._local(setup, formats), self._origin()))
+        video = line_of(self, self.video_chosen, offer.video)
+        return self._keep(write_answer(offer, self._local(setup, formats), self._origin(), video))
 
     def describe_reoffer(self) -> bytes:
         """Our offer inside the dialog: what is agreed, every line of the peer's where it was (RFC 3264 section 8); kept."""
         if self.remote is None:
             return self.describe_offer()
         setup = "actpass" if self.offer is not None and self.offer.keys is KeyKind.DTLS else ""
-        return self._keep(write_answer(self.remote, self._local(setup, self.ours_of_chosen()), self._origin()))
+        seen = self.video_formats if self.video_step else common(self.video_formats, self.video_chosen)
+        local = self._local(setup, self.ours_of_chosen())
+        return self._keep(write_reoffer(self.remote, local, self._origin(), line_of(self, seen, None)))
 
     def _keep(self, body: bytes) -> bytes:
         self.body = body

@@ -52,6 +52,36 @@ class Codec:
 
 
 @record
+class VideoCodec:
+    """One format of video. `name` is VP8 or H264; `rtx` the payload type of its retransmissions (RFC 4588), 0 for none.
+    Packets cross a bridge between formats of the same `form` only."""
+
+    name: str
+    payload_type: int
+    rtx: int = 0
+    form: str = ""
+
+
+@record
+class Extension:
+    """A header extension (RFC 8285) that crosses to a leg that has it too: its id here, 1 to 14, and what it is."""
+
+    id: int
+    uri: str
+
+
+@record
+class VideoOffer:
+    """Our half of a video line: every format we receive. On a port leg the line has ports and keys of its own, of the same
+    kind as the leg's; a WebRTC leg bundles it."""
+
+    codecs: tuple[VideoCodec, ...] = ()
+    direction: Direction = Direction.SENDRECV
+    mid: str = ""
+    extensions: tuple[Extension, ...] = ()
+
+
+@record
 class Crypto:
     """One key of SDES: `suite` by its name in SDP, `key` the master key and salt in lower-case hex. Never shown."""
 
@@ -69,7 +99,7 @@ class LegOffer:
     `address` is the local IP address of a port leg's socket (a concrete address, or "0.0.0.0"); empty for WebRTC.
     `dtls_active` makes us the DTLS client. `audio_level_id`, `mid_id` are RFC 8285 ids of what we negotiated (0: none).
     `suites` are the SRTP suites an SDES leg draws keys for, by their names in SDP. `detect_digits` looks for digits in the
-    audio (G.711) while the peer has agreed no telephone-event (DTMF-1).
+    audio (G.711) while the peer has agreed no telephone-event (DTMF-1). `video` is the video line, None: sound alone.
     """
 
     path: PathKind
@@ -86,6 +116,19 @@ class LegOffer:
     mid: str = ""
     suites: tuple[str, ...] = ()
     detect_digits: bool = False
+    video: VideoOffer | None = None
+
+
+@record
+class VideoLocal:
+    """What the engine chose for a video line: its SSRC and that of its retransmissions; address, RTCP port and keys of a
+    port leg's."""
+
+    ssrc: int
+    rtx_ssrc: int
+    candidates: tuple[tuple[str, int], ...] = ()
+    rtcp_port: int = 0
+    crypto: tuple[Crypto, ...] = ()
 
 
 @record
@@ -104,9 +147,25 @@ class LegLocal:
     cname: str
     crypto: tuple[Crypto, ...] = ()
     tcp_candidates: tuple[tuple[str, int], ...] = ()
+    video: VideoLocal | None = None
 
     def __repr__(self) -> str:
         return f"<leg {self.leg:#x} at {self.candidates}>"
+
+
+@record
+class VideoRemote:
+    """The peer's half of a video line: the formats it accepts, address and key of a port leg's, and the RTCP feedback it
+    understands as in its rtcp-fb lines (nack, nack pli, ccm fir, goog-remb)."""
+
+    codecs: tuple[VideoCodec, ...] = ()
+    address: str = ""
+    port: int = 0
+    rtcp_port: int = 0
+    direction: Direction = Direction.SENDRECV
+    ssrc: int = 0
+    crypto: tuple[Crypto, ...] = ()
+    feedback: tuple[str, ...] = ()
 
 
 @record
@@ -130,6 +189,7 @@ class LegRemote:
     ssrc: int = 0
     crypto: tuple[Crypto, ...] = ()
     digits_elsewhere: bool = False
+    video: VideoRemote | None = None
 
     def __repr__(self) -> str:
         return f"<remote {[c.name for c in self.audio]} {self.address}:{self.port} {self.direction}>"
@@ -188,6 +248,31 @@ class Quality:
 
 
 @record
+class VideoFacts:
+    """What the engine knows of a video line. Ages in milliseconds, -1 = never; packets without retransmissions, which are
+    `repaired`."""
+
+    codec_in: str
+    local: str
+    remote: str
+    gate: str
+    first_in_ms: int
+    last_in_ms: int
+    last_out_ms: int
+    packets_in: int
+    packets_out: int
+    repaired_in: int
+    repaired_out: int
+    lost_in: int
+    loss_percent: float
+    jitter_ms: float
+    rtt_ms: float
+    remote_loss_percent: float
+    key_frames_asked: int
+    unknown_mid: int
+
+
+@record
 class LegFacts:
     """What the engine knows of a leg, always kept (MEDIA.md section 7). Ages in milliseconds, -1 = never.
 
@@ -213,6 +298,7 @@ class LegFacts:
     verdict_out: str
     evidence: dict[str, str]
     quality: Quality
+    video: VideoFacts | None = None
 
 
 def shard_of(number: int) -> int:

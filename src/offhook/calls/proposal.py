@@ -63,7 +63,7 @@ def propose(call: Call, leg: Leg, direction: str) -> Effects:
     """Offers this direction of ours; while another offer of ours is out it waits, and replaces one that waits."""
     if leg.media is None or leg.offer is None or leg.detached:
         return []
-    if leg.proposed or leg.wished or leg.asking:
+    if leg.proposed or leg.wished or leg.asking or leg.video_step:
         waits = not (leg.proposed or leg.wished)
         leg.wished = direction
         return [_later(call, leg)] if waits else []
@@ -76,7 +76,7 @@ def propose(call: Call, leg: Leg, direction: str) -> Effects:
 
 def refresh(leg: Leg) -> Effects:
     """The session is due and the peer takes no UPDATE: a re-INVITE with the description as it stands (RFC 4028 7.4)."""
-    if leg.media is None or leg.detached or leg.proposed or leg.asking:
+    if leg.media is None or leg.detached or leg.proposed or leg.asking or leg.video_step:
         return []
     leg.proposed = leg.before = leg.direction
     return [Sip(SendInDialog(leg.usage, "INVITE", Headers([SDP]), leg.describe_reoffer()))]

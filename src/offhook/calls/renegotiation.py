@@ -5,14 +5,15 @@ All of it is answered locally, at once; the other side hears it only as sound (4
 
 from dataclasses import replace
 
-from offhook.calls import bridge, connected, digits, proposal
+from offhook.calls import adding, bridge, connected, digits, proposal, video
 from offhook.calls.call import SDP, Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, remote_of, speech_of, wanted
 from offhook.calls.effects import CompleteMedia, Sip, UpdateMedia
-from offhook.calls.encryption import for_answer
+from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import Direction
+from offhook.calls.routing import ECHO
 from offhook.sdp.description import Media, SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
@@ -106,6 +107,11 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
     wish = offer_for_offer(leg.flow, audio, speech_of(select(audio.formats, names)), choice)
     leg.formats = select(audio.formats, names)
     redrawn = (wish.keys, wish.suites) != (leg.offer.keys, leg.offer.suites)
+    dropped, asked = _see(call, leg, offer, choice, event.request.method)
+    if offer.video is not None:
+        wish = replace(wish, video=video.half_of_offer(offer.video, leg.video_formats))
+        leg.video_direction = answer_direction(offer.video.direction, proposal.wish(call, leg))
+    opens = wish.video is not None and leg.media.video is None
     # The DTLS role is sticky as long as the certificate is (MEDIA.md trap 3).
     leg.offer = replace(
         wish,
@@ -115,25 +121,53 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
     )
     leg.remote, leg.version = offer, leg.version + 1
     heard = bridge.settle_again(call, leg)
-    update = UpdateMedia(leg.media.leg, leg.offer, restart)
-    complete = CompleteMedia(leg.media.leg, remote_of(audio, chosen, wish.suites, digits.by_info(leg, chosen)))
-    if restart or redrawn:
-        # Fresh credentials or keys of ours must be in the answer: it waits for the engine (renegotiated).
+    update = UpdateMedia(leg.media.leg, leg.offer, restart, opens)
+    remote = remote_of(audio, chosen, wish.suites, digits.by_info(leg, chosen))
+    complete = CompleteMedia(leg.media.leg, bridge.with_video(leg, offer, remote))
+    after = [*proposal.pass_hold(call, leg), *asked, *(adding.drop(call, call.peer_of(leg)) if dropped else [])]
+    if restart or redrawn or opens or leg.video_waits:
+        # Fresh credentials, keys or ports of ours must be in the answer, or what the other side takes of the video: it waits
+        # for the engine (renegotiated), or for that side's answer (adding.settle).
         leg.pending = (event.transaction, offer, chosen, direction, Headers([SDP]))
-        return [update, complete, *heard, *proposal.pass_hold(call, leg)]
+        return [update, complete, *heard, *after]
     body = leg.describe_answer(offer, chosen, direction)
     answered = Sip(Respond(event.transaction, 200, Headers([SDP]), body))
-    return [update, complete, *heard, answered, *proposal.pass_hold(call, leg)]
+    return [update, complete, *heard, answered, *after]
+
+
+def _see(call: Call, leg: Leg, offer: Session, choice: KeyChoice, method: str) -> tuple[bool, Effects]:
+    """The video line of a new offer: True if it ended video, and what the other side is asked (row 9)."""
+    had, peer = bool(leg.video_chosen), call.peer_of(leg)
+    leg.video_formats = video.offered(leg, offer.video, choice)
+    if leg.fed is not None and leg.fed.user.casefold() == ECHO:
+        peer = leg
+    leg.video_chosen = video.common(leg.video_formats, video.known(peer)) if peer is not None else ()
+    if not leg.video_formats:
+        return had, []
+    if peer is leg:
+        leg.video_chosen = leg.video_formats
+    elif (
+        not leg.video_chosen and peer is not None and leg.confirmed and method == "INVITE" and adding.may_be_asked(peer)
+    ):
+        # A wait within an UPDATE would make its sender repeat it.
+        return False, adding.ask(call, leg, peer)
+    return had and not leg.video_chosen, []
 
 
 def renegotiated(leg: Leg) -> Effects:
     """The engine has drawn new ICE credentials: now the answer can be written."""
-    if leg.pending is None:
+    if leg.pending is None or leg.video_waits or (leg.media is not None and _has_no_line(leg)):
         return []
     transaction, offer, chosen, direction, headers = leg.pending
     leg.pending = None
     body = leg.describe_answer(offer, chosen, direction)
     return [Sip(Respond(transaction, 200, headers, body))]
+
+
+def _has_no_line(leg: Leg) -> bool:
+    """The engine has not opened the video line yet that the answer names."""
+    assert leg.media is not None
+    return leg.offer is not None and leg.offer.video is not None and leg.media.video is None
 
 
 def _refuse(call: Call, event: RequestInDialog, code: str, text: str) -> Effects:

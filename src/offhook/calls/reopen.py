@@ -132,6 +132,7 @@ def lost(call: Call, now: float) -> Effects:
         call.index.left_room(leg)
         leg.was_heard = leg.was_heard or not leg.silent
         leg.media, leg.silent, leg.asking, leg.asked, leg.pending = None, True, False, False, None
+        leg.video_waits, leg.video_step = False, ""
     if call.state is not CallState.TALKING or not all(leg.confirmed for leg in call.parties):
         return ending.end(call, "media_engine_lost", "server", now, ENGINE_LOST)
     call.reopening = True
@@ -177,7 +178,10 @@ def _resume(leg: Leg) -> Effects:
         return []
     assert leg.media is not None
     assert leg.audio is not None
-    return [CompleteMedia(leg.media.leg, remote_of(leg.audio, leg.chosen, digits_elsewhere=digits.by_info(leg)))]
+    remote = remote_of(leg.audio, leg.chosen, digits_elsewhere=digits.by_info(leg))
+    return [
+        CompleteMedia(leg.media.leg, bridge.with_video(leg, leg.remote, remote) if leg.remote is not None else remote)
+    ]
 
 
 def _joined(call: Call) -> Effects:

@@ -138,7 +138,7 @@ def _pick_up(call: Call, ringing: fork.Fork, leg: Leg, now: float) -> Effects:
     losers = fork.cancel(call, ringing, COMPLETED_ELSEWHERE, "answered_elsewhere")
     leg.role = "callee"
     call.parties.append(leg)
-    accept = answering.accept_incoming(call, leg, ())
+    accept = answering.accept_incoming(call, leg, (), ringing.party)
     told = ringing.waiter.answered(call, ringing, leg, now)
     return [*accept[:-1], *told, accept[-1], *losers, call.happened("call.answered", leg)]
 
@@ -148,7 +148,7 @@ def _retrieve(call: Call, parked: Leg, leg: Leg) -> Effects:
     leg.role = "callee" if parked.role == "caller" else "caller"
     call.parties.append(leg)
     call.parked_by = None
-    accept = answering.accept_incoming(call, leg, speech_of(parked.chosen))
+    accept = answering.accept_incoming(call, leg, speech_of(parked.chosen), parked)
     return [*accept[:-1], *bridge.join(parked, leg), accept[-1], call.happened("call.answered", leg)]
 
 
@@ -159,7 +159,7 @@ def _exchange(call: Call, place: Leg, leg: Leg, peer: Leg | None) -> Effects:
     call.leaving.append(place)
     if place is call.caller:
         call.caller = leg
-    accept = answering.accept_incoming(call, leg, speech_of(peer.chosen) if peer is not None else ())
+    accept = answering.accept_incoming(call, leg, speech_of(peer.chosen) if peer is not None else (), peer)
     heard = bridge.join(leg, peer) if peer is not None else bridge.feed(call, leg, call.destination)
     old = [*ending.dismiss(call, place, "replaced", NORMAL), *ending.close_leg(place)]
     return [*accept[:-1], *heard, accept[-1], *old, call.happened("call.moved", leg)]

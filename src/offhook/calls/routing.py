@@ -9,6 +9,7 @@ from offhook.sip.uri import Uri
 
 BUILT_INS: dict[str, SourceKind | None] = {"echo": None, "tone": SourceKind.TONE, "music": SourceKind.MUSIC}
 """Destinations of every space; None means that the caller hears himself."""
+ECHO = "echo"
 
 
 RESUME = "resume"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 
 from offhook.calls import (
+    adding,
     answering,
     bridge,
     control,
@@ -131,6 +132,7 @@ Clock = (
     fork.RingTimer | late.LateArrival | late.PageCheck | transfer.TransferorLeaves | survival.LateCaller
     | survival.LegClock | reopen.ReopenLimit | proposal.ProposeAgain | control.Parked | program.PauseOver
     | pressing.PressMore
+    | adding.VideoPatience | adding.OfferVideoAgain
 )  # fmt: skip
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
@@ -411,6 +413,8 @@ class Switchboard:
         self._index.touched[call.ref] = call
         if event.method != "INVITE":
             return []
+        if leg.video_step == "offered":
+            return adding.answered(call, leg, event.response)
         return [*proposal.answered(call, leg, event.response), *reopen.answered(call, leg, event.response, now)]
 
     def _facts(self, event: FactsFound, now: float) -> Effects:
@@ -636,7 +640,7 @@ class Switchboard:
         leg.media = event.local
         if call is not None:
             self._index.touched[call.ref] = call
-        return [*renegotiation.renegotiated(leg), *reopen.updated(leg)]
+        return [*renegotiation.renegotiated(leg), *reopen.updated(leg), *adding.updated(leg)]
 
     def _media_event(self, event: MediaEvent, now: float) -> Effects:
         call = self._index.legs.get(event.leg)
@@ -681,12 +685,23 @@ class Switchboard:
                 return control.clock_rang(call, key, now)
             case reopen.ReopenLimit():
                 return reopen.limit_over(call, now)
-            case proposal.ProposeAgain():
+            case proposal.ProposeAgain() | adding.VideoPatience() | adding.OfferVideoAgain():
                 waiting = call.by_ref(key.leg_ref)
-                return proposal.again(call, waiting) if waiting is not None else []
+                return self._offer_clock(call, waiting, key) if waiting is not None else []
             case _:
                 leg = call.by_ref(key.leg_ref)
                 return survival.clock_rang(call, leg, key, now) if leg is not None else []
+
+    def _offer_clock(
+        self, call: Call, leg: Leg, key: proposal.ProposeAgain | adding.VideoPatience | adding.OfferVideoAgain
+    ) -> Effects:
+        match key:
+            case adding.VideoPatience():
+                return adding.patience_over(call, leg)
+            case adding.OfferVideoAgain():
+                return adding.again(call, leg)
+            case _:
+                return proposal.again(call, leg)
 
     def _after(self, effects: Effects, now: float) -> Effects:
         """Moves calls that have ended out of the way."""

@@ -55,12 +55,14 @@ class Complete(Message, frozen=True):
 
 
 class Update(Message, frozen=True):
-    """Changes our half (codecs, direction). With `restart_ice` new ICE credentials are drawn. Reply: `LegOpened`."""
+    """Changes our half (codecs, direction). With `restart_ice` new ICE credentials are drawn; `opens_video`: it adds video
+    to a port leg without. Reply: `LegOpened`."""
 
     n: int
     leg: int
     offer: LegOffer
     restart_ice: bool = False
+    opens_video: bool = False
 
 
 class Bridge(Message, frozen=True):
@@ -151,6 +153,13 @@ class SendDigits(Message, frozen=True):
     each_ms: int = 100
 
 
+class RequestKeyFrame(Message, frozen=True):
+    """The leg's peer is asked for a key frame, soon if the last was asked for just now. Reply: `Done`."""
+
+    n: int
+    leg: int
+
+
 class Facts(Message, frozen=True):
     """Reply: `FactsFound`."""
 
@@ -199,6 +208,7 @@ Command = (
     | RecordStop
     | Stop
     | SendDigits
+    | RequestKeyFrame
     | Facts
     | ListLegs
     | CloseLeg
@@ -359,6 +369,12 @@ class LegFailed(Message, frozen=True):
     cause: str
 
 
+class KeyFrameWanted(Message, frozen=True):
+    """The leg's peer should send a key frame, and understands no RTCP that asks for one."""
+
+    leg: int
+
+
 class LogLine(Message, frozen=True):
     """A line for the log; `level`: info, warning, error."""
 
@@ -379,5 +395,6 @@ Event = (
     | PlayFinished
     | RecordingFinished
     | LegFailed
+    | KeyFrameWanted
     | LogLine
 )

@@ -56,6 +56,8 @@ class Media:
     extensions: dict[str, int] = field(default_factory=dict)
     ssrc: int = 0
     crypto: tuple[CryptoLine, ...] = ()
+    feedback: tuple[tuple[str, str], ...] = ()
+    """a=rtcp-fb: (payload type or "*", what is understood), RFC 4585 section 4.2."""
 
     @property
     def webrtc(self) -> bool:
@@ -85,6 +87,8 @@ class Media:
 
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+PASSED = ("urn:3gpp:video-orientation", "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time")
+"""Extensions of video that mean the same on the other side of a call: how the camera is held, and when a packet left it."""
 
 
 @record
@@ -101,3 +105,12 @@ class Session:
     def audio(self) -> Media | None:
         """The first active audio line."""
         return next((one for one in self.media if one.kind == "audio" and one.port), None)
+
+    @property
+    def video(self) -> Media | None:
+        """The first active video line. A browser's must be in the bundle of its audio line: it has no other transport."""
+        found = next((one for one in self.media if one.kind == "video" and one.port and one.formats), None)
+        audio = self.audio
+        if found is None or audio is None or found.webrtc != audio.webrtc:
+            return None
+        return found if not found.webrtc or {found.mid, audio.mid} <= set(self.bundle) else None

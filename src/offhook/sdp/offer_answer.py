@@ -21,6 +21,7 @@ _ANSWER = {
 """Offered direction -> our answer for each of WISHES (RFC 3264 section 6.1; the table of the signalling contract, 4.2)."""
 
 EVENT = "TELEPHONE-EVENT"
+RTX = "RTX"
 
 
 @record
@@ -58,6 +59,25 @@ class LocalAudio:
     profile: str = "RTP/AVP"
 
 
+@record
+class LocalVideo:
+    """Our video line; a browser's shares the transport of the audio line, a phone's has `candidates` and `crypto` of its
+    own. `formats` are those of retransmissions too. `feedback` is what we pass on (RFC 4585), `extensions` the ids of what
+    crosses.
+    """
+
+    formats: tuple[Format, ...]
+    direction: str = "sendrecv"
+    mid: str = "1"
+    ssrc: int = 0
+    rtx_ssrc: int = 0
+    candidates: tuple[tuple[str, int], ...] = ()
+    rtcp_port: int = 0
+    crypto: tuple[CryptoLine, ...] = ()
+    feedback: tuple[str, ...] = ()
+    extensions: tuple[tuple[int, str], ...] = ()
+
+
 def answer_direction(offered: str, wish: str) -> str:
     """Our direction in an answer."""
     return _ANSWER[offered][WISHES.index(wish)]
@@ -88,21 +108,90 @@ def _first_per_clock(events: list[Format]) -> list[Format]:
     return list(first.values())
 
 
-def write_offer(webrtc: bool, local: LocalAudio, origin: Origin) -> bytes:
-    """A description with one audio line."""
-    return encode(origin.id, origin.version, origin.address, [_line(webrtc, local, "")], webrtc, (local.mid,))
+def write_offer(webrtc: bool, local: LocalAudio, origin: Origin, video: LocalVideo | None = None) -> bytes:
+    """A description with an audio line, and a video line if there is one."""
+    lines, mids = [_line(webrtc, local, "")], [local.mid]
+    if video is not None:
+        lines.append(_video_line(webrtc, local, video, ""))
+        mids.append(video.mid)
+    return encode(origin.id, origin.version, origin.address, lines, webrtc, tuple(mids))
 
 
-def write_answer(offer: Session, local: LocalAudio, origin: Origin) -> bytes:
-    """An answer to `offer`: its first active audio line is taken, every other one keeps its place with port 0."""
-    taken = offer.audio
+def write_answer(offer: Session, local: LocalAudio, origin: Origin, video: LocalVideo | None = None) -> bytes:
+    """An answer to `offer`: its first active audio line is taken, and its video line if we have one; every other one keeps
+    its place with port 0."""
+    seen = offer.video if video is not None else None
+    return _beside(offer, local, origin, video, seen, [])
+
+
+def write_reoffer(before: Session, local: LocalAudio, origin: Origin, video: LocalVideo | None = None) -> bytes:
+    """An offer inside the dialog: every line of `before` in its place (RFC 3264 section 8), a video line that was not there
+    last, or where one was refused."""
+    seen = next((one for one in before.media if one.kind == "video"), None) if video is not None else None
+    added = []
+    if video is not None and seen is None:
+        webrtc = before.audio is not None and before.audio.webrtc
+        added.append(_video_line(webrtc, local, video, before.audio.protocol if before.audio is not None else ""))
+    return _beside(before, local, origin, video, seen, added)
+
+
+def _beside(
+    before: Session, local: LocalAudio, origin: Origin, video: LocalVideo | None, seen: Media | None, added: list[Line]
+) -> bytes:
+    taken = before.audio
     local = replace(local, crypto=_tagged(local.crypto, taken)) if taken is not None and local.crypto else local
-    lines: list[Line] = []
-    for media in offer.media:
-        lines.append(_line(media.webrtc, local, media.protocol) if media is taken else _rejected(media))
     webrtc = taken is not None and taken.webrtc
-    bundle = (local.mid,) if taken is not None and taken.mid in offer.bundle else ()
-    return encode(origin.id, origin.version, origin.address, lines, webrtc, bundle)
+    lines: list[Line] = []
+    for media in before.media:
+        if media is taken:
+            lines.append(_line(media.webrtc, local, media.protocol))
+        elif media is seen and video is not None:
+            tagged = replace(video, crypto=_tagged(video.crypto, media))
+            lines.append(_video_line(webrtc, local, tagged, media.protocol))
+        else:
+            lines.append(_rejected(media))
+    bundle = [local.mid] if taken is not None and taken.mid in before.bundle else []
+    bundle += [video.mid] if bundle and video is not None and (seen is not None or added) else []
+    return encode(origin.id, origin.version, origin.address, [*lines, *added], webrtc, tuple(bundle))
+
+
+def _video_line(webrtc: bool, audio: LocalAudio, video: LocalVideo, protocol: str) -> Line:
+    port = (audio if webrtc else video).candidates[0][1]
+    transport = replace(audio, mid=video.mid, audio_level_id=0)
+    attributes = _webrtc_head(transport) if webrtc else []
+    attributes += [f"extmap:{number} {uri}" for number, uri in video.extensions]
+    for one in video.formats:
+        attributes.append(f"rtpmap:{one.payload_type} {_SPELLING.get(one.name, one.name)}/{one.clock}")
+        if one.fmtp:
+            attributes.append(f"fmtp:{one.payload_type} {one.fmtp}")
+        if webrtc and one.name != RTX:
+            attributes += [f"rtcp-fb:{one.payload_type} {what}" for what in video.feedback]
+    if not webrtc:
+        attributes += [f"rtcp-fb:* {what}" for what in video.feedback]
+    if webrtc or video.direction != "sendrecv":
+        attributes.append(video.direction)
+    if webrtc:
+        attributes += _video_streams(audio, video)
+        attributes += _webrtc_tail(audio)[2:]
+    elif video.rtcp_port and video.rtcp_port != port + 1:
+        attributes.append(f"rtcp:{video.rtcp_port}")
+    attributes += [line.write() for line in video.crypto]
+    if audio.setup and not webrtc:
+        attributes += [f"fingerprint:sha-256 {audio.fingerprint}", f"setup:{audio.setup}"]
+    numbers = tuple(str(one.payload_type) for one in video.formats)
+    default = "UDP/TLS/RTP/SAVPF" if webrtc else audio.profile
+    return Line("video", port, protocol or default, numbers, tuple(attributes))
+
+
+def _video_streams(audio: LocalAudio, video: LocalVideo) -> list[str]:
+    """RFC 5576: the stream, and that of its retransmissions beside it."""
+    streams = [video.ssrc]
+    said = []
+    if any(one.name == RTX for one in video.formats):
+        streams.append(video.rtx_ssrc)
+        said.append(f"ssrc-group:FID {video.ssrc} {video.rtx_ssrc}")
+    said += [f"ssrc:{ssrc} cname:{audio.cname}" for ssrc in streams]
+    return [*said, f"msid:{audio.cname} video"]
 
 
 def _tagged(ours: tuple[CryptoLine, ...], offered: Media) -> tuple[CryptoLine, ...]:
@@ -139,7 +228,7 @@ def _line(webrtc: bool, local: LocalAudio, protocol: str) -> Line:
     return Line("audio", port, protocol or default, numbers, tuple(attributes))
 
 
-_SPELLING = {"OPUS": "opus", EVENT: "telephone-event"}
+_SPELLING = {"OPUS": "opus", EVENT: "telephone-event", RTX: "rtx"}
 """Names as their RFCs spell them in lower case."""
 
 

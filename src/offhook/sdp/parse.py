@@ -24,6 +24,9 @@ _STATIC_TEXTS = {str(number): one for number, one in STATIC.items()}
 MAX_CLOCK = 1_000_000
 """Hz; video has 90,000, no codec more than 192,000."""
 
+BUNDLED = 9
+"""The port of a line that candidates decide about (RFC 8839 section 4.3.1)."""
+
 LONGEST_ADDRESS = 64
 """Characters; an IPv6 address has 45, and a few more with its interface."""
 
@@ -43,9 +46,9 @@ def parse(body: bytes) -> Session:
     origin = next((value.split() for kind, value in head if kind == "o"), [])
     if len(origin) != 6:
         raise SdpError("an o= line with six parts is needed")
-    base = _common(head, {})
-    media = tuple(_media(section, base) for section in rest)
     bundle = next((value.split()[1:] for kind, value in head if kind == "a" and value.startswith("group:BUNDLE")), [])
+    base = _common(head, {"bundle": tuple(bundle)})
+    media = tuple(_media(section, base) for section in rest)
     return Session(origin[5], origin[1], origin[2], media, tuple(bundle))
 
 
@@ -78,6 +81,10 @@ def _media(section: Section, base: Fields) -> Media:
         raise SdpError(f"m={section[0][1][:40]}: bad port")
     kind, protocol = pieces[0], pieces[2].upper()
     fields = _common(section[1:], base)
+    if not port and ("a", "bundle-only") in section and fields.get("mid") in base.get("bundle", ()):
+        # RFC 9143 section 6: it has no port of its own, and is none the less offered.
+        port = BUNDLED
+    fields.pop("bundle", None)
     line: Fields = {"kind": kind, "port": port, "protocol": protocol, "raw_formats": tuple(pieces[3:])}
     if kind not in ("audio", "video") or "RTP" not in protocol:
         return Media(**line, **fields)
@@ -184,6 +191,9 @@ def _attribute(name: str, value: str, fields: Fields) -> None:
             fields["candidates"] = fields.get("candidates", 0) + 1
             if fields["candidates"] > MAX_CANDIDATES:
                 raise SdpError(f"more than limits.max_candidates ({MAX_CANDIDATES})")
+        case "rtcp-fb":
+            number, _, what = value.partition(" ")
+            fields["feedback"] = (*fields.get("feedback", ()), (number, " ".join(what.split())))
         case "rtcp" | "ptime" | "extmap" | "ssrc":
             _numbered(name, value, fields)
         case _ if name in _TEXTS:

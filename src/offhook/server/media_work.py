@@ -24,12 +24,14 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     do.CompleteMedia: lambda e: {"kind": wire.Complete, "leg": e.leg, "remote": e.remote},
     do.UpdateMedia: lambda e: {
         "kind": wire.Update, "leg": e.leg, "offer": e.offer, "restart_ice": e.restart_ice,
+        "opens_video": e.opens_video,
     },
     do.BridgeMedia: lambda e: {"kind": wire.Bridge, "a": e.a, "b": e.b},
     do.JoinRoom: lambda e: {"kind": wire.Join, "leg": e.leg, "room": e.room, "muted": e.muted},
     do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source, "country": "US"},
     do.StopMedia: lambda e: {"kind": wire.Stop, "leg": e.leg},
     do.SendDigits: lambda e: {"kind": wire.SendDigits, "leg": e.leg, "digits": e.digits, "each_ms": e.each_ms},
+    do.RequestKeyFrame: lambda e: {"kind": wire.RequestKeyFrame, "leg": e.leg},
     do.CloseMediaLeg: lambda e: {"kind": wire.CloseLeg, "leg": e.leg},
     do.CloseMedia: lambda e: {"kind": wire.CloseCall, "call": e.media_call},
 }  # fmt: skip

@@ -58,7 +58,7 @@ class Account:
     enabled: bool = True
     max_calls: int = 10
     ring_seconds: int = 60
-    codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA")
+    codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA", "VP8", "H264")
     early_media: bool = True
     """False: callers hear their own tone until one of its devices answers (CALL-6)."""
     single_provisional: bool = False

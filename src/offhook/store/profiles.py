@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-DEFAULT_CODECS = ("OPUS", "G722", "PCMU", "PCMA")
+DEFAULT_CODECS = ("OPUS", "G722", "PCMU", "PCMA", "VP8", "H264")
 """What an endpoint may use, in order of preference, unless it or the profile has a list of its own."""
 OWN_DEFAULTS: dict[str, Any] = {
     "outbound_policy": "passthrough",

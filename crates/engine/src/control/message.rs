@@ -36,7 +36,7 @@ struct Outline {
     n: u64,
 }
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
@@ -51,6 +51,7 @@ const COMMANDS: [&str; 19] = [
     "RecordStop",
     "Stop",
     "SendDigits",
+    "RequestKeyFrame",
     "Facts",
     "ListLegs",
     "CloseLeg",

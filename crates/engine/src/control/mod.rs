@@ -19,7 +19,6 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use offhook_media::command::{Command, shard_of};
-use offhook_media::description::PathKind;
 use offhook_media::event::{Event, Reply};
 use offhook_media::{PortPair, ReplyToken, SocketId};
 use serde::Serialize;
@@ -455,8 +454,8 @@ impl Control {
         command: &Command,
     ) -> Result<(Vec<PortPair>, Vec<(SocketId, UdpSocket)>), Box<Reply>> {
         let (mut ports, mut sockets) = (Vec::new(), Vec::new());
-        for offer in command.offers().iter().filter(|o| o.path == PathKind::Port) {
-            match self.bind_one(&offer.address, offer.rtcp_mux) {
+        for (address, mux) in command.ports() {
+            match self.bind_one(address, mux) {
                 Ok(pair) => ports.push(self.number(shard, pair, &mut sockets)),
                 Err((code, text)) => {
                     drop(sockets);

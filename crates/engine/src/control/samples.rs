@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::message::Greeting;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 19] = [
     "RecordStop",
     "Stop",
     "SendDigits",
+    "RequestKeyFrame",
     "Facts",
     "ListLegs",
     "CloseLeg",
@@ -39,7 +40,7 @@ const REPLIES: [&str; 7] = [
     "Closed",
     "Refused",
 ];
-const EVENTS: [&str; 13] = [
+const EVENTS: [&str; 14] = [
     "PathChanged",
     "KeysReady",
     "FirstMedia",
@@ -52,6 +53,7 @@ const EVENTS: [&str; 13] = [
     "PlayFinished",
     "RecordingFinished",
     "LegFailed",
+    "KeyFrameWanted",
     "LogLine",
 ];
 

@@ -42,6 +42,7 @@ pub struct Sent {
     pub socket: SocketId,
     pub destination: SocketAddr,
     pub bytes: Vec<u8>,
+    pub video: bool,
 }
 
 impl Sent {
@@ -161,6 +162,7 @@ impl World {
                         socket,
                         destination,
                         packet,
+                        video,
                     } = transmit;
                     self.engine.recycle(packet);
                     self.sent.push(Sent {
@@ -168,6 +170,7 @@ impl World {
                         socket,
                         destination,
                         bytes,
+                        video,
                     });
                     self.deliver_to_peers();
                 }
@@ -283,13 +286,8 @@ impl World {
     pub fn command(&mut self, make: impl FnOnce(u64) -> Command) -> Reply {
         self.number += 1;
         let command = make(self.number);
-        let offers = command
-            .offers()
-            .iter()
-            .filter(|offer| offer.path == PathKind::Port)
-            .cloned();
-        let offers: Vec<LegOffer> = offers.collect();
-        let ports = offers.iter().map(|offer| self.port_pair(offer)).collect();
+        let shared: Vec<bool> = command.ports().iter().map(|(_, mux)| *mux).collect();
+        let ports = shared.into_iter().map(|mux| self.port_pair(mux)).collect();
         self.input(Input::Command {
             command,
             ports,
@@ -299,12 +297,12 @@ impl World {
         self.replies.remove(0)
     }
 
-    fn port_pair(&mut self, offer: &LegOffer) -> PortPair {
+    fn port_pair(&mut self, mux: bool) -> PortPair {
         let rtp = self.next_socket;
         self.next_socket += 2;
         let port = 41_000 + rtp as u16;
         let address = SocketAddr::new("10.0.0.1".parse().expect("address"), port);
-        let rtcp = (!offer.rtcp_mux).then_some(SocketId(rtp + 1));
+        let rtcp = (!mux).then_some(SocketId(rtp + 1));
         let rtcp_port = if rtcp.is_some() { port + 1 } else { 0 };
         PortPair {
             rtp: SocketId(rtp),
@@ -443,6 +441,7 @@ pub fn port_offer(audio: Vec<Codec>) -> LegOffer {
         mid: String::new(),
         suites: Vec::new(),
         detect_digits: false,
+        video: None,
     }
 }
 

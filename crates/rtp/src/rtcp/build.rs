@@ -1,9 +1,9 @@
 //! Writing a compound.
 
 use super::{
-    BLOCK_LEN, FORMAT_FIR, FORMAT_NACK, FORMAT_PLI, GOODBYE, HEADER_LEN, MAX_REPORT_BLOCKS,
-    PAYLOAD_FEEDBACK, RECEIVER_REPORT, ReportBlock, RtcpError, SENDER_REPORT, SOURCE_DESCRIPTION,
-    SenderInfo, TRANSPORT_FEEDBACK,
+    BLOCK_LEN, FORMAT_APPLICATION, FORMAT_FIR, FORMAT_NACK, FORMAT_PLI, GOODBYE, HEADER_LEN,
+    MAX_REPORT_BLOCKS, PAYLOAD_FEEDBACK, RECEIVER_REPORT, REMB, REMB_MANTISSA_BITS, ReportBlock,
+    RtcpError, SENDER_REPORT, SOURCE_DESCRIPTION, SenderInfo, TRANSPORT_FEEDBACK,
 };
 use crate::wire::put;
 
@@ -118,6 +118,24 @@ impl<'a> CompoundBuilder<'a> {
                 out.bytes(&first.to_be_bytes())?;
                 out.bytes(&mask.to_be_bytes())
             })
+        })
+    }
+
+    /// Adds a REMB of `bits` a second for these sources, rounded down to 18 significant bits.
+    ///
+    /// # Errors
+    /// `Full`.
+    pub fn remb(&mut self, sender: u32, bits: u64, sources: &[u32]) -> Result<(), RtcpError> {
+        let count = u8::try_from(sources.len()).map_err(|_| RtcpError::Full)?;
+        let exponent = (u64::BITS - bits.leading_zeros()).saturating_sub(REMB_MANTISSA_BITS);
+        let mantissa = u32::try_from(bits >> exponent).unwrap_or_default();
+        let word = u32::from(count) << 24 | exponent << REMB_MANTISSA_BITS | mantissa;
+        self.packet(PAYLOAD_FEEDBACK, usize::from(FORMAT_APPLICATION), |out| {
+            out.u32(sender)?;
+            out.u32(0)?;
+            out.bytes(&REMB)?;
+            out.u32(word)?;
+            sources.iter().try_for_each(|ssrc| out.u32(*ssrc))
         })
     }
 

@@ -1,9 +1,9 @@
 //! Reading a compound in place.
 
 use super::{
-    BLOCK_LEN, FORMAT_FIR, FORMAT_NACK, FORMAT_PLI, GOODBYE, HEADER_LEN, MAX_PACKETS,
-    PAYLOAD_FEEDBACK, RECEIVER_REPORT, ReportBlock, RtcpError, SENDER_INFO_LEN, SENDER_REPORT,
-    SenderInfo, TRANSPORT_FEEDBACK,
+    BLOCK_LEN, FORMAT_APPLICATION, FORMAT_FIR, FORMAT_NACK, FORMAT_PLI, GOODBYE, HEADER_LEN,
+    MAX_PACKETS, PAYLOAD_FEEDBACK, RECEIVER_REPORT, REMB, REMB_MANTISSA_BITS, ReportBlock,
+    RtcpError, SENDER_INFO_LEN, SENDER_REPORT, SenderInfo, TRANSPORT_FEEDBACK,
 };
 use crate::wire::{u16_at, u32_at, u64_at};
 
@@ -39,6 +39,8 @@ pub enum Packet<'a> {
         /// (first lost, bit mask of the 16 after it) pairs.
         lost: NackEntries<'a>,
     },
+    /// How many bits a second the peer can take for the streams named.
+    Remb(Remb<'a>),
     /// SDES, APP, XR and feedback of other formats: the packet type, and the count or format field.
     Other(u8, u8),
 }
@@ -146,8 +148,42 @@ fn read(sub: Sub<'_>) -> Option<Packet<'_>> {
             media: u32_at(body, 4)?,
             lost: NackEntries(body.get(8..)?),
         },
+        (PAYLOAD_FEEDBACK, FORMAT_APPLICATION) => match remb(body) {
+            Some(remb) => Packet::Remb(remb),
+            None => Packet::Other(PAYLOAD_FEEDBACK, FORMAT_APPLICATION),
+        },
         (kind, count) => Packet::Other(kind, count),
     })
+}
+
+fn remb(body: &[u8]) -> Option<Remb<'_>> {
+    let sender = u32_at(body, 0)?;
+    if body.get(8..12)? != REMB {
+        return None;
+    }
+    let word = u32_at(body, 12)?;
+    let count = usize::from(*body.get(12)?);
+    let exponent = word >> REMB_MANTISSA_BITS & 0x3f;
+    let mantissa = u64::from(word & ((1 << REMB_MANTISSA_BITS) - 1));
+    Some(Remb {
+        sender,
+        bits: mantissa
+            .checked_shl(exponent)
+            .filter(|bits| bits >> exponent == mantissa)
+            .unwrap_or(u64::MAX),
+        sources: Ssrcs(body.get(16..16 + 4 * count)?),
+    })
+}
+
+/// Receiver estimated maximum bit rate (draft-alvestrand-rmcat-remb-03).
+#[derive(Clone, Debug)]
+pub struct Remb<'a> {
+    /// Who says so.
+    pub sender: u32,
+    /// Bits a second.
+    pub bits: u64,
+    /// The streams that share it.
+    pub sources: Ssrcs<'a>,
 }
 
 fn sender_info(body: &[u8]) -> Option<SenderInfo> {
@@ -189,7 +225,7 @@ impl Iterator for ReportBlocks<'_> {
     }
 }
 
-/// Sources of a BYE.
+/// Sources of a BYE or REMB.
 #[derive(Clone, Debug)]
 pub struct Ssrcs<'a>(&'a [u8]);
 

@@ -53,6 +53,7 @@ pub struct SrtpIn {
     strangers: Failures,
     clock: u64,
     counters: InCounters,
+    wide: bool,
 }
 
 struct Stream {
@@ -97,6 +98,7 @@ impl SrtpIn {
             strangers: Failures::default(),
             clock: 0,
             counters: InCounters::default(),
+            wide: false,
         })
     }
 
@@ -118,6 +120,14 @@ impl SrtpIn {
             stream.opened_at = None;
         }
         Ok(())
+    }
+
+    /// Video comes: streams are remembered 1 024 packets back instead of 128 (RFC 3711 3.3.2).
+    pub fn widen(&mut self) {
+        self.wide = true;
+        self.streams
+            .iter_mut()
+            .for_each(|stream| stream.window.widen());
     }
 
     /// The suite in use.
@@ -226,33 +236,31 @@ impl SrtpIn {
     fn accept(&mut self, at: Option<usize>, ssrc: u32, index: u64, now: Instant) {
         self.counters.opened += 1;
         self.clock += 1;
-        let fresh = Stream {
-            ssrc,
-            window: Window::starting_at(index),
-            used: self.clock,
-            opened_at: Some(now),
-            failures: Failures::default(),
-        };
         let Some(stream) = at.and_then(|at| self.streams.get_mut(at)) else {
             self.strangers = Failures::default();
+            let window = if self.wide {
+                Window::wide(index)
+            } else {
+                Window::starting_at(index)
+            };
+            let fresh = Stream {
+                ssrc,
+                window,
+                used: self.clock,
+                opened_at: Some(now),
+                failures: Failures::default(),
+            };
             insert(&mut self.streams, fresh, |stream| stream.used);
             return;
         };
-        let mut window = stream.window;
-        match window.position(index) {
+        match stream.window.position(index) {
             // Only a trial that stepped back gets here with an index the window does not know.
-            Position::TooOld | Position::Seen => window = fresh.window,
-            Position::Ahead | Position::LateButNew => window.take(index),
+            Position::TooOld | Position::Seen => stream.window = stream.window.renewed(index),
+            Position::Ahead | Position::LateButNew => stream.window.take(index),
         }
-        let last_trial = stream.failures.last_trial;
-        *stream = Stream {
-            window,
-            failures: Failures {
-                in_a_row: 0,
-                last_trial,
-            },
-            ..fresh
-        };
+        stream.used = self.clock;
+        stream.opened_at = Some(now);
+        stream.failures.in_a_row = 0;
     }
 
     fn refuse(&mut self, at: Option<usize>, error: SrtpError) {

@@ -9,7 +9,7 @@ use crate::header::Header;
 use crate::keys::MasterKeys;
 use crate::suite::Suite;
 use crate::transform::{RTCP_CLEAR_LEN, RTCP_WORD_LEN, Transform};
-use crate::window::{Position, WINDOW, Window};
+use crate::window::{Position, Window};
 
 /// Packets in unbroken order behind the window before they are taken for a source that started over.
 const RESTART_RUN: u8 = 4;
@@ -21,7 +21,7 @@ const RTCP_INDEX_LIMIT: u32 = 1 << 31;
 /// Seals SRTP and SRTCP of one direction under one master key.
 ///
 /// No index is used twice, whatever sequence numbers the source has: a late packet is sealed if it lies within 128 of
-/// the newest and is new; a source that jumps back continues forwards, under the next rollover counter.
+/// the newest (1 024 once widened) and is new; a source that jumps back continues forwards, under the next rollover counter.
 pub struct SrtpOut {
     suite: Suite,
     rtp: Transform,
@@ -30,6 +30,7 @@ pub struct SrtpOut {
     streams: ArrayVec<Stream, MAX_STREAMS>,
     retired: ArrayVec<u32, MAX_RETIRED>,
     clock: u64,
+    wide: bool,
 }
 
 struct Stream {
@@ -53,6 +54,7 @@ impl SrtpOut {
             streams: ArrayVec::new(),
             retired: ArrayVec::new(),
             clock: 0,
+            wide: false,
         })
     }
 
@@ -69,6 +71,14 @@ impl SrtpOut {
         // Under a new key no old index can repeat.
         self.retired.clear();
         Ok(())
+    }
+
+    /// Video is sent: packets up to 1 024 behind the newest are sealed, instead of 128.
+    pub fn widen(&mut self) {
+        self.wide = true;
+        self.streams
+            .iter_mut()
+            .for_each(|stream| stream.window.widen());
     }
 
     /// The suite in use.
@@ -120,7 +130,11 @@ impl SrtpOut {
             self.retire_oldest()?;
         }
         let index = u64::from(sequence);
-        let window = Window::starting_at(index);
+        let window = if self.wide {
+            Window::wide(index)
+        } else {
+            Window::starting_at(index)
+        };
         self.streams.push(Stream {
             ssrc,
             window,
@@ -177,7 +191,7 @@ impl Stream {
         let behind = (1 << 16) - forward;
         let index = if forward <= 1 << 15 {
             highest + forward
-        } else if behind < WINDOW {
+        } else if behind < self.window.width() {
             highest.checked_sub(behind).ok_or(SrtpError::TooOld)?
         } else if self.started_over(sequence) {
             highest + forward
