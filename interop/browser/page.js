@@ -3,10 +3,12 @@ import * as JsSIP from "jssip";
 import { Inviter, Registerer, RegistererState, SessionState, UserAgent } from "sip.js";
 
 const events = [];
+const marks = {};
 const waiting = [];
 
 function note(type, details = {}) {
   const event = { type, at: performance.now(), ...details };
+  marks[type] = event.at;
   events.push(event);
   for (const waiter of [...waiting]) waiter();
 }
@@ -32,6 +34,23 @@ function expect(type, seconds) {
 
 const MEDIA = { audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false }, video: false };
 
+// From now on calls are made, and answered, with the fake camera too.
+function camera(on) {
+  MEDIA.video = on;
+}
+
+let screen = null;
+let shownAt = null;
+
+function show(track) {
+  screen = document.createElement("video");
+  screen.muted = true;
+  screen.srcObject = new MediaStream([track]);
+  document.body.append(screen);
+  screen.requestVideoFrameCallback?.(() => (shownAt ??= performance.now()));
+  screen.play().catch(() => {});
+}
+
 let remote = null;
 let connection = null;
 let element = null;
@@ -39,6 +58,7 @@ let element = null;
 function watch(pc) {
   connection = pc;
   pc.addEventListener("track", (event) => {
+    if (event.track.kind === "video") return show(event.track);
     remote = new MediaStream([event.track]);
     element = new Audio();
     element.srcObject = remote;
@@ -311,6 +331,43 @@ async function stats() {
   return out;
 }
 
+// What getStats says of the video, as one flat object; `shownAfter`: ms from the event `since` to the first picture.
+async function pictures(since) {
+  const out = { framesDecoded: 0, framesSent: 0 };
+  const reports = [...(await connection.getStats()).values()].filter((one) => one.kind === "video");
+  for (const report of reports) {
+    if (report.type === "inbound-rtp") {
+      for (const name of ["framesDecoded", "frameWidth", "frameHeight", "packetsReceived", "packetsLost", "pliCount", "nackCount", "keyFramesDecoded", "freezeCount"])
+        out[name] = report[name] ?? 0;
+      out.retransmitted = report.retransmittedPacketsReceived ?? null;
+      out.codecIn = report.codecId;
+    }
+    if (report.type === "outbound-rtp") {
+      out.framesSent = report.framesSent ?? report.framesEncoded ?? 0;
+      out.keyFramesAsked = (report.pliCount ?? 0) + (report.firCount ?? 0);
+      out.nacksIn = report.nackCount ?? 0;
+      out.targetBitrate = report.targetBitrate ?? null;
+    }
+  }
+  out.codec = null;
+  for (const report of (await connection.getStats()).values()) if (report.type === "codec" && report.id === out.codecIn) out.codec = report.mimeType;
+  const from = history().findLast?.((event) => event.type === since)?.at ?? marks[since] ?? null;
+  out.shownAfter = shownAt !== null && from !== null ? shownAt - from : null;
+  return out;
+}
+
+// Adds the fake camera to the present call, as a page with a button would.
+async function addCamera() {
+  const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+  connection.addTrack(stream.getVideoTracks()[0], stream);
+  return new Promise((resolve) => session.renegotiate({ rtcOfferConstraints: {} }, () => resolve(true)) || resolve(false));
+}
+
+// The session as the page described it and as it was described to the page.
+function descriptions() {
+  return { local: connection.localDescription?.sdp ?? "", remote: connection.remoteDescription?.sdp ?? "" };
+}
+
 function mute(on) {
   for (const sender of connection.getSenders()) if (sender.track) sender.track.enabled = !on;
 }
@@ -350,4 +407,4 @@ async function many(target, count) {
   return Promise.all(Array.from({ length: count }, one));
 }
 
-window.agent = { jssip, sipjs, expect, record, stats, mute, quiet, ufrag, history, many };
+window.agent = { jssip, sipjs, expect, record, stats, camera, pictures, addCamera, descriptions, mute, quiet, ufrag, history, many };

@@ -96,6 +96,10 @@ class Page:
         """Audio counters of getStats."""
         return dict(await self.run("await agent.stats()"))
 
+    async def pictures(self, since: str = "confirmed") -> dict[str, Any]:
+        """Video counters of getStats; `shownAfter`: milliseconds from the last event `since` to the first picture."""
+        return dict(await self.run("await agent.pictures(args)", since))
+
     async def close(self) -> None:
         """Closes the page and its context."""
         await self._browser.ask("close", page=self.name)

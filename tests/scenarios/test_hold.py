@@ -1,5 +1,6 @@
 """Hold (4.1 row 8, 4.2, CALL-7): answered here at once; who is held hears music, and a page's keys and role stay."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -201,8 +202,9 @@ def test_hold_resume_sticky_dtls(link: Link) -> None:
 
 
 def test_video_declined_port_zero(link: Link) -> None:
-    """The order of lines is kept, audio stays, and a later offer that adds video is answered the same way (row 9)."""
+    """The other side may use no video: the order of lines is kept, audio stays, and nobody is asked (row 9)."""
     house = House(link)
+    house.node.accounts["bob"] = replace(house.node.accounts["bob"], codecs=("OPUS", "PCMU"))
     alice, bob = house.talking()
     video = SDP + b"m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
     first = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"

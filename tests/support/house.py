@@ -23,7 +23,7 @@ from offhook.calls.document import Broken, Document
 from offhook.calls.entry import Entry, Member, Permits, RingsMembers
 from offhook.calls.kept import KeptCall
 from offhook.calls.outbound import Outbound
-from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind
+from offhook.calls.ports import Crypto, LegLocal, LegOffer, PathKind, VideoLocal
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.sdp.crypto import SUITES
 from offhook.server.recorder import Recorder, TraceLimits
@@ -71,8 +71,15 @@ class MediaPort:
         port = 40_000 if webrtc else 41_000 + 2 * len(self.open)
         crypto = tuple(Crypto(suite, f"{leg % 256:02x}" * SUITES[suite]) for suite in offer.suites)
         return LegLocal(
-            leg, (("192.0.2.1", port),), 0 if webrtc else port + 1, "ufrag", "password", "AA:BB", 7, "cname", crypto
-        )
+            leg, (("192.0.2.1", port),), 0 if webrtc else port + 1, "ufrag", "password", "AA:BB", 7, "cname", crypto,
+            video=None if offer.video is None else self.line(webrtc, leg, crypto),
+        )  # fmt: skip
+
+    def line(self, webrtc: bool, leg: int, crypto: tuple[Crypto, ...]) -> VideoLocal:
+        if webrtc:
+            return VideoLocal(8, 9)
+        port = 51_000 + 2 * leg
+        return VideoLocal(8, 9, (("192.0.2.1", port),), port + 1, crypto)
 
     def of(self, kind: type) -> list[do.MediaEffect]:
         """The effects of one kind."""

@@ -145,6 +145,23 @@ def drop(call: Call, peer: Leg | None) -> Effects:
     return [*forgotten, *proposal.refresh(peer)]
 
 
+def refused(call: Call, leg: Leg) -> Effects:
+    """The engine has no ports for the line: there is no video, on either side."""
+    forgotten = _forget(leg)
+    if leg.video_step:
+        leg.video_step = ""
+        asker = call.peer_of(leg)
+        return [*forgotten, *(settle(call, asker, leg) if asker is not None else [])]
+    waited, leg.video_waits = leg.video_waits, False
+    stop: Effects = [StopTimer(VideoPatience(call.ref, leg.ref))] if waited else []
+    return [
+        *forgotten,
+        *stop,
+        *(complete(leg, leg.pending[1]) if leg.pending is not None else []),
+        *renegotiation.renegotiated(leg),
+    ]
+
+
 def gone(call: Call, leg: Leg) -> Effects:
     """A leg ends: nobody waits for its answer."""
     peer = call.peer_of(leg)

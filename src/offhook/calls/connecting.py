@@ -61,7 +61,7 @@ class Connecting:
         if party.confirmed:
             return [*losers, *bridge.join(party, leg)]
         call.answered_at = now
-        accept = answering.accept_incoming(call, party, speech_of(leg.chosen))
+        accept = answering.accept_incoming(call, party, speech_of(leg.chosen), leg)
         return [*losers, *accept[:-1], *bridge.join(party, leg), accept[-1]]
 
     def connected(self, call: Call, fork_: Fork, now: float) -> Effects:

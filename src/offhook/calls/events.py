@@ -117,6 +117,14 @@ class MediaLegUpdated:
 
 
 @record
+class MediaLineRefused:
+    """The engine has no ports for the video line that an `UpdateMedia` adds."""
+
+    leg: int
+    code: str
+
+
+@record
 class MediaRefused:
     """The engine refused to open; `code` is one of its own."""
 
@@ -241,6 +249,7 @@ CallEvent = (
     | MediaOpened
     | MediaLegOpened
     | MediaLegUpdated
+    | MediaLineRefused
     | MediaRefused
     | MediaClosed
     | EngineLost

@@ -138,6 +138,8 @@ def _take(call: Call, leg: Leg, event: RequestInDialog, offer: Session, audio: M
 def _see(call: Call, leg: Leg, offer: Session, choice: KeyChoice, method: str) -> tuple[bool, Effects]:
     """The video line of a new offer: True if it ended video, and what the other side is asked (row 9)."""
     had, peer = bool(leg.video_chosen), call.peer_of(leg)
+    # What was refused once is not asked of the other side's user with every hold.
+    fresh = leg.remote is None or leg.remote.video is None
     leg.video_formats = video.offered(leg, offer.video, choice)
     if leg.fed is not None and leg.fed.user.casefold() == ECHO:
         peer = leg
@@ -147,7 +149,12 @@ def _see(call: Call, leg: Leg, offer: Session, choice: KeyChoice, method: str) -
     if peer is leg:
         leg.video_chosen = leg.video_formats
     elif (
-        not leg.video_chosen and peer is not None and leg.confirmed and method == "INVITE" and adding.may_be_asked(peer)
+        fresh
+        and not leg.video_chosen
+        and peer is not None
+        and leg.confirmed
+        and method == "INVITE"
+        and adding.may_be_asked(peer)
     ):
         # A wait within an UPDATE would make its sender repeat it.
         return False, adding.ask(call, leg, peer)

@@ -72,6 +72,7 @@ from offhook.calls.events import (
     MediaEvent,
     MediaLegOpened,
     MediaLegUpdated,
+    MediaLineRefused,
     MediaOpened,
     MediaRefused,
     TextsFound,
@@ -279,7 +280,10 @@ class Switchboard:
                 | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned() | DocumentFetched()
             ):  # fmt: skip
                 return self._after(self._beside(event, now), now)
-            case CallKept() | EngineLost() | EngineReady() | MediaClosed() | MediaLegOpened() | MediaLegUpdated():
+            case (
+                CallKept() | EngineLost() | EngineReady() | MediaClosed() | MediaLegOpened() | MediaLegUpdated()
+                | MediaLineRefused()
+            ):  # fmt: skip
                 return self._of_engine(event, now)
             case (
                 AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
@@ -291,7 +295,9 @@ class Switchboard:
                 return self._after(self._media_event(event, now), now)
 
     def _of_engine(
-        self, event: CallKept | EngineLost | EngineReady | MediaClosed | MediaLegOpened | MediaLegUpdated, now: float
+        self,
+        event: CallKept | EngineLost | EngineReady | MediaClosed | MediaLegOpened | MediaLegUpdated | MediaLineRefused,
+        now: float,
     ) -> Effects:
         match event:
             case EngineLost():
@@ -308,6 +314,8 @@ class Switchboard:
                 return self._after(self._leg_opened(event, now), now)
             case MediaLegUpdated():
                 return self._after(self._leg_updated(event), now)
+            case MediaLineRefused():
+                return self._after(self._line_refused(event), now)
 
     # ---- a new call
 
@@ -641,6 +649,11 @@ class Switchboard:
         if call is not None:
             self._index.touched[call.ref] = call
         return [*renegotiation.renegotiated(leg), *reopen.updated(leg), *adding.updated(leg)]
+
+    def _line_refused(self, event: MediaLineRefused) -> Effects:
+        call = self._index.legs.get(event.leg)
+        leg = call.by_media(event.leg) if call is not None else None
+        return adding.refused(call, leg) if call is not None and leg is not None else []
 
     def _media_event(self, event: MediaEvent, now: float) -> Effects:
         call = self._index.legs.get(event.leg)

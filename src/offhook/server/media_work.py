@@ -89,5 +89,7 @@ class MediaWork:
         log.warning("media refused", command=type(effect).__name__, code=error.code, text=error.text)
         if isinstance(effect, do.OpenMedia | do.AddMediaLeg):
             self._tell(did.MediaRefused(effect.call_ref, error.code, error.text))
+        if isinstance(effect, do.UpdateMedia) and effect.opens_video:
+            self._tell(did.MediaLineRefused(effect.leg, error.code))
         if isinstance(effect, do.CloseMedia):
             self._tell(did.MediaClosed(effect.media_call, ()))
