@@ -44,9 +44,8 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
         case SilenceFound():
             return _silence(call, leg, event, now)
         case Heard():
-            leg.close_finding(_toward(event.direction), now)
-            cleared = call.happened("call.finding_cleared", leg, direction=event.direction)
-            return [cleared, *_both_ways_again(call, leg, event.direction, now)]
+            cleared = _closed(call, leg, _toward(event.direction), now)
+            return [*cleared, *_both_ways_again(call, leg, event.direction, now)]
         case LegMediaFailed():
             return ending.end(call, "media_engine_lost", "server", now, reopen.ENGINE_LOST)
     return []
@@ -56,19 +55,16 @@ def _path(call: Call, leg: Leg, event: PathChanged, now: float) -> Effects:
     """Media over TCP is heard, but every lost packet delays those behind it: worth a word."""
     leg.over_tcp = event.reason == "ice-tcp"
     if not leg.over_tcp:
-        leg.close_finding("path", now)
-        return []
-    leg.open_finding("udp_blocked", "path", "ice-tcp", {"remote": event.remote}, now)
-    return [call.happened("call.finding_raised", leg, code="udp_blocked", verdict="ice-tcp")]
+        return _closed(call, leg, "path", now)
+    return _opened(call, leg, "udp_blocked", "path", "ice-tcp", {"remote": event.remote}, now)
 
 
 def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
     code = FINDING_OF_VERDICT.get(event.verdict)
     if code is None:
         return []
-    leg.open_finding(code, _toward(event.direction), event.verdict, dict(event.evidence), now)
-    raised = call.happened("call.finding_raised", leg, code=code, verdict=event.verdict)
-    return [raised, *_one_way(call, leg, event.direction, code, now)]
+    raised = _opened(call, leg, code, _toward(event.direction), event.verdict, dict(event.evidence), now)
+    return [*raised, *_one_way(call, leg, event.direction, code, now)]
 
 
 def _one_way(call: Call, leg: Leg, direction: str, code: str, now: float) -> Effects:
@@ -97,6 +93,29 @@ def _both_ways_again(call: Call, leg: Leg, direction: str, now: float) -> Effect
         return []
     leg.end_finding(ONE_WAY, now)
     return [call.happened("call.finding_cleared", leg, code=ONE_WAY)]
+
+
+def _opened(
+    call: Call, leg: Leg, code: str, direction: str, verdict: str, evidence: dict[str, str], now: float
+) -> Effects:
+    """A finding takes the place of the one that is open in its direction; the same again only brings new evidence."""
+    same = code in _open_codes(leg, direction)
+    cleared = [] if same else _closed(call, leg, direction, now)
+    leg.open_finding(code, direction, verdict, evidence, now)
+    if same:
+        return []
+    return [*cleared, call.happened("call.finding_raised", leg, code=code, verdict=verdict, direction=direction)]
+
+
+def _closed(call: Call, leg: Leg, direction: str, now: float) -> Effects:
+    """What was wrong in a direction is over."""
+    codes = _open_codes(leg, direction)
+    leg.close_finding(direction, now)
+    return [call.happened("call.finding_cleared", leg, code=code, direction=direction) for code in codes]
+
+
+def _open_codes(leg: Leg, direction: str) -> list[str]:
+    return [one.code for one in leg.findings if one.until is None and one.direction == direction and not one.beside]
 
 
 def _toward(direction: str) -> str:

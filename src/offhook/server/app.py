@@ -252,7 +252,7 @@ class App:
         limits = parser_limits(settings)
         recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
-        self.telling = await open_telling(settings, self._engine, self.store, switchboard, before)
+        self.telling = await open_telling(settings, self._engine, self.store, switchboard, endpoint, before)
         self.driver.use_listener(self.telling.happenings.told)
         self.driver.use_outside(directing_of(self))
         self.calling = Calling.of(self, self._engine)
@@ -290,6 +290,7 @@ class App:
         self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
         self.certificates.start()
         self._write_running()
+        self._tell_of_node("node.started")
 
     def _forces_rport(self, username: str) -> bool:
         account = self.store.account(username)
@@ -303,9 +304,20 @@ class App:
     async def drain(self) -> None:
         """Takes no new calls and closes connections as they become idle; ends when none and no call is left."""
         self.driver.drain()
+        self._tell_of_node("node.draining")
         calls = self.driver.switchboard.calls
         spread = self.settings.limits.drain_spread
         await Drain(self.flows, self.driver.in_use, lambda: bool(calls()), spread).run()
+
+    def _tell_of_node(self, type_: str) -> None:
+        calls = len(self.driver.switchboard.calls())
+        data = {
+            "node": node_id(self.settings.data),
+            "version": __version__,
+            "calls": calls,
+            "listeners": self.listeners,
+        }
+        self.telling.happenings.of_node(type_, data)
 
     async def stop(self, keep_calls: bool = False) -> None:
         """Takes every part down; safe after a start that failed half way. `keep_calls` leaves engine and journal as they are

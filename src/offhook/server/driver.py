@@ -32,7 +32,7 @@ from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.errors import FramingLost, PeerError
 from offhook.sip.events import InviteReceived, RequestSettled
-from offhook.sip.flow import Flow, Reachability
+from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.grammar import Limits
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Message
@@ -53,6 +53,9 @@ MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
     media.LegFailed: lambda e: calls_events.LegMediaFailed(e.leg, e.cause),
 }
 """The engine's events as call control knows them."""
+
+TOLD_NOTES = {"login-locked": "security.login_locked", "source-not-allowed": "security.source_refused"}
+"""Notes of the SIP layer that are events of the API too."""
 
 LOG_LEVELS = {"info": log.info, "warning": log.warning, "error": log.error}
 
@@ -92,6 +95,8 @@ class Driver:
         self.draining = False
         self._overloaded: frozenset[str] = frozenset()
         self._told: Callable[[calls_effects.Happened], None] = lambda _: None
+        self._away: dict[FlowId, Reachability] = {}
+        """Flows whose devices are told to be suspect or asleep."""
 
     def use_engine(self, engine: MediaEngine) -> None:
         """The media engine that commands go to from now on."""
@@ -160,6 +165,21 @@ class Driver:
         if self.homer is not None:
             self.homer.received(message, data, flow, self._now())
         self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self._now())))
+        if self._away and flow.id in self._away:
+            self._look_at(flow.id)
+
+    def _look_at(self, flow: FlowId) -> None:
+        """Tells if the devices of a flow are reached otherwise than before."""
+        state = self.endpoint.reachability(flow)
+        before = self._away.get(flow, Reachability.REACHABLE)
+        if state is before:
+            return
+        if state is Reachability.REACHABLE:
+            del self._away[flow]
+        else:
+            self._away[flow] = state
+        details = (("flow", flow), ("state", state.value), ("before", before.value))
+        self._told(calls_effects.Happened("registration.state_changed", "", "", details))
 
     def _parse(self, data: bytes, flow: Flow) -> Message:
         if flow.transport.websocket:
@@ -184,6 +204,7 @@ class Driver:
     def flow_lost(self, flow: Flow, reason: str) -> None:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
         left = reason.startswith(LEFT)
+        self._away.pop(flow.id, None)
         self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now(), left)))
 
     def account(self, username: str) -> Account | None:
@@ -345,8 +366,14 @@ class Driver:
             sip_effects.UpdateBindings: self._update_bindings,
             sip_effects.OpenStream: lambda e: self._spawn(self._open_stream(e)),
             sip_effects.CloseFlow: lambda e: self._wires.close(e.flow, e.code, e.slug),
-            sip_effects.Note: lambda e: log.info(e.slug, **e.details),
+            sip_effects.Note: self._note,
         }
+
+    def _note(self, effect: sip_effects.Note) -> None:
+        log.info(effect.slug, **effect.details)
+        type_ = TOLD_NOTES.get(effect.slug)
+        if type_ is not None:
+            self._told(calls_effects.Happened(type_, "", "", tuple(effect.details.items())))
 
     def _deliver(self, effect: sip_effects.Deliver) -> None:
         if not self._settles_question(effect.event):
@@ -382,6 +409,8 @@ class Driver:
         effects = self.endpoint.perform(command, self._now())
         if isinstance(command, SendInvite):
             self.recorder.inviting(command, effects)
+        elif isinstance(command, MarkFlow):
+            self._look_at(command.flow)
         self._sip(effects)
 
     def _calls(self, effects: Iterable[calls_effects.CallEffect]) -> None:

@@ -11,18 +11,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook import __version__
+from offhook.calls.call import Call
 from offhook.calls.switchboard import Switchboard
 from offhook.server.committed import Committed
 from offhook.server.config import Settings
 from offhook.server.delivering import Deliverer, DeliverySettings
 from offhook.server.events import Events
-from offhook.server.happenings import Happenings
+from offhook.server.happenings import Happenings, Owner
 from offhook.server.ids import SystemIds
 from offhook.server.nodes import node_id
 from offhook.server.observe import log
 from offhook.server.outbox import Outbox
 from offhook.server.peers import outward_http
 from offhook.server.subscriptions import Subscriptions
+from offhook.sip.endpoint import SipEndpoint
+from offhook.sip.flow import FlowId
+from offhook.sip.location import Binding
 from offhook.store.deliveries import DeliveryRows
 from offhook.store.events import EventRows
 from offhook.store.webhooks import Webhooks
@@ -79,7 +83,12 @@ class Telling:
 
 
 async def open_telling(
-    settings: Settings, engine: AsyncEngine, store: "Store", switchboard: Switchboard, call_refs: Iterable[str]
+    settings: Settings,
+    engine: AsyncEngine,
+    store: "Store",
+    switchboard: Switchboard,
+    endpoint: SipEndpoint,
+    call_refs: Iterable[str],
 ) -> Telling:
     """`call_refs` are the calls of an earlier process that go on."""
     writer, root, node = store.writer, store.space.project_id, node_id(settings.data)
@@ -103,9 +112,31 @@ async def open_telling(
         f"Offhook/{__version__}",
         DeliverySettings(wishes.at_once, wishes.at_once_per_receiver, wishes.first_retry),
     )
-    happenings = Happenings(events, root, store.endpoints.named, store.trunks.get, switchboard.by_ref)
+    happenings = Happenings(events, root, _World(store, switchboard, endpoint), asyncio.get_running_loop().time)
     kept = timedelta(days=wishes.retention_days)
     return Telling(events, outbox, happenings, http, webhooks, subscriptions, deliverer, rows, deliveries, kept)
+
+
+@dataclass(frozen=True)
+class _World:
+    """Implements `happenings.World`."""
+
+    store: "Store"
+    switchboard: Switchboard
+    sip: SipEndpoint
+
+    def endpoint(self, username: str) -> Owner | None:
+        return self.store.endpoints.named(username) if username else None
+
+    def trunk(self, id_: str) -> Owner | None:
+        return self.store.trunks.get(id_)
+
+    def call(self, ref: str) -> Call | None:
+        return self.switchboard.by_ref(ref)
+
+    def on_flow(self, flow: FlowId) -> list[Binding]:
+        every = (one for aor in self.sip.aors(flow) for one in self.store.find(aor))
+        return [one for one in every if one.flow.id == flow]
 
 
 async def _caught_up(writer: Writer) -> None:

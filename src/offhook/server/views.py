@@ -31,7 +31,7 @@ def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, A
     return {
         "call_ref": call.ref,
         "state": state,
-        "direction": _direction(call),
+        "direction": direction_of(call),
         "from": call.from_name,
         "to": call.to_name,
         "created_at": iso(call.created_at, now),
@@ -50,7 +50,8 @@ def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, A
     }
 
 
-def _direction(call: Call) -> str:
+def direction_of(call: Call) -> str:
+    """`inbound` from a trunk, `outbound` to one, else `internal`."""
     if call.caller.trunk is not None:
         return "inbound"
     return "outbound" if any(leg.trunk is not None for leg in call.legs) else "internal"

@@ -281,6 +281,10 @@ class SipEndpoint:
             case _:
                 return []
 
+    def aors(self, flow: FlowId) -> list[str]:
+        """The addresses of record that are registered over a flow."""
+        return self._registrar.aors(flow)
+
     def reachability(self, flow: FlowId) -> Reachability:
         """What is known of the device behind a live flow."""
         return self._registrar.reachability(flow)

@@ -381,6 +381,10 @@ class Registrar:
         self._carried.heard(flow)
         self._probes.heard(flow, now)
 
+    def aors(self, flow: FlowId) -> list[str]:
+        """The addresses of record that a flow carries."""
+        return self._carried.aors(flow)
+
     def reachability(self, flow: FlowId) -> Reachability:
         """What is known of the device behind a live flow."""
         return self._carried.reachability(flow)
