@@ -9,11 +9,13 @@ from sqlalchemy import event, insert
 
 from offhook.calls.effects import KeptText
 from offhook.server.config import Settings, load
+from offhook.server.log_rows import shown
 from offhook.server.sweeping import Sweeps
 from offhook.store import retention
+from offhook.store.call_log import CallLog
 from offhook.store.database import migrate
 from offhook.store.retention import delete_old, keep_newest
-from offhook.store.tables import bindings, call_traces
+from offhook.store.tables import bindings, call_details, call_log, call_traces
 from offhook.store.texts import Texts
 from offhook.store.writer import Writer
 from tests.support.databases import Database
@@ -103,3 +105,37 @@ async def test_bindings_of_a_node_that_is_gone_go(room: Room) -> None:
             await connection.execute(insert(bindings), {**row, "id": name, "expires_at": NOW - timedelta(hours=hours)})
     assert (await room.sweeps.sweep(NOW))["bindings"] == 1
     assert room.left("id", "bindings") == ["late", "live"]
+
+
+async def test_a_leg_is_discarded_and_later_gone(room: Room) -> None:
+    def leg(age: int) -> dict[str, Any]:
+        at = NOW - timedelta(days=age)
+        return {
+            "leg_ref": f"leg-{age}", "call_ref": "call", "started_at": at, "ended_at": at, "record": {"user_agent": "phone"},
+            "project_id": "project", "sender": "alice", "recipient": "bob", "status": "completed", "direction": "inbound",
+            "end_code": "hangup", "mos": 4.1,
+        }  # fmt: skip
+
+    def detail(age: int) -> dict[str, Any]:
+        return {
+            "call_ref": f"call-{age}",
+            "project_id": "project",
+            "kept_at": NOW - timedelta(days=age),
+            "document": b"x",
+        }
+
+    async with room.engine.begin() as connection:
+        await connection.execute(insert(call_log), [leg(age) for age in (1, 364, 366, 394, 396)])
+        await connection.execute(insert(call_details), [detail(age) for age in (29, 31)])
+    gone = await room.sweeps.sweep(NOW)
+    assert (gone["call_log_discarded"], gone["call_log"], gone["call_details"]) == (3, 1, 1)
+    assert room.left("leg_ref", "call_log") == ["leg-1", "leg-364", "leg-366", "leg-394"]
+    log = CallLog(room.engine, room.writer, "project")
+    kept = await log.page("project", {}, "", "", 10)
+    assert [one["sender"] for one in kept] == ["alice", "alice"], "1. what is younger stays whole"
+    every = [shown(one) for one in await log.page("project", {"include_deleted": True}, "", "", 10)]
+    assert [set(one) for one in every if one["id"] == "leg-366"] == [{"id", "discarded_at", "created_at"}], (
+        "2. who it was is gone"
+    )
+    assert (await room.sweeps.sweep(NOW))["call_log_discarded"] == 0
+    assert room.left("call_ref", "call_details") == ["call-29"]

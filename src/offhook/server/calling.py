@@ -27,7 +27,7 @@ class Calling:
         """Of the parts of a server that is about to start."""
         settings, switchboard, store = app.settings.logs, app.driver.switchboard, app.store
         owner, root = app.telling.happenings.owner, store.space.project_id
-        log = CallLog(engine, store.writer, root, settings.call_detail_days)
+        log = CallLog(engine, store.writer, root)
         details = Details(log, switchboard.call, owner, settings.details_per_second, asyncio.get_running_loop().time)
 
         def owner_of(ref: str) -> str:
@@ -35,10 +35,8 @@ class Calling:
             return owner(call) if call is not None else root
 
         app.book.owner, app.book.ended = owner_of, details.ended
-        details.start()
         return cls(ServerCallDesk(app, log, details), log, details)
 
     def stop(self) -> None:
         """Nothing that waits is placed any more."""
         self.desk.dialler.stop()
-        self.details.stop()

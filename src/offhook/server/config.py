@@ -421,6 +421,8 @@ class Quality(_Group):
 class Logs(_Group):
     """The call log and the details beside it."""
 
+    retention_days: int = Field(365, ge=1)
+    """Days for which a leg stands in the call log. Then only its id and its time are left, and a month later nothing."""
     call_detail_days: int = Field(30, ge=1)
     """Days for which a call is shown with all its figures after its end."""
     details_per_second: float = Field(20.0, ge=0)

@@ -4,7 +4,6 @@ Live calls are asked; the last ones that ended are in memory; every other is rea
 `logs.call_detail_days` (API.md 12.3).
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -18,8 +17,6 @@ REPORTS = 100
 """Reports of pages that are kept of one call: one every five seconds for eight minutes, or a few that matter."""
 CALLS = 10_000
 """Calls of which reports are kept in memory."""
-PRUNING = 600.0
-"""Seconds between two prunings of the store."""
 
 
 class Details:
@@ -37,21 +34,6 @@ class Details:
         self._log, self._call, self._owner, self._clock = log, call, owner, clock
         self._rate, self._tokens, self._at = per_second, max(1.0, per_second), clock()
         self._reports: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
-        self._pruning: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begins to prune."""
-        self._pruning = asyncio.create_task(self._prune(), name="details of ended calls")
-
-    def stop(self) -> None:
-        """Ends that."""
-        if self._pruning is not None:
-            self._pruning.cancel()
-
-    async def _prune(self) -> None:
-        while True:
-            self._log.prune()
-            await asyncio.sleep(PRUNING)
 
     # ---- the end of a call
 

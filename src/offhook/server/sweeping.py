@@ -7,6 +7,7 @@ and deliveries, which have readers' cursors to mind (telling.py).
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from offhook.server.config import Settings
 from offhook.server.observe import log
 from offhook.store import tables
-from offhook.store.retention import delete_old, keep_newest
+from offhook.store.retention import delete_old, empty_old, keep_newest
 from offhook.store.texts import Texts
 
 FIRST = 60.0
@@ -23,6 +24,13 @@ EVERY = 600.0
 """Seconds between two sweeps."""
 BINDINGS_KEPT = timedelta(days=1)
 """How long bindings that ran out are kept whose node does not come back to say so."""
+DISCARDED: dict[str, Any] = {
+    "record": {},
+    **dict.fromkeys(("direction", "status", "sender", "recipient", "endpoint_id", "trunk_id", "end_code", "mos")),
+}
+"""What of a leg is not left when it is discarded: all but ids and times."""
+DISCARDED_KEPT = timedelta(days=30)
+"""How long such a row is left, so that who copies the log learns of it."""
 
 
 class Sweeps:
@@ -56,10 +64,19 @@ class Sweeps:
 
     async def sweep(self, now: datetime) -> dict[str, int]:
         """One look at everything; returns what went, by table."""
-        trace, engine = self._settings.trace, self._engine
+        trace, logs, engine = self._settings.trace, self._settings.logs, self._engine
+        over = now - timedelta(days=logs.retention_days)
+        started, done = tables.call_log.c.started_at, tables.call_log.c.discarded_at
+        discarded = await empty_old(engine, started, over, done, {**DISCARDED, "discarded_at": now})
+        call_log = await delete_old(engine, started, over - DISCARDED_KEPT)
         traces = await delete_old(engine, tables.call_traces.c.kept_at, now - timedelta(days=trace.retention_days))
         traces += await keep_newest(engine, tables.call_traces.c.kept_at, trace.stored)
         return {
+            "call_log": call_log,
+            "call_log_discarded": discarded,
+            "call_details": await delete_old(
+                engine, tables.call_details.c.kept_at, now - timedelta(days=logs.call_detail_days)
+            ),
             "call_traces": traces,
             "texts": self._texts.expire(now),
             "bindings": await delete_old(engine, tables.bindings.c.expires_at, now - BINDINGS_KEPT),

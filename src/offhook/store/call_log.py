@@ -3,20 +3,17 @@
 import json
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.store.statements import Stated, Upsert
+from offhook.store.statements import Upsert
 from offhook.store.tables import call_details, call_log, events
 from offhook.store.writer import Writer
 
 _WRITE = Upsert(call_details)
-_DELETE_OLD = Stated(
-    "old call details", lambda _: delete(call_details).where(call_details.c.kept_at < bindparam("oldest"))
-)
 MOST_EVENTS = 1_000
 """Events of one leg that are shown: a call with an hour of holds has a hundred."""
 
@@ -24,8 +21,8 @@ MOST_EVENTS = 1_000
 class CallLog:
     """Reads at once; details are written behind. `root` owns the rows that no project is named in."""
 
-    def __init__(self, engine: AsyncEngine, writer: Writer, root: str, days: int) -> None:
-        self._engine, self._writer, self._root, self._days = engine, writer, root, days
+    def __init__(self, engine: AsyncEngine, writer: Writer, root: str) -> None:
+        self._engine, self._writer, self._root = engine, writer, root
 
     # ---- legs
 
@@ -78,10 +75,6 @@ class CallLog:
             return None
         document: dict[str, Any] = json.loads(zlib.decompress(rows[0]["document"]))
         return {**document, "project_id": rows[0]["project_id"]}
-
-    def prune(self) -> None:
-        """Takes away details that are too old."""
-        self._writer.put(_DELETE_OLD, {"oldest": datetime.now(UTC) - timedelta(days=self._days)})
 
 
 def clauses(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
