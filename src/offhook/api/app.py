@@ -20,8 +20,8 @@ from starlette.types import Scope
 from offhook.api.auth import Attempts, Quotas
 from offhook.api.changes import ConfigChanges
 from offhook.api.cors import Cors
-from offhook.api.entry import Entry
-from offhook.api.errors import ApiError, Fault, Invalid, answered
+from offhook.api.entry import Answered, Entry
+from offhook.api.errors import ApiError, Fault, Invalid, as_response
 from offhook.api.idempotency import Recording, Replayed, Running
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
@@ -81,9 +81,15 @@ class ApiSettings:
 
 
 def create(
-    platform: Platform, ha1: Ha1, settings: ApiSettings, clock: Callable[[], float], page: Path | None
+    platform: Platform,
+    ha1: Ha1,
+    settings: ApiSettings,
+    clock: Callable[[], float],
+    page: Path | None,
+    answered: Answered = lambda family, status, seconds: None,
 ) -> FastAPI:
-    """The application. `page` is the folder of the built web phone; None serves a hint in its place."""
+    """The application. `page` is the folder of the built web phone; None serves a hint in its place; `answered` counts
+    requests."""
     app = FastAPI(title="Offhook", version=platform.version, redirect_slashes=False, openapi_url=None)
     app.state.platform = platform
     app.state.ha1 = ha1
@@ -97,7 +103,7 @@ def create(
     app.add_middleware(ConfigChanges)
     app.add_middleware(Recording, app.state.idempotency)
     app.add_middleware(Cors, settings.cors_origins)
-    app.add_middleware(Entry)
+    app.add_middleware(Entry, clock, answered)
     for one in ROUTERS:
         _both_changes(one)
         app.include_router(one)
@@ -167,7 +173,7 @@ def _allowed(path: str) -> set[str]:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     async def plain(request: Request, error: ApiError) -> JSONResponse:
-        return answered(request, error)
+        return as_response(request, error)
 
     @app.exception_handler(Replayed)
     async def replayed(request: Request, answer: Replayed) -> Response:
@@ -175,25 +181,25 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Invalid)
     async def invalid(request: Request, error: Invalid) -> JSONResponse:
-        return answered(request, error)
+        return as_response(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, error: RequestValidationError) -> JSONResponse:
         faults = [
             Fault(str(one["loc"][-1]), "invalid_parameter", f"{one['loc'][-1]}: {one['msg']}") for one in error.errors()
         ]
-        return answered(request, Invalid(*faults))
+        return as_response(request, Invalid(*faults))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return answered(request, _of_routing(request, error))
+        return as_response(request, _of_routing(request, error))
 
     @app.exception_handler(DBAPIError)
     async def away(request: Request, error: DBAPIError) -> JSONResponse:
         if not isinstance(error, InterfaceError | InternalError | OperationalError):
             raise error
         message = "The database does not answer; what was asked for is most likely not done. Calls go on"
-        return answered(request, ApiError(503, "store_unavailable", message, {"Retry-After": "5"}))
+        return as_response(request, ApiError(503, "store_unavailable", message, {"Retry-After": "5"}))
 
 
 def _of_routing(request: Request, error: HTTPException) -> ApiError:

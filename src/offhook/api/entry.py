@@ -7,15 +7,18 @@ trailing slash is ignored. A failure of ours is a 500 in words, and a traceback 
 import re
 import traceback
 import uuid
+from collections.abc import Callable
 
 import structlog
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offhook.api.errors import ApiError, answered
+from offhook.api.errors import ApiError, as_response, family_of
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+Answered = Callable[[str, int, float], None]
+"""Is told of each answer: family, status, seconds."""
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("offhook")
 
 
@@ -28,8 +31,8 @@ def request_id_of(scope: Scope) -> str:
 class Entry:
     """ASGI middleware, the outermost of ours."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, clock: Callable[[], float], answered: Answered) -> None:
+        self._app, self._clock, self._answered = app, clock, answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,12 +40,15 @@ class Entry:
             return
         request_id = request_id_of(scope)
         scope["path"] = _without_slash(scope["path"])
-        started = False
+        started, began = False, self._clock()
 
         async def with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                took = self._clock() - began
+                self._answered(family_of(scope["path"]), message["status"], took)
+                log.debug("request", verb=scope["method"], path=scope["path"], status=message["status"], seconds=took)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
@@ -56,7 +62,7 @@ class Entry:
                 if started:
                     raise
                 error = ApiError(500, "internal_error", f"The server failed; its log says more under {request_id}")
-                await answered(Request(scope), error)(scope, receive, with_id)
+                await as_response(Request(scope), error)(scope, receive, with_id)
 
 
 def _without_slash(path: str) -> str:

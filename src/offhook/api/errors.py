@@ -37,6 +37,17 @@ def is_compat(path: str) -> bool:
     return path.startswith(("/2010-04-01", "/api/laml/2010-04-01"))
 
 
+def family_of(path: str) -> str:
+    """The family of a path, as it is counted."""
+    if is_space(path):
+        return "space"
+    if is_compat(path):
+        return "compat"
+    if is_own(path) or path in ("/healthz", "/readyz", "/metrics"):
+        return "own"
+    return "fabric" if path.startswith("/api/") else "page"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with one field."""
@@ -103,7 +114,7 @@ def not_found(code: str, message: str) -> ApiError:
     return ApiError(404, code, message)
 
 
-def answered(request: Request, error: ApiError | Invalid) -> JSONResponse:
+def as_response(request: Request, error: ApiError | Invalid) -> JSONResponse:
     """The error in the shape of the family of the request's path."""
     path = request.url.path
     base = f"{request.url.scheme}://{request.url.netloc}"

@@ -282,6 +282,15 @@ class Platform(Protocol):
         """Each part that must stand before calls can be made."""
         ...
 
+    @property
+    def draining(self) -> bool:
+        """True while the server stops: no new calls."""
+        ...
+
+    async def metrics(self) -> bytes:
+        """What Prometheus reads."""
+        ...
+
 
 class Ha1(Protocol):
     """Computes HA1 of (username, realm, password) for MD5 and SHA-256."""

@@ -55,8 +55,6 @@ def _of_running(settings: Settings, running: dict[str, object]) -> list[Check]:
     checks = [Check(True, f"the server runs (pid {running['pid']}), page and API at {running['http_url']}")]
     answer = httpx.get(f"{running['http_url']}/readyz", timeout=3, trust_env=False).json()["checks"]
     for part, well in answer.items():
-        if part == "draining":
-            continue
         checks.append(Check(well, f"{part} is {'ready' if well else 'not ready'}", "The server's log says why"))
     checks.append(Check(True, f"SIP (UDP, TCP) at {running['sip']}, browser media on UDP {running['webrtc_ports']}"))
     first = settings.data / FIRST_RUN

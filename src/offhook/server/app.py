@@ -72,6 +72,7 @@ from offhook.store.bindings import Bindings
 from offhook.store.caller_ids import CallerIdRows
 from offhook.store.database import alone, migrate, open_database
 from offhook.store.endpoints import Endpoints
+from offhook.store.events import Event
 from offhook.store.journal import Journal as CallJournal
 from offhook.store.numbers import NumberRows
 from offhook.store.projects import Projects
@@ -269,6 +270,7 @@ class App:
             recorder.taken_back(call)
         self.driver.release_media_events()
         self.draining = Draining(self)
+        self.telling.events.listen(self._count_event)
         self.platform = ServerPlatform(self)
         await self._listen()
         await self._copy_to_homer()
@@ -292,6 +294,11 @@ class App:
         self._write_running()
         self._tell_of_node("node.started")
 
+    @property
+    def loop_lag(self) -> float:
+        """Seconds that the loop was late when it last looked."""
+        return self._load.lag if hasattr(self, "_load") else 0.0
+
     def _forces_rport(self, username: str) -> bool:
         account = self.store.account(username)
         return account is not None and account.force_rport
@@ -300,6 +307,9 @@ class App:
         """Looks at the certificate's files at once."""
         if self.certificates.served is not None:
             self.certificates.served.reload()
+
+    def _count_event(self, event: Event) -> None:
+        self.driver.tally.webhooks_failed += event.type == "webhook.failed"
 
     async def drain(self) -> None:
         """Takes no new calls and closes connections as they become idle; ends when none and no call is left."""
@@ -664,6 +674,7 @@ class App:
             ),
             asyncio.get_running_loop().time,
             page,
+            self.driver.tally.answered,
         )
         self.sockets.datagram = self._listening.datagrams
         over_tcp = settings.media.ice_tcp

@@ -24,6 +24,7 @@ from offhook.server.observe import log
 from offhook.server.ports import Directory, Gate, Journal, Outside, Peers, Wires
 from offhook.server.recorder import Recorder
 from offhook.server.redaction import without_digits
+from offhook.server.tally import Tally
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
 from offhook.sip.commands import MarkFlow, RefuseNew, SendInvite, SendRequest, SipCommand, Unbind
@@ -81,6 +82,7 @@ class Driver:
         self._limits = limits
         self.recorder = recorder
         self.homer: Homer | None = None
+        self.tally = Tally()
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self._loop, self._timer_fired)
         self._media = MediaWork(self.tell)
@@ -161,6 +163,7 @@ class Driver:
         except PeerError as fault:
             self._malformed(fault, flow)
             return
+        self.tally.message(message, "in")
         self.recorder.received(message, data, flow, self._now())
         if self.homer is not None:
             self.homer.received(message, data, flow, self._now())
@@ -384,6 +387,7 @@ class Driver:
         data = encode(message, effect.compact)
         if self._traced:
             log.debug("sip out", flow=flow, message=data)
+        self.tally.message(message, "out")
         self.recorder.sent(message, data, flow, self._now())
         if self.homer is not None:
             self.homer.sent(message, data, flow, self._now())
@@ -440,6 +444,7 @@ class Driver:
 
     def _publish(self, effect: calls_effects.Publish) -> None:
         log.info("call event", event_=repr(without_digits(effect.event)))
+        self.tally.happened(effect.event)
         self._told(effect.event)
 
     def _explain(self, effect: calls_effects.Explain) -> None:
@@ -448,6 +453,7 @@ class Driver:
 
     def _book(self, effect: calls_effects.KeepCall | calls_effects.WriteCallLog) -> None:
         if isinstance(effect, calls_effects.WriteCallLog):
+            self.tally.call_ended(effect.record)
             self._journal.write(effect.record)
         else:
             # Behind the commands of the same event, which decide how the dialogs stand.

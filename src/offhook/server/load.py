@@ -51,6 +51,8 @@ class LoadWatch:
         self._loop = asyncio.get_running_loop()
         self._load = Load(limit, self._loop.time())
         self._changed = changed
+        self.lag = 0.0
+        """Seconds that the last look was late."""
         self._refused = SERVE
         self._due = self._loop.time() + TICK
         self._timer = self._loop.call_at(self._due, self._look)
@@ -61,6 +63,7 @@ class LoadWatch:
 
     def _look(self) -> None:
         now = self._loop.time()
+        self.lag = max(0.0, now - self._due)
         refused = self._load.measured(now - self._due, now)
         if refused != self._refused:
             self._refused = refused

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
@@ -22,6 +24,8 @@ from offhook.server.addresses import host_addresses
 from offhook.server.certificates.views import CertificateViews
 from offhook.server.desks import EventViews, WebhookViews
 from offhook.server.ladder import ladder
+from offhook.server.metrics import Metrics
+from offhook.server.nodes import node_id
 from offhook.server.reception import ServerReception
 from offhook.server.trace import pcap
 from offhook.server.trial_call import TrialCall
@@ -46,6 +50,8 @@ class ServerPlatform:
     def __init__(self, app: "App") -> None:
         self._app = app
         self.version = __version__
+        self._began = time.monotonic()
+        self._metrics = Metrics(app)
         self.domain = app.store.space.domain
         self.realm = app.store.space.realm
         self.endpoints: EndpointRows = app.store.endpoints
@@ -190,8 +196,13 @@ class ServerPlatform:
         app = self._app
         switchboard, endpoint = app.driver.switchboard, app.driver.endpoint
         calls = switchboard.calls()
+        node = node_id(app.settings.data)
         return {
             "version": __version__,
+            "node": node,
+            "nodes": [node],
+            "uptime_seconds": round(time.monotonic() - self._began),
+            "limits": app.settings.limits.model_dump(),
             "domain": self.domain,
             "listeners": [{"name": name, "address": where} for name, where in app.listeners.items()],
             "media": {
@@ -238,13 +249,23 @@ class ServerPlatform:
 
     def readiness(self) -> dict[str, bool]:
         app = self._app
+        served = app.certificates.served
+        certificate = served.shown if served is not None else None
         return {
             # Calls need no database: while records can wait for it, all is well.
             "store": not app.store.writer.full,
             "media": app.media.engine.connected,
             "sip": "sip" in app.listeners,
-            "draining": not app.driver.draining,
+            # None is fine: a server without one serves this machine, or a proxy.
+            "certificate": certificate is None or certificate.expires_at > datetime.now(UTC),
         }
+
+    @property
+    def draining(self) -> bool:
+        return self._app.driver.draining
+
+    async def metrics(self) -> bytes:
+        return await self._metrics.text()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

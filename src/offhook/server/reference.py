@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from offhook.calls import refusals
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.server.config import SHORT_NAMES, Settings
+from offhook.server.metrics import METRICS, PREFIX
 
 
 def settings_page() -> str:
@@ -95,7 +96,25 @@ def silence_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page, "silence.md": silence_page}
+def metrics_page() -> str:
+    """Every metric."""
+    lines = [
+        "# Metrics",
+        "",
+        "`GET /metrics` in the text form of Prometheus: free from this machine, elsewhere with an API token that has",
+        "`monitor`. Counters begin at 0 with each start. Behind a proxy on the same machine that does not send `Forwarded`",
+        "everybody looks like this machine: do not pass `/metrics` on there.",
+        "",
+        "| metric | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for one in METRICS:
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(_cells(f"`{PREFIX}{one.name}`", one.kind, labels, one.help))
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"metrics.md": metrics_page, "settings.md": settings_page, "errors.md": errors_page, "silence.md": silence_page}
 
 
 def main(folder: Path) -> None:

@@ -111,6 +111,12 @@ class DeliveryRows:
         for lane in stuck:
             self.next(lane, datetime.now(UTC).timestamp())
 
+    async def pending(self) -> int:
+        """How many wait to be delivered, by whichever node."""
+        count = select(func.count()).select_from(_rows).where(_rows.c.state == "pending")
+        async with self._engine.connect() as connection:
+            return int((await connection.execute(count)).scalar_one())
+
     # ---- what is written
 
     def put(self, delivery: Delivery, now: datetime) -> None:
