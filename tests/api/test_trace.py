@@ -35,6 +35,9 @@ class House:
     def token(self, project: str, text: str) -> Token:
         return Token(self.permissions)
 
+    def project_of_call(self, ref: str) -> str | None:
+        return None
+
     async def trace(self, ref: str) -> dict[str, Any] | None:
         self.asked.append(ref)
         return {"call_ref": "call-1", "data": [ROW]} if ref == "call-1" else None

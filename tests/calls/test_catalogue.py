@@ -17,16 +17,8 @@ PLACES = {"Fault": 1, "ApiError": 1, "not_found": 0, "unauthorized": 0}
 WORDS = {"calls/catalogue.py", "calls/refusals.py"}
 PENDING = frozenset(
     {
-        # conversation with calls by REST
-        "cannot_cancel_in_progress", "cannot_redirect_not_in_progress", "cannot_update_completed",
-        "inline_swml_or_swml_webhook_required", "invalid_codecs_format", "invalid_command_attempted",
-        "invalid_custom_variable_name", "invalid_custom_variable_value", "invalid_header_name", "invalid_header_value",
-        "invalid_pstn_destination", "invalid_state", "max_queued_calls_exceeded", "not_valid_for_caller_id",
-        "reserved_custom_variable_name", "to_destination_unresolvable", "too_many_custom_variables", "log_not_found",
         # events, webhooks, devices
         "cursor_expired", "device_not_found", "url_is_unsafe", "webhook_delivery_not_found", "webhook_not_found",
-        # findings that compare both directions
-        "one_way_audio",
         # tokens of pages
         "not_a_refresh_token", "origin_not_allowed",
     }

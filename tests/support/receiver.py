@@ -34,6 +34,8 @@ class Receiver:
     extra: list[str] = field(default_factory=list)
     silent: bool = False
     got: list[Got] = field(default_factory=list)
+    pages: dict[str, bytes] = field(default_factory=dict)
+    """Bodies of answers by path; any other path is answered with `body`."""
     connections: int = 0
     most_at_once: int = 0
     delay: float = 0.0
@@ -100,8 +102,9 @@ class Receiver:
             await reader.read()
             return False
         status = self.answers.pop(0) if self.answers else self.status
-        lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(self.body)}", *self.extra]
-        writer.write("\r\n".join([*lines, "", ""]).encode() + self.body)
+        body = self.pages.get(target.partition("?")[0], self.body)
+        lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", *self.extra]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         await writer.drain()
         return True
 

@@ -26,6 +26,7 @@ from offhook.api.idempotency import Recording, Replayed, Running
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
     addresses,
+    call_details,
     caller_ids,
     calling,
     calls,
@@ -125,6 +126,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sip_addresses.router,
     trunks.router,
     calling.router,
+    call_details.router,
     calls.router,
     voice_logs.router,
     registrations.router,

@@ -250,6 +250,10 @@ class Platform(Protocol):
         """Calls that ended last, newest first, each with why it failed."""
         ...
 
+    def project_of_call(self, ref: str) -> str | None:
+        """Whose call it is, live or among the last that ended; None for any other."""
+        ...
+
     async def call(self, ref: str) -> dict[str, Any] | None:
         """One call by the id of any of its legs, live with fresh facts, or after its end."""
         ...

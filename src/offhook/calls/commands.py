@@ -188,7 +188,16 @@ class Listen:
     wish: StatusWish
 
 
-LegCommand = EndLeg | PartLegs | ConnectLeg | ReferLeg | HoldLeg | PressDigits | TellUserEvent | Listen
+@record
+class NoteReport:
+    """The page behind a leg says what is wrong with it: a code of the catalogue, `clear` when it is over."""
+
+    leg_ref: str
+    code: str
+    clear: bool = False
+
+
+LegCommand = EndLeg | PartLegs | ConnectLeg | ReferLeg | HoldLeg | PressDigits | TellUserEvent | Listen | NoteReport
 
 CallCommand = (
     SetMailbox

@@ -15,6 +15,7 @@ from offhook.calls.commands import (
     HoldLeg,
     LegCommand,
     Listen,
+    NoteReport,
     PartLegs,
     PressDigits,
     ReferLeg,
@@ -50,7 +51,7 @@ def impossible(call: Call, leg: Leg, command: LegCommand) -> tuple[str, str] | N
     if leg.state is LegState.ENDED or call.state is CallState.ENDED:
         return "call_not_found", "The call has ended"
     match command:
-        case EndLeg() | TellUserEvent() | Listen():
+        case EndLeg() | TellUserEvent() | Listen() | NoteReport():
             return None
         case PartLegs() if call.peer_of(leg) is None:
             return "invalid_state", "The leg talks to nobody"
@@ -88,9 +89,22 @@ def perform(call: Call, leg: Leg, command: LegCommand, now: float) -> Effects:
                 call.happened("call.user_event", leg, event=text),
                 *reports.said(call, leg, "user_event", now, event=text),
             ]
+        case NoteReport(_, code, clear):
+            return _reported(call, leg, code, clear, now)
         case Listen(_, wish):
             reports.listen(call, leg, wish)
             return []
+
+
+def _reported(call: Call, leg: Leg, code: str, clear: bool, now: float) -> Effects:
+    known = leg.has_finding(code)
+    if clear and known:
+        leg.end_finding(code, now)
+        return [call.happened("call.finding_cleared", leg, code=code)]
+    if clear or known:
+        return []
+    leg.add_finding(code, "from_device", "client_report", {}, now)
+    return [call.happened("call.finding_raised", leg, code=code, verdict="client_report")]
 
 
 # ---- the end

@@ -53,6 +53,10 @@ class DialogNames:
         legs = self._legs.get(named.call_id, ())
         return next((leg for leg in legs if leg.dialog is not None and named.is_dialog(leg.dialog)), None)
 
+    def of_call_id(self, call_id: str) -> "Leg | None":
+        """A live leg by the Call-ID alone."""
+        return next(iter(self._legs.get(call_id, ())), None)
+
     def has_ended(self, named: Named) -> bool:
         """True for a dialog that was here not long ago."""
         return any(named.is_dialog(key) for key in self._ended)

@@ -129,6 +129,11 @@ class Index:
         call = self.usages.get(leg.usage) if leg is not None else None
         return (call, leg) if call is not None and leg is not None else None
 
+    def of_call_id(self, call_id: str) -> "Call | None":
+        """The live call of a dialog with this Call-ID."""
+        leg = self.dialogs.of_call_id(call_id)
+        return self.usages.get(leg.usage) if leg is not None else None
+
     def few_others(self, username: str, but: "Call", most: int) -> list["Call"]:
         """The other calls of an endpoint that has about so many at most; none of one that has more."""
         calls = self._endpoints.get(username.casefold(), {})

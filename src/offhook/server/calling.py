@@ -28,7 +28,15 @@ class Calling:
         settings, switchboard, store = app.settings.logs, app.driver.switchboard, app.store
         owner, root = app.telling.happenings.owner, store.space.project_id
         log = CallLog(engine, store.writer, root)
-        details = Details(log, switchboard.call, owner, settings.details_per_second, asyncio.get_running_loop().time)
+        details = Details(
+            log,
+            switchboard.call,
+            owner,
+            settings.details_per_second,
+            asyncio.get_running_loop().time,
+            switchboard.index.of_call_id,
+            app.driver.command,
+        )
 
         def owner_of(ref: str) -> str:
             call = switchboard.by_ref(ref)

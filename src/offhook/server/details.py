@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from offhook.calls.call import Call
+from offhook.calls.commands import CallCommand, NoteReport
 from offhook.server.views import call_view, iso
 from offhook.store.call_log import CallLog
 
@@ -19,9 +20,14 @@ CALLS = 10_000
 """Calls of which reports are kept in memory."""
 
 
+PAGES = frozenset({"microphone_denied", "playback_blocked", "client_overloaded"})
+"""Codes that only the page can know; a warning raises the finding, a sample with the code says that it is over."""
+
+
 class Details:
     """`call` finds a call by any of its refs, live or just ended; `owner` its project; `per_second` calls are kept in detail
-    when they end, those with something wrong always."""
+    when they end, those with something wrong always. `call_of` finds a live call by a SIP Call-ID, `command` goes to call
+    control."""
 
     def __init__(
         self,
@@ -30,8 +36,11 @@ class Details:
         owner: Callable[[Call], str],
         per_second: float,
         clock: Callable[[], float],
+        call_of: Callable[[str], Call | None],
+        command: Callable[[CallCommand], None],
     ) -> None:
         self._log, self._call, self._owner, self._clock = log, call, owner, clock
+        self._call_of, self._command = call_of, command
         self._rate, self._tokens, self._at = per_second, max(1.0, per_second), clock()
         self._reports: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
@@ -84,9 +93,13 @@ class Details:
 
     def client_report(self, ref: str, endpoint: str, report: Mapping[str, Any]) -> bool:
         """What a page says; False unless the endpoint takes, or took, part in the call."""
-        call = self._call(ref)
-        if call is None or not any(leg.account is not None and leg.account.id == endpoint for leg in call.legs):
+        call = self._call(ref) or self._call_of(str(report.get("sip_call_id") or ""))
+        leg = next((one for one in call.legs if one.account and one.account.id == endpoint), None) if call else None
+        if call is None or leg is None:
             return False
+        code = report.get("code")
+        if code in PAGES:
+            self._command(NoteReport(leg.ref, str(code), report.get("kind") == "sample"))
         kept = self._reports.setdefault(call.ref, [])
         kept.append({"at": iso(self._clock(), self._clock()), "endpoint_id": endpoint, **report})
         del kept[:-REPORTS]

@@ -14,6 +14,7 @@ from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.number_ports import Reception
 from offhook.api.ports import EndpointRows, KeptThings, NumberRows, TokenRow, TrunkRows
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
+from offhook.calls.call import Call
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
 from offhook.calls.ports import LegFacts
 from offhook.calls.trunk import read_trunk
@@ -144,24 +145,39 @@ class ServerPlatform:
         test = TrunkTest(trunk, self._trunk(id_), self.domain, driver.peers, driver.ask, driver.flow_opened, call)
         return await test.run()
 
+    def project_of_call(self, ref: str) -> str | None:
+        call = self._app.driver.switchboard.call(ref)
+        return self._app.telling.happenings.owner(call) if call is not None else None
+
+    def _with_project(self, view: dict[str, Any], call: Call) -> dict[str, Any]:
+        return {**view, "project_id": self._app.telling.happenings.owner(call)}
+
     def calls(self) -> list[dict[str, Any]]:
         views = self._app.driver.switchboard.calls()
-        return [call_view(one, {}, self._now()) for one in sorted(views, key=lambda one: one.ref, reverse=True)]
+        return [
+            self._with_project(call_view(one, {}, self._now()), one)
+            for one in sorted(views, key=lambda one: one.ref, reverse=True)
+        ]
 
     def ended_calls(self) -> list[dict[str, Any]]:
         views = self._app.driver.switchboard.ended(SHOWN)
-        return [call_view(one, {}, self._now()) for one in sorted(views, key=lambda one: one.ref, reverse=True)]
+        return [
+            self._with_project(call_view(one, {}, self._now()), one)
+            for one in sorted(views, key=lambda one: one.ref, reverse=True)
+        ]
 
     async def call(self, ref: str) -> dict[str, Any] | None:
         view, details = self._app.driver.switchboard.call(ref), self._app.calling.details
         if view is None:
             kept = await details.stored(ref)
-            return {**kept["call"], "client_reports": kept["client_reports"]} if kept is not None else None
+            if kept is None:
+                return None
+            return {**kept["call"], "client_reports": kept["client_reports"], "project_id": kept["project_id"]}
         facts = {}
         if view.state.value != "ended":
             facts = {leg.ref: await self._facts(leg.media.leg) for leg in view.legs if leg.media is not None}
         shown = call_view(view, {ref: one for ref, one in facts.items() if one is not None}, self._now())
-        return {**shown, "client_reports": details.reports(view.ref)}
+        return self._with_project({**shown, "client_reports": details.reports(view.ref)}, view)
 
     async def _facts(self, leg: int) -> LegFacts | None:
         with contextlib.suppress(MediaError, TimeoutError):

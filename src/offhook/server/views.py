@@ -9,7 +9,7 @@ from offhook.calls.call import Call, CallState
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.explanation import explanation
 from offhook.calls.leg import Finding, Leg, LegState
-from offhook.calls.ports import KeyKind, LegFacts
+from offhook.calls.ports import KeyKind, LegFacts, Quality
 
 
 def iso(moment: float | None, now: float) -> str | None:
@@ -26,7 +26,10 @@ def call_view(call: Call, facts: dict[str, LegFacts], now: float) -> dict[str, A
     state = call.state.value
     if call.state is CallState.TALKING and any(leg.state is LegState.HELD for leg in call.legs):
         state = "held"
-    legs = [_leg(leg, facts.get(leg.ref) or leg.facts, now) for leg in call.legs]
+    legs = [_leg(call, leg, facts.get(leg.ref) or leg.facts, now) for leg in call.legs]
+    for one, leg in zip(legs, call.legs, strict=True):
+        partner = call.peer_of(leg)
+        one["peer_ref"] = partner.ref if partner is not None else None
     open_codes = sorted({one["code"] for leg in legs for one in leg["findings"] if one["until"] is None})
     return {
         "call_ref": call.ref,
@@ -63,12 +66,33 @@ def _verdict(call: Call, codes: list[str]) -> str:
     return "degraded" if any(CATALOGUE[code].severity == "warning" for code in codes) else "ok"
 
 
-def _leg(leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
+WORST = (("mos_min", "mos", min), ("loss_percent_max", "loss_percent", max), ("jitter_ms_max", "jitter_ms", max),
+         ("rtt_ms_max", "rtt_ms", max))  # fmt: skip
+"""The worst that a leg has been, of which figure."""
+
+
+def _quality(leg: Leg, now_: Quality, facts: LegFacts | None) -> dict[str, Any]:
+    """The figures of now, and the worst of all samples."""
+    every = [asdict(one) for _, one in leg.samples] + [asdict(now_)]
+    worst: dict[str, Any] = {}
+    for name, figure, of in WORST:
+        # A figure of 0 is one that was not measured yet.
+        measured = [one[figure] for one in every if one[figure]]
+        worst[name] = of(measured) if measured else 0.0
+    first = facts.first_in_ms if facts is not None and facts.first_in_ms >= 0 else None
+    silent = facts.last_in_ms if facts is not None and facts.verdict_in and facts.last_in_ms >= 0 else 0
+    return {**asdict(now_), **worst, "first_packet_ms": first, "silent_ms": silent}
+
+
+def _leg(call: Call, leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
     quality = facts.quality if facts is not None else leg.quality
     return {
         "leg_ref": leg.ref,
         "role": leg.role,
         "type": "webrtc" if leg.webrtc else "sip",
+        "call_direction": call.way_of(leg),
+        "sip_call_id": leg.sip_call_id,
+        "device_id": None,
         "state": leg.state.value,
         "endpoint_id": leg.account.id if leg.account else None,
         "trunk_id": leg.trunk.id or None if leg.trunk else None,
@@ -80,10 +104,10 @@ def _leg(leg: Leg, facts: LegFacts | None, now: float) -> dict[str, Any]:
             "state": "detached" if leg.detached else "asleep" if leg.asleep else "attached",
             "moves": leg.flow_moves,
         },
-        "held_by": "device" if leg.state is LegState.HELD else None,
-        "muted": False,
+        "held_by": "device" if leg.state is LegState.HELD else "api" if leg.held_by_api else None,
+        "muted": leg.muted,
         "media": _media(leg, facts),
-        "quality": {**asdict(quality), "first_packet_ms": facts.first_in_ms if facts else None},
+        "quality": _quality(leg, quality, facts),
         "digits": [{"digit": digit, "duration_ms": ms, "method": method} for digit, ms, method in leg.digits],
         "silence": {"in": facts.verdict_in, "out": facts.verdict_out} if facts else {"in": "", "out": ""},
         "facts": asdict(facts) if facts is not None else None,
@@ -100,6 +124,7 @@ def _media(leg: Leg, facts: LegFacts | None) -> dict[str, Any]:
     suite = (facts.suite if facts else "") or leg.suite
     return {
         "codec": codec or None,
+        "video_codec": None,
         "codec_out": facts.codec_out if facts else None,
         "direction": leg.direction,
         "encryption": f"{_KEYS.get(leg.offer.keys, '')} {suite}" if suite and leg.offer is not None else None,
@@ -135,7 +160,7 @@ def diagnosis_of(call: dict[str, Any]) -> dict[str, Any]:
         "call_ref": call["call_ref"],
         "verdict": call["verdict"],
         "summary": _summary(call, findings),
-        "paths": [_path(leg, call) for leg in call["legs"]],
+        "paths": _paths(call),
         "findings": findings,
     }
 
@@ -155,14 +180,49 @@ def _summary(call: dict[str, Any], findings: list[dict[str, Any]]) -> str:
     return " ".join(parts)
 
 
-def _path(leg: dict[str, Any], call: dict[str, Any]) -> dict[str, Any]:
-    others = [one["leg_ref"] for one in call["legs"] if one is not leg and one["state"] != "ended"]
-    silent = leg["silence"]["in"]
-    return {
-        "from": leg["leg_ref"],
-        "to": others[0] if others else None,
+def _paths(call: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each direction between two legs that talk, or talked last."""
+    legs = {leg["leg_ref"]: leg for leg in call["legs"]}
+    ended = [leg for leg in call["legs"] if leg["quality"]["packets_in"] or leg["quality"]["packets_out"]][:2]
+    pairs = [(leg, legs[leg["peer_ref"]]) for leg in call["legs"] if leg["peer_ref"] in legs]
+    if not pairs and len(ended) == 2:
+        pairs = [(ended[0], ended[1]), (ended[1], ended[0])]
+    alone = [leg for leg in call["legs"] if leg["state"] in ("answered", "held") and leg["peer_ref"] not in legs]
+    return [*(_path(one, other) for one, other in pairs), *(_path(one, None) for one in alone)]
+
+
+def _path(speaker: dict[str, Any], hearer: dict[str, Any] | None) -> dict[str, Any]:
+    """From one device to the other, or to us alone."""
+    blocked = _blocked(speaker, hearer)
+    path = {
+        "from": speaker["leg_ref"],
+        "to": hearer["leg_ref"] if hearer is not None else None,
         "media": "audio",
-        "state": "silent" if silent else "flowing",
-        "packets": leg["quality"]["packets_in"],
-        "blocked_at": "before_offhook" if silent else None,
+        "state": "silent" if blocked else "flowing",
+        "packets": speaker["quality"]["packets_in"],
+        "blocked_at": blocked,
     }
+    if blocked:
+        path["expected_since"] = _since(speaker, "from_device") or (_since(hearer, "to_device") if hearer else None)
+    return path
+
+
+def _blocked(speaker: dict[str, Any], hearer: dict[str, Any] | None) -> str | None:
+    """Where sound stops: it does not come to us, it is lost between us and the hearer, or we do not send it."""
+    if speaker["silence"]["in"]:
+        return "before_offhook"
+    if hearer is None:
+        return None
+    if hearer["silence"]["out"]:
+        return "inside_offhook" if hearer["silence"]["out"] == "no_source" else "after_offhook"
+    came, sent = speaker["quality"]["packets_in"], hearer["quality"]["packets_out"]
+    return "inside_offhook" if came > MANY and not sent else None
+
+
+MANY = 100
+"""Packets after whose arrival something must have been sent on."""
+
+
+def _since(leg: dict[str, Any], direction: str) -> str | None:
+    open_ = [one["since"] for one in leg["findings"] if one["direction"] == direction and one["until"] is None]
+    return open_[0] if open_ else None

@@ -46,7 +46,7 @@ async def show_log(id_: str, request: Request, token: Reading) -> dict[str, Any]
     platform: Platform = request.app.state.platform
     row = await platform.call_desk.log(token.project_id, id_)
     if row is None:
-        raise not_found("call_not_found", "No row of the log has this id")
+        raise not_found("log_not_found", "No voice log has this id, or it is not kept any more")
     return row
 
 
@@ -56,7 +56,7 @@ async def list_log_events(id_: str, request: Request, token: Reading) -> dict[st
     platform: Platform = request.app.state.platform
     events = await platform.call_desk.log_events(token.project_id, id_)
     if events is None:
-        raise not_found("call_not_found", "No row of the log has this id")
+        raise not_found("log_not_found", "No voice log has this id, or it is not kept any more")
     # A list is newest first; these are in order of time, so they are counted from the end.
     count = len(events)
     numbered = [(f"{count - at:06d}", one) for at, one in enumerate(events)]

@@ -1,0 +1,209 @@
+"""Calls that the REST API places and steers, with foreign phones, a carrier and documents of a web server; every webhook is
+checked by the validators of both official SDKs."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from signalwire.core.security.webhook_validator import validate_webhook_signature
+from signalwire.rest import RestClient
+from twilio.request_validator import RequestValidator
+
+from interop.conftest import ServerMaker
+from interop.support.baresip import Baresip
+from interop.support.kamailio import ADDRESS, Carrier
+from interop.support.server import Offhook
+from interop.test_trunks import NUMBER, OURS, make_number, make_trunk
+from tests.support.receiver import Got, Receiver
+
+EVERY = ["queued", "initiated", "created", "ringing", "answered", "ending", "ended"]
+CONNECT = b"sections:\n  main:\n    - answer\n    - connect: {to: carol, timeout: 20}\n"
+
+
+async def signing_key(server: Offhook) -> str:
+    """A fresh one of the root project."""
+    answer = await server.http.post(f"/api/projects/{server.project}/signing-key/rotate")
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["signing_key"])
+
+
+async def command(server: Offhook, name: str, id_: str = "", **params: Any) -> dict[str, Any]:
+    """One command that is accepted; the leg."""
+    body: dict[str, Any] = {"command": name, "params": params}
+    if id_:
+        body["id"] = id_
+    answer = await server.http.post("/api/calling/calls", json=body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def check(key: str, base: str, got: Got) -> None:
+    """Signed as both official validators want it."""
+    url, text = f"{base}{got.target}", got.body.decode()
+    signature = got.headers["x-signalwire-signature"]
+    if "json" in got.headers["content-type"]:
+        assert validate_webhook_signature(key, signature, url, text), "the SDK's validator"
+        return
+    form = dict(parse_qsl(text, keep_blank_values=True))
+    assert "" not in form.values(), "a field without a value is left out"
+    assert len(form) == len(parse_qsl(text)), "each key once"
+    assert RequestValidator(key).validate(url, form, got.headers["x-twilio-signature"]), "Twilio's validator"
+    assert validate_webhook_signature(key, signature, url, text)
+
+
+def told(receiver: Receiver, path: str) -> list[dict[str, Any]]:
+    """JSON events at a path, in the order they came."""
+    return [json.loads(one.body) for one in receiver.got if one.target == path]
+
+
+async def until_told(receiver: Receiver, path: str, count: int) -> list[dict[str, Any]]:
+    """Until that many have come there."""
+    async with asyncio.timeout(20):
+        while len(told(receiver, path)) < count:
+            await receiver.wait(len(receiver.got) + 1)
+    return told(receiver, path)
+
+
+async def test_a_phone_is_dialled_and_its_document_connects_it(server: Offhook, tmp_path: Path) -> None:
+    key = await signing_key(server)
+    await server.add_endpoint("carol", "carols-password")
+    async with (
+        Receiver(pages={"/swml?x=ä": CONNECT, "/swml": CONNECT}) as receiver,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as bob,
+        Baresip(tmp_path, "carol", "carols-password", server.domain, server.sip, tone=900) as carol,
+    ):
+        await bob.registered()
+        await carol.registered()
+        base = receiver.url("").rstrip("/")
+        leg = await command(
+            server, "dial", to="bob", **{"from": "alice"}, url=f"{base}/swml?x=1", status_url=f"{base}/status",
+            status_events=EVERY, custom_variables={"ticket": "17"},
+        )  # fmt: skip
+        assert leg["status"] == "queued"
+        assert leg["type"] in ("relay_sip_call", "relay_webrtc_call")
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await carol.expect("CALL_INCOMING")
+        await carol.answer()
+        await carol.expect("CALL_ESTABLISHED")
+        # 1. the two hear each other
+        heard = await bob.heard_now(2)
+        assert abs(heard.frequency - 900) < 10
+        live = {one["direction"]: one for one in (await server.http.get("/api/calling/calls")).json()["data"]}
+        assert live["outbound-api"]["id"] == leg["id"]
+        assert live["outbound-dial"]["parent_id"] == leg["id"]
+        # 2. a mute by command: the partner hears nothing, and then again
+        await command(server, "calling.mute", leg["id"])
+        await asyncio.sleep(0.5)
+        assert (await carol.heard_now(1.5)).level_db < -50
+        await command(server, "calling.unmute", leg["id"])
+        await asyncio.sleep(0.5)
+        assert (await carol.heard_now(1.5)).level_db > -30
+        await command(server, "calling.user_event", leg["id"], event={"hello": 1})
+        await command(server, "calling.end", leg["id"])
+        await carol.expect("CALL_CLOSED")
+        events = await until_told(receiver, "/status", 8)
+        # 3. every state came, once, in order, the user's event among them
+        states = [one["params"].get("call_state") for one in events if one["event_type"] == "calling.call.state"]
+        assert states == EVERY
+        assert events[-1]["params"]["end_reason"] == "hangup"
+        assert events[-1]["offhook"]["end_code"] == "api_hangup"
+        assert events[-1]["offhook"]["quality"]["mos"] > 3.5
+        assert [one["offhook"]["sequence"] for one in events] == list(range(1, 9))
+        asked = json.loads(next(one.body for one in receiver.got if one.target == "/swml?x=1"))
+        assert asked["call"]["call_id"] == leg["id"]
+        assert asked["envs"] == {"ticket": "17"}
+        for one in receiver.got:
+            check(key, base, one)
+        # 4. the leg is there after its end, and so is its row
+        assert (await server.http.get(f"/api/calling/calls/{leg['id']}")).json()["status"] == "completed"
+        row = await logged(server, leg["id"])
+        assert (row["direction"], row["status"], row["offhook"]["ended_by"]) == ("outbound-api", "completed", "api")
+        assert row["offhook"]["codec"] == "PCMU"
+        assert row["offhook"]["setup_ms"] > 0
+        names = [one["name"] for one in (await server.http.get(f"/api/voice/logs/{leg['id']}/events")).json()["data"]]
+        assert names[0] == "call.created"
+        assert "call.ended" in names
+        found = (await server.http.get("/api/voice/logs?direction=outbound-dial&to=carol&min_mos=3")).json()["data"]
+        assert [one["parent_id"] for one in found] == [leg["id"]]
+
+
+async def logged(server: Offhook, id_: str) -> dict[str, Any]:
+    """A row of the log, once it is written."""
+    async with asyncio.timeout(5):
+        while (answer := await server.http.get(f"/api/voice/logs/{id_}")).status_code != 200:
+            await asyncio.sleep(0.1)  # rows are written behind the call
+    return dict(answer.json())
+
+
+async def test_the_sdk_dials_through_a_trunk_and_transfers(server: Offhook, tmp_path: Path, monkeypatch: Any) -> None:
+    async with (
+        Carrier(tmp_path, "127.0.0.1:9") as carrier,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as bob,
+    ):
+        await bob.registered()
+        await make_number(server, OURS, "alice")
+        await make_trunk(server, targets=[{"uri": f"sip:{ADDRESS}:{carrier.port}"}])
+        telephone = await carrier.telephone()
+        client = RestClient(project=server.project, token=server.token, host=server.http_url.split("//")[1].rstrip("/"))
+        swml = {"version": "1.0.0", "sections": {"main": ["answer", {"connect": {"to": "music"}}]}}
+        leg = await asyncio.to_thread(
+            lambda: client.calling.dial(from_=OURS, to=NUMBER, swml=swml, caller_id="Acme")  # type: ignore[arg-type]
+        )
+        id_ = str(leg["id"])
+        async with asyncio.timeout(20):
+            while (await server.http.get(f"/api/calling/calls/{id_}")).json()["status"] != "answered":
+                await asyncio.sleep(0.1)  # the API is asked, as a program asks
+        await asyncio.to_thread(lambda: client.calling.transfer(id_, dest="bob"))
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await bob.expect("CALL_ESTABLISHED")
+        await asyncio.sleep(1)
+        assert (await bob.heard_now(2)).frequency > 0
+        await asyncio.to_thread(lambda: client.calling.end(id_, reason="hangup"))
+        await bob.expect("CALL_CLOSED")
+        await telephone.done()
+        row = await logged(server, id_)
+        assert (row["type"], row["to"], row["from"]) == ("relay_pstn_call", NUMBER, OURS)
+
+
+async def test_a_number_runs_cxml_and_its_callbacks_are_valid_forms(serve: ServerMaker, tmp_path: Path) -> None:
+    async with serve() as server, Receiver() as receiver, Carrier(tmp_path, server.sip) as carrier:
+        key = await signing_key(server)
+        base = receiver.url("").rstrip("/")
+        receiver.pages["/cxml"] = (
+            f'<?xml version="1.0" encoding="UTF-8"?><Response><Dial answerOnBridge="true" action="{base}/after">'
+            f'<Client statusCallback="{base}/noun" statusCallbackEvent="initiated ringing answered completed">bob'
+            "</Client></Dial></Response>"
+        ).encode()
+        receiver.pages["/after"] = b"<Response><Hangup/></Response>"
+        await make_trunk(server, targets=[{"uri": f"sip:{ADDRESS}:{carrier.port}"}])
+        body = {
+            "number": OURS, "call_handler": "laml_webhooks", "call_request_url": f"{base}/cxml?ä=ö",
+            "call_status_callback_url": f"{base}/number?a=b", "offhook": {"status_events": ["initiated", "completed"]},
+        }  # fmt: skip
+        made = await server.http.post("/api/relay/rest/imported_phone_numbers", json=body)
+        assert made.status_code == 201, made.text
+        async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob:
+            await bob.registered()
+            telephone = await carrier.call_in(OURS, 4)
+            await bob.expect("CALL_INCOMING")
+            await bob.answer()
+            await bob.expect("CALL_CLOSED")
+            await telephone.done()
+            await receiver.wait(7)
+        for one in receiver.got:
+            check(key, base, one)
+        forms = [(one.target.partition("?")[0], dict(parse_qsl(one.body.decode()))) for one in receiver.got]
+        asked = next(form for path, form in forms if path == "/cxml")
+        assert (asked["To"], asked["Direction"], asked["CallStatus"]) == (OURS, "inbound", "initiated")
+        noun = [form["CallStatus"] for path, form in forms if path == "/noun"]
+        assert noun == ["initiated", "ringing", "in-progress", "completed"]
+        last = [form for path, form in forms if path == "/noun"][-1]
+        assert last["ParentCallSid"] == asked["CallSid"]
+        assert int(last["AudioInMediaPacketCount"]) > 50
+        number = [form["CallStatus"] for path, form in forms if path == "/number"]
+        assert number == ["initiated", "completed"]
+        assert [form["SequenceNumber"] for path, form in forms if path == "/number"] == ["0", "1"]
