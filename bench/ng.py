@@ -1,7 +1,11 @@
-"""rtpengine's ng control protocol, as much as a call of two plain legs needs: bencoded maps over UDP, offer and answer."""
+"""rtpengine's ng control protocol, as much as a call of two legs needs: bencoded maps over UDP, offer and answer."""
 
+import base64
 import secrets
 import socket
+
+KEY_OCTETS = {"AES_CM_128_HMAC_SHA1_80": 30, "AEAD_AES_128_GCM": 28}
+"""Master key and salt (RFC 4568 section 6.2, RFC 7714 section 12)."""
 
 Value = int | bytes | str | list["Value"] | dict[str, "Value"]
 
@@ -79,33 +83,72 @@ class NgClient:
             raise RuntimeError(f"rtpengine refused {command}: {answer!r}")
         return answer
 
-    def open_call(self, name: str, ports: tuple[int, int]) -> tuple[int, int]:
-        """A call of two PCMU legs at `ports` of 127.0.0.1; the port of rtpengine that each leg sends to."""
+    def open_call(self, name: str, ports: tuple[int, int], suite: str = "") -> tuple[str, str]:
+        """A call of two PCMU legs at `ports` of 127.0.0.1, the second one SRTP with a `suite`: for each leg the port of
+        rtpengine that it sends to, and suite and keys (ours, its) in hex if it is secured."""
         tags: dict[str, Value] = {"call_id": name, "from_tag": "a", "replace": ["origin"], "ICE": "remove"}
-        far = self.request("offer", sdp=_describe(ports[0]), **tags)
-        near = self.request("answer", to_tag="b", sdp=_describe(ports[1]), **tags)
-        return _audio_port(near), _audio_port(far)
+        if not suite:
+            far = self.request("offer", sdp=describe(ports[0]), **tags)
+            near = self.request("answer", to_tag="b", sdp=describe(ports[1]), **tags)
+            return str(_audio_port(near)), str(_audio_port(far))
+        far = self.request("offer", sdp=describe(ports[0]), transport_protocol="RTP/SAVP", DTLS="off", **tags)
+        tag, its = _crypto(far, suite)
+        ours = new_key(suite)
+        line = f"a=crypto:{tag} {suite} inline:{base64.b64encode(bytes.fromhex(ours)).decode()}"
+        sdp = describe(ports[1], "RTP/SAVP", extra=(line,))
+        near = self.request("answer", to_tag="b", sdp=sdp, transport_protocol="RTP/AVP", **tags)
+        return str(_audio_port(near)), f"{_audio_port(far)} {suite} {ours} {its}"
+
+    def open_transcoded(self, name: str, ports: tuple[int, int]) -> tuple[int, int, int]:
+        """A call from PCMU to Opus: the ports to send to, and Opus's payload type."""
+        tags: dict[str, Value] = {"call_id": name, "from_tag": "a", "replace": ["origin"], "ICE": "remove"}
+        codec: dict[str, Value] = {"transcode": ["opus"], "mask": ["PCMU"]}
+        far = self.request("offer", sdp=describe(ports[0]), codec=codec, **tags)
+        pt = int(next(one for one in _lines(far) if "opus" in one).partition(":")[2].split()[0])
+        sdp = describe(ports[1], formats=str(pt), extra=(f"a=rtpmap:{pt} opus/48000/2",))
+        near = self.request("answer", to_tag="b", sdp=sdp, **tags)
+        return _audio_port(near), _audio_port(far), pt
 
 
-def _describe(port: int) -> str:
+def new_key(suite: str) -> str:
+    """Master key and salt in hex."""
+    return secrets.token_hex(KEY_OCTETS[suite])
+
+
+def describe(port: int, profile: str = "RTP/AVP", formats: str = "0", extra: tuple[str, ...] = ()) -> str:
+    """One audio line at 127.0.0.1."""
     lines = (
         "v=0",
         "o=- 1 1 IN IP4 127.0.0.1",
         "s=-",
         "c=IN IP4 127.0.0.1",
         "t=0 0",
-        f"m=audio {port} RTP/AVP 0",
-        "a=rtpmap:0 PCMU/8000",
+        f"m=audio {port} {profile} {formats}",
+        *(("a=rtpmap:0 PCMU/8000",) if formats == "0" else ()),
+        *extra,
         "a=ptime:20",
         "a=sendrecv",
     )
     return "".join(line + "\r\n" for line in lines)
 
 
-def _audio_port(answer: dict[str, Value]) -> int:
+def _lines(answer: dict[str, Value]) -> list[str]:
     sdp = answer.get("sdp")
-    if isinstance(sdp, bytes):
-        for line in sdp.decode().splitlines():
-            if line.startswith("m=audio "):
-                return int(line.split()[1])
+    return sdp.decode().splitlines() if isinstance(sdp, bytes) else []
+
+
+def _crypto(answer: dict[str, Value], suite: str) -> tuple[str, str]:
+    """(tag, key in hex) of the suite's line."""
+    for line in _lines(answer):
+        name, _, rest = line.partition(" ")
+        if name.startswith("a=crypto:") and rest.split()[0] == suite:
+            material = rest.partition("inline:")[2].split("|")[0]
+            return name.removeprefix("a=crypto:"), base64.b64decode(material + "=" * (-len(material) % 4)).hex()
+    raise RuntimeError(f"rtpengine offers no {suite}: {answer!r}")
+
+
+def _audio_port(answer: dict[str, Value]) -> int:
+    for line in _lines(answer):
+        if line.startswith("m=audio "):
+            return int(line.split()[1])
     raise RuntimeError(f"no audio in rtpengine's answer: {answer!r}")

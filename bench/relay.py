@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import report
+from bench.ng import KEY_OCTETS
 from bench.servers import PEER_PORT, SERVERS, Running, Setting
 from offhook.media.client import MediaError
 
@@ -45,6 +46,9 @@ def _arguments(line: list[str]) -> argparse.Namespace:
     parser.add_argument("--warm", type=float, default=3.5, help="time before it; servers learn addresses for 3 s")
     parser.add_argument("--rates", default="20000,80000", help="packets a second over all legs, separated by commas")
     parser.add_argument("--legs", type=int, default=500, help="an even number")
+    parser.add_argument(
+        "--suite", choices=["", *KEY_OCTETS], default="", help="SRTP on the second leg of each call (SDES)"
+    )
     parser.add_argument("--most", action="store_true", help="also climb to the highest rate without loss")
     parser.add_argument("--quick", action="store_true", help="one round of 2 s with 50 legs: does it work at all?")
     parser.add_argument("--server-core", type=int, default=0)
@@ -58,7 +62,7 @@ def _arguments(line: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def _build() -> Path:
+def build() -> Path:
     """The release build of engine and generator: a benchmark of anything else says nothing."""
     command = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "offhook-engine", "-p", "offhook-loadgen"]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -68,7 +72,7 @@ def _build() -> Path:
 async def _load(setting: Setting, running: Running, rate: int, arguments: argparse.Namespace) -> dict[str, float]:
     """One run of the generator against a server whose calls are set up."""
     plan = setting.folder / "plan"
-    plan.write_text("".join(f"{PEER_PORT + index} {port}\n" for index, port in enumerate(running.ports)))
+    plan.write_text("".join(f"{PEER_PORT + index} {way}\n" for index, way in enumerate(running.ways)))
     process = await asyncio.create_subprocess_exec(
         "taskset", "-c", str(arguments.generator_core), str(setting.binaries / "offhook-loadgen"), "rtp",
         "--plan", str(plan), "--rate", str(rate), "--seconds", str(arguments.seconds), "--warm", str(arguments.warm),
@@ -98,12 +102,17 @@ async def _run(name: str, rate: int, number: int, setting: Setting, arguments: a
     return Run(name, rate, number, measured["server_cpu_ns"] / max(received, 1) / 1_000, loss, counts, measured)
 
 
+def _names(arguments: argparse.Namespace) -> list[str]:
+    """Who is measured: a bare relay knows nothing of SRTP."""
+    return [name for name in SERVERS if not arguments.suite or not name.startswith("bare")]
+
+
 async def _measure(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
-    setting = Setting(folder, binaries, arguments.server_core, arguments.legs // 2)
-    runs = []
+    setting = Setting(folder, binaries, arguments.server_core, arguments.legs // 2, arguments.suite)
+    runs, names = [], _names(arguments)
     for rate in map(int, arguments.rates.split(",")):
         for number in range(arguments.rounds):
-            order = list(SERVERS) if number % 2 == 0 else list(reversed(SERVERS))
+            order = names if number % 2 == 0 else names[::-1]
             for name in order:
                 run = await _run(name, rate, number, setting, arguments)
                 runs.append(run)
@@ -113,9 +122,9 @@ async def _measure(arguments: argparse.Namespace, binaries: Path, folder: Path) 
 
 async def _most(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
     """For each server its last run that counts while the rate climbs; one that fails is tried once more."""
-    setting = Setting(folder, binaries, arguments.server_core, arguments.legs // 2)
+    setting = Setting(folder, binaries, arguments.server_core, arguments.legs // 2, arguments.suite)
     best: list[Run] = []
-    for name in SERVERS:
+    for name in _names(arguments):
         rate, good = FIRST_CLIMB, None
         while rate <= HIGHEST:
             runs = [await _run(name, rate, 0, setting, arguments)]
@@ -139,7 +148,7 @@ def main(line: list[str]) -> int:
         return 1
     try:
         machine = report.machine()
-        binaries = _build()
+        binaries = build()
         # Driving a server must not cost time on its core.
         os.sched_setaffinity(0, {arguments.generator_core})
         with tempfile.TemporaryDirectory(prefix="offhook-bench-") as folder:

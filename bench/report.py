@@ -15,7 +15,7 @@ from offhook import __version__
 
 NOTES = """\
 CPU is the run time (schedstat) of the server's whole process tree in the measured window, divided by the packets that
-the sink received. Plain RTP on both sides; the engine has no SDES leg yet, so SRTP is not measured. The generator shares
+the sink received. The generator shares
 caches and softirq work with the server, and loopback's send includes the receiver's half: compare ratios, not
 microseconds. rtpengine runs in user space (--table=-1) with one worker thread; offhook-media has one shard, epoll, and
 gathers packets for up to 1 ms under load. "bare relay, 1 ms" is the bare relay with that wake-up rule; "bare relay"

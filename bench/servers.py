@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.ng import NgClient
-from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
+from bench.ng import NgClient, new_key
+from offhook.calls.ports import Codec, Crypto, KeyKind, LegOffer, LegRemote, PathKind
 from offhook.media.client import MediaClient, MediaError
 from offhook.media.engine import MediaEngine
 
@@ -28,20 +28,21 @@ PCMU = Codec("PCMU", 0, 8_000)
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server with its calls set up. `ports[i]` is where leg i sends to."""
+    """A server with its calls set up. `ways[i]` is where leg i sends to: a port, and suite and keys if it is secured."""
 
     pid: int
-    ports: list[int]
+    ways: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What each server is started with."""
+    """What each server is started with. With a `suite` (its name in SDP) the second leg of each call is SRTP."""
 
     folder: Path
     binaries: Path
     core: int
     calls: int
+    suite: str = ""
 
 
 Start = Callable[[Setting], AbstractAsyncContextManager[Running]]
@@ -66,7 +67,7 @@ async def _process(setting: Setting, *command: str) -> AsyncIterator[asyncio.sub
 
 
 @asynccontextmanager
-async def engine(setting: Setting) -> AsyncIterator[Running]:
+async def engine_process(setting: Setting) -> AsyncIterator[tuple[asyncio.subprocess.Process, MediaEngine]]:
     """Offhook's media engine, one shard, driven as the server drives it."""
     control = setting.folder / "engine.sock"
     command = (
@@ -76,12 +77,19 @@ async def engine(setting: Setting) -> AsyncIterator[Running]:
     async with _process(setting, *command) as process:
         client = await _connect(control)
         media = MediaEngine(client, await asyncio.wait_for(client.hello, START_TIME))
-        ports: list[int] = []
-        for call in range(setting.calls):
-            ports += await _engine_call(media, PEER_PORT + 2 * call)
-        yield Running(process.pid, ports)
+        yield process, media
         with suppress(MediaError):
             await media.exit()
+
+
+@asynccontextmanager
+async def engine(setting: Setting) -> AsyncIterator[Running]:
+    """Calls that pass through the engine."""
+    async with engine_process(setting) as (process, media):
+        ways: list[str] = []
+        for call in range(setting.calls):
+            ways += await _engine_call(media, PEER_PORT + 2 * call, setting.suite)
+        yield Running(process.pid, ways)
 
 
 async def _connect(control: Path) -> MediaClient:
@@ -94,19 +102,26 @@ async def _connect(control: Path) -> MediaClient:
             await asyncio.sleep(0.02)
 
 
-async def _engine_call(media: MediaEngine, peer: int) -> list[int]:
+async def _engine_call(media: MediaEngine, peer: int, suite: str) -> list[str]:
     # The peer's RTCP goes to its RTP port: the generator has no other, and would answer with ICMP errors.
-    offer = LegOffer(PathKind.PORT, KeyKind.PLAIN, (PCMU,), "127.0.0.1", rtcp_mux=False)
-    opened = await media.open_call((offer, offer))
+    plain = LegOffer(PathKind.PORT, KeyKind.PLAIN, (PCMU,), "127.0.0.1", rtcp_mux=False)
+    secured = LegOffer(PathKind.PORT, KeyKind.SDES, (PCMU,), "127.0.0.1", rtcp_mux=False, suites=(suite,))
+    opened = await media.open_call((plain, secured if suite else plain))
+    ways: list[str] = []
     for index, leg in enumerate(opened.legs):
-        port = peer + index
-        await media.complete(leg.leg, LegRemote((PCMU,), "127.0.0.1", port, rtcp_port=port))
+        port, way = peer + index, str(leg.candidates[0][1])
+        crypto: tuple[Crypto, ...] = ()
+        if leg.crypto:
+            ours = new_key(suite)
+            crypto, way = (Crypto(suite, ours),), f"{way} {suite} {ours} {leg.crypto[0].key}"
+        await media.complete(leg.leg, LegRemote((PCMU,), "127.0.0.1", port, rtcp_port=port, crypto=crypto))
+        ways.append(way)
     await media.bridge(opened.legs[0].leg, opened.legs[1].leg)
-    return [leg.candidates[0][1] for leg in opened.legs]
+    return ways
 
 
 @asynccontextmanager
-async def rtpengine(setting: Setting) -> AsyncIterator[Running]:
+async def rtpengine_process(setting: Setting) -> AsyncIterator[asyncio.subprocess.Process]:
     """rtpengine in user space with one worker thread."""
     low, high = RTPENGINE_PORTS
     command = (
@@ -117,11 +132,19 @@ async def rtpengine(setting: Setting) -> AsyncIterator[Running]:
     async with _process(setting, *command) as process:
         with closing(NgClient(NG_PORT)) as control:
             await _ping(control)
-            ports: list[int] = []
+        yield process
+
+
+@asynccontextmanager
+async def rtpengine(setting: Setting) -> AsyncIterator[Running]:
+    """Calls that pass through rtpengine."""
+    async with rtpengine_process(setting) as process:
+        with closing(NgClient(NG_PORT)) as control:
+            ways: list[str] = []
             for call in range(setting.calls):
                 peer = PEER_PORT + 2 * call
-                ports += control.open_call(f"bench-{call}", (peer, peer + 1))
-            yield Running(process.pid, ports)
+                ways += control.open_call(f"bench-{call}", (peer, peer + 1), setting.suite)
+            yield Running(process.pid, ways)
 
 
 async def _ping(control: NgClient) -> None:
@@ -145,7 +168,7 @@ def bare(gather_us: int) -> Start:
         async with _process(setting, *command) as process:
             if process.stdout is None or await asyncio.wait_for(process.stdout.readline(), START_TIME) != b"ready\n":
                 raise RuntimeError("the bare relay did not start; its ports may be in use")
-            yield Running(process.pid, [RELAY_PORT + index for index in range(2 * setting.calls)])
+            yield Running(process.pid, [str(RELAY_PORT + index) for index in range(2 * setting.calls)])
 
     return start
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod cpu;
+mod frames;
 mod latency;
 mod relay;
 mod rtp;
@@ -13,6 +14,7 @@ use arguments::Arguments;
 
 const USAGE: &str =
     "offhook-loadgen rtp --plan FILE [--rate PPS] [--seconds S] [--warm S] [--server PID]
+offhook-loadgen frames --plan FILE [--seconds S] [--warm S] [--server PID] [--keep LEGS --folder DIR]
 offhook-loadgen relay --base PORT --peer-base PORT --pairs N [--gather-us N] [--seconds S]";
 
 fn main() -> ExitCode {
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let command = line.next().unwrap_or_default();
     let done = Arguments::parse(line).and_then(|arguments| match command.as_str() {
         "rtp" => rtp::command(&arguments),
+        "frames" => frames::command(&arguments),
         "relay" => relay::command(&arguments),
         _ => Err(USAGE.into()),
     });

@@ -9,6 +9,9 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use offhook_rtp::keys::MasterKeys;
+use offhook_rtp::srtp::{MAX_OVERHEAD, SrtpIn, SrtpOut};
+use offhook_rtp::suite::Suite;
 use serde::Serialize;
 use socket2::SockRef;
 
@@ -87,17 +90,51 @@ pub fn command(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// Legs of a plan: `LOCAL_PORT SERVER_PORT` on each line, two lines for each call.
-pub fn read_plan(text: &str) -> Result<Vec<(u16, u16)>, String> {
-    let legs: Option<Vec<_>> = text
-        .lines()
-        .map(|line| {
-            let (local, server) = line.split_once(' ')?;
-            Some((local.parse().ok()?, server.parse().ok()?))
+/// Where a leg of ours is, where it sends to, and its keys if it is secured.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// Our port.
+    pub local: u16,
+    /// The server's port.
+    pub server: u16,
+    /// What we send with and what we hear with (SDES, RFC 4568).
+    pub keys: Option<(MasterKeys, MasterKeys)>,
+}
+
+/// Legs of a plan: `LOCAL_PORT SERVER_PORT [SUITE OUR_KEY ITS_KEY]` on each line, two lines for each call; keys are master
+/// key and salt in hex.
+pub fn read_plan(text: &str) -> Result<Vec<Way>, String> {
+    let ways: Option<Vec<_>> = text.lines().map(read_way).collect();
+    ways.filter(|ways| !ways.is_empty() && ways.len() % 2 == 0)
+        .ok_or_else(|| {
+            "the plan needs an even number of lines LOCAL_PORT SERVER_PORT [SUITE OUR_KEY ITS_KEY]"
+                .into()
         })
-        .collect();
-    legs.filter(|legs| !legs.is_empty() && legs.len() % 2 == 0)
-        .ok_or_else(|| "the plan needs an even number of lines LOCAL_PORT SERVER_PORT".into())
+}
+
+fn read_way(line: &str) -> Option<Way> {
+    let mut words = line.split(' ');
+    let (local, server) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let keys = match words.next() {
+        None => None,
+        Some(name) => {
+            let suite: Suite = name.parse().ok()?;
+            let mut read = || MasterKeys::from_inline(suite, &from_hex(words.next()?)?).ok();
+            Some((read()?, read()?))
+        }
+    };
+    Some(Way {
+        local,
+        server,
+        keys,
+    })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 struct Leg {
@@ -106,12 +143,13 @@ struct Leg {
     sequence: u16,
     timestamp: u32,
     heard: u64,
+    secure: Option<(SrtpOut, SrtpIn)>,
 }
 
 impl Leg {
-    fn new(index: u32, local: u16, server: u16) -> io::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, local))?;
-        socket.connect((Ipv4Addr::LOCALHOST, server))?;
+    fn new(index: u32, way: &Way) -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, way.local))?;
+        socket.connect((Ipv4Addr::LOCALHOST, way.server))?;
         socket.set_nonblocking(true)?;
         SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
         let mut packet = [0xd5; PACKET];
@@ -120,12 +158,20 @@ impl Leg {
         packet[8..12].copy_from_slice(&(SSRC + index).to_be_bytes());
         packet[HEADER..HEADER + 4].copy_from_slice(&MARK);
         packet[HEADER + 4..HEADER + 8].copy_from_slice(&index.to_be_bytes());
+        let secure = match &way.keys {
+            None => None,
+            Some((ours, its)) => Some((
+                SrtpOut::new(ours).map_err(io::Error::other)?,
+                SrtpIn::new(its).map_err(io::Error::other)?,
+            )),
+        };
         Ok(Self {
             socket,
             packet,
             sequence: 1_000,
             timestamp: 160,
             heard: 0,
+            secure,
         })
     }
 
@@ -135,7 +181,28 @@ impl Leg {
         self.packet[HEADER + 8..HEADER + 16].copy_from_slice(&at.to_be_bytes());
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(AUDIO as u32);
-        self.socket.send(&self.packet).map(drop)
+        let Some((sealing, _)) = &mut self.secure else {
+            return self.socket.send(&self.packet).map(drop);
+        };
+        let mut sealed = [0u8; PACKET + MAX_OVERHEAD];
+        sealed[..PACKET].copy_from_slice(&self.packet);
+        let length = sealing
+            .seal(&mut sealed, PACKET)
+            .map_err(io::Error::other)?;
+        self.socket.send(&sealed[..length]).map(drop)
+    }
+
+    /// The packet that came, opened; `None` if it is not for us.
+    fn opened<'a>(&mut self, packet: &'a mut [u8], now: Instant) -> Option<&'a [u8]> {
+        let Some((_, opening)) = &mut self.secure else {
+            return Some(packet);
+        };
+        // RTCP (RFC 5761 section 4) is not looked at here.
+        if packet.get(1).is_none_or(|kind| (192..224).contains(kind)) {
+            return None;
+        }
+        let length = opening.open(packet, now).ok()?;
+        packet.get(..length)
     }
 }
 
@@ -165,7 +232,7 @@ struct Run {
 }
 
 /// Sends a load along a plan and measures.
-pub fn run(plan: &[(u16, u16)], load: &Load) -> io::Result<Measured> {
+pub fn run(plan: &[Way], load: &Load) -> io::Result<Measured> {
     let mut run = Run::new(plan, load)?;
     let servers = || {
         if load.server == 0 {
@@ -204,11 +271,11 @@ pub fn run(plan: &[(u16, u16)], load: &Load) -> io::Result<Measured> {
 }
 
 impl Run {
-    fn new(plan: &[(u16, u16)], load: &Load) -> io::Result<Self> {
+    fn new(plan: &[Way], load: &Load) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         let mut legs = Vec::with_capacity(plan.len());
-        for (index, (local, server)) in (0u32..).zip(plan) {
-            let leg = Leg::new(index, *local, *server)?;
+        for (index, way) in (0u32..).zip(plan) {
+            let leg = Leg::new(index, way)?;
             epoll.add(leg.socket.as_raw_fd(), legs.len())?;
             legs.push(leg);
         }
@@ -270,7 +337,9 @@ impl Run {
             let Ok(length) = self.legs[index].socket.recv(&mut buffer) else {
                 continue;
             };
-            let Some((from, at)) = read_packet(&buffer[..length]) else {
+            let now = Instant::now();
+            let opened = self.legs[index].opened(&mut buffer[..length], now);
+            let Some((from, at)) = opened.and_then(read_packet) else {
                 continue;
             };
             self.legs[index].heard += 1;
@@ -299,9 +368,29 @@ mod tests {
 
     #[test]
     fn a_plan_is_two_ports_a_line_and_two_lines_a_call() {
-        assert_eq!(read_plan("1 2\n3 4\n"), Ok(vec![(1, 2), (3, 4)]));
+        let plan = read_plan("1 2\n3 4\n").expect("a right plan");
+        assert_eq!((plan[1].local, plan[1].server), (3, 4));
         assert!(read_plan("1 2\n").is_err() && read_plan("").is_err());
         assert!(read_plan("1 2\n3 x\n").is_err());
+    }
+
+    #[test]
+    fn a_secured_leg_names_suite_and_keys() {
+        let key = "00".repeat(30);
+        let line = |suite: &str| format!("1 2 {suite} {key} {key}\n3 4\n");
+        let plan = read_plan(&line("AES_CM_128_HMAC_SHA1_80")).expect("a right plan");
+        assert!(plan[0].keys.is_some() && plan[1].keys.is_none());
+        // GCM has a salt of 12 octets, not 14.
+        assert!(read_plan(&line("AEAD_AES_128_GCM")).is_err());
+        assert!(read_plan(&line("ROT13")).is_err());
+    }
+
+    fn plain(local: u16, server: u16) -> Way {
+        Way {
+            local,
+            server,
+            keys: None,
+        }
     }
 
     #[test]
@@ -315,7 +404,7 @@ mod tests {
         };
         let sockets = relay::bind(&plan).expect("free ports");
         let relaying = std::thread::spawn(move || relay::run(&plan, &sockets));
-        let legs: Vec<_> = (0..4).map(|i| (24_400 + i, 24_300 + i)).collect();
+        let legs: Vec<_> = (0..4).map(|i| plain(24_400 + i, 24_300 + i)).collect();
         let load = Load {
             rate: 1_000,
             window: Duration::from_millis(200),
@@ -336,7 +425,10 @@ mod tests {
             .map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"))
             .collect();
         let port = |hole: &UdpSocket| hole.local_addr().expect("bound").port();
-        let legs = [(24_410, port(&holes[0])), (24_411, port(&holes[1]))];
+        let legs = [
+            plain(24_410, port(&holes[0])),
+            plain(24_411, port(&holes[1])),
+        ];
         let load = Load {
             rate: 500,
             window: Duration::from_millis(50),

@@ -66,6 +66,10 @@ class MediaEngine:
         """Each becomes the other's source."""
         await self._client.call(wire.Bridge, a=a, b=b)
 
+    async def join(self, leg: int, room: int, muted: bool = False) -> None:
+        """The leg is in the room of that number, which is on its shard."""
+        await self._client.call(wire.Join, leg=leg, room=room, muted=muted)
+
     async def play(self, leg: int, source: SourceKind, country: str = "US") -> None:
         """A player becomes the leg's source."""
         await self._client.call(wire.Play, leg=leg, source=source, country=country)
