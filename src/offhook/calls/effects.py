@@ -29,9 +29,9 @@ class LookUp:
     bindings. None means there is nothing to look up.
 
     Where no endpoint has that name, `number` is looked for among the numbers of the space, then the name among the other
-    addresses; `trunk` is the id of the trunk that delivered the number, `application` that of an
-    application or SIP address whose entry is wanted instead. `rights` is the endpoint whose numbers may be shown
-    to the outside, `username` unless given."""
+    addresses; `trunk` is the id of the trunk that delivered the number, `application` that of an application or SIP address
+    whose entry is wanted instead. `rights` is the endpoint whose numbers may be shown to the outside, `username` unless
+    given; "" stands for the calls that `project` places."""
 
     token: str
     username: str | None
@@ -40,6 +40,7 @@ class LookUp:
     rights: str | None = None
     trunk: str = ""
     application: str = ""
+    project: str = ""
 
 
 @record

@@ -93,12 +93,14 @@ class Entry:
 class Permits:
     """What the endpoint whose rights count may reach outside, by its own policy and its project's SIP profile.
 
-    `numbers` False is the policy block-pstn, `pstn_enabled` False the kill switch; `external_sip` is all, api_only or none.
+    `numbers` False is the policy block-pstn, `pstn_enabled` False the kill switch; `external_sip` is all, api_only or none;
+    `trunks` are the ids of those that may carry its calls, None for every one.
     """
 
     numbers: bool = True
     pstn_enabled: bool = True
     external_sip: str = "all"
+    trunks: frozenset[str] | None = None
 
 
 def rights_of(id_: str, name: str, realm: str) -> Account:

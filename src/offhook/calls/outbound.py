@@ -113,7 +113,7 @@ class Outbound:
         wrong = self._forbidden(one, number, permits, now)
         if wrong is not None:
             return wrong
-        return self._begin(call, one, number, self._trunks_for(number), known, now)
+        return self._begin(call, one, number, self._trunks_for(number, permits), known, now)
 
     def judge(self, uri: Uri, permits: Permits) -> Outcome | None:
         """Why a call of the API cannot go out, as far as it is known without a packet; None where a way can be tried."""
@@ -129,7 +129,7 @@ class Outbound:
         elif self._switched_off(permits):
             return refusal("pstn_blocked", "Calls to numbers are switched off (pstn_enabled of the SIP profile)")
         else:
-            trunks = self._trunks_for(number)
+            trunks = self._trunks_for(number, permits)
         return trunks if isinstance(trunks, Outcome) else None
 
     def normal(self, text: str) -> str | None:
@@ -179,12 +179,14 @@ class Outbound:
             return refusal("calls_per_second_exceeded", f"More than {self.settings.rate:g} calls to trunks per second")
         return None
 
-    def _trunks_for(self, number: str) -> list[Trunk] | Outcome:
+    def _trunks_for(self, number: str, permits: Permits) -> list[Trunk] | Outcome:
         """Longest allowed prefix, then priority, then the least loaded by weight; those that are down come last."""
         fitting: list[tuple[tuple[bool, int, int, float, float], Trunk]] = []
         blocked = ""
         for state in self.trunks:
             trunk = state.trunk
+            if permits.trunks is not None and trunk.id not in permits.trunks:
+                continue
             length, barred = numbers.allowance(number, trunk)
             if barred:
                 blocked = blocked or trunk.name
@@ -257,7 +259,7 @@ class Outbound:
 
     def trunk_for_texts(self, number: str) -> Trunk | None:
         """The first trunk that may carry the number and takes texts."""
-        trunks = self._trunks_for(number) if self.settings.enabled else []
+        trunks = self._trunks_for(number, Permits()) if self.settings.enabled else []
         if isinstance(trunks, Outcome):
             return None
         return next((one for one in trunks if one.accept_messages), None)

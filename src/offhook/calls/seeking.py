@@ -71,11 +71,11 @@ def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
 
 def look_up(call: Call, token: str, username: str | None, dialled: Destination, rights: str | None = None) -> LookUp:
     """What has to be known to go on: an endpoint of that name, a number of ours, what may be shown to the outside."""
-    return look_up_of(call.index, token, username, dialled, rights)
+    return look_up_of(call.index, token, username, dialled, rights, call.project)
 
 
 def look_up_of(
-    index: Index, token: str, username: str | None, dialled: Destination, rights: str | None = None
+    index: Index, token: str, username: str | None, dialled: Destination, rights: str | None = None, project: str = ""
 ) -> LookUp:
     """The same before there is a call."""
     out, uri = index.outbound, dialled.uri
@@ -83,8 +83,8 @@ def look_up_of(
         return LookUp(token, username, dialled.user)
     if out.is_foreign(uri) or (out.is_emergency(dialled_in(uri)) and out.carries_emergencies):
         # TRK-9: where help can be called, no endpoint of that name is in its way.
-        return LookUp(token, username, None, None, rights)
-    return LookUp(token, username, dialled.user, out.number(uri), rights)
+        return LookUp(token, username, None, None, rights, project=project)
+    return LookUp(token, username, dialled.user, out.number(uri), rights, project=project)
 
 
 def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:

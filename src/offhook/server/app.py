@@ -171,11 +171,11 @@ class StoreDirectory:
     def application(self, id_: str) -> Entry | None:
         return self.entries.of_application(id_)
 
-    def called(self, name: str, by: str | None) -> Account | Entry | None:
-        return self.entries.called(name, by)
+    def called(self, name: str, by: str | None, project: str = "") -> Account | Entry | None:
+        return self.entries.called(name, by, project)
 
-    def caller_numbers(self, username: str) -> CallerNumbers | None:
-        known, endpoint = self.entries.caller_numbers(username), self.store.endpoints.named(username)
+    def caller_numbers(self, username: str, project: str = "") -> CallerNumbers | None:
+        known, endpoint = self.entries.caller_numbers(username, project), self.store.endpoints.named(username)
         if known is None or endpoint is None or known.chosen is not None:
             return known
         wanted = self.profiles.of(endpoint.project_id).send_as
@@ -184,8 +184,8 @@ class StoreDirectory:
     def handler(self, username: str) -> Entry | None:
         return self.entries.of_caller(username)
 
-    def permits(self, username: str) -> Permits | None:
-        return self.profiles.permits(username)
+    def permits(self, username: str, project: str = "") -> Permits | None:
+        return self.profiles.permits(username, project)
 
 
 @dataclass

@@ -64,22 +64,22 @@ class ServerCallDesk:
             return "to", "to_destination_unresolvable", f"{command.to} cannot be called"
         out = switchboard.index.outbound
         foreign = out is not None and out.is_foreign(uri)
-        facts = driver.facts_of(look_up_of(switchboard.index, "api", None, destination_of(uri), ""))
+        facts = driver.facts_of(look_up_of(switchboard.index, "api", None, destination_of(uri), "", project))
         wrong = placing.impossible(uri, facts, switchboard.index, driver.now())
         if wrong is not None:
             return "to", RENAMED.get(wrong.row.code, wrong.row.code), wrong.text
         if facts.callee is None and facts.entry is None and not foreign:
-            return self._sender(command)
+            return self._sender(project, command)
         return None
 
-    def _sender(self, command: Place) -> tuple[str, str, str] | None:
+    def _sender(self, project: str, command: Place) -> tuple[str, str, str] | None:
         """Towards the telephone network only a number that may be shown."""
         switchboard = self._app.driver.switchboard
         out = switchboard.index.outbound
         number = out.normal(command.from_) if out is not None and looks_dialled(command.from_) else None
         if number is None:
             return "from", "not_valid_for_caller_id", "From must be in E.164 format, like +15558675309"
-        numbers = self._app.directory.caller_numbers("")
+        numbers = self._app.directory.caller_numbers("", project)
         if numbers is None or not numbers.may(number):
             return "from", "not_purchased_or_verified", "From must be a number of this project or a verified caller id"
         return None

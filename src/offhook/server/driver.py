@@ -475,15 +475,16 @@ class Driver:
         """What is known about a name or number, from memory."""
         rights = effect.rights if effect.rights is not None else effect.username
         caller = self._directory.account(effect.username) if effect.username else None
-        found = self._directory.called(effect.target_user, rights) if effect.target_user else None
+        found = self._directory.called(effect.target_user, rights, effect.project) if effect.target_user else None
         callee = found if isinstance(found, Account) else None
         entry = self._entry(effect, found) if callee is None else None
         if entry is not None and isinstance(entry.handler, RingsMembers) and len(entry.handler.members) == 1:
             callee = entry.handler.members[0].account
         bindings = self._directory.bindings(self._directory.aor(callee.username)) if callee else ()
-        outside = callee is None and rights is not None
-        shown = self._directory.caller_numbers(rights) if outside and rights is not None else None
-        permits = self._directory.permits(rights) if outside and rights is not None else None
+        outside = callee is None and (rights is not None or entry is not None)
+        project = effect.project or (entry.project_id if entry is not None else "")
+        shown = self._directory.caller_numbers(rights or "", project) if outside else None
+        permits = self._directory.permits(rights or "", project) if outside else None
         handler = self._directory.handler(effect.username) if caller is not None and effect.username else None
         return calls_events.FactsFound(effect.token, caller, callee, bindings, shown, entry, permits, handler)
 

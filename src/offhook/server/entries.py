@@ -22,6 +22,7 @@ from offhook.calls.entry import (
 from offhook.calls.routing import PRIVATE
 from offhook.sip.location import Account
 from offhook.sip.uri import parse_uri
+from offhook.store.profiles import Profile, read
 
 if TYPE_CHECKING:
     from offhook.server.app import Store
@@ -58,12 +59,12 @@ class Entries:
             status_events=tuple(own.get("status_events", ("completed",))),
         )
 
-    def called(self, name: str, by: str | None) -> Account | Entry | None:
-        """Whom a name means in the project of the endpoint that calls: an endpoint by its name, an extension, an address
-        (API.md 1.8). `/private/NAME` is an address and nothing else."""
+    def called(self, name: str, by: str | None, project: str = "") -> Account | Entry | None:
+        """Whom a name means in the project of the endpoint that calls, else in the one given: an endpoint by its name, an
+        extension, an address (API.md 1.8). `/private/NAME` is an address and nothing else."""
         store = self._store
         caller = store.endpoints.named(by) if by else None
-        project = caller.project_id if caller is not None else store.space.project_id
+        project = caller.project_id if caller is not None else project or store.space.project_id
         if name.startswith(PRIVATE):
             address = store.addresses.named(project, name.removeprefix(PRIVATE))
             return self._of_address(address) if address is not None else None
@@ -128,13 +129,16 @@ class Entries:
         if row is None or row.type != "sip_gateway":
             return None
         own, settings = row.settings.get("offhook", {}), row.settings
+        project = self._store.projects.get(row.project_id)
+        profile = read(project.profile) if project is not None else Profile()
+        chosen = settings.get("encryption") or "default"
         return ForwardsTo(
             name=row.name,
             uri=parse_uri(settings["uri"]),
             trunk_id=own.get("trunk_id") or "",
-            encryption="required" if settings.get("encryption") == "required" else "optional",
-            ciphers=tuple(settings.get("ciphers") or ()),
-            codecs=tuple(one for one in settings.get("codecs") or () if one in AUDIO),
+            encryption=profile.encryption if chosen == "default" else chosen,
+            ciphers=tuple(settings.get("ciphers") or profile.ciphers),
+            codecs=tuple(one for one in settings.get("codecs") or profile.codecs if one in AUDIO),
         )
 
     def _members(self, subscriber_id: str | None) -> tuple[Member, ...]:
@@ -159,24 +163,24 @@ class Entries:
         handler = self.handler(name, row.handler, None)
         return Entry(row.id, row.username, handler, "endpoint", row.project_id, status_events=events)
 
-    def caller_numbers(self, username: str) -> CallerNumbers | None:
-        """What may be shown of an endpoint to the outside, or of a number that calls on to its fallback."""
+    def caller_numbers(self, username: str, project: str = "") -> CallerNumbers | None:
+        """What may be shown to the outside of an endpoint, of a number that calls on to its fallback, or, "", of a call that
+        the project places: its own numbers, and those it has verified."""
         numbers = self._store.numbers
-        if not username:
-            return CallerNumbers((), numbers.every, numbers.first)
-        ours = numbers.find(username)
-        if ours is not None:
-            return CallerNumbers((ours.number,), numbers.every, numbers.first, ours.number, self._names())
-        endpoint = self._store.endpoints.named(username)
-        if endpoint is None:
+        ours, endpoint = numbers.find(username), self._store.endpoints.named(username)
+        owner = ours or endpoint
+        if owner is None and username:
             return None
-        verified = self._store.caller_ids.verified(endpoint.project_id)
-        shown = numbers.every | verified if verified else numbers.every
+        of = owner.project_id if owner is not None else project or self._store.space.project_id
+        own, first = numbers.of_project(of)
+        verified = self._store.caller_ids.verified(of)
+        shown = own | verified if verified else own
+        if ours is not None:
+            return CallerNumbers((ours.number,), shown, first, ours.number, numbers.names)
+        if endpoint is None:
+            return CallerNumbers((), shown, first, None, numbers.names)
         chosen = endpoint.send_as if endpoint.send_as in shown else None
-        return CallerNumbers(numbers.of_endpoint(endpoint.id), shown, numbers.first, chosen, self._names())
-
-    def _names(self) -> dict[str, str]:
-        return self._store.numbers.names
+        return CallerNumbers(numbers.of_endpoint(endpoint.id), shown, first, chosen, numbers.names)
 
 
 def _document(name: str, fields: dict[str, Any]) -> RunsDocument:

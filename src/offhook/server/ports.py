@@ -36,20 +36,20 @@ class Directory(Protocol):
         """What an application or SIP address leads to."""
         ...
 
-    def called(self, name: str, by: str | None) -> Account | Entry | None:
-        """Whom a name means for the endpoint that calls it: an endpoint, by its name, extension or address, or what another
-        address leads to (API.md 1.8)."""
+    def called(self, name: str, by: str | None, project: str = "") -> Account | Entry | None:
+        """Whom a name means for the endpoint that calls it, or for calls that a project places: an endpoint, by its name,
+        extension or address, or what another address leads to (API.md 1.8)."""
         ...
 
-    def caller_numbers(self, username: str) -> CallerNumbers | None:
-        """What may be shown of an endpoint, or of a number that calls on, to the outside."""
+    def caller_numbers(self, username: str, project: str = "") -> CallerNumbers | None:
+        """What may be shown of an endpoint, of a number that calls on, or, "", of calls that a project places."""
         ...
 
     def handler(self, username: str) -> Entry | None:
         """What runs for every call that an endpoint makes; None: its calls go where they were dialled."""
         ...
 
-    def permits(self, username: str) -> Permits | None:
+    def permits(self, username: str, project: str = "") -> Permits | None:
         """What it may reach outside."""
         ...
 

@@ -57,21 +57,25 @@ class Profiles:
         _become(self.hosts, hosts)
         _become(self.origins, origins)
 
-    def permits(self, username: str) -> Permits | None:
+    def permits(self, username: str, project: str = "") -> Permits:
         """What an endpoint may reach outside: its own policy, else the profile's, under the profile's switches. A number
-        that falls back to the outside is held to the switches alone."""
-        number = self._store.numbers.find(username)
-        if number is not None:
-            profile = self.of(number.project_id)
-            return Permits(True, profile.pstn_enabled, profile.external_sip)
-        row = self._store.endpoints.named(username)
-        if row is None:
-            return None
-        profile = self.of(row.project_id)
-        policy = row.handler.get("policy", "default")
+        that falls back to the outside, and calls that a project places (""), are held to the switches alone."""
+        number, endpoint = self._store.numbers.find(username), self._store.endpoints.named(username)
+        owner = number or endpoint
+        of = owner.project_id if owner is not None else project or self._store.space.project_id
+        profile = self.of(of)
+        policy = endpoint.handler.get("policy", "default") if endpoint is not None else "passthrough"
         if policy == "default":
             policy = profile.outbound_policy
-        return Permits(policy != "block-pstn", profile.pstn_enabled, profile.external_sip)
+        allowed = policy != "block-pstn"
+        return Permits(allowed, profile.pstn_enabled, profile.external_sip, self._trunks(of))
+
+    def _trunks(self, project_id: str) -> frozenset[str] | None:
+        """The trunks that a subproject may use: its own and the root's. None, all, while there is but one project."""
+        store = self._store
+        if len(list(store.projects)) < 2:
+            return None
+        return frozenset(one.id for one in store.trunks if one.project_id in (project_id, store.space.project_id))
 
 
 def _become(place: set[str], wanted: set[str]) -> None:

@@ -49,7 +49,7 @@ class NumberRows:
         self._rows: dict[str, NumberRow] = {}
         self._by_number: dict[str, NumberRow] = {}
         self._of_endpoint: dict[str, tuple[str, ...]] = {}
-        self._all: frozenset[str] = frozenset()
+        self._of_project: dict[str, tuple[frozenset[str], str | None]] = {}
         self.names: dict[str, str] = {}
         """Display names that go with numbers shown to the outside."""
 
@@ -88,15 +88,9 @@ class NumberRows:
         """The numbers that ring an endpoint, the oldest first."""
         return self._of_endpoint.get(endpoint_id, ())
 
-    @property
-    def every(self) -> frozenset[str]:
-        """All numbers."""
-        return self._all
-
-    @property
-    def first(self) -> str | None:
-        """The oldest number: what is shown when nothing else is chosen."""
-        return next((row.number for row in self._rows.values()), None)
+    def of_project(self, project_id: str) -> tuple[frozenset[str], str | None]:
+        """All numbers of a project, and the oldest: what is shown when nothing else is chosen."""
+        return self._of_project.get(project_id, (frozenset(), None))
 
     async def create(self, **fields: Any) -> NumberRow | None:
         """A new row, committed; None when the number is taken."""
@@ -146,7 +140,10 @@ class NumberRows:
 
     def _index(self) -> None:
         self._by_number = {row.number: row for row in self._rows.values()}
-        self._all = frozenset(self._by_number)
+        lists: dict[str, list[str]] = {}
+        for row in self._rows.values():
+            lists.setdefault(row.project_id, []).append(row.number)
+        self._of_project = {project: (frozenset(numbers), numbers[0]) for project, numbers in lists.items()}
         owned: dict[str, list[str]] = {}
         for row in self._rows.values():
             if row.endpoint_id is not None:
