@@ -94,10 +94,10 @@ async def test_the_four_shapes(client: httpx.AsyncClient) -> None:
     assert [one["code"] for one in own] == ["unknown_parameter", "missing_required_parameter"]
     assert set(own[0]) == {"type", "code", "message", "attribute", "url", "remedy"}
     assert own[0]["url"] == "http://test/docs/errors#unknown_parameter"
-    compat = await client.get("/2010-04-01/Accounts/AC1/Nothing.json")
+    compat = await client.get("/2010-04-01/Nothing.json")
     assert compat.json() == {
         "code": 20404,
-        "message": "GET /2010-04-01/Accounts/AC1/Nothing.json: Not Found",
+        "message": "GET /2010-04-01/Nothing.json: Not Found",
         "more_info": "http://test/docs/errors#20404",
         "status": 404,
     }

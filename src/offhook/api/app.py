@@ -36,6 +36,7 @@ from offhook.api.routes import (
     events,
     fabric_endpoints,
     health,
+    later,
     login,
     phone_numbers,
     projects,
@@ -113,7 +114,7 @@ def create(
     return app
 
 
-ROUTERS: tuple[APIRouter, ...] = (
+_SERVED: tuple[APIRouter, ...] = (
     docs.router,
     health.router,
     login.router,
@@ -140,10 +141,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     webhooks.router,
     events.router,
     subscriptions.router,
-    resources.router,
 )
-"""Every family of routes, in the order in which a path is looked up; `resources` comes last, because its
-`/api/fabric/resources/{id}` would take the names of the others for ids."""
+"""Every family of routes, in the order in which a path is looked up."""
+
+ROUTERS = (*_SERVED, later.routes((*_SERVED, resources.router)), resources.router)
+"""Behind them what is not served yet, and last `resources`, because its `/api/fabric/resources/{id}` would take the names of
+the others for ids."""
 
 
 def _routes() -> Iterator[APIRoute]:
@@ -212,6 +215,9 @@ def _of_routing(request: Request, error: HTTPException) -> ApiError:
         allowed = _allowed(path)
         if allowed and request.method not in allowed:
             status, headers = 405, {"Allow": ", ".join(sorted(allowed))}
+        elif later.is_absent(path):
+            text = "This family of the hosted platform is not served here"
+            return ApiError(404, "feature_not_available", text, number=10001)
         elif path.startswith(("/api/", "/2010-04-01")):
             status, headers = 404, {}
         elif status == 405:
