@@ -207,3 +207,111 @@ async def test_a_number_runs_cxml_and_its_callbacks_are_valid_forms(serve: Serve
         number = [form["CallStatus"] for path, form in forms if path == "/number"]
         assert number == ["initiated", "completed"]
         assert [form["SequenceNumber"] for path, form in forms if path == "/number"] == ["0", "1"]
+
+
+SWML = {"sections": {"main": ["answer"]}}
+GOOD: dict[str, Any] = {"to": "bob", "from": "alice", "swml": SWML}
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({**GOOD, "to": ""}, "to", "missing_required_parameter"),
+    ({**GOOD, "from": None}, "from", "missing_required_parameter"),
+    ({**GOOD, "to": "sip:"}, "to", "invalid_sip_destination"),
+    ({**GOOD, "to": "nobody"}, "to", "destination_unknown"),
+    ({**GOOD, "to": "echo"}, "to", "destination_unknown"),
+    (GOOD, "to", "not_registered"),
+    ({**GOOD, "to": "+14155550123", "from": OURS}, "to", "not_routable"),
+    ({**GOOD, "to": "+19"}, "to", "invalid_pstn_destination"),
+    ({**GOOD, "to_script": "x"}, "to_script", "feature_not_available"),
+    ({**GOOD, "url": "http://example.com/"}, "url", "inline_swml_or_swml_webhook_required"),
+    ({"to": "bob", "from": "alice"}, "url", "inline_swml_or_swml_webhook_required"),
+    ({"to": "bob", "from": "alice", "url": "ftp://x/"}, "url", "not_an_http_url"),
+    ({"to": "bob", "from": "alice", "url": "http://169.254.169.254/"}, "url", "url_is_unsafe"),
+    ({**GOOD, "status_url": "http://10.0.0.1/"}, "status_url", "url_is_unsafe"),
+    ({**GOOD, "status_events": ["ended", "often"]}, "status_events", "list_contains_invalid_entries"),
+    ({**GOOD, "swml": {"sections": {"main": [{"play": {}}]}}}, "swml", "document_verb_unsupported"),
+    ({**GOOD, "swml": "["}, "swml", "document_invalid"),
+    ({**GOOD, "codecs": "MP3"}, "codecs", "invalid_codecs_format"),
+    ({**GOOD, "timeout": 601}, "timeout", "invalid_parameter"),
+    ({**GOOD, "send_digits": "12x"}, "send_digits", "invalid_parameter"),
+    (
+        {**GOOD, "custom_variables": {f"v{at}": "1" for at in range(21)}},
+        "custom_variables",
+        "too_many_custom_variables",
+    ),
+    ({**GOOD, "custom_variables": {"1v": "1"}}, "custom_variables", "invalid_custom_variable_name"),
+    ({**GOOD, "custom_variables": {"sw_a": "1"}}, "custom_variables", "reserved_custom_variable_name"),
+    ({**GOOD, "custom_variables": {"a": ""}}, "custom_variables", "invalid_custom_variable_value"),
+    ({**GOOD, "offhook": {"headers": {"Via": "x"}}}, "offhook.headers", "invalid_header_name"),
+    ({**GOOD, "offhook": {"headers": {"X-A": "a\r\nVia: b"}}}, "offhook.headers", "invalid_header_value"),
+]
+COMMANDS: list[tuple[dict[str, Any], int, str]] = [
+    ({"command": "calling.nope", "id": "x"}, 422, "invalid_command_attempted"),
+    ({"command": "calling.end"}, 422, "missing_required_parameter"),
+    ({"command": "calling.end", "id": "x"}, 404, "call_not_found"),
+    ({"command": "calling.play", "id": "x"}, 404, "call_not_found"),
+    ({"command": "update", "params": {"id": "x", "status": "completed"}}, 404, "call_not_found"),
+    ({}, 422, "missing_required_parameter"),
+    ({"command": "dial", "params": []}, 422, "invalid_parameter"),
+]
+
+
+async def test_what_is_known_beforehand_is_refused_with_its_code(server: Offhook, tmp_path: Path) -> None:
+    await make_trunk(server, targets=[{"uri": "sip:127.0.0.9"}], allowed_prefixes=["+44"])
+    for params, field, code in REFUSED:
+        answer = await server.http.post("/api/calling/calls", json={"command": "dial", "params": params})
+        assert answer.status_code == 422, (params, answer.text)
+        faults = [(one["attribute"], one["code"]) for one in answer.json()["errors"]]
+        assert (field, code) in faults, (params, faults)
+    for body, status, code in COMMANDS:
+        answer = await server.http.post("/api/calling/calls", json=body)
+        said = answer.json()
+        assert (answer.status_code, said.get("code") or said["errors"][0]["code"]) == (status, code), body
+    # Numbers that are not ours are not shown, and calls to our own that lead nowhere are not placed.
+    answer = await server.http.post(
+        "/api/calling/calls", json={"command": "dial", "params": {**GOOD, "to": "+441632960961", "from": OURS}}
+    )
+    assert answer.json()["errors"][0]["code"] == "not_purchased_or_verified"
+    async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob:
+        await bob.registered()
+        leg = await command(server, "dial", **GOOD)
+        early = [("calling.hold", {}), ("calling.disconnect", {}), ("calling.send_digits", {"digits": "1"})]
+        for name, given in early:
+            answer = await server.http.post(
+                "/api/calling/calls", json={"command": name, "id": leg["id"], "params": given}
+            )
+            assert answer.json()["errors"][0]["code"] == "invalid_state", name
+        answer = await server.http.post(
+            "/api/calling/calls", json={"command": "update", "params": {"id": leg["id"], "status": "completed"}}
+        )
+        assert answer.json()["errors"][0]["code"] == "cannot_redirect_not_in_progress"
+        answer = await server.http.post(
+            "/api/calling/calls", json={"command": "update", "params": {"id": leg["id"], "status": "canceled"}}
+        )
+        assert answer.status_code == 200, answer.text
+        await bob.expect("CALL_CLOSED")
+        answer = await server.http.post(
+            "/api/calling/calls", json={"command": "update", "params": {"id": leg["id"], "status": "completed"}}
+        )
+        assert answer.json()["errors"][0]["code"] == "cannot_update_completed"
+
+
+async def test_calls_beyond_the_pace_wait_and_beyond_the_backlog_are_refused(
+    serve: ServerMaker, tmp_path: Path
+) -> None:
+    settings = {"OFFHOOK_LIMITS_DIAL_PER_SECOND": "0.2", "OFFHOOK_LIMITS_DIAL_BACKLOG": "1"}
+    async with (
+        serve(**settings) as server,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob,
+    ):
+        await bob.registered()
+        first, second = [await command(server, "dial", **GOOD) for _ in range(2)]
+        await bob.expect("CALL_INCOMING")
+        answer = await server.http.post("/api/calling/calls", json={"command": "dial", "params": GOOD})
+        assert (answer.status_code, answer.json()["code"]) == (429, "max_queued_calls_exceeded")
+        assert answer.headers["retry-after"].isdigit()
+        listed = {one["id"]: one["status"] for one in (await server.http.get("/api/calling/calls")).json()["data"]}
+        assert listed[second["id"]] == "queued"
+        assert listed[first["id"]] in ("created", "ringing")
+        # One that waits can be ended before it was ever placed.
+        await server.http.post("/api/calling/calls", json={"command": "calling.end", "id": second["id"]})
+        assert (await server.http.get(f"/api/calling/calls/{second['id']}")).status_code == 404
+        await command(server, "calling.end", first["id"])

@@ -170,3 +170,40 @@ async def test_trunks_and_numbers(server: Offhook) -> None:
     code, said = await offhook(server.data, "trunk", "show", "acme")
     assert code == 1
     assert "No trunk is named acme" in said
+
+
+async def test_a_call_is_placed_transferred_and_looked_up(server: Offhook, tmp_path: Path) -> None:
+    await server.add_endpoint("carol", "carols-password")
+    async with (
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob,
+        Baresip(tmp_path, "carol", "carols-password", server.domain, server.sip) as carol,
+    ):
+        await bob.registered()
+        await carol.registered()
+        code, said = await offhook(server.data, "call", "dial", "nobody", "--from", "alice", "--connect", "carol")
+        assert code == 1
+        assert "Nobody here is called nobody" in said
+        code, said = await offhook(server.data, "call", "dial", "bob", "--from", "alice", "--connect", "music")
+        assert code == 0, said
+        leg = said.strip()
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await bob.expect("CALL_ESTABLISHED")
+        code, said = await offhook(server.data, "call", "list", "--json")
+        assert [one["call_ref"] for one in json.loads(said)] == [leg]
+        code, said = await offhook(server.data, "call", "transfer", leg, "carol")
+        assert code == 0, said
+        await carol.expect("CALL_INCOMING")
+        await carol.answer()
+        await carol.expect("CALL_ESTABLISHED")
+        code, said = await offhook(server.data, "call", "end", leg, "--reason", "busy", "--json")
+        assert code == 0, said
+        await carol.expect("CALL_CLOSED")
+        await server.until_idle(5)
+        await asyncio.sleep(0.5)  # rows are written behind the call
+        code, said = await offhook(server.data, "call", "log", "--with", "carol")
+        assert code == 0, said
+        assert "outbound-dial" in said
+        code, said = await offhook(server.data, "call", "log", leg)
+        assert "busy (api_hangup)" in said
+        assert "call.transferred" in said

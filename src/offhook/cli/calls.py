@@ -1,4 +1,4 @@
-"""`offhook call`: live calls, and why one is silent."""
+"""`offhook call`: live calls and why one is silent; placing, ending and transferring calls; the log."""
 
 import json
 from typing import Annotated, Any
@@ -7,18 +7,24 @@ import typer
 
 from offhook.cli.server import Server, echo, settings_of, table
 
-PATH = "/api/offhook/calls"
-app = typer.Typer(help="Live calls, and why one is silent.", no_args_is_help=True)
+PATH, CALLING, LOGS = "/api/offhook/calls", "/api/calling/calls", "/api/voice/logs"
+app = typer.Typer(help="Live calls and why one is silent; placing and steering calls; the log.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="The API's object.")]
 
 
 @app.command("list")
 def list_(
     context: typer.Context,
     ended: Annotated[bool, typer.Option("--ended", help="Those that ended last, and why.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Live calls."""
     if ended:
         rows = Server(settings_of(context)).rows(f"{PATH}?state=ended&page_size=1000")
+        if as_json:
+            typer.echo(json.dumps(rows, indent=2))
+            return
         shown = [
             (row["call_ref"], row["from"], row["to"], row["ended_at"], row["end_code"], row["explanation"] or "")
             for row in rows
@@ -26,6 +32,9 @@ def list_(
         table(("CALL", "FROM", "TO", "ENDED", "AS", "WHY"), shown)
         return
     rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
     shown = [
         (
             row["call_ref"],
@@ -44,7 +53,7 @@ def list_(
 def show(
     context: typer.Context,
     call_ref: str,
-    as_json: Annotated[bool, typer.Option("--json", help="The API's object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """One call: its legs, their media, and what is wrong in which direction."""
     server = Server(settings_of(context))
@@ -66,6 +75,104 @@ def show(
 def hangup(context: typer.Context, call_ref: str) -> None:
     """End a live call."""
     Server(settings_of(context)).request("DELETE", f"{PATH}/{call_ref}")
+
+
+@app.command("dial")
+def dial(
+    context: typer.Context,
+    to: Annotated[str, typer.Argument(help="Whom to call: a name, an extension, a number, a sip: URI.")],
+    from_: Annotated[str, typer.Option("--from", help="What is shown: a number of ours, or a name.")],
+    connect: Annotated[str, typer.Option(help="Whom to connect whoever answers with.")] = "",
+    url: Annotated[str, typer.Option(help="SWML or cXML that runs at the answer.")] = "",
+    timeout: Annotated[int, typer.Option(help="Seconds of ringing, 1 to 600.")] = 60,
+    as_json: Json = False,
+) -> None:
+    """Place a call. Whoever answers is connected with somebody, or runs a document."""
+    params: dict[str, Any] = {"to": to, "from": from_, "timeout": timeout}
+    if url:
+        params["url"] = url
+    if connect:
+        params["swml"] = {"sections": {"main": ["answer", {"connect": {"to": connect}}]}}
+    leg = _command(context, {"command": "dial", "params": params})
+    typer.echo(json.dumps(leg, indent=2) if as_json else leg["id"])
+
+
+@app.command("end")
+def end(
+    context: typer.Context,
+    call_id: Annotated[str, typer.Argument(help="Any id of the leg or call.")],
+    reason: Annotated[str, typer.Option(help="hangup, cancel, busy, noAnswer, decline or error.")] = "hangup",
+    as_json: Json = False,
+) -> None:
+    """End a leg, with a reason."""
+    leg = _command(context, {"command": "calling.end", "id": call_id, "params": {"reason": reason}})
+    if as_json:
+        typer.echo(json.dumps(leg, indent=2))
+
+
+@app.command("transfer")
+def transfer(
+    context: typer.Context,
+    call_id: Annotated[str, typer.Argument(help="Any id of the leg.")],
+    to: Annotated[str, typer.Argument(help="A name, a number, a sip: URI, or the URL of a document.")],
+    as_json: Json = False,
+) -> None:
+    """Connect a leg with somebody else. Its partner is released when that one answers."""
+    leg = _command(context, {"command": "calling.transfer", "id": call_id, "params": {"dest": to}})
+    if as_json:
+        typer.echo(json.dumps(leg, indent=2))
+
+
+@app.command("log")
+def log(
+    context: typer.Context,
+    call_id: Annotated[str, typer.Argument(help="One leg, with what happened on it; all without.")] = "",
+    with_: Annotated[str, typer.Option("--with", help="Only legs from or to whoever has this in the name.")] = "",
+    most: Annotated[int, typer.Option(help="Rows, 1 to 1000.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Calls that have ended, newest first."""
+    server = Server(settings_of(context))
+    if call_id:
+        _one_log(server, call_id, as_json)
+        return
+    rows = _logged(server, with_, most)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    shown = [
+        (row["id"], row["created_at"], row["direction"], row["from"], row["to"], row["status"],
+         _seconds(row["duration_ms"]), row["offhook"]["end_code"])
+        for row in rows
+    ]  # fmt: skip
+    table(("LEG", "BEGAN", "DIRECTION", "FROM", "TO", "STATUS", "TIME", "END"), shown)
+
+
+def _logged(server: Server, with_: str, most: int) -> list[dict[str, Any]]:
+    """Rows that match one side or the other, newest first."""
+    found: dict[str, dict[str, Any]] = {}
+    for side in ("from", "to") if with_ else ("",):
+        query = {"page_size": str(most), **({side: with_} if side else {})}
+        found |= {row["id"]: row for row in server.request("GET", LOGS, params=query)["data"]}
+    return [found[id_] for id_ in sorted(found, reverse=True)][:most]
+
+
+def _one_log(server: Server, call_id: str, as_json: bool) -> None:
+    row = server.request("GET", f"{LOGS}/{call_id}")
+    events = server.rows(f"{LOGS}/{call_id}/events?page_size=1000")
+    if as_json:
+        typer.echo(json.dumps({**row, "events": events}, indent=2))
+        return
+    own = row["offhook"]
+    echo(f"{row['from']} -> {row['to']}: {row['status']} ({own['end_code']}), {_seconds(row['duration_ms'])}")
+    for event in events:
+        details = ", ".join(f"{name} {value}" for name, value in event["details"].items())
+        echo(f"  {event['event_at']} {event['name']} {details}".rstrip())
+
+
+def _command(context: typer.Context, body: dict[str, Any]) -> dict[str, Any]:
+    leg: dict[str, Any] = Server(settings_of(context)).request("POST", CALLING, json=body)
+    return leg
 
 
 def _leg(leg: dict[str, Any]) -> None:
