@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from offhook.calls.call import Call, Effects
 from offhook.calls.dtmf import CONTENT_TYPES, MEDIA_CONTROL, SAME_PRESS, read_info, write_info
-from offhook.calls.effects import SendDigits, Sip, UpdateMedia
+from offhook.calls.effects import RequestKeyFrame, SendDigits, Sip, UpdateMedia
 from offhook.calls.leg import Leg
 from offhook.sdp.description import Format, Session
 from offhook.sdp.offer_answer import EVENT
@@ -25,6 +25,12 @@ from offhook.sip.message import Headers, Message
 WITHOUT_EVENTS = frozenset({"info", "inband"})
 """Settings of `dtmf` under which telephone-event is neither offered nor answered (DTMF-5)."""
 RELAY = Headers([("Content-Type", "application/dtmf-relay")])
+KEY_FRAME = b"picture_fast_update"
+PICTURE_FAST_UPDATE = (
+    b'<?xml version="1.0" encoding="utf-8"?><media_control><vc_primitive><to_encoder><picture_fast_update/>'
+    b"</to_encoder></vc_primitive></media_control>"
+)
+"""RFC 5168 section 7."""
 WAITING = 32
 """Presses that wait for the INFO before them: somebody holds a key down, or a program has gone wrong."""
 
@@ -77,8 +83,8 @@ def info(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
     if not _within_rate(leg, call.config.info_rate, now):
         return [Sip(Respond(transaction, 500, Headers([("Retry-After", "1")])))]
     if content_type == MEDIA_CONTROL or not request.body:
-        # RFC 5168: the picture is asked for again; where there is none, nothing is to be done.
-        return [Sip(Respond(transaction, 200))]
+        asked = KEY_FRAME in request.body.lower()
+        return [Sip(Respond(transaction, 200)), *(_key_frame(call, leg) if asked else [])]
     if content_type not in CONTENT_TYPES:
         accept = ", ".join((*CONTENT_TYPES, MEDIA_CONTROL))
         return [Sip(Respond(transaction, 415, Headers([("Accept", accept)])))]
@@ -91,6 +97,23 @@ def info(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
         return answered
     told = call.happened("call.digit", leg, digit=press.digit, ms=str(press.milliseconds), method="info")
     return [*answered, told, *_listen_no_more(leg), *_towards(call, leg, press.digit, press.milliseconds, engine=False)]
+
+
+def _key_frame(call: Call, leg: Leg) -> Effects:
+    """RFC 5168: the other side's picture is asked for anew; where there is none, nothing is to be done."""
+    peer = call.peer_of(leg)
+    if peer is None or peer.media is None or not peer.video_chosen:
+        return []
+    return [RequestKeyFrame(peer.media.leg)]
+
+
+def key_frame_wanted(leg: Leg) -> Effects:
+    """The other side needs a whole picture, and this peer understands no RTCP that asks for one: it is told by INFO, if
+    nothing else waits to be told."""
+    if not leg.takes_info or leg.infos_out:
+        return []
+    leg.infos_out = True
+    return [Sip(SendInDialog(leg.usage, "INFO", Headers([("Content-Type", MEDIA_CONTROL)]), PICTURE_FAST_UPDATE))]
 
 
 def _within_rate(leg: Leg, rate: float, now: float) -> bool:

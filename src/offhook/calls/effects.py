@@ -333,6 +333,7 @@ MediaEffect = (
     | AddMediaLeg
     | CompleteMedia
     | UpdateMedia
+    | RequestKeyFrame
     | BridgeMedia
     | JoinRoom
     | PlayMedia

@@ -183,6 +183,13 @@ class MediaResumed:
 
 
 @record
+class KeyFrameWanted:
+    """The leg's peer should send a whole picture, and understands no RTCP that asks for one."""
+
+    leg: int
+
+
+@record
 class DigitPressed:
     leg: int
     digit: str
@@ -232,6 +239,7 @@ MediaEvent = (
     | FirstMedia
     | MediaStopped
     | MediaResumed
+    | KeyFrameWanted
     | DigitPressed
     | QualityReported
     | SilenceFound

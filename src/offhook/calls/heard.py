@@ -10,6 +10,7 @@ from offhook.calls.events import (
     DigitPressed,
     FirstMedia,
     Heard,
+    KeyFrameWanted,
     KeysReady,
     LegMediaFailed,
     MediaEvent,
@@ -39,6 +40,8 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
             leg.path_changes += leg.path != ("", "")
             leg.path = (event.local, event.remote)
             return _path(call, leg, event, now)
+        case KeyFrameWanted():
+            return digits.key_frame_wanted(leg)
         case KeysReady():
             leg.suite = event.suite
         case SilenceFound():

@@ -47,6 +47,7 @@ MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
     media.FirstMedia: lambda e: calls_events.FirstMedia(e.leg, e.after_ms),
     media.MediaStopped: lambda e: calls_events.MediaStopped(e.leg, e.silent_ms),
     media.MediaResumed: lambda e: calls_events.MediaResumed(e.leg),
+    media.KeyFrameWanted: lambda e: calls_events.KeyFrameWanted(e.leg),
     media.Digit: lambda e: calls_events.DigitPressed(e.leg, e.digit, e.duration_ms, e.method),
     media.QualityReported: lambda e: calls_events.QualityReported(e.leg, e.quality),
     media.SilenceFound: lambda e: calls_events.SilenceFound(e.leg, e.direction, e.verdict, e.evidence),

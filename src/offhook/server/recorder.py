@@ -333,7 +333,7 @@ _OF_USAGE = frozenset({sip.AckMissing, sip.DialogLost, sip.InviteRejected})
 
 _OF_MEDIA = frozenset(
     {did.PathChanged, did.KeysReady, did.FirstMedia, did.MediaStopped, did.MediaResumed, did.DigitPressed}
-    | {did.SilenceFound, did.Heard, did.LegMediaFailed}
+    | {did.SilenceFound, did.Heard, did.LegMediaFailed, did.KeyFrameWanted}
 )
 
 _OF_CALL: dict[type, Callable[[Any], str]] = {

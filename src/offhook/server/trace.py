@@ -261,6 +261,7 @@ _WORDS: dict[type, Callable[[_Writer, Any], Words | None]] = {
     do.PlayMedia: lambda w, one: ("media", f"{w.name(one.leg)} hears {one.source.value}"),
     do.SendDigits: lambda w, one: ("media", f"{len(one.digits)} digits go to {w.name(one.leg)}"),
     do.CloseMediaLeg: lambda w, one: ("media", f"{w.name(one.leg)}: closed"),
+    do.RequestKeyFrame: lambda w, one: ("media", f"{w.name(one.leg)} is asked for a whole picture"),
     did.MediaOpened: lambda _, one: ("media", f"{len(one.legs)} legs are open"),
     did.MediaRefused: lambda _, one: ("media", f"the engine refuses: {one.text} ({one.code})"),
     did.PathChanged: lambda w, one: ("ice", f"{w.name(one.leg)}: path {one.local} <-> {one.remote} ({one.reason})"),
@@ -268,6 +269,7 @@ _WORDS: dict[type, Callable[[_Writer, Any], Words | None]] = {
     did.FirstMedia: lambda w, one: ("media", f"{w.name(one.leg)}: first sound after {one.after_ms} ms"),
     did.MediaStopped: lambda w, one: ("media", f"{w.name(one.leg)}: no packet for {one.silent_ms} ms"),
     did.MediaResumed: lambda w, one: ("media", f"{w.name(one.leg)}: packets are back"),
+    did.KeyFrameWanted: lambda w, one: ("media", f"{w.name(one.leg)} should send a whole picture"),
     did.DigitPressed: lambda w, one: (
         "media",
         f"{w.name(one.leg)} pressed a key for {one.duration_ms} ms ({one.method})",

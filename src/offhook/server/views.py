@@ -122,9 +122,10 @@ _KEYS = {KeyKind.DTLS: "dtls-srtp", KeyKind.SDES: "sdes-srtp"}
 def _media(leg: Leg, facts: LegFacts | None) -> dict[str, Any]:
     codec = facts.codec_in or facts.codec_out if facts else (leg.chosen[0].name if leg.chosen else None)
     suite = (facts.suite if facts else "") or leg.suite
+    seen = facts.video.codec_in if facts is not None and facts.video is not None else ""
     return {
         "codec": codec or None,
-        "video_codec": None,
+        "video_codec": (seen or leg.video_chosen[0].name) if leg.video_chosen else None,
         "codec_out": facts.codec_out if facts else None,
         "direction": leg.direction,
         "encryption": f"{_KEYS.get(leg.offer.keys, '')} {suite}" if suite and leg.offer is not None else None,
