@@ -1,12 +1,14 @@
 """Video between real browsers: a moving picture within a second of the answer, in every way that video comes to a call."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from interop.support.browser import Browser, Page
+from interop.support.lossy import LossyLink
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
 
@@ -63,3 +65,100 @@ async def test_echo_shows_the_page_its_own_camera(server: Offhook, tmp_path: Pat
         seen = await moves(page)
         assert seen["shownAfter"] < 1_000, seen
         await page.hang_up()
+
+
+async def test_chromium_and_firefox_see_each_other(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path) as one, Browser("firefox", tmp_path) as other:
+        alice = await signed_in(one, server, "alice")
+        bob = await signed_in(other, server, "bob")
+        for page in (alice, bob):
+            await page.run("agent.camera(true)")
+        await alice.call(server.uri("bob"))
+        await bob.expect("incoming")
+        await bob.answer()
+        await alice.expect("confirmed")
+        await bob.expect("confirmed")
+        for page in (alice, bob):
+            await moves(page)
+        await alice.hang_up()
+        await bob.expect("ended")
+
+
+async def test_a_camera_is_added_to_a_call_of_sound(server: Offhook, tmp_path: Path) -> None:
+    """4.1 row 9, with the page's own re-INVITE."""
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        alice = await signed_in(browser, server, "alice")
+        bob = await signed_in(browser, server, "bob")
+        await alice.call(server.uri("bob"))
+        await bob.expect("incoming")
+        await bob.answer()
+        await alice.expect("confirmed")
+        assert await alice.run("await agent.addCamera()")
+        seen = await moves(bob)
+        assert seen["codec"] == "video/VP8"
+        heard = await bob.heard(2)
+        assert heard.frequency == pytest.approx(1000, rel=0.01)
+        leg = (await server.call((await server.calls())[0]["call_ref"]))["legs"][1]
+        assert leg["media"]["video_codec"] == "VP8"
+        await alice.hang_up()
+        await bob.expect("ended")
+
+
+async def test_a_page_without_camera_hears_who_has_one(server: Offhook, tmp_path: Path) -> None:
+    """Who answers without a camera still sees; a call to a phone of sound alone is as it was."""
+    async with Browser("chromium", tmp_path, tone=1000) as browser:
+        alice = await signed_in(browser, server, "alice")
+        bob = await signed_in(browser, server, "bob")
+        await alice.run("agent.camera(true)")
+        await alice.call(server.uri("bob"))
+        await bob.expect("incoming")
+        await bob.answer()
+        await alice.expect("confirmed")
+        await bob.expect("confirmed")
+        seen = await moves(bob)
+        assert seen["shownAfter"] < 1_000, seen
+        heard = await bob.heard(2)
+        assert heard.frequency == pytest.approx(1000, rel=0.01)
+        assert (await alice.pictures())["framesDecoded"] == 0
+        await alice.hang_up()
+
+
+async def test_five_percent_of_the_packets_are_lost(server: Offhook, tmp_path: Path) -> None:
+    """MEDIA.md trap 22: retransmissions and key frames cross the bridge, the picture comes and goes on."""
+    async with Browser("chromium", tmp_path) as browser:
+        alice = await signed_in(browser, server, "alice")
+        bob = await signed_in(browser, server, "bob")
+        async with LossyLink(await media_address(alice, server), 0.05) as link:
+            for page in (alice, bob):
+                await page.run("agent.camera(true)")
+                await page.run("agent.through(args)", link.port)
+            await alice.call(server.uri("bob"))
+            await bob.expect("incoming")
+            await bob.answer()
+            await alice.expect("confirmed")
+            await bob.expect("confirmed")
+            for page in (alice, bob):
+                await moves(page)
+            before = await bob.pictures()
+            await asyncio.sleep(6)
+            after = await bob.pictures()
+            assert link.lost > 20
+            # 1: what was lost was sent again, over the bridge.
+            assert after["nackCount"] > 0
+            assert after["retransmitted"] > 0
+            # 2: the picture moved on: most of what the camera made in these seconds was shown.
+            sent = await alice.pictures()
+            assert after["framesDecoded"] - before["framesDecoded"] > 60, (before, after, sent)
+            await alice.hang_up()
+
+
+async def media_address(page: Page, server: Offhook) -> tuple[str, int]:
+    """Where the engine takes packets of browsers, as it tells them."""
+    await page.call(server.uri("echo"))
+    await page.expect("confirmed")
+    said = (await page.run("agent.descriptions()"))["remote"]
+    found = re.search(r"a=candidate:\S+ \d udp \d+ (\S+) (\d+)", said)
+    assert found is not None
+    await page.hang_up()
+    await page.expect("ended")
+    return found.group(1), int(found.group(2))

@@ -39,6 +39,12 @@ function camera(on) {
   MEDIA.video = on;
 }
 
+let link = 0;
+
+function through(port) {
+  link = port;
+}
+
 let screen = null;
 let shownAt = null;
 
@@ -91,6 +97,10 @@ function jssipSession(current, direction) {
   );
   session.on("newDTMF", (event) => note("digit", { originator: event.originator, digit: event.dtmf.tone }));
   session.on("icecandidate", (event) => event.ready());
+  session.on("sdp", (event) => {
+    // The way to the server leads through a link of the test.
+    if (event.originator === "remote" && link) event.sdp = event.sdp.replace(/^(a=candidate:\S+ \d udp \d+ \S+) \d+/gm, `$1 ${link}`);
+  });
   if (session.connection) watch(session.connection);
   session.on("peerconnection", (event) => watch(event.peerconnection));
   note(direction, { from: session.remote_identity?.uri?.toString() });
@@ -407,4 +417,4 @@ async function many(target, count) {
   return Promise.all(Array.from({ length: count }, one));
 }
 
-window.agent = { jssip, sipjs, expect, record, stats, camera, pictures, addCamera, descriptions, mute, quiet, ufrag, history, many };
+window.agent = { jssip, sipjs, expect, record, stats, camera, pictures, addCamera, descriptions, through, mute, quiet, ufrag, history, many };

@@ -154,7 +154,7 @@ pub struct LegOffer {
     pub detect_digits: bool,
     /// The video line; none: the leg has only sound.
     #[serde(default)]
-    pub video: Option<VideoOffer>,
+    pub video: Option<Box<VideoOffer>>,
 }
 
 /// One format of video.
@@ -312,7 +312,7 @@ pub struct LegRemote {
     pub digits_elsewhere: bool,
     /// Its video line; none: it takes no video.
     #[serde(default)]
-    pub video: Option<VideoRemote>,
+    pub video: Option<Box<VideoRemote>>,
 }
 
 /// The peer's half of a video line.

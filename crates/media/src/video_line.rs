@@ -84,7 +84,7 @@ impl Engine {
             if carrier.is_none() {
                 leg.rx.expect_video(&video.codecs);
             }
-            let video = Video::new(video, carrier, &mut |out| random.fill(out));
+            let video = Video::new(*video, carrier, &mut |out| random.fill(out));
             leg.video = Some(Box::new(video));
             leg.widen_windows();
         }
@@ -100,7 +100,7 @@ impl Engine {
         let Some(video) = leg.video.as_mut() else {
             return self.open_video(id, now);
         };
-        let ours = offer.video.clone().unwrap_or_default();
+        let ours = offer.video.as_deref().cloned().unwrap_or_default();
         let carrier = video.carrier;
         video.renegotiate(ours.clone());
         match carrier {
@@ -138,7 +138,7 @@ impl Engine {
         let Some(video) = leg.video.as_mut() else {
             return;
         };
-        video.set_remote(remote.video.clone());
+        video.set_remote(remote.video.as_deref().cloned());
         let carrier = video.carrier;
         if let (Some(carrier), Some(video)) = (carrier, &remote.video) {
             // It was checked; what is left are ports of this engine as a destination, which stay refused.

@@ -250,6 +250,7 @@ fn another_codec_in_the_middle_goes_on_at_the_same_place() {
         leg,
         offer,
         restart_ice: false,
+        opens_video: false,
     });
     world.complete(leg, port_remote(pcma, phone.address));
     world.advance_ms(20);

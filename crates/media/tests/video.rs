@@ -77,13 +77,13 @@ impl Camera {
 
     fn remote(&self, phone: &Phone, names: &[&str]) -> LegRemote {
         let mut remote = port_remote(pcmu(), phone.address);
-        remote.video = Some(VideoRemote {
+        remote.video = Some(Box::new(VideoRemote {
             codecs: vec![self.codec.clone()],
             address: self.address.ip().to_string(),
             port: self.address.port(),
             feedback: feedback(names),
             ..VideoRemote::default()
-        });
+        }));
         remote
     }
 
@@ -179,7 +179,7 @@ fn written(fields: Fields, orientation: u8, payload: &[u8]) -> Vec<u8> {
 
 fn offer(codec: &VideoCodec, orientation: u8) -> LegOffer {
     LegOffer {
-        video: Some(line(vec![codec.clone()], orientation)),
+        video: Some(Box::new(line(vec![codec.clone()], orientation))),
         ..port_offer(pcmu())
     }
 }
@@ -616,7 +616,7 @@ fn payload_types_of_a_bundle_belong_to_one_line() {
         path: PathKind::WebRtc,
         keys: KeyKind::Dtls,
         address: String::new(),
-        video: Some(line(vec![vp8(111, 0)], 3)),
+        video: Some(Box::new(line(vec![vp8(111, 0)], 3))),
         ..port_offer(opus())
     };
     let reply = world.command(|n| Command::OpenCall {
