@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from offhook.sip.digest import both_ha1
-from offhook.store import tables
+from offhook.store import changes, tables
 from offhook.store.addresses import Addresses
 from offhook.store.changes import Changes
-from offhook.store.database import migrate
+from offhook.store.database import migrate, open_database
 from offhook.store.endpoints import Endpoints
 from offhook.store.numbers import NumberRows
 from offhook.store.space import Space, Spaces
@@ -110,7 +111,7 @@ async def test_what_was_written_while_nobody_heard_is_known_after_it(
     with psycopg.connect(str(postgres.where)) as raw:
         raw.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where query like 'LISTEN%' and datname = current_database()"
+            " where application_name like 'offhook-node-%' and datname = current_database()"
         )
         raw.execute("delete from endpoints")
         raw.execute(
@@ -128,3 +129,42 @@ async def test_many_rows_at_once(two: tuple[Process, Process, Space]) -> None:
     await asyncio.gather(*(first.create(space, f"user{number}") for number in range(200)))
     await until(lambda: len(second.endpoints) == 200)
     assert {one.id: one for one in second.endpoints} == {one.id: one for one in first.endpoints}
+
+
+async def test_who_asks_is_told_once_the_others_know(two: tuple[Process, Process, Space]) -> None:
+    first, second, space = two
+    for number in range(20):
+        writer, reader = (first, second) if number % 2 else (second, first)
+        made = await writer.create(space, f"user{number}")
+        assert await writer.changes.everywhere()
+        assert reader.endpoints.get(made.id) == made, "1. no waiting between the answer and the next look"
+    await asyncio.gather(*(one.changes.everywhere() for one in (first, second) for _ in range(20)))
+
+
+async def test_nobody_else_is_nobody_to_wait_for(postgres: Database, tmp_path: Path) -> None:
+    await migrate(postgres.open())
+    alone = Process(postgres)
+    await alone.changes.start()
+    assert await alone.changes.everywhere()
+    await alone.changes.stop()
+    on_sqlite = Changes(open_database(tmp_path / "offhook.sqlite"), lambda event, facts: None)
+    await on_sqlite.start()
+    assert await on_sqlite.everywhere()
+
+
+async def test_one_that_hangs_is_not_waited_for(
+    two: tuple[Process, Process, Space], postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "CONFIRM", 0.2)
+    first, second, space = two
+    go_on = asyncio.Event()
+
+    async def hangs(ids: object) -> None:
+        await go_on.wait()
+
+    second.changes.follow(tables.endpoints, hangs)
+    await first.create(space, "bob")
+    assert not await first.changes.everywhere()
+    go_on.set()
+    await until(lambda: second.addresses.of(first.endpoints.named("bob").id))  # type: ignore[union-attr]
+    assert await first.changes.everywhere()

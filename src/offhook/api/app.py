@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +22,7 @@ from offhook.api.changes import ConfigChanges
 from offhook.api.cors import Cors
 from offhook.api.entry import Answered, Entry
 from offhook.api.errors import ApiError, Fault, Invalid, as_response
+from offhook.api.everywhere import Everywhere
 from offhook.api.idempotency import Recording, Replayed, Running
 from offhook.api.ports import Ha1, Platform
 from offhook.api.routes import (
@@ -89,9 +90,10 @@ def create(
     clock: Callable[[], float],
     page: Path | None,
     answered: Answered = lambda family, status, seconds: None,
+    everywhere: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """The application. `page` is the folder of the built web phone; None serves a hint in its place; `answered` counts
-    requests."""
+    requests. A write is answered once `everywhere` has returned: every node obeys it."""
     app = FastAPI(title="Offhook", version=platform.version, redirect_slashes=False, openapi_url=None)
     app.state.platform = platform
     app.state.ha1 = ha1
@@ -102,6 +104,8 @@ def create(
     app.state.idempotency = Running(platform.answers)
     app.state.sessions = Sessions(platform.session_key, platform.answers, time.time)
     # The last one added is the outermost.
+    if everywhere is not None:
+        app.add_middleware(Everywhere, everywhere)
     app.add_middleware(ConfigChanges)
     app.add_middleware(Recording, app.state.idempotency)
     app.add_middleware(Cors, settings.cors_origins)

@@ -675,6 +675,7 @@ class App:
             asyncio.get_running_loop().time,
             page,
             self.driver.tally.answered,
+            self._everywhere,
         )
         self.sockets.datagram = self._listening.datagrams
         over_tcp = settings.media.ice_tcp
@@ -694,6 +695,11 @@ class App:
             await self.driver.homer.open(host, int(port))
         except (OSError, OverflowError) as error:
             raise StartError(f"homer.server {settings.server}: {error}") from error
+
+    async def _everywhere(self) -> None:
+        """Other nodes know what the API has written here."""
+        if hasattr(self, "neighbours"):
+            await self.neighbours.everywhere()
 
     # ---- bindings
 

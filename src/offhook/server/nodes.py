@@ -94,6 +94,11 @@ class Neighbours:
         """Nothing that is written from now on is missed."""
         await self._changes.start()
 
+    async def everywhere(self) -> None:
+        """Returns once every other node knows what was committed before, or after a second."""
+        if not await self._changes.everywhere():
+            log.warning("a write is not known to be known to every node", remedy="the next lines say what is wrong")
+
     async def stop(self) -> None:
         """Hears no more."""
         await self._changes.stop()
