@@ -148,6 +148,11 @@ async def test_a_stranger_calls_an_application_if_its_list_lets_him(server: Offh
         await caller.done(10)
     assert "403" in caller.messages()
     assert f"{ADDRESS} is not in ip_auth of sales" in caller.messages(), "1. the address seen is named"
+    told = (await server.http.get("/api/offhook/events", params={"types": "security.*", "wait": 5})).json()["data"]
+    assert [(one["type"], one["data"]["code"], one["data"]["source"]) for one in told] == [
+        ("security.source_refused", "source_not_allowed", ADDRESS)
+    ], "2. and whoever listens hears of it"
+    assert 'offhook_sip_refused_total{code="source_not_allowed"} 1' in (await server.http.get("/metrics")).text
     await made(server, f"{path}/{application['id']}", {"ip_auth": [f"{ADDRESS}/32"]}, "PUT")
     caller = await carrier.call_in("sales", 2)
     call = await live_call(server)
@@ -159,4 +164,4 @@ async def test_a_stranger_calls_an_application_if_its_list_lets_him(server: Offh
     caller = await carrier.call_in("sales", 1)
     with pytest.raises(AssertionError):
         await caller.done(3)
-    assert "200 OK" not in caller.messages(), "2. it is gone"
+    assert "200 OK" not in caller.messages(), "3. it is gone"

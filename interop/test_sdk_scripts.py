@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from interop.support.kamailio import ADDRESS, Carrier
 from interop.support.server import Offhook
 
 TRUNK = {
@@ -95,3 +96,25 @@ async def test_calls_of_a_server_without_calls_are_refused_one_by_one(shared: Of
     failed = [line.strip() for line in printed.splitlines() if "failed" in line]
     assert failed, printed
     assert all(line.endswith(("(404)", "(422)")) or "(404)" in line or "(422)" in line for line in failed), printed
+
+
+async def test_a_call_is_placed_by_the_play_and_record_script(shared: Offhook, tmp_path: Path) -> None:
+    """The telephone rings for a while, so that the commands after `dial` come before the answer. What plays and records is
+    refused or taken, but never a failure of ours."""
+    async with Carrier(tmp_path, shared.sip) as carrier:
+        target = [{"uri": f"sip:{ADDRESS}:{carrier.port}"}]
+        fields = {"name": "ringing", "targets": target, "allowed_prefixes": ["+1555"], "health": {"options_interval": 0},
+                  "username": "line1", "password": "zanzibar"}  # fmt: skip
+        trunk = await shared.http.post("/api/offhook/trunks", json=fields)
+        assert trunk.status_code == 201, trunk.text
+        number = await shared.http.post("/api/relay/rest/imported_phone_numbers", json={"number": "+15559876543"})
+        assert number.status_code == 201, number.text
+        await carrier.telephone("callee_ringing")
+        printed = await run(shared, "rest_calling_play_and_record.py")
+        assert "Call initiated: " in printed, printed
+        assert "failed (5" not in printed, printed
+        assert "demo): 5" not in printed, printed
+        await shared.until_idle(10)
+        id_ = printed.partition("Call initiated: ")[2].split()[0]
+        leg = (await shared.http.get(f"/api/calling/calls/{id_}")).json()
+        assert (leg["from"], leg["to"], leg["status"]) == ("+15559876543", "+15551234567", "completed"), leg
