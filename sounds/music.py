@@ -106,5 +106,10 @@ def left() -> Sound:
     return np.concatenate((struck(77, 0.16, (1, 0.2), 4), struck(72, 0.3, (1, 0.2), 5)))
 
 
-PIECES = {"music/hold": (hold, -22.0), "tones/beep": (beep, -18.0), "tones/joined": (joined, -24.0), "tones/left": (left, -24.0)}
+PIECES = {
+    "music/hold": (hold, -22.0),
+    "tones/beep": (beep, -18.0),
+    "tones/joined": (joined, -24.0),
+    "tones/left": (left, -24.0),
+}
 """Name of the file: who makes it, and its level in dBFS (RMS). Music lies below speech, so that one can talk over it."""
