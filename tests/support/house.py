@@ -124,6 +124,8 @@ class HouseNode:
         """What each URL leads to; one that is missing cannot be fetched."""
         self.handlers: dict[str, Entry] = {}
         """What runs for every call of an endpoint."""
+        self.local_time = (2, 14, 5)
+        """What a clock here shows: day of the week from 0, hour, minute."""
         self.half_open: set[FlowId] = set()
         self.journal: dict[str, KeptCall] = {}
         self.kept = 0
@@ -225,7 +227,7 @@ class HouseNode:
                     self._out.append(StartTimer(("calls", key), seconds))
                 case do.StopTimer(key):
                     self._out.append(StopTimer(("calls", key)))
-                case do.LookUp():
+                case do.LookUp() | do.AskTime():
                     self._look_up(effect)
                 case do.KeepCall() | do.WriteCallLog():
                     self._book(effect)
@@ -331,7 +333,10 @@ class HouseNode:
     def _legs(self) -> set[int]:
         return {leg for legs in self.media.calls.values() for leg in legs}
 
-    def _look_up(self, effect: do.LookUp) -> None:
+    def _look_up(self, effect: do.LookUp | do.AskTime) -> None:
+        if isinstance(effect, do.AskTime):
+            self.tell(did.TimeTold(effect.call_ref, effect.leg_ref, *self.local_time))
+            return
         caller = self.accounts.get((effect.username or "").casefold())
         callee = self.accounts.get((effect.target_user or "").casefold())
         entry = self._entry(effect) if callee is None else None

@@ -40,6 +40,8 @@ struct File {
 pub(crate) enum Before {
     Nothing,
     Source(Source),
+    /// A room, which the leg has left meanwhile.
+    Room(u64),
 }
 
 /// A player of files.
@@ -231,7 +233,7 @@ impl Engine {
             }
             Source::Room(room) => {
                 self.leave(id, room);
-                Before::Nothing
+                Before::Room(room)
             }
             Source::None => Before::Nothing,
             source => {
@@ -247,9 +249,19 @@ impl Engine {
             return;
         };
         self.tell_finished(id, &prompt, reason, text);
-        let Before::Source(before) = std::mem::replace(&mut prompt.before, Before::Nothing) else {
-            return;
-        };
+        match std::mem::replace(&mut prompt.before, Before::Nothing) {
+            Before::Nothing => {}
+            Before::Room(room) => {
+                let muted = self.legs.get(id).is_some_and(|leg| leg.muted);
+                // A room that is full by now is not waited for.
+                self.join(id, room, muted, now);
+            }
+            Before::Source(before) => self.take_up(id, before, now),
+        }
+    }
+
+    /// What fed the leg before does so again, if it is still there and for it.
+    fn take_up(&mut self, id: LegId, before: Source, now: Now) {
         let there = match &before {
             Source::Leg(source) => self
                 .legs

@@ -187,6 +187,43 @@ fn what_fed_the_leg_before_does_so_again_afterwards() {
 }
 
 #[test]
+fn a_member_of_a_room_comes_back_to_it_as_muted_as_it_was() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    for (leg, muted) in [(a.leg, false), (b.leg, true)] {
+        world.command(|n| Command::Join {
+            n,
+            leg,
+            room: 9,
+            muted,
+        });
+    }
+    for phone in [&a, &b] {
+        play(&mut world, phone.leg, "p", &["a"], 1, false);
+    }
+    world.advance_ms(20);
+    answer(&mut world, 5);
+    world.advance_ms(200);
+    assert_eq!(finished(&world).len(), 2);
+    assert_eq!(world.facts(b.leg).source, "room:0x9");
+    let (before_a, before_b) = (world.rtp_to(a.address).len(), world.rtp_to(b.address).len());
+    for _ in 0..25 {
+        a.speak(&mut world);
+        b.speak(&mut world);
+        world.advance_ms(20);
+    }
+    let loud = |phone: &Phone, from: usize| {
+        let sent = world.rtp_to(phone.address);
+        sent[from..]
+            .iter()
+            .filter(|one| one.payload().iter().any(|byte| byte & 0x7f < 0x40))
+            .count()
+    };
+    assert!(loud(&b, before_b) > 15, "the one who is not muted is heard");
+    assert_eq!(loud(&a, before_a), 0, "the muted one is not");
+}
+
+#[test]
 fn stop_bridge_and_another_player_end_it_and_say_how() {
     let mut world = World::new();
     let (_, a, b) = two_phones(&mut world);

@@ -6,7 +6,7 @@ Lives here: from session descriptions to the engine's commands. Never here: whom
 
 from dataclasses import replace
 
-from offhook.calls import conference, digits, video
+from offhook.calls import announcing, conference, digits, video
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
 from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, StopMedia, UpdateMedia
@@ -14,7 +14,7 @@ from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import KeyKind, LegOffer, LegRemote, SourceKind
-from offhook.calls.routing import Destination, conference_of, source_of
+from offhook.calls.routing import Destination, conference_of, source_of, speaks
 from offhook.sdp.description import SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
@@ -239,6 +239,8 @@ def feed(call: Call, leg: Leg, destination: Destination) -> Effects:
     name = conference_of(destination.user)
     if name is not None:
         return conference.enter(call, leg, name)
+    if speaks(destination.user):
+        return announcing.begin(call, leg, destination)
     source = source_of(destination)
     return [BridgeMedia(leg.media.leg, leg.media.leg) if source is None else PlayMedia(leg.media.leg, source)]
 

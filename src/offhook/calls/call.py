@@ -75,6 +75,8 @@ class CallConfig:
     """Reads the GRUUs of our domain; the switchboard puts its own here."""
     pass_headers: tuple[str, ...] = ()
     refer_hosts: frozenset[str] = frozenset()
+    language: str = "en"
+    """In which the server speaks."""
     recall_seconds: float = 20.0
     transferor_leaves: float = 2.0
     thresholds: Thresholds = Thresholds()

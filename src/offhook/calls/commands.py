@@ -3,6 +3,7 @@
 from offhook.calls.applications import Application
 from offhook.calls.document import Document, Link, StatusWish
 from offhook.calls.entry import Permits
+from offhook.calls.ports import Recording
 from offhook.calls.trunk import Trunk
 from offhook.record import record
 from offhook.sip.location import Secret
@@ -197,6 +198,60 @@ class NoteReport:
     clear: bool = False
 
 
+@record
+class PlaySounds:
+    """Plays sound files to a leg: names below the directories of sounds, `rounds` times (0: for ever). `play` names it in
+    the events `play.started` and `play.finished`. What the leg heard before it hears again afterwards."""
+
+    leg_ref: str
+    play: str
+    files: tuple[str, ...]
+    rounds: int = 1
+    until_digit: bool = False
+
+
+@record
+class StopSounds:
+    """Ends what is played to a leg."""
+
+    leg_ref: str
+
+
+@record
+class StartRecording:
+    """Records a leg, or the conference in which it is. The recording's name is drawn by the caller of this, and unique;
+    `recording.started` and `recording.finished` repeat it."""
+
+    leg_ref: str
+    spec: Recording
+
+
+@record
+class PauseRecording:
+    """Silence is written from now on."""
+
+    leg_ref: str
+    recording: str
+
+
+@record
+class ResumeRecording:
+    """Sound is written again."""
+
+    leg_ref: str
+    recording: str
+
+
+@record
+class StopRecording:
+    """Ends a recording."""
+
+    leg_ref: str
+    recording: str
+
+
+SoundCommand = PlaySounds | StopSounds | StartRecording | PauseRecording | ResumeRecording | StopRecording
+
 LegCommand = EndLeg | PartLegs | ConnectLeg | ReferLeg | HoldLeg | PressDigits | TellUserEvent | Listen | NoteReport
 
 CallCommand = (
@@ -212,4 +267,5 @@ CallCommand = (
     | DropApplication
     | Place
     | LegCommand
+    | SoundCommand
 )

@@ -7,13 +7,16 @@ member and ends with its last; every member's call is a call of its own.
 from dataclasses import replace
 
 from offhook.calls.call import Call, Effects
-from offhook.calls.effects import CallEffect, JoinRoom, Sip
+from offhook.calls.effects import CallEffect, JoinRoom, PlayFiles, Sip
 from offhook.calls.index import Room
 from offhook.calls.leg import Leg
 from offhook.calls.ports import shard_of
 from offhook.calls.routing import conference_of
+from offhook.calls.words import LANGUAGES
 from offhook.sip.commands import RespondInvite
 
+ANNOUNCED = "conference-announcement"
+"""What the announcements of conferences are called."""
 FOCUS = ";isfocus"
 """What our Contact says in a conference (RFC 4579 section 5.1)."""
 
@@ -35,7 +38,12 @@ def enter(call: Call, leg: Leg, name: str) -> Effects:
     call.index.left_room(leg)
     room.legs.add(leg.ref)
     leg.room = name
-    return [JoinRoom(leg.media.leg, room.number), call.happened("conference.joined", leg, name=name)]
+    joined: Effects = [JoinRoom(leg.media.leg, room.number), call.happened("conference.joined", leg, name=name)]
+    if len(room.legs) > 1:
+        return joined
+    # Silence would be mistaken for a fault. The engine brings the leg back to the room afterwards.
+    alone = LANGUAGES[call.config.language].files("conference-first")
+    return [*joined, PlayFiles(leg.media.leg, ANNOUNCED, alone)]
 
 
 def as_focus(effect: CallEffect) -> CallEffect:

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from offhook.calls.ports import LegOffer, LegRemote, SourceKind
+from offhook.calls.ports import LegOffer, LegRemote, Recording, SourceKind
 from offhook.record import record
 from offhook.sip.commands import SipCommand
 from offhook.sip.flow import FlowId
@@ -161,9 +161,46 @@ class PlayMedia:
 
 @record
 class StopMedia:
-    """The leg hears nothing any more. Only a player is stopped: play something first where another leg is its source."""
+    """Files give way to what the leg heard before them, any other player to silence. Only a player is stopped: play
+    something first where another leg is its source."""
 
     leg: int
+
+
+@record
+class PlayFiles:
+    """Sound files become the leg's source; `PlayFinished` names `play` in the end."""
+
+    leg: int
+    play: str
+    files: tuple[str, ...]
+    rounds: int = 1
+    until_digit: bool = False
+
+
+@record
+class RecordMedia:
+    """Begins a recording; `RecordingFinished` names it in the end."""
+
+    leg: int
+    spec: Recording
+
+
+@record
+class ChangeRecording:
+    """`change`: pause, resume, stop."""
+
+    leg: int
+    recording: str
+    change: str
+
+
+@record
+class AskTime:
+    """What time is it for people here? `TimeTold` follows."""
+
+    call_ref: str
+    leg_ref: str
 
 
 @record
@@ -338,6 +375,9 @@ MediaEffect = (
     | JoinRoom
     | PlayMedia
     | StopMedia
+    | PlayFiles
+    | RecordMedia
+    | ChangeRecording
     | SendDigits
     | CloseMediaLeg
     | CloseMedia
@@ -353,6 +393,7 @@ CallEffect = (
     | RateHop
     | FlowEffect
     | MediaEffect
+    | AskTime
     | StartTimer
     | StopTimer
     | KeepCall

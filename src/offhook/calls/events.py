@@ -233,6 +233,43 @@ class TextsFound:
     texts: tuple[KeptText, ...]
 
 
+@record
+class PlayFinished:
+    """Sound files are over. `reason`: finished, digit, stopped, replaced, ended, failed (`text` says why)."""
+
+    leg: int
+    play: str
+    reason: str
+    text: str = ""
+    played_ms: int = 0
+
+
+@record
+class RecordingFinished:
+    """A recording is over. `reason`: stopped, ended, length, size, silence, failed (`text` says why); `marks` are stretches
+    of silence that was none in the call: (from ms, to ms, pause or overflow)."""
+
+    leg: int
+    recording: str
+    file: str
+    reason: str
+    text: str = ""
+    duration_ms: int = 0
+    bytes: int = 0
+    marks: tuple[tuple[int, int, str], ...] = ()
+
+
+@record
+class TimeTold:
+    """The answer to `AskTime`: local time; `weekday` 0 is Monday."""
+
+    call_ref: str
+    leg_ref: str
+    weekday: int
+    hour: int
+    minute: int
+
+
 MediaEvent = (
     PathChanged
     | KeysReady
@@ -244,12 +281,15 @@ MediaEvent = (
     | QualityReported
     | SilenceFound
     | Heard
+    | PlayFinished
     | LegMediaFailed
 )
 
 CallEvent = (
     SipEvent
     | MediaEvent
+    | RecordingFinished
+    | TimeTold
     | TimerFired
     | FactsFound
     | Located

@@ -3,7 +3,7 @@
 Lives here: what each such event means for the leg. Never here: legs that open or close (switchboard.py, bridge.py).
 """
 
-from offhook.calls import digits, ending, measured, reopen, survival
+from offhook.calls import digits, ending, measured, reopen, sounding, survival
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.calls.events import (
@@ -17,6 +17,7 @@ from offhook.calls.events import (
     MediaResumed,
     MediaStopped,
     PathChanged,
+    PlayFinished,
     QualityReported,
     SilenceFound,
 )
@@ -49,6 +50,8 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
         case Heard():
             cleared = _closed(call, leg, _toward(event.direction), now)
             return [*cleared, *_both_ways_again(call, leg, event.direction, now)]
+        case PlayFinished():
+            return sounding.played(call, leg, event)
         case LegMediaFailed():
             return ending.end(call, "media_engine_lost", "server", now, reopen.ENGINE_LOST)
     return []

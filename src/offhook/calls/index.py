@@ -43,6 +43,8 @@ class Index:
     dialogs: DialogNames = field(default_factory=DialogNames)
     rooms: dict[str, Room] = field(default_factory=dict)
     """Conferences that have a member, by name."""
+    recordings: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    """Recordings that run, by name: the refs of their call and leg, and the engine's number of the leg."""
     away: Away = field(default_factory=Away)
     awaited: dict[str, dict[str, "Call"]] = field(default_factory=dict)
     """Calls that wait for a device of an endpoint, by its user name (LIVE-4)."""

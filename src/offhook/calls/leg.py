@@ -107,6 +107,9 @@ class Leg:
     detached: bool = False
     silent: bool = True
     fed: Destination | None = None
+    rounds: int = 0
+    playing: str = ""
+    """How often a built-in destination that speaks has done so; the name of the sound files that play."""
     room: str | None = None
     device: "Device | None" = None
     spoke: bool = False

@@ -14,7 +14,7 @@ from offhook.calls.index import Index, Room
 from offhook.calls.kept import KeptCall, KeptLeg
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.ports import LegFacts
-from offhook.calls.routing import BUILT_INS, Destination
+from offhook.calls.routing import BUILT_INS, SPEAKING, Destination
 from offhook.calls.trunk import Trunk, foreign_kept
 from offhook.sip.commands import FromCarrier
 from offhook.sip.fields import sip_reason
@@ -149,4 +149,4 @@ def _leg(kept: KeptLeg, known: Known) -> Leg:
 
 
 def _destination(user: str) -> Destination:
-    return Destination(user, user.casefold() in BUILT_INS)
+    return Destination(user, user.casefold() in {*BUILT_INS, *SPEAKING})

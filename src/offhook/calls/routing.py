@@ -10,6 +10,8 @@ from offhook.sip.uri import Uri
 BUILT_INS: dict[str, SourceKind | None] = {"echo": None, "tone": SourceKind.TONE, "music": SourceKind.MUSIC}
 """Destinations of every space; None means that the caller hears himself."""
 ECHO = "echo"
+SPEAKING = frozenset({"clock", "test"})
+"""Destinations of every space that say something (speaking.py)."""
 
 
 RESUME = "resume"
@@ -45,7 +47,7 @@ def destination_of(uri: Uri, gruus: Gruus | None = None) -> Destination:
     if gruu is not None:
         return Destination(gruu.user, False, gruu, uri)
     user, channel = _called(uri)
-    built_in = user.casefold() in BUILT_INS or conference_of(user) is not None
+    built_in = user.casefold() in BUILT_INS or speaks(user) or conference_of(user) is not None
     return Destination(user, built_in, None, uri, channel)
 
 
@@ -63,6 +65,11 @@ def _called(uri: Uri) -> tuple[str, str]:
         return user, ""
     channel = _CHANNEL.search(address.group(2) or "")
     return f"{PRIVATE}{address.group(1)}", channel.group(1).lower() if channel is not None else ""
+
+
+def speaks(user: str) -> bool:
+    """Whether a dialled name is a built-in that says something."""
+    return user.casefold() in SPEAKING
 
 
 def source_of(destination: Destination) -> SourceKind | None:

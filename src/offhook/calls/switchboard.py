@@ -36,6 +36,8 @@ from offhook.calls import (
     reports,
     seeking,
     sent_away,
+    sounding,
+    speaking,
     survival,
     transfer,
     trunk_call,
@@ -54,6 +56,7 @@ from offhook.calls.commands import (
     LegCommand,
     Place,
     SetMailbox,
+    SoundCommand,
     TryTrunk,
 )
 from offhook.calls.dial_back import DialBacks, Redial
@@ -75,8 +78,10 @@ from offhook.calls.events import (
     MediaLineRefused,
     MediaOpened,
     MediaRefused,
+    RecordingFinished,
     TextsFound,
     TimerFired,
+    TimeTold,
 )
 from offhook.calls.gateway import Gateway
 from offhook.calls.index import Index
@@ -134,6 +139,7 @@ Clock = (
     | survival.LegClock | reopen.ReopenLimit | proposal.ProposeAgain | control.Parked | program.PauseOver
     | pressing.PressMore
     | adding.VideoPatience | adding.OfferVideoAgain
+    | speaking.SpeakAgain | speaking.SpeakOver
 )  # fmt: skip
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
@@ -243,6 +249,9 @@ class Switchboard:
                 theirs = self._index.of_endpoint(command.username)
                 ended = [effect for call in theirs for effect in ending.end(call, command.code, "api", now)]
                 return self._after(ended, now)
+            case _ if isinstance(command, SoundCommand):
+                heard_leg = self.leg(command.leg_ref)
+                return self._after(sounding.perform(*heard_leg, command), now) if heard_leg is not None else []
             case _ if isinstance(command, LegCommand):
                 found_leg = self.leg(command.leg_ref)
                 return self._after(control.perform(*found_leg, command, now), now) if found_leg is not None else []
@@ -278,6 +287,7 @@ class Switchboard:
             case (
                 RequestReceived() | SubscribeReceived() | NotifyDue() | SubscriptionEnded() | RequestSettled()
                 | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned() | DocumentFetched()
+                | RecordingFinished() | TimeTold()
             ):  # fmt: skip
                 return self._after(self._beside(event, now), now)
             case (
@@ -302,7 +312,8 @@ class Switchboard:
         match event:
             case EngineLost():
                 lost = [one for one in self._calls.values() if one.media_calls or one.reopening]
-                return self._after([effect for call in lost for effect in reopen.lost(call, now)], now)
+                told = sounding.engine_lost(self._index)
+                return self._after([*told, *(effect for call in lost for effect in reopen.lost(call, now))], now)
             case CallKept():
                 return self._after(self._revive(event, now), now)
             case EngineReady():
@@ -366,11 +377,13 @@ class Switchboard:
     def _beside(
         self,
         event: RequestReceived | SubscribeReceived | NotifyDue | SubscriptionEnded | RequestSettled | RequestAnswered
-        | TextsFound | BindingsChanged | DeviceReturned | DocumentFetched,
+        | TextsFound | BindingsChanged | DeviceReturned | DocumentFetched | RecordingFinished | TimeTold,
         now: float,
     ) -> Effects:  # fmt: skip
         """What is not about a call, or only in passing."""
         match event:
+            case RecordingFinished() | TimeTold():
+                return sounding.told(self._index, event)
             case RequestReceived() if event.request.method == "REFER":
                 return self._referrals.outside(event, now)
             case RequestReceived() | SubscribeReceived():
@@ -696,6 +709,8 @@ class Switchboard:
                 return survival.late_caller_over(call, now)
             case control.Parked() | program.PauseOver() | pressing.PressMore():
                 return control.clock_rang(call, key, now)
+            case speaking.SpeakAgain() | speaking.SpeakOver():
+                return speaking.clock_rang(call, key, now)
             case reopen.ReopenLimit():
                 return reopen.limit_over(call, now)
             case proposal.ProposeAgain() | adding.VideoPatience() | adding.OfferVideoAgain():

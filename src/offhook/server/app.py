@@ -570,6 +570,7 @@ class App:
             hosts=self._hosts,
             ring_seconds=self.settings.sip.ring_seconds,
             hold=self.settings.sip.hold,
+            language=self.settings.sounds.language,
             parked_seconds=self.settings.calls.parked_seconds,
             thresholds=Thresholds(**self.settings.quality.model_dump()),
             document_hops=limits.document_redirects,

@@ -220,6 +220,13 @@ class Media(_Group):
     """Seconds the engine keeps its legs when the signalling process is gone."""
 
 
+class Sounds(_Group):
+    """What the server says. Files in `sounds/` of the data directory are played in the place of its own of the same name."""
+
+    language: Literal["en"] = "en"
+    """Language of its prompts: a directory of that name below `sounds/`."""
+
+
 class Limits(_Group):
     """The one limits table (reasons beside the numbers in docs/reference/settings.md)."""
 
@@ -479,6 +486,7 @@ class Settings(_Group):
     events: Events = Events()
     numbers: Numbers = Numbers()
     media: Media = Media()
+    sounds: Sounds = Sounds()
     limits: Limits = Limits()
     store: Store = Store()
     calls: Calls = Calls()

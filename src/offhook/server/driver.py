@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,7 @@ from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websoc
 from offhook.sip.revival import DialogRecord
 from offhook.transport.flow import LEFT
 
-MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
+MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent | calls_events.RecordingFinished]] = {
     media.PathChanged: lambda e: calls_events.PathChanged(e.leg, e.local, e.remote, e.reason),
     media.KeysReady: lambda e: calls_events.KeysReady(e.leg, e.suite),
     media.FirstMedia: lambda e: calls_events.FirstMedia(e.leg, e.after_ms),
@@ -52,6 +53,10 @@ MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent]] = {
     media.QualityReported: lambda e: calls_events.QualityReported(e.leg, e.quality),
     media.SilenceFound: lambda e: calls_events.SilenceFound(e.leg, e.direction, e.verdict, e.evidence),
     media.Heard: lambda e: calls_events.Heard(e.leg, e.direction),
+    media.PlayFinished: lambda e: calls_events.PlayFinished(e.leg, e.play, e.reason, e.text, e.played_ms),
+    media.RecordingFinished: lambda e: calls_events.RecordingFinished(
+        e.leg, e.recording, e.file, e.reason, e.text, e.duration_ms, e.bytes, e.marks
+    ),
     media.LegFailed: lambda e: calls_events.LegMediaFailed(e.leg, e.cause),
 }
 """The engine's events as call control knows them."""
@@ -432,6 +437,7 @@ class Driver:
             calls_effects.StartTimer: lambda e: start(("calls", e.key), e.seconds),
             calls_effects.StopTimer: lambda e: stop(("calls", e.key)),
             calls_effects.LookUp: self._look_up,
+            calls_effects.AskTime: self._tell_time,
             calls_effects.Note: lambda e: log.info(e.slug, **e.details),
             calls_effects.Publish: self._publish,
             calls_effects.Explain: self._explain,
@@ -468,6 +474,11 @@ class Driver:
 
     async def _probe(self, effect: calls_effects.ProbeFlow) -> None:
         self.tell(calls_events.FlowProbed(effect.flow, await self._wires.probe(effect.flow, effect.seconds)))
+
+    def _tell_time(self, effect: calls_effects.AskTime) -> None:
+        """The machine's own time zone: whoever hears it is supposed to live there."""
+        here = datetime.now().astimezone()
+        self.tell(calls_events.TimeTold(effect.call_ref, effect.leg_ref, here.weekday(), here.hour, here.minute))
 
     def _look_up(self, effect: calls_effects.LookUp) -> None:
         self.tell(self.facts_of(effect))

@@ -18,6 +18,7 @@ from offhook.server.observe import log
 
 Tell = Callable[[did.CallEvent], None]
 
+_CHANGES = {"pause": wire.RecordPause, "resume": wire.RecordResume, "stop": wire.RecordStop}
 _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     do.OpenMedia: lambda e: {"kind": wire.OpenCall, "offers": tuple(offer for _, offer in e.offers), "near": e.near},
     do.AddMediaLeg: lambda e: {"kind": wire.OpenLeg, "call": e.media_call, "offer": e.offer},
@@ -30,6 +31,12 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     do.JoinRoom: lambda e: {"kind": wire.Join, "leg": e.leg, "room": e.room, "muted": e.muted},
     do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source, "country": "US"},
     do.StopMedia: lambda e: {"kind": wire.Stop, "leg": e.leg},
+    do.PlayFiles: lambda e: {
+        "kind": wire.PlayFiles, "leg": e.leg, "play": e.play, "files": e.files, "rounds": e.rounds,
+        "until_digit": e.until_digit,
+    },
+    do.RecordMedia: lambda e: {"kind": wire.RecordStart, "leg": e.leg, "spec": e.spec},
+    do.ChangeRecording: lambda e: {"kind": _CHANGES[e.change], "leg": e.leg, "recording": e.recording},
     do.SendDigits: lambda e: {"kind": wire.SendDigits, "leg": e.leg, "digits": e.digits, "each_ms": e.each_ms},
     do.RequestKeyFrame: lambda e: {"kind": wire.RequestKeyFrame, "leg": e.leg},
     do.CloseMediaLeg: lambda e: {"kind": wire.CloseLeg, "leg": e.leg},
@@ -91,5 +98,10 @@ class MediaWork:
             self._tell(did.MediaRefused(effect.call_ref, error.code, error.text))
         if isinstance(effect, do.UpdateMedia) and effect.opens_video:
             self._tell(did.MediaLineRefused(effect.leg, error.code))
+        if isinstance(effect, do.PlayFiles):
+            self._tell(did.PlayFinished(effect.leg, effect.play, "failed", error.text))
+        if isinstance(effect, do.RecordMedia):
+            spec = effect.spec
+            self._tell(did.RecordingFinished(effect.leg, spec.recording, spec.file, "failed", error.text))
         if isinstance(effect, do.CloseMedia):
             self._tell(did.MediaClosed(effect.media_call, ()))

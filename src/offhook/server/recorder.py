@@ -333,7 +333,7 @@ _OF_USAGE = frozenset({sip.AckMissing, sip.DialogLost, sip.InviteRejected})
 
 _OF_MEDIA = frozenset(
     {did.PathChanged, did.KeysReady, did.FirstMedia, did.MediaStopped, did.MediaResumed, did.DigitPressed}
-    | {did.SilenceFound, did.Heard, did.LegMediaFailed, did.KeyFrameWanted}
+    | {did.SilenceFound, did.Heard, did.LegMediaFailed, did.KeyFrameWanted, did.PlayFinished, did.RecordingFinished}
 )
 
 _OF_CALL: dict[type, Callable[[Any], str]] = {
@@ -348,6 +348,9 @@ _OF_LEG: dict[type, Callable[[Any], int]] = {
     do.UpdateMedia: lambda one: one.leg,
     do.BridgeMedia: lambda one: one.a,
     do.PlayMedia: lambda one: one.leg,
+    do.PlayFiles: lambda one: one.leg,
+    do.RecordMedia: lambda one: one.leg,
+    do.ChangeRecording: lambda one: one.leg,
     do.SendDigits: lambda one: one.leg,
     do.CloseMediaLeg: lambda one: one.leg,
 }
