@@ -201,7 +201,7 @@ fn a_member_of_a_room_comes_back_to_it_as_muted_as_it_was() {
     for phone in [&a, &b] {
         play(&mut world, phone.leg, "p", &["a"], 1, false);
     }
-    world.advance_ms(20);
+    world.advance_ms(40);
     answer(&mut world, 5);
     world.advance_ms(200);
     assert_eq!(finished(&world).len(), 2);
