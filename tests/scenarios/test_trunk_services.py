@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from offhook.calls.commands import Dial, HangUpCall
+from offhook.calls.entry import Permits
 from offhook.sip.commands import Respond, SendInDialog, SendInvite, SendRequest
 from offhook.sip.events import RequestInDialog, RequestSettled, SipEvent
 from offhook.sip.flow import Transport
@@ -454,6 +455,12 @@ def test_a_text_to_a_number_only_by_a_trunk_that_takes_texts(link: Link) -> None
     message = carrier.gate.admitted[-1]
     assert (str(message.uri), message.body) == (f"sip:{NUMBER}@{CARRIER}", b"hello")
     assert OURS in (message.headers.get("From") or "")
+    taken = len(carrier.got("MESSAGE"))
+    for permits in (Permits(numbers=False), Permits(pstn_enabled=False), Permits(trunks=frozenset({"other"}))):
+        house.node.permits["alice"] = permits
+        assert text_to(house, alice, NUMBER) == (404 if permits.trunks else 403), "texts cost money too"
+    assert len(carrier.got("MESSAGE")) == taken
+    house.node.permits.clear()
     carrier.gate.verdict = lambda _: (503, Headers())
     assert text_to(house, alice, NUMBER) == 502
     carrier.refuses = "trunk_unreachable"

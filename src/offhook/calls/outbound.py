@@ -257,12 +257,15 @@ class Outbound:
         way.capped, way.opens_party, way.day_ends = not emergency, fresh, self.settings.day_ends
         return hunt.start(call, one, way, now)
 
-    def trunk_for_texts(self, number: str) -> Trunk | None:
-        """The first trunk that may carry the number and takes texts."""
-        trunks = self._trunks_for(number, Permits()) if self.settings.enabled else []
-        if isinstance(trunks, Outcome):
+    def trunk_for_texts(self, number: str, permits: Permits) -> Trunk | Outcome | None:
+        """The first trunk that may carry the number and takes texts, or why the sender may not write to it."""
+        trunks = self._trunks_for(number, permits)
+        found = None if isinstance(trunks, Outcome) else next((one for one in trunks if one.accept_messages), None)
+        if found is None:
             return None
-        return next((one for one in trunks if one.accept_messages), None)
+        if self._switched_off(permits):
+            return refusal("pstn_blocked", "Texts to numbers are switched off (pstn_enabled of the SIP profile)")
+        return found if permits.numbers else refusal("pstn_blocked", "The sender may not write to numbers (block-pstn)")
 
     # ---- the words
 

@@ -13,6 +13,7 @@ from offhook.calls.admission import Admission
 from offhook.calls.call import CallConfig, Effects
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.effects import LookUp, Sip
+from offhook.calls.entry import Permits
 from offhook.calls.events import FactsFound
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.routing import Destination, destination_of
@@ -41,6 +42,8 @@ class Asked:
     bindings: tuple[Binding, ...]
     numbers: CallerNumbers | None = None
     """What may be shown of the sender to the outside."""
+    permits: Permits | None = None
+    """What the sender may reach outside."""
 
     @property
     def transaction(self) -> Hashable:
@@ -100,7 +103,7 @@ class Outside:
         if challenge is not None or sender is None:
             headers = challenge or self._admission.challenge(asked.flow, now)
             return [Sip(Respond(asked.transaction, 407, headers))]
-        proven = Asked(asked, sender, destination, event.callee, event.bindings, event.numbers)
+        proven = Asked(asked, sender, destination, event.callee, event.bindings, event.numbers, event.permits)
         wrong = self._admission.refuse_sender(asked.request, asked.flow, sender)
         if wrong is not None:
             return proven.refused(wrong, self._config.domain)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from offhook.calls.call import Effects
 from offhook.calls.effects import Connect, Locate, Sip, StartTimer, StopTimer
+from offhook.calls.entry import Permits
 from offhook.calls.events import Connected, Located
 from offhook.calls.hunt import request_uri
 from offhook.calls.outbound import Outbound
@@ -56,8 +57,12 @@ class TextsOut:
         """Begins, if what was written to is a number and a trunk takes texts to it; None if not."""
         uri = asked.destination.uri
         number = self._outbound.number(uri) if uri is not None else None
-        trunk = self._outbound.trunk_for_texts(number) if number is not None else None
-        if number is None or trunk is None:
+        if number is None:
+            return None
+        trunk = self._outbound.trunk_for_texts(number, asked.permits or Permits())
+        if isinstance(trunk, Outcome):
+            return asked.refused(trunk, self._domain)
+        if trunk is None:
             return None
         target = trunk.ordered_targets(self._ids.uniform(0, 0.999))[0]
         token = OfText(self._ids.token())
