@@ -113,7 +113,9 @@ async def test_provision(client: httpx.AsyncClient, house: Registered) -> None:
         ({"endpoint": "bob", "ttl": True}, "ttl must be between"),
         ({"endpoint": "bob", "origin": "app.example"}, "origin must be like"),
         ({"endpoint": "bob", "device": {"instance_id": "1"}}, "device.instance_id must be a UUID"),
-        ({"endpoint": "bob", "reference": "x"}, "reference is not known"),
+        ({"endpoint": "bob", "reference": "x"}, "endpoint and reference are not given together"),
+        ({"endpoint": "bob", "account": "x"}, "account is not known"),
+        ({"endpoint": "bob", "device": {"name": "x" * 65}}, "device.name must be text"),
     ],
 )
 async def test_provision_rules(client: httpx.AsyncClient, house: Registered, body: dict[str, Any], words: str) -> None:

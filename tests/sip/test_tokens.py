@@ -91,6 +91,7 @@ def test_auth_12_a_valid_signature_earns_a_precise_word_and_anything_else_the_sa
     assert said(replace(GOOD, not_before=UNIX + 61)) == (401, "token-early")
     assert said(replace(GOOD, audience=("elsewhere.example",))) == (403, "token-other-space")
     assert said(replace(GOOD, audience=("elsewhere.example", DOMAIN))) == (0, "")
+    # A guest's token speaks for a guest, whose name says what he may call, and for no endpoint.
     assert said(replace(GOOD, tier="guest")) == (403, "token-tier-not-allowed")
     authenticator = make()
     for token in ("forged", "", "a b c", "=" * 20_000):

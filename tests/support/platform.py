@@ -1,13 +1,17 @@
 """The platform without SIP, for tests of the API: every store is real, nothing is ever registered, no call is live."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.api.app import ApiSettings, create
+from offhook.server.guests import Guests
 from offhook.server.profiles import Profiles
+from offhook.server.token_office import ServerTokenOffice
+from offhook.server.tokens import Tokens
 from offhook.sip.digest import both_ha1
 from offhook.store.addresses import Addresses
 from offhook.store.answers import Answers
@@ -79,6 +83,15 @@ class House:
         self.reception = Desk(engine, self.domain)
         self.applications = self.reception.applications
         self.answers = Answers(engine, 1000)
+        self.tokens = Tokens(self.realm, b"a key of 32 octets for the tests")
+        store = SimpleNamespace(
+            space=space, endpoints=self.endpoints, addresses=self.addresses, resources=self.resources,
+            answers=self.answers,
+        )  # fmt: skip
+        store.guests = Guests(store)  # type: ignore[arg-type]
+        store.account = lambda name: self.endpoints.account(name, self.realm) or store.guests.account(name)
+        self.store = store
+        self.token_office = ServerTokenOffice(self)  # type: ignore[arg-type]
         self.session_key = b"key of cookies"
         self.unbound: list[str] = []
         self.now = 0.0
@@ -117,6 +130,9 @@ class House:
         for token in [one for one in self.api_tokens if one.project_id == id_]:
             await self.api_tokens.remove(token.id)
         await self.projects.remove(id_)
+
+    def widgets_changed(self) -> None:
+        self.profiles.widgets_changed()
 
     def registered(self, username: str) -> bool:
         return False

@@ -36,6 +36,7 @@ from offhook.api.routes import (
     domain_applications,
     events,
     fabric_endpoints,
+    fabric_tokens,
     health,
     later,
     login,
@@ -54,8 +55,10 @@ from offhook.api.routes import (
     trunks,
     voice_logs,
     webhooks,
+    widgets,
 )
 from offhook.api.sessions import Sessions
+from offhook.api.widgets import is_origin
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -81,6 +84,7 @@ class ApiSettings:
     writes_per_second: float = 1000
     reads_per_second: float = 5000
     cors_origins: tuple[str, ...] = ()
+    guest_addresses: int = 10
 
 
 def create(
@@ -99,6 +103,7 @@ def create(
     app.state.ha1 = ha1
     app.state.attempts = Attempts(settings.login_failures_per_minute, clock)
     app.state.body_bytes = settings.body_bytes
+    app.state.guest_addresses = settings.guest_addresses
     app.state.password_min_length = settings.password_min_length
     app.state.quotas = Quotas(settings.reads_per_second, settings.writes_per_second, clock)
     app.state.idempotency = Running(platform.answers)
@@ -108,7 +113,7 @@ def create(
         app.add_middleware(Everywhere, everywhere)
     app.add_middleware(ConfigChanges)
     app.add_middleware(Recording, app.state.idempotency)
-    app.add_middleware(Cors, settings.cors_origins)
+    app.add_middleware(Cors, settings.cors_origins, lambda origin: is_origin(platform, origin))
     app.add_middleware(Entry, clock, answered)
     for one in ROUTERS:
         _both_changes(one)
@@ -142,6 +147,8 @@ _SERVED: tuple[APIRouter, ...] = (
     tokens.router,
     subscribers.router,
     addresses.router,
+    fabric_tokens.router,
+    widgets.router,
     webhooks.router,
     events.router,
     subscriptions.router,

@@ -15,6 +15,8 @@ SIP_ENDPOINT = "sip_endpoint"
 ADDRESS_TYPES = {SIP_ENDPOINT: "call", "sip_gateway": "call", "subscriber": "subscriber", "video_room": "room"}
 """What kind of address a resource has; any other is an `app`."""
 
+WIDGET = "widget"
+"""A resource of the own family, which is shown there alone."""
 HIDDEN = ("secret_", "reference")
 """How names of settings begin that are never shown."""
 
@@ -58,7 +60,7 @@ def display_name(row: Owner) -> str:
 def find(platform: Platform, project: str, id_: str) -> Owner | None:
     """An endpoint or resource of the project."""
     row: Owner | None = platform.endpoints.get(id_) or platform.resources.get(id_)
-    return row if row is not None and row.project_id == project else None
+    return row if row is not None and row.project_id == project and type_of(row) != WIDGET else None
 
 
 def own(platform: Platform, project: str, id_: str, *types: str) -> ResourceRow:
@@ -72,7 +74,7 @@ def own(platform: Platform, project: str, id_: str, *types: str) -> ResourceRow:
 def every(platform: Platform, project: str) -> Iterator[Owner]:
     """All resources of a project."""
     yield from (row for row in platform.endpoints if row.project_id == project)
-    yield from (row for row in platform.resources if row.project_id == project)
+    yield from (row for row in platform.resources if row.project_id == project and row.type != WIDGET)
 
 
 def routed_by(platform: Platform, id_: str) -> int:

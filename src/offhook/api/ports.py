@@ -12,6 +12,7 @@ from offhook.api.idempotency import KeptAnswers
 from offhook.api.number_ports import Reception
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
 from offhook.api.sessions import GivenBack
+from offhook.api.token_ports import TokenOffice
 from offhook.sip.location import Secret
 
 
@@ -161,6 +162,12 @@ class Platform(Protocol):
     reception: Reception
     resources: ResourceRows
     addresses: AddressRows
+    token_office: TokenOffice
+
+    def widgets_changed(self) -> None:
+        """Pages with a widget may connect from its origins from now on."""
+        ...
+
     certificates: CertificateDesk
     answers: KeptThings
     session_key: bytes

@@ -76,14 +76,19 @@ async def sealed(body: Mapping[str, Any], settings: dict[str, Any]) -> dict[str,
 def shown_name(settings: Mapping[str, Any]) -> str:
     """What people call a subscriber: the display name, else the names, else what stands before the @."""
     names = " ".join(str(settings[name]) for name in ("first_name", "last_name") if settings.get(name))
-    return str(settings.get("display_name") or names or str(settings["email"]).partition("@")[0])[:LONGEST]
+    return str(settings.get("display_name") or names or _before_at(settings))[:LONGEST]
+
+
+def _before_at(settings: Mapping[str, Any]) -> str:
+    """A subscriber made by a reference may have no e-mail."""
+    return str(settings.get("email") or settings.get("reference")).partition("@")[0]
 
 
 def with_email(platform: Platform, project: str, email: str) -> ResourceRow | None:
     """By e-mail, without regard to case."""
     wanted = email.casefold()
     rows = platform.resources.of_type(project, SUBSCRIBER)
-    return next((row for row in rows if str(row.settings["email"]).casefold() == wanted), None)
+    return next((row for row in rows if str(row.settings.get("email") or "").casefold() == wanted), None)
 
 
 def referred(platform: Platform, project: str, reference: str) -> ResourceRow | None:

@@ -10,6 +10,7 @@ from offhook.sip.flow import Flow
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.rate import ENDPOINTS, Rates
+from offhook.sip.tokens import MEMBER
 
 ANONYMOUS = ("anonymous.invalid", "anonymous")
 """Host and user of a caller who withholds his name (RFC 3323 section 4.1.1.3)."""
@@ -67,6 +68,9 @@ class Admission:
         """What holds for every request of an endpoint."""
         if not account.enabled:
             return refusal("endpoint_disabled", f"{account.username} is switched off")
+        if account.tier != MEMBER and request.method != "INVITE":
+            text = f"A token of the tier {account.tier} may not send {request.method}"
+            return refusal("token_tier_not_allowed", text)
         if not self._own_from(request, account):
             return refusal("from_not_yours", f"From must be sip:{account.username} or anonymous")
         if account.encryption == "required" and not (flow.secure or flow.loopback):

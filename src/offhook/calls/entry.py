@@ -66,7 +66,12 @@ class Locked:
     """The address takes no calls (API.md 4.4)."""
 
 
-Handler = RingsMembers | ForwardsTo | RunsDocument | NotRun | Locked
+@record
+class BeyondTier:
+    """The caller's token does not name this address (API.md 4.3)."""
+
+
+Handler = RingsMembers | ForwardsTo | RunsDocument | NotRun | Locked | BeyondTier
 
 
 @record

@@ -4,11 +4,11 @@ Lives here: several endpoints at once, the way to a gateway, what cannot be run,
 answers. Never here: one endpoint's devices and forwardings (seeking.py), the shapes (entry.py).
 """
 
-from offhook.calls import bridge, ending, fork, preferences, reports, screening
+from offhook.calls import bridge, ending, fork, guests, preferences, reports, screening
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.document import Link, StatusWish
-from offhook.calls.entry import Entry, Fetch, ForwardsTo, Locked, Member, NotRun, RingsMembers, RunsDocument
+from offhook.calls.entry import BeyondTier, Entry, Fetch, ForwardsTo, Locked, Member, NotRun, RingsMembers, RunsDocument
 from offhook.calls.events import FactsFound
 from offhook.calls.fork import Fork
 from offhook.calls.outcome import Outcome, refusal
@@ -56,6 +56,9 @@ def begin(call: Call, one: Fork, entry: Entry, facts: FactsFound, now: float) ->
             return out.to_gateway(call, one, gateway, facts.numbers, facts.permits, now)
         case RunsDocument() as document:
             return _run(call, one, entry, document, now)
+        case BeyondTier():
+            assert one.rights is not None
+            return guests.beyond(one.rights, entry.name)
         case Locked():
             return refusal("address_locked", f"{entry.name} is locked")
         case NotRun(name):

@@ -6,7 +6,7 @@ themselves (fork.py), how a party is told (the waiters).
 
 from dataclasses import dataclass
 
-from offhook.calls import bridge, fork, guards, handling, history, late, preferences, screening
+from offhook.calls import bridge, fork, guards, guests, handling, history, late, preferences, screening
 from offhook.calls.addresses import uri_of
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
@@ -63,6 +63,8 @@ def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
     one.destination = destination_of(dialled, call.config.gruus)
     if one not in call.forks:
         call.forks.append(one)
+    if one.destination.built_in and one.rights is not None and guests.is_guest(one.rights):
+        return _fail(call, one, guests.beyond(one.rights, one.destination.user), now)
     if one.destination.built_in:
         return to_built_in(call, one, now)
     rights = one.rights.username if one.rights is not None else None
@@ -131,6 +133,8 @@ def _outside(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     """Nobody here has that name: a number or a foreign URI goes out, if the dialling endpoint may."""
     uri = one.destination.uri if one.destination is not None else None
     out = call.index.outbound
+    if facts.entry is None and one.rights is not None and guests.is_guest(one.rights):
+        return _fail(call, one, guests.beyond(one.rights, str(uri)), now)
     if facts.entry is not None:
         begun = handling.begin(call, one, facts.entry, facts, now)
         return _fail(call, one, begun, now) if isinstance(begun, Outcome) else begun

@@ -18,6 +18,7 @@ from offhook.calls import (
     ending,
     fork,
     guards,
+    guests,
     handling,
     heard,
     history,
@@ -479,6 +480,7 @@ class Switchboard:
         help_ = self.gateway is not None and self.gateway.is_emergency(call.request.uri)
         wrong = (
             self._admission.refuse(call.request, caller.flow, event.caller, busy, now, help_)
+            or guests.refused(call, event.caller, self._calls.values())
             or passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
         )  # fmt: skip
         if wrong is not None:

@@ -42,6 +42,7 @@ from offhook.server.ears import Ears
 from offhook.server.entries import Entries
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
+from offhook.server.guests import Guests
 from offhook.server.homer import Homer
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
@@ -119,11 +120,14 @@ class Store:
     applications: ApplicationRows
     answers: Answers
 
+    def __post_init__(self) -> None:
+        self.guests = Guests(self)
+
     def aor(self, username: str) -> str:
         return f"sip:{username}@{self.space.domain}"
 
     def account(self, username: str) -> Account | None:
-        return self.endpoints.account(username, self.space.realm)
+        return self.endpoints.account(username, self.space.realm) or self.guests.account(username)
 
     def find(self, aor: str) -> tuple[Binding, ...]:
         return self.bindings.find(aor, asyncio.get_running_loop().time())
@@ -672,6 +676,7 @@ class App:
                 writes_per_second=settings.limits.api_writes_per_second,
                 reads_per_second=settings.limits.api_reads_per_second,
                 cors_origins=settings.http.cors_origins,
+                guest_addresses=settings.limits.guest_addresses,
             ),
             asyncio.get_running_loop().time,
             page,

@@ -350,6 +350,8 @@ class Limits(_Group):
     """Calls per second and project that the API places; more wait as `queued`."""
     dial_backlog: int = Field(10_000, ge=1)
     """Calls of a project that wait to be placed; beyond it the API answers 429."""
+    guest_addresses: int = Field(10, ge=1, le=16)
+    """Addresses that one guest's token may call: they stand in the guest's name, which a device sends with every request."""
     custom_variables: int = Field(20, ge=1, le=100)
     """Variables of one call that the API places."""
     body_bytes: int = 1_048_576

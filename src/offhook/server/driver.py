@@ -15,7 +15,7 @@ from typing import Any
 from offhook.calls import commands as calls_commands
 from offhook.calls import effects as calls_effects
 from offhook.calls import events as calls_events
-from offhook.calls.entry import Entry, RingsMembers
+from offhook.calls.entry import BeyondTier, Entry, RingsMembers
 from offhook.calls.switchboard import Switchboard
 from offhook.media import messages as media
 from offhook.media.engine import MediaEngine
@@ -504,6 +504,8 @@ class Driver:
         """A number of ours goes before an address that is called so."""
         if effect.application:
             return self._directory.application(effect.application)
+        if isinstance(found, Entry) and isinstance(found.handler, BeyondTier):
+            return found
         entry = self._directory.number(effect.number, effect.trunk) if effect.number is not None else None
         return entry or (found if isinstance(found, Entry) else None)
 

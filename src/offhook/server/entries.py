@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from offhook.api.handlers import of_resource as handler_of
 from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.entry import (
+    BeyondTier,
     Entry,
     Fetch,
     ForwardsTo,
@@ -19,7 +20,9 @@ from offhook.calls.entry import (
     RunsDocument,
     rights_of,
 )
-from offhook.calls.routing import PRIVATE
+from offhook.calls.routing import PRIVATE, RESUME
+from offhook.sip import guests
+from offhook.sip.guests import Guest
 from offhook.sip.location import Account
 from offhook.sip.uri import parse_uri
 from offhook.store.profiles import Profile, read
@@ -64,6 +67,9 @@ class Entries:
         extension, an address (API.md 1.8). `/private/NAME` is an address and nothing else."""
         store = self._store
         caller = store.endpoints.named(by) if by else None
+        guest = guests.read(by) if by and caller is None else None
+        if guest is not None:
+            return self._called_by(guest, name)
         project = caller.project_id if caller is not None else project or store.space.project_id
         if name.startswith(PRIVATE):
             address = store.addresses.named(project, name.removeprefix(PRIVATE))
@@ -77,6 +83,20 @@ class Entries:
             return self._of_address(address)
         application = store.applications.named(name.casefold())
         return self._application(application) if application is not None else None
+
+    def _called_by(self, guest: Guest, name: str) -> Account | Entry | None:
+        """Whom a name means for somebody who may call a few addresses and nothing else."""
+        store = self._store
+        project = store.guests.project(guest)
+        if name.casefold() == RESUME:
+            return None
+        address = store.addresses.named(project, name.removeprefix(PRIVATE)) if project is not None else None
+        if address is None and project is not None and not name.startswith(PRIVATE):
+            endpoint = store.endpoints.named(name) or store.endpoints.with_extension(project, name)
+            address = store.addresses.of(endpoint.id) if endpoint is not None else None
+        if address is not None and address.id in guest.addresses:
+            return self._of_address(address)
+        return Entry(name, name, BeyondTier(), "address", project or "")
 
     def _of_address(self, address: "Address") -> Account | Entry | None:
         """What an address leads to; an endpoint's own leads to it like its name."""

@@ -6,7 +6,7 @@ from offhook.server.observe import log
 from offhook.server.ports import Directory
 from offhook.sip.credentials import Authenticator
 from offhook.sip.flow import Flow
-from offhook.sip.tokens import SKEW, Fault
+from offhook.sip.tokens import SKEW, Fault, fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ class TokenGate:
         account = self.directory.account(judged.subject)
         if account is None or account.username != judged.subject:
             return f"credentials-wrong No endpoint of this server is called {judged.subject[:64]}"
+        wrong = fits(judged, account)
+        if wrong is not None:
+            return f"{wrong.slug} {wrong.text}"
         if not account.enabled:
             return f"endpoint-disabled {account.username} is switched off"
         self.authenticator.trust(flow, account, now, judged.expires_at + SKEW - self.epoch)

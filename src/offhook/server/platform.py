@@ -14,6 +14,7 @@ from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.number_ports import Reception
 from offhook.api.ports import EndpointRows, KeptThings, NumberRows, TokenRow, TrunkRows
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
+from offhook.api.token_ports import TokenOffice
 from offhook.calls.call import Call
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
 from offhook.calls.ports import LegFacts
@@ -28,6 +29,7 @@ from offhook.server.ladder import ladder
 from offhook.server.metrics import Metrics
 from offhook.server.nodes import node_id
 from offhook.server.reception import ServerReception
+from offhook.server.token_office import ServerTokenOffice
 from offhook.server.trace import pcap
 from offhook.server.trial_call import TrialCall
 from offhook.server.trunk_test import TrunkTest
@@ -61,6 +63,7 @@ class ServerPlatform:
         self.reception: Reception = ServerReception(app)
         self.resources: ResourceRows = app.store.resources
         self.addresses: AddressRows = app.store.addresses
+        self.token_office: TokenOffice = ServerTokenOffice(app)
         self.certificates: CertificateDesk = CertificateViews(app)
         self.answers: KeptThings = app.store.answers
         self.session_key = derived_key(app.store.space.secret, "dashboard cookies")
@@ -73,6 +76,9 @@ class ServerPlatform:
 
     def new_id(self) -> str:
         return new_id()
+
+    def widgets_changed(self) -> None:
+        self._app.profiles.widgets_changed()
 
     def token(self, project: str, text: str) -> TokenRow | None:
         return self._app.store.spaces.token(project, text)

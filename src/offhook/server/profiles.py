@@ -46,6 +46,10 @@ class Profiles:
         """Applications have hosts of their own under the suffix."""
         self._gather()
 
+    def widgets_changed(self) -> None:
+        """Pages with a widget may connect from its origins."""
+        self._gather()
+
     def _gather(self) -> None:
         hosts, origins = set(self._fixed_hosts), set(self._fixed_origins)
         if self._suffix:
@@ -54,6 +58,7 @@ class Profiles:
             profile = read(one.profile)
             hosts |= {alias.lower() for alias in profile.aliases} | {self.domain(one.id).lower()}
             origins |= set(profile.origins)
+        origins |= {one for row in self._store.resources if row.type == "widget" for one in row.settings["origins"]}
         _become(self.hosts, hosts)
         _become(self.origins, origins)
 

@@ -4,10 +4,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from offhook.calls.commands import HangUpCall
+from offhook.calls.routing import PRIVATE
 from offhook.server.views import iso
-from offhook.sip import ephemeral
+from offhook.sip import ephemeral, guests
 from offhook.sip.flow import FlowId
 from offhook.sip.location import Binding
+from offhook.sip.tokens import MEMBER
 
 if TYPE_CHECKING:
     from offhook.server.app import App
@@ -67,24 +69,23 @@ def kick(app: "App", id_: str, hang_up: bool) -> bool:
 
 
 def provision(app: "App", username: str, seconds: int, origin: str, now: float) -> dict[str, Any]:
-    """Credentials for a page, which end after `seconds`."""
-    space = app.store.space
-    token, ends = app.tokens.mint(username, seconds, origin)
-    user = ephemeral.write(username, ends)
-    endpoint, account = app.store.endpoints.named(username), app.store.account(username)
-    assert endpoint is not None
+    """Credentials for a page, of an endpoint or a guest, which end after `seconds`."""
+    space, account = app.store.space, app.store.account(username)
     assert account is not None
-    aor, expires_at = app.store.aor(username), iso(now + seconds, now)
-    urls = [app.running().get("wss_url") or app.websocket_url]
+    token, ends = app.tokens.mint(username, seconds, origin, account.tier)
+    user = ephemeral.write(username, ends)
+    endpoint = app.store.endpoints.named(username)
+    domain = app.profiles.domain(endpoint.project_id) if endpoint is not None else space.domain
+    aor, expires_at = f"sip:{username}@{domain}", iso(now + seconds, now)
     name = account.caller_id or username
     return {
         "sip": {
             "uri": aor,
             "display_name": name,
-            "domain": space.domain,
-            "registrar_server": f"sip:{space.domain}",
-            "extension": endpoint.offhook.get("extension"),
-            "websocket_urls": urls,
+            "domain": domain,
+            "registrar_server": f"sip:{domain}",
+            "extension": endpoint.offhook.get("extension") if endpoint is not None else None,
+            "websocket_urls": [app.running().get("wss_url") or app.websocket_url],
             "expires_at": expires_at,
         },
         "jssip": {
@@ -93,13 +94,23 @@ def provision(app: "App", username: str, seconds: int, origin: str, now: float) 
             "authorization_user": user,
             "password": app.authenticator.ephemeral_password(user).reveal(),
             "realm": space.realm,
-            "registrar_server": f"sip:{space.domain}",
-            "register": True,
+            "registrar_server": f"sip:{domain}",
+            "register": account.tier == MEMBER,
             "register_expires": 300,
             "session_timers": True,
         },
         "token": {"value": token, "expires_at": expires_at},
         "media": {"ice_servers": [], "codecs": list(account.codecs), "max_calls": account.max_calls},
         "grace_seconds": round(app.settings.limits.flow_grace),
-        "destinations": {"echo": f"sip:echo@{space.domain}"},
+        "destinations": _destinations(app, username, domain),
+        "reports": "/api/offhook/calls/{call_ref}/client_reports",
     }
+
+
+def _destinations(app: "App", username: str, domain: str) -> dict[str, str]:
+    """Whom a page may offer to call: what tries the sound, or all that a guest may call."""
+    guest = guests.read(username)
+    if guest is None or app.store.endpoints.named(username) is not None:
+        return {name: f"sip:{name}@{domain}" for name in ("echo", "test")}
+    found = (app.store.addresses.get(one) for one in guest.addresses)
+    return {one.name: f"sip:{PRIVATE}{one.name}@{domain}" for one in found if one is not None}

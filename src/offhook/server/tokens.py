@@ -86,15 +86,37 @@ class Tokens:
 
     # ---- minting
 
-    def mint(self, subject: str, seconds: int, origin: str = "") -> tuple[str, int]:
-        """A token for an endpoint, and the Unix time at which it ends."""
+    def mint(self, subject: str, seconds: int, origin: str = "", tier: str = MEMBER, **more: Any) -> tuple[str, int]:
+        """A token for an endpoint or a guest, and the Unix time at which it ends."""
         now = int(time.time())
+        return self._signed(self._realm, subject, now, now + seconds, origin, tier, more), now + seconds
+
+    def mint_refresh(self, subject: str, seconds: int, origin: str, tier: str, **about: Any) -> str:
+        """What such a token is renewed with. It has an audience of its own, so that nobody calls with it."""
+        now = int(time.time())
+        return self._signed(self._renewals, subject, now, now + seconds, origin, tier, about)
+
+    def read_refresh(self, token: str) -> dict[str, Any] | None:
+        """The claims of a refresh token, whatever the time is; None for any other."""
+        try:
+            found = jwt.decode(token, self._own_key, [OWN], options=_SIGNATURE_ONLY)
+        except (jwt.PyJWTError, ValueError, TypeError):
+            return None
+        return found if found["aud"] == self._renewals else None
+
+    @property
+    def _renewals(self) -> str:
+        return f"refresh:{self._realm}"
+
+    def _signed(
+        self, audience: str, subject: str, now: int, ends: int, origin: str, tier: str, more: dict[str, Any]
+    ) -> str:
         payload: dict[str, Any] = {
-            "iss": self._realm, "aud": self._realm, "sub": subject, "iat": now, "exp": now + seconds, "tier": MEMBER,
+            "iss": self._realm, "aud": audience, "sub": subject, "iat": now, "exp": ends, "tier": tier, **more,
         }  # fmt: skip
         if origin:
             payload["origin"] = origin
-        return jwt.encode(payload, self._own_key, OWN, {"kid": OWN_KEY_ID}), now + seconds
+        return jwt.encode(payload, self._own_key, OWN, {"kid": OWN_KEY_ID})
 
     # ---- the key set
 

@@ -200,9 +200,13 @@ class Authenticator:
         if claims is not None:
             judged = tokens.judge(claims, self._settings.realm, flow, self._unix(now), method)
             if judged is None or (in_dialog and judged.slug == "token-expired"):
-                if account is not None and account.username == claims.subject:
+                known = account is not None and account.username == claims.subject
+                wrong = tokens.fits(claims, account) if known and account is not None else None
+                if known and account is not None and wrong is None:
                     return Verified(account, claims.expires_at + tokens.SKEW - self._settings.epoch)
-                judged = Fault("credentials-wrong", f"No endpoint of this server is called {claims.subject}", 403)
+                judged = wrong or Fault(
+                    "credentials-wrong", f"No endpoint of this server is called {claims.subject}", 403
+                )
             fault = judged
         self.notes.append(Note(fault.slug, {"source": flow.remote[0], "text": fault.text}))
         headers = self.challenge(flow, now, proxy)
@@ -268,7 +272,8 @@ class Authenticator:
             made = ephemeral.password(self._ephemeral_key, credentials.username, self._settings.ephemeral_hash)
             own = ha1(credentials.algorithm, credentials.username, self._settings.realm, made.reveal())
             return own if known else Secret(decoy.hexdigest())
-        if account is None or not known:
+        if account is None or not known or account.tier != tokens.MEMBER:
+            # Whom only a name describes has no password of his own.
             return Secret(decoy.hexdigest())
         return account.ha1_md5 if credentials.algorithm == "MD5" else account.ha1_sha256
 

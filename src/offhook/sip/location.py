@@ -86,6 +86,11 @@ class Account:
     others talk (EVT-1)."""
     challenge_every_invite: bool = False
     """AUTH-9: asked for its password at every INVITE, for clients that count on a 407."""
+    tier: str = "member"
+    """Of the tokens that prove it (API.md 4.3); any other than `member` is described by its name alone (guests.py)."""
+    line: str = ""
+    line_calls: int = 0
+    """The widget that it came by, and how many calls that may have at a time."""
 
 
 @dataclass(frozen=True, slots=True)

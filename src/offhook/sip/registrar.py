@@ -41,6 +41,7 @@ from offhook.sip.proof import Doorkeeper
 from offhook.sip.rate import Rates
 from offhook.sip.seldom import Seldom
 from offhook.sip.timers import TimerKey
+from offhook.sip.tokens import MEMBER
 from offhook.sip.transaction.key import AnyServerKey
 from offhook.sip.transaction.machine import Effect
 from offhook.sip.uri import Uri, address_of_record
@@ -219,6 +220,9 @@ class Registrar:
             raise Refused(503, *self._too_often(self._per_aor.wait(token.aor)))
         if not account.enabled:
             raise Refused(403, self._core.warning("endpoint-disabled", f"{account.username} is switched off"))
+        if account.tier != MEMBER:
+            text = f"A token of the tier {account.tier} may not register"
+            raise Refused(403, self._core.warning("token-tier-not-allowed", text))
         user, _, host = token.aor.removeprefix("sip:").rpartition("@")
         if host != self._core.config.domain:
             raise Refused(404, self._core.warning("domain-unknown", f"{host} is not served here"))

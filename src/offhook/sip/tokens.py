@@ -10,6 +10,7 @@ from typing import Protocol
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_auth
 from offhook.sip.flow import Flow
+from offhook.sip.location import Account
 from offhook.sip.message import Request
 
 SKEW = 60.0
@@ -83,10 +84,29 @@ def judge(claims: Claims, realm: str, flow: Flow, unix: float, method: str = "")
         return Fault("token-expired", f"The token ended {round(unix - claims.expires_at)} seconds ago")
     if claims.origin and claims.origin != flow.origin:
         return Fault("token-other-space", f"The token is for pages of {claims.origin}", 403)
-    if claims.tier != MEMBER:
-        what = "register" if method == "REGISTER" else "do this"
+    if claims.tier != MEMBER and method not in (
+        "",
+        "INVITE",
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "PRACK",
+        "UPDATE",
+        "INFO",
+        "REFER",
+    ):
+        what = "register" if method == "REGISTER" else f"send {method}"
         return Fault("token-tier-not-allowed", f"A token of the tier {claims.tier} may not {what}", 403)
     return None
+
+
+def fits(claims: Claims, account: Account) -> Fault | None:
+    """A token of one tier is none for an account of another: a guest's does not speak for an endpoint."""
+    if claims.tier == account.tier:
+        return None
+    return Fault(
+        "token-tier-not-allowed", f"A token of the tier {claims.tier} does not speak for {account.username}", 403
+    )
 
 
 def _named(audience: tuple[str, ...]) -> str:

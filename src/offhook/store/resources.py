@@ -14,6 +14,9 @@ from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import resources
 
+NOT_CALLED = ("widget",)
+"""Types without an address of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -43,7 +46,7 @@ class Resources:
             rows = (await connection.execute(select(resources).order_by(resources.c.id))).mappings().all()
         self._rows = {row["id"]: _from_row(dict(row)) for row in rows}
         for one in self:
-            await self._addresses.ensure(one.project_id, one.id, one.name)
+            await self._address(one)
 
     async def refresh(self, ids: Collection[str] | None) -> None:
         """Reads rows again that another process has changed (store/changes.py)."""
@@ -76,7 +79,7 @@ class Resources:
         if not await self._execute(insert(resources).values(**_values(row))):
             return None
         self._rows[row.id] = row
-        await self._addresses.ensure(project_id, row.id, name)
+        await self._address(row)
         return row
 
     async def change(self, id_: str, name: str, settings: dict[str, Any]) -> Resource | None:
@@ -94,6 +97,10 @@ class Resources:
         await self._execute(delete(resources).where(resources.c.id == id_))
         self._rows.pop(id_, None)
         await self._addresses.remove_of(id_)
+
+    async def _address(self, row: Resource) -> None:
+        if row.type not in NOT_CALLED:
+            await self._addresses.ensure(row.project_id, row.id, row.name)
 
     async def _execute(self, statement: Executable) -> bool:
         try:
