@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
 from interop.support.lossy import LossyLink
 from interop.support.server import Offhook
@@ -162,3 +163,52 @@ async def media_address(page: Page, server: Offhook) -> tuple[str, int]:
     await page.hang_up()
     await page.expect("ended")
     return found.group(1), int(found.group(2))
+
+
+@pytest.mark.parametrize("encryption", ["", "srtp"])
+async def test_a_video_phone_and_a_page_see_each_other(server: Offhook, tmp_path: Path, encryption: str) -> None:
+    """A SIP phone: its own ports for each line, keys of its own, no retransmission streams."""
+    phone = Baresip(
+        tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, encryption=encryption, video=True
+    )
+    async with Browser("chromium", tmp_path) as browser, phone:
+        await phone.registered()
+        alice = await signed_in(browser, server, "alice")
+        await alice.run("agent.camera(true)")
+        await alice.call(server.uri("bob"))
+        await phone.expect("CALL_INCOMING")
+        await phone.answer()
+        await alice.expect("confirmed")
+        # 1: the page sees the phone's picture move
+        seen = await moves(alice)
+        assert (seen["codec"], seen["frameWidth"]) == ("video/VP8", 352)
+        # 2: the phone acknowledges the page's
+        ref = (await server.calls())[0]["call_ref"]
+        facts: dict[str, Any] = {}
+        for _ in range(100):
+            legs = (await server.call(ref))["legs"]
+            facts = legs[1]["facts"]["video"]
+            if facts["packets_out"] > 50 and facts["rtt_ms"] > 0:
+                break
+            await asyncio.sleep(0.1)
+        assert facts["packets_out"] > 50, facts
+        assert facts["rtt_ms"] > 0, facts
+        assert facts["remote_loss_percent"] < 5, facts
+        await alice.hang_up()
+
+
+async def test_a_video_phone_sees_its_echo(server: Offhook, tmp_path: Path) -> None:
+    async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, video=True) as phone:
+        await phone.registered()
+        await phone.dial("echo")
+        await phone.expect("CALL_ESTABLISHED")
+        ref = (await server.calls())[0]["call_ref"]
+        facts: dict[str, Any] = {}
+        for _ in range(100):
+            facts = (await server.call(ref))["legs"][0]["facts"]["video"] or {}
+            if facts and facts["packets_out"] > 30:
+                break
+            await asyncio.sleep(0.1)
+        assert facts["packets_out"] > 30, facts
+        assert facts["codec_in"] == "VP8"
+        await phone.hang_up()

@@ -46,6 +46,18 @@ module_app              menu.so
 module_app              ctrl_tcp.so
 """
 
+VIDEO = """\
+module                  vp8.so
+module                  fakevideo.so
+video_source            fakevideo,nil
+video_display           fakevideo,nil
+video_size              352x288
+video_bitrate           256000
+video_fps               15
+videnc_format           yuv420p
+"""
+"""A camera that draws by itself, and a screen that nobody looks at."""
+
 MODULES = {"PCMU": "g711", "PCMA": "g711", "G722": "g722", "opus": "opus"}
 EVENT_TIME = 20.0
 
@@ -83,12 +95,13 @@ class Baresip:
         contact: str = "",
         watches: bool = False,
         auth_user: str = "",
+        video: bool = False,
     ) -> None:
         self.home = home / f"baresip-{username}"
         self.username, self.domain = username, domain
         self._password, self._server, self._transport = password, server, transport
         self._codec, self._tone, self._encryption = codec, tone, encryption
-        self._contact, self._watches = contact, watches
+        self._contact, self._watches, self._video = contact, watches, video
         self._auth_user = auth_user or username
         self.sip_port, self._control = free_pair(), free_port()
         self._events: list[dict[str, Any]] = []
@@ -137,6 +150,9 @@ class Baresip:
                 codec=MODULES[self._codec.split("/")[0]],
             )
         )
+        if self._video:
+            with (self.home / "config").open("a") as config:
+                config.write(VIDEO)
         if self._contact:
             # Whom it writes to, and watches. Not its mailbox: refused once, the module mwi asks again without a pause
             # and keeps the phone from all else (baresip/baresip#2726).
@@ -153,6 +169,7 @@ class Baresip:
             f';outbound="sip:{self._server};lr;transport={self._transport}";regint=600'
             f";audio_codecs={self._codec};dtmfmode=rtpevent;answermode=manual;sipnat=none"
             + (f";mediaenc={self._encryption}" if self._encryption else "")
+            + (";video_codecs=VP8" if self._video else "")
             + "\n"
         )
         (self.home / "accounts").write_text(account)
