@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from signalwire.rest import RestClient
 
 from interop.support.kamailio import ADDRESS, Carrier
 from interop.support.server import Offhook
@@ -75,6 +76,37 @@ async def test_a_number_is_searched_claimed_changed_and_released(shared: Offhook
     )
     left = (await shared.http.get("/api/relay/rest/phone_numbers")).json()["data"]
     assert left == [], "what was claimed was released"
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+async def test_a_subscriber_with_a_sip_endpoint_comes_and_goes(shared: Offhook, time: str) -> None:
+    printed = await run(shared, "rest_fabric_subscribers_and_sip.py")
+    for said in ("Created subscriber:", "alice_sip", "Created SIP gateway:", "Address detail:", "  Token: ",
+                 "Deleted SIP endpoint", "Deleted subscriber", "Deleted SIP gateway"):  # fmt: skip
+        assert said in printed, printed
+    assert "failed" not in printed, printed
+    left = (await shared.http.get("/api/fabric/resources")).json()["data"]
+    assert {one["type"] for one in left} == {"sip_endpoint"}, f"only alice and bob of the first start, the {time} time"
+
+
+async def test_pages_yield_each_row_once(shared: Offhook) -> None:
+    """API.md 15.2 item 1, with the SDK's own paginator."""
+    for number in range(5):
+        body = {"username": f"page{number}"}
+        assert (await shared.http.post("/api/fabric/resources/sip_endpoints", json=body)).status_code == 200
+        body = {"email": f"page{number}@example.com"}
+        assert (await shared.http.post("/api/fabric/resources/subscribers", json=body)).status_code == 201
+    client = RestClient(
+        project=shared.project, token=shared.token, host=shared.running["http_url"].removeprefix("http://")
+    )
+
+    def every() -> tuple[list[str], list[str]]:
+        endpoints = [one["username"] for one in client.fabric.sip_endpoints.paginate(page_size=2)]
+        return endpoints, [one["subscriber"]["email"] for one in client.fabric.subscribers.paginate(page_size=2)]
+
+    endpoints, subscribers = await asyncio.to_thread(every)
+    assert endpoints == [f"page{number}" for number in (4, 3, 2, 1, 0)] + ["bob", "alice"]
+    assert subscribers == [f"page{number}@example.com" for number in (4, 3, 2, 1, 0)]
 
 
 async def test_a_number_is_bound_to_a_webhook(shared: Offhook) -> None:
