@@ -295,8 +295,8 @@ def test_a_transfer_that_fails_leaves_everything_as_it_was(link: Link) -> None:
     before = len(house.media.told)
     do_(house, ConnectLeg(house.call().caller.ref, to="carol"))
     carol.respond(486)
-    failed = next(one for one in house.node.published if one.type == "call.transfer_failed")
-    assert dict(failed.details)["code"] == "callee_busy"
+    failed = dict(next(one for one in house.node.published if one.type == "call.finding_raised").details)
+    assert (failed["code"], failed["verdict"]) == ("transfer_failed", "callee_busy")
     assert not [one for one in house.media.told[before:] if isinstance(one, do.BridgeMedia | do.PlayMedia)]
     assert not bob.got("BYE")
     alice.hang_up()

@@ -29,8 +29,15 @@ def through_the_file(call: KeptCall) -> KeptCall:
     return row.live
 
 
-def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20, keep: tuple[FlowId, ...] = ()) -> HouseNode:
-    """kill -9 and start again; connections are gone but for `keep`, UDP phones are where they were. Gives the dead node."""
+def restart(
+    house: House,
+    engine_lives: bool = True,
+    last_in_ms: int = 20,
+    keep: tuple[FlowId, ...] = (),
+    registrations: bool = False,
+) -> HouseNode:
+    """kill -9 and start again; connections are gone but for `keep`, UDP phones are where they were, and known to be with
+    `registrations`. Gives the dead node."""
     old, link = house.node, house.link
     _cut_connections(house, keep)
     outbound = old.switchboard._index.outbound
@@ -38,7 +45,11 @@ def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20, keep:
     node.carriers, node.numbers = old.carriers, old.numbers
     trunks = {state.trunk.id: state.trunk for state in outbound.trunks} if outbound is not None else {}
     node.accounts, node.log, node.published = old.accounts, old.log, old.published
+    if registrations:
+        node.bindings.update(old.bindings)
     house.station.node, house.station.timers = node, {}
+    # An engine that was slow answers nobody.
+    old.tell = lambda _: []  # type: ignore[method-assign]
     node.media.slow, node.media.refuse = old.media.slow, old.media.refuse
     if engine_lives:
         node.media = old.media
@@ -47,6 +58,9 @@ def restart(house: House, engine_lives: bool = True, last_in_ms: int = 20, keep:
         for number in [one for one in node.media.calls if one not in named]:
             for leg in node.media.calls.pop(number):
                 node.media.open.pop(leg, None)
+    for bindings in node.bindings.values():
+        for one in bindings:
+            house.station.apply(node.flow_opened(one.flow, link.now))
     facts = {leg: facts_of(leg, last_in_ms) for leg in node.media.open}
     for call in old.journal.values():
         kept = through_the_file(call)

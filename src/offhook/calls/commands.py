@@ -11,10 +11,11 @@ from offhook.sip.location import Secret
 
 @record
 class HangUpCall:
-    """Ends every leg of a call; `code` is the end code of the catalogue. An unknown call is ignored."""
+    """Ends every leg of a call; `code` is the end code of the catalogue, `by` who wants it. An unknown call is ignored."""
 
     call_ref: str
     code: str
+    by: str = "api"
 
 
 @record

@@ -92,7 +92,7 @@ def perform(call: Call, leg: Leg, command: LegCommand, now: float) -> Effects:
         case NoteReport(_, code, clear):
             return _reported(call, leg, code, clear, now)
         case Listen(_, wish):
-            reports.listen(call, leg, wish)
+            reports.listen_from_now(call, leg, wish)
             return []
 
 
@@ -229,7 +229,8 @@ class Transferring:
 
 
 def _not_transferred(call: Call, leg: Leg, outcome: Outcome) -> Publish:
-    return call.happened("call.transfer_failed", leg, code=outcome.row.code, text=outcome.text)
+    why = {"verdict": outcome.row.code, "text": outcome.text}
+    return call.happened("call.finding_raised", leg, code="transfer_failed", **why)
 
 
 def _transferring(call: Call, leg: Leg) -> Fork | None:

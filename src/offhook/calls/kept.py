@@ -9,10 +9,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from offhook.calls import kept_work
 from offhook.calls.adoption import Device, Devices
 from offhook.calls.call import Call, CallState, Placed
 from offhook.calls.encryption import Security
 from offhook.calls.index import Room
+from offhook.calls.kept_work import KeptProgram, KeptReport
 from offhook.calls.leg import Leg
 from offhook.calls.passing import ANONYMOUS, withheld
 from offhook.calls.ports import LegLocal, LegOffer
@@ -92,6 +94,8 @@ class KeptCall(Struct, frozen=True, array_like=True):
     pairs: dict[str, str] | None = None
     placed: Placed | None = None
     project: str = ""
+    programs: tuple[KeptProgram, ...] = ()
+    reports: tuple[KeptReport, ...] = ()
 
 
 Mark = tuple[object, ...]
@@ -103,11 +107,12 @@ def mark_of(call: Call) -> Mark | None:
     if call.state is CallState.ENDED or not (call.caller.account or call.caller.trunk or call.placed):
         return None
     if not confirmed(call):
-        return ("early",)
+        return ("early", *kept_work.mark_of(call))
     return (
         call.reopening,
         bool(call.forks),
         *call.media_calls,
+        *kept_work.mark_of(call),
         *((leg.usage, leg.flow.id, leg.version, leg.state, leg.remote, leg.media) for leg in call.parties),
     )
 
@@ -117,7 +122,7 @@ def confirmed(call: Call) -> bool:
     return call.state is CallState.TALKING and all(leg.confirmed for leg in call.parties)
 
 
-def kept(call: Call, devices: Devices) -> KeptCall:
+def kept(call: Call, devices: Devices, now: float) -> KeptCall:
     """The record of a call. While somebody rings it says only what the log must know."""
     talking = confirmed(call)
     return KeptCall(
@@ -137,6 +142,8 @@ def kept(call: Call, devices: Devices) -> KeptCall:
         pairs=call.pairs,
         placed=call.placed,
         project=call.project,
+        programs=kept_work.programs_of(call) if talking else (),
+        reports=kept_work.reports_of(call, now),
         history=call.leg_records([leg for leg in call.legs if not talking or leg not in call.parties]),
     )
 

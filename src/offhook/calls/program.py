@@ -36,14 +36,15 @@ AS_USUAL: Ended = ("hangup", "server", NORMAL)
 @dataclass(slots=True, eq=False)
 class Program:
     """`left` are the steps to come, `fetches` counts the documents, `redirects` those in a row without a step that took
-    time. `pending` is the document that is awaited, `opens` that the leg's media is, `dialling` the step whose destinations
-    ring or talk; `since` when its destination answered. `outcome` is what the last of them came to."""
+    time. `pending` is the document that is awaited, from `asked`; `opens`: the leg's media is awaited; `dialling` is the
+    step whose destinations ring or talk, `since` when one answered, `outcome` what the last of them came to."""
 
     leg: Leg
     left: list[Step] = field(default_factory=list)
     fetches: int = 0
     redirects: int = 0
     pending: DocumentToken | None = None
+    asked: Link | None = None
     opens: bool = False
     dialling: Connect | None = None
     since: float | None = None
@@ -134,6 +135,7 @@ def fetch(
     circle."""
     program.fetches += 1
     program.redirects += 1
+    program.asked = link
     if program.redirects > call.config.document_hops:
         text = f"More than {call.config.document_hops} documents in a row, the limit document_redirects"
         return fail(call, program, refusal("document_loop", text), now)

@@ -71,6 +71,11 @@ def listen(call: Call, leg: Leg, wish: StatusWish | None) -> None:
         call.changed()
 
 
+def listen_from_now(call: Call, leg: Leg, wish: StatusWish) -> None:
+    """The same for one who came later: what has been is not told again."""
+    call.reported.append(Reported(leg, wish, _reached(call, leg)))
+
+
 def due(call: Call, now: float) -> Effects:
     """What is new about the legs of a call."""
     return [effect for one in call.reported for effect in _of_leg(call, one, now)]

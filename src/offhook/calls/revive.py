@@ -6,7 +6,7 @@ Lives here: from plain data to a call that goes on. Never here: files, the engin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from offhook.calls import bridge, ending, hunt, reopen, survival
+from offhook.calls import bridge, ending, hunt, kept_work, reopen, survival
 from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, CallState, Effects
 from offhook.calls.effects import Sip, StartTimer
@@ -74,14 +74,15 @@ def revive(
     if kept.waiting and len(call.parties) > 1 and not call.reopening:
         # A transfer was under way, and what rang died with the process: the old call stands again (XFER-6).
         effects += bridge.join(*call.parties[:2])
-    return [*effects, call.happened("call.restored"), *_cannot_go_on(call, kept, now)]
+    work = kept_work.take_back(call, kept.programs, kept.reports)
+    return [*effects, call.happened("call.restored"), *_cannot_go_on(call, kept, now), *work]
 
 
 def _cannot_go_on(call: Call, kept: KeptCall, now: float) -> Effects:
     if any(leg.account is None and leg.trunk is None for leg in call.parties):
         # Its endpoint or trunk was deleted meanwhile.
         return ending.end(call, "endpoint_deleted", "api", now)
-    if kept.waiting and len(call.parties) == 1:
+    if kept.waiting and len(call.parties) == 1 and not kept.programs:
         # The transferor had left, and the target's ringing died with the process.
         reason = sip_reason(480, "The transfer was lost in a restart")
         return ending.end(call, "transfer_failed", "server", now, reason)

@@ -245,7 +245,7 @@ class Switchboard:
                 return self._after(placing.begin(command, self._config, self._ids, self._index, now), now)
             case HangUpCall():
                 found = self._calls.get(command.call_ref)
-                return self._after(ending.end(found, command.code, "api", now), now) if found is not None else []
+                return self._after(ending.end(found, command.code, command.by, now), now) if found is not None else []
             case HangUpEndpoint():
                 theirs = self._index.of_endpoint(command.username)
                 ended = [effect for call in theirs for effect in ending.end(call, command.code, "api", now)]
@@ -736,13 +736,12 @@ class Switchboard:
     def _after(self, effects: Effects, now: float) -> Effects:
         """Moves calls that have ended out of the way."""
         touched, self._index.touched = self._index.touched, {}
-        for call in touched.values():
-            reports.stamp(call, now)
-            effects += self._keep(call)
         told_of, self._index.reports = self._index.reports, {}
-        for call in told_of.values():
+        for call in {**touched, **told_of}.values():
             reports.stamp(call, now)
-            effects += reports.due(call, now)
+        effects += [one for call in told_of.values() for one in reports.due(call, now)]
+        # Last, because what was told need not be told by the next process.
+        effects += [one for call in {**touched, **told_of}.values() for one in self._keep(call, now)]
         ended, self._index.ended = self._index.ended, []
         for call in ended:
             self._forget(call)
@@ -758,13 +757,13 @@ class Switchboard:
             effects += self._watchers.calls_changed(told, self._calls, self._ended, now) if told else []
         return effects
 
-    def _keep(self, call: Call) -> Effects:
+    def _keep(self, call: Call, now: float) -> Effects:
         """LIVE-15: what would be missed by the next process goes into the journal, when it has changed."""
         mark = mark_of(call)
         if mark is None or mark == call.kept:
             return []
         call.kept = mark
-        return [KeepCall(kept(call, self._devices))]
+        return [KeepCall(kept(call, self._devices, now))]
 
     def _revive(self, event: CallKept, now: float) -> Effects:
         return revive(event.call, event.known, self._config, self._ids, self._index, self._devices, now)

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.calls.commands import HangUpCall
 from offhook.server.call_desk import ServerCallDesk
 from offhook.server.details import Details
 from offhook.store.call_log import CallLog
 
 if TYPE_CHECKING:
     from offhook.server.app import App
+    from offhook.server.driver import Driver
+
+LOOK = 30.0
+"""Seconds between two looks at how long calls last."""
 
 
 @dataclass
@@ -21,6 +26,7 @@ class Calling:
     desk: ServerCallDesk
     log: CallLog
     details: Details
+    watch: asyncio.Task[None] | None = None
 
     @classmethod
     def of(cls, app: "App", engine: AsyncEngine) -> "Calling":
@@ -43,8 +49,22 @@ class Calling:
             return owner(call) if call is not None else root
 
         app.book.owner, app.book.ended = owner_of, details.ended
-        return cls(ServerCallDesk(app, log, details), log, details)
+        limit = app.settings.limits.call_seconds
+        watch = asyncio.create_task(_watch(app.driver, limit), name="length of calls") if limit else None
+        return cls(ServerCallDesk(app, log, details), log, details, watch)
 
     def stop(self) -> None:
         """Nothing that waits is placed any more."""
         self.desk.dialler.stop()
+        if self.watch is not None:
+            self.watch.cancel()
+
+
+async def _watch(driver: "Driver", limit: int) -> None:
+    """Ends calls that have lasted as long as `limits.call_seconds` lets them."""
+    while True:
+        await asyncio.sleep(min(LOOK, max(1.0, limit / 4)))
+        now = driver.now()
+        for call in driver.switchboard.calls():
+            if call.answered_at is not None and now - call.answered_at >= limit:
+                driver.command(HangUpCall(call.ref, "max_duration", "server"))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from offhook.calls.effects import CallRecord
 from offhook.calls.events import CallKept
 from offhook.calls.kept import KeptCall
+from offhook.calls.kept_work import last_words
 from offhook.calls.ports import LegFacts
 from offhook.calls.revive import Known
 from offhook.calls.trunk import Trunk
@@ -40,7 +41,10 @@ async def take_back(
         elif row.live is not None and row.live.parties:
             calls.append(_on_our_clock(row.live, book.epoch))
         elif row.live is not None:
-            book.write(_never_answered(_on_our_clock(row.live, book.epoch)))
+            dead = _on_our_clock(row.live, book.epoch)
+            book.write(_never_answered(dead))
+            for words in last_words(dead.reports, asyncio.get_running_loop().time()):
+                driver.tell_status(words)
     facts = await _facts_of(calls, engine)
     for call in calls:
         driver.take_back(CallKept(call, Known(_accounts(call, driver), trunks, facts)))

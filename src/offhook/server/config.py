@@ -352,6 +352,8 @@ class Limits(_Group):
     """Calls of a project that wait to be placed; beyond it the API answers 429."""
     guest_addresses: int = Field(10, ge=1, le=16)
     """Addresses that one guest's token may call: they stand in the guest's name, which a device sends with every request."""
+    call_seconds: int = Field(86_400, ge=0)
+    """Seconds a call may talk, looked at twice a minute; 0 ends none. A call that nobody hung up costs a channel."""
     custom_variables: int = Field(20, ge=1, le=100)
     """Variables of one call that the API places."""
     body_bytes: int = 1_048_576

@@ -127,6 +127,10 @@ class Driver:
         """Who hears what call control tells."""
         self._told = told
 
+    def tell_status(self, effect: calls_effects.TellStatus) -> None:
+        """Words of a call that an earlier process could not say."""
+        self._outside.tell(effect)
+
     def use_outside(self, outside: Outside) -> None:
         """Who fetches documents and tells of legs."""
         self._outside = outside
