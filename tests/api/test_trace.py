@@ -38,7 +38,7 @@ class House:
     def project_of_call(self, ref: str) -> str | None:
         return None
 
-    async def trace(self, ref: str) -> dict[str, Any] | None:
+    async def trace(self, ref: str, project: str) -> dict[str, Any] | None:
         self.asked.append(ref)
         return {"call_ref": "call-1", "data": [ROW]} if ref == "call-1" else None
 

@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
-GIVES, ERRORS = "x-gives", "x-errors"
+GIVES, ERRORS, NEVER = "x-gives", "x-errors", "x-never"
 """Members of an operation that offhook.api.openapi turns into responses."""
 
 
@@ -111,9 +111,11 @@ def described(
     query: Mapping[str, Schema] | None = None,
     errors: tuple[int, ...] = (),
     form: bool = False,
+    succeeds: bool = True,
 ) -> dict[str, Any]:
-    """Keywords for a route's decorator. `takes` is the body (`form`: URL-encoded), `gives` the body of the success."""
-    extra: Schema = {}
+    """Keywords for a route's decorator. `takes` is the body (`form`: URL-encoded), `gives` the body of the success; a route
+    that only refuses does not succeed."""
+    extra: Schema = {} if succeeds else {NEVER: True}
     if takes is not None:
         extra["requestBody"] = {"content": {FORM if form else JSON: {"schema": takes}}}
     if gives is not None:

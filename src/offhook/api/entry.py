@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from offhook.api.errors import ApiError, as_response, family_of
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""Names of strangers stand in our JSON; no browser may take it for a page."""
 Answered = Callable[[str, int, float], None]
 """Is told of each answer: family, status, seconds."""
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("offhook")
@@ -50,6 +52,8 @@ class Entry:
                 self._answered(family_of(scope["path"]), message["status"], took)
                 log.debug("request", verb=scope["method"], path=scope["path"], status=message["status"], seconds=took)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                if all(name != _NOSNIFF[0] for name, _ in message["headers"]):
+                    message["headers"].append(_NOSNIFF)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -30,7 +30,9 @@ def _read(e164: str) -> PhoneNumber | None:
 def country_of(e164: str) -> str | None:
     """ISO 3166 code of the country, None for numbers of none."""
     number = _read(e164)
-    return phonenumbers.region_code_for_number(number) if number is not None else None
+    region = phonenumbers.region_code_for_number(number) if number is not None else None
+    # The library's word for numbers of the whole world is no country's.
+    return region if region is not None and region.isalpha() else None
 
 
 def calling_code(country: str) -> str:

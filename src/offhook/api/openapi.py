@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from offhook.api.describe import ERRORS, GIVES, Schema, list_of, record, text, whole
+from offhook.api.describe import ERRORS, GIVES, NEVER, Schema, list_of, record, text, whole
 from offhook.api.errors import is_compat, is_own, is_space
 
 PLAIN = record("Error", "error", "code", "message", error=text(), code=text(), message=text())
@@ -60,6 +60,9 @@ def _complete(path: str, verb: str, operation: Schema) -> None:
     if gives is not None:
         success = next(one for one in responses if one.startswith("2"))
         responses[success]["content"] = {"application/json": {"schema": gives}}
+    if operation.pop(NEVER, False):
+        for status in [one for one in responses if one.startswith("2")]:
+            del responses[status]
     for status in (*_by_rule(path, verb, operation), *operation.pop(ERRORS, ())):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,

@@ -265,8 +265,8 @@ class Platform(Protocol):
         """One call by the id of any of its legs, live with fresh facts, or after its end."""
         ...
 
-    async def trace(self, ref: str) -> dict[str, Any] | None:
-        """Everything that happened in a call, live or ended, by the id of any of its legs; secrets are gone."""
+    async def trace(self, ref: str, project: str) -> dict[str, Any] | None:
+        """Everything that happened in a call of the project, live or ended, by the id of any of its legs; no secrets."""
         ...
 
     def ladder(self, document: dict[str, Any]) -> str:

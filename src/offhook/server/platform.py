@@ -190,7 +190,22 @@ class ServerPlatform:
             return await asyncio.wait_for(self._app.media.engine.facts(leg), FACTS_TIME)
         return None
 
-    async def trace(self, ref: str) -> dict[str, Any] | None:
+    async def _may_see(self, ref: str, project: str) -> bool:
+        """True for a trace of the project; those of nobody (strangers' calls, endpoints' registrations) are the root's."""
+        owner, trunk = self.project_of_call(ref), self.trunks.get(ref)
+        if owner is None and trunk is not None:
+            owner = trunk.project_id
+        if owner is not None:
+            return owner == project
+        own = await self._app.calling.desk.log(project, ref) is not None
+        if own or project != self._app.store.space.project_id:
+            return own
+        others = [one.id for one in self.projects if one.id != project]
+        return not any([await self._app.calling.desk.log(one, ref) for one in others])
+
+    async def trace(self, ref: str, project: str) -> dict[str, Any] | None:
+        if not await self._may_see(ref, project):
+            return None
         driver, keeper = self._app.driver, self._app.keeper
         call = driver.switchboard.call(ref)
         trail = driver.recorder.trail(call, call.ref if call is not None else ref)

@@ -35,7 +35,9 @@ async def list_samples(ref: str, request: Request, token: Reading) -> dict[str, 
     return {"data": samples}
 
 
-@router.post(PATH + "/client_reports", status_code=202, **described(takes=REPORT, gives=nullable(loose())))
+@router.post(
+    PATH + "/client_reports", status_code=202, **described(takes=REPORT, gives=nullable(loose()), errors=(401, 403))
+)
 async def report_of_page(ref: str, request: Request) -> dict[str, Any]:
     """What a page says about a call of its endpoint; it shows its own token as bearer."""
     platform: Platform = request.app.state.platform

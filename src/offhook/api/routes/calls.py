@@ -84,7 +84,7 @@ async def trace_call(
 ) -> dict[str, Any] | Response:
     """Every message, media event and decision of a call, in order. Capture files and whole messages need `management`."""
     platform: Platform = request.app.state.platform
-    document = await platform.trace(ref) if platform.project_of_call(ref) in (None, token.project_id) else None
+    document = await platform.trace(ref, token.project_id)
     if document is None:
         raise not_found("call_not_found", "No call has this id, or its trace is not kept any more")
     if raw or format == "pcap":

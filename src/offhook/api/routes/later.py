@@ -116,14 +116,26 @@ def routes(served: Iterable[APIRouter]) -> APIRouter:
     for row in LISTS:
         name = _named(row)
         add(row.path, "GET", _empty(row), name=f"list_{name}", **described(gives=listing(loose())))
-        add(row.path, "POST", _refusing(row), name=f"create_{name}", **described(errors=(422,)))
-        add(row.path + "/{id}", "GET", _missing(row), name=f"show_{name}", **described(gives=loose()))
+        add(row.path, "POST", _refusing(row), name=f"create_{name}", **described(errors=(422,), succeeds=False))
+        add(row.path + "/{id}", "GET", _missing(row), name=f"show_{name}", **described(succeeds=False))
         for verb in CHANGES:
-            add(row.path + "/{id}", verb, _refusing(row), name=f"{verb.lower()}_{name}", **described(errors=(422,)))
+            add(
+                row.path + "/{id}",
+                verb,
+                _refusing(row),
+                name=f"{verb.lower()}_{name}",
+                **described(errors=(422,), succeeds=False),
+            )
     for row in SINGLE:
-        add(row.path, "GET", _missing(row), name=f"list_{_named(row)}", **described(gives=loose()))
+        add(row.path, "GET", _missing(row), name=f"list_{_named(row)}", **described(succeeds=False))
         for verb in ("POST", *CHANGES):
-            add(row.path, verb, _refusing(row), name=f"{verb.lower()}_{_named(row)}", **described(errors=(422,)))
+            add(
+                row.path,
+                verb,
+                _refusing(row),
+                name=f"{verb.lower()}_{_named(row)}",
+                **described(errors=(422,), succeeds=False),
+            )
     for prefix in COMPAT:
         for verb in ("GET", "POST", "DELETE"):
             add(prefix + "/{rest:path}", verb, compat, name=f"compat_{verb.lower()}", **described(gives=_COMPAT_PAGE))

@@ -5,12 +5,19 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from offhook.api.auth import Calling, Reading
+from offhook.api.describe import described, flag, listing, loose, nullable, record, text, whole
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform
 
 PATH = "/api/offhook/registrations"
 FILTERS = ("endpoint_id", "username", "state", "transport", "source", "user_agent")
+SHOWN = record(
+    "Registration", "id", "endpoint_id", "aor", "contact", "state", "transport", "source",
+    id=text(), endpoint_id=nullable(text()), aor=text(), contact=text(), state=text(), transport=text(), source=text(),
+)  # fmt: skip
+SUMMARY = record("RegistrationSummary", "total", total=whole(0), by_transport=loose())
+REMOVED = record("RemovedRegistrations", "removed", removed=whole(0))
 router = APIRouter(tags=["Registrations"])
 
 
@@ -34,7 +41,7 @@ def _one(platform: Platform, project: str, id_: str) -> dict[str, Any]:
     return row
 
 
-@router.get(PATH)
+@router.get(PATH, **described(gives=listing(SHOWN), query=dict.fromkeys(FILTERS, text())))
 async def list_registrations(request: Request, token: Reading) -> dict[str, Any]:
     """Newest first. `endpoint_id`, `username`, `state` and `transport` match whole, `source` and `user_agent` in part."""
     platform: Platform = request.app.state.platform
@@ -52,7 +59,7 @@ async def list_registrations(request: Request, token: Reading) -> dict[str, Any]
     return page(rows, lambda row: str(row["id"]), lambda row: row, PATH, query)
 
 
-@router.get(PATH + "/summary")
+@router.get(PATH + "/summary", **described(gives=SUMMARY))
 async def count_registrations(request: Request, token: Reading) -> dict[str, Any]:
     """How many devices are registered, and how."""
     platform: Platform = request.app.state.platform
@@ -64,14 +71,14 @@ async def count_registrations(request: Request, token: Reading) -> dict[str, Any
     return {"total": len(rows), "reachable": reachable, "by_transport": by_transport}
 
 
-@router.get(PATH + "/{id_}")
+@router.get(PATH + "/{id_}", **described(gives=SHOWN))
 async def show_registration(id_: str, request: Request, token: Reading) -> dict[str, Any]:
     """One device's registration."""
     platform: Platform = request.app.state.platform
     return _one(platform, token.project_id, id_)
 
 
-@router.delete(PATH + "/{id_}", status_code=204)
+@router.delete(PATH + "/{id_}", status_code=204, **described(query={"hangup": flag(), "block_seconds": whole(0)}))
 async def remove_registration(id_: str, request: Request, token: Calling) -> None:
     """Takes a device's registration away and closes its WebSocket; its calls wait out the grace time unless `hangup`."""
     platform: Platform = request.app.state.platform
@@ -83,7 +90,7 @@ async def remove_registration(id_: str, request: Request, token: Calling) -> Non
     await platform.kick(_one(platform, token.project_id, id_)["id"], hang_up)
 
 
-@router.delete(PATH)
+@router.delete(PATH, **described(gives=REMOVED, query={"endpoint_id": text(), "hangup": flag()}))
 async def remove_registrations(request: Request, token: Calling) -> dict[str, int]:
     """Takes all registrations of one endpoint away."""
     platform: Platform = request.app.state.platform
