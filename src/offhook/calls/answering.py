@@ -49,7 +49,8 @@ class CallerWaits:
         accept = accept_incoming(call, party, (), shown)
         if conference_of(fork.destination.user) is not None:
             accept[-1] = conference.as_focus(accept[-1])
-        return [*accept, *bridge.feed(call, fork.party, fork.destination)]
+        told = call.happened("call.answered", party)
+        return [*accept, *bridge.feed(call, fork.party, fork.destination), told]
 
     def forwarded(self, call: Call, fork: "Fork") -> Effects:
         """CALL-16: 181, once for each forwarding."""

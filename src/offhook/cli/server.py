@@ -80,6 +80,14 @@ class Server:
         response = self._successful(verb, path, **options)
         return response.json() if response.content else None
 
+    def try_request(self, verb: str, path: str, **options: Any) -> Any:
+        """The same, but raises httpx.TransportError while the server does not answer."""
+        response = self._client.request(verb, path, **options)
+        if response.status_code >= 500:
+            raise httpx.RemoteProtocolError(f"{response.status_code}")
+        self._checked(response)
+        return response.json() if response.content else None
+
     def content(self, path: str, query: dict[str, str]) -> bytes:
         """What a GET gives, as it is."""
         return self._successful("GET", path, params=query).content
@@ -89,6 +97,9 @@ class Server:
             response = self._client.request(verb, path, **options)
         except httpx.TransportError as error:
             fail(f"The server at {self._client.base_url} does not answer ({error}). Is `offhook serve` running?")
+        return self._checked(response)
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_success:
             return response
         body = response.json()

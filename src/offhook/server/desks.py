@@ -27,7 +27,6 @@ class EventViews:
     def news(self) -> asyncio.Event:
         return self._telling.events.news
 
-    @property
     def closed(self) -> bool:
         return self._telling.events.closed
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from offhook import __version__
 from offhook.calls.call import Call
 from offhook.calls.switchboard import Switchboard
+from offhook.server.amends import make_amends
+from offhook.server.book import read_row
 from offhook.server.committed import Committed
 from offhook.server.config import Settings
 from offhook.server.delivering import Deliverer, DeliverySettings
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 SWEEP = 3600.0
 """Seconds between two sweeps of old events and deliveries."""
+FAREWELL = 2.0
+"""Seconds that readers of events have for their last look."""
 CAUGHT_UP = 10.0
 """Seconds that a start waits for what an earlier process left on disk for the database."""
 
@@ -67,6 +71,7 @@ class Telling:
     async def stop(self) -> None:
         """Ends readers of events, and deliveries; what is left is delivered after the next start."""
         self.events.close()
+        await self.event_rows.quiet(FAREWELL)
         for task in self._tasks:
             task.cancel()
         await self.deliverer.stop()
@@ -88,9 +93,9 @@ async def open_telling(
     store: "Store",
     switchboard: Switchboard,
     endpoint: SipEndpoint,
-    call_refs: Iterable[str],
+    before: Mapping[str, bytes],
 ) -> Telling:
-    """`call_refs` are the calls of an earlier process that go on."""
+    """`before` are the rows of the journal, of calls of an earlier process."""
     writer, root, node = store.writer, store.space.project_id, node_id(settings.data)
     await _caught_up(writer)
     rows = EventRows(engine, writer, node, settings.events.retention_days)
@@ -98,7 +103,7 @@ async def open_telling(
     for one in (rows, deliveries, webhooks):
         await one.load()
     events, http = Events(rows, writer), outward_http(settings)
-    events.go_on(await rows.sequences(call_refs))
+    events.go_on(await rows.sequences(before))
     wishes = settings.webhooks
     outbox = Outbox(deliveries, Committed(writer, lambda: deliverer.kick()))
     subscriptions = Subscriptions(webhooks, events, outbox)
@@ -114,7 +119,20 @@ async def open_telling(
     )
     happenings = Happenings(events, root, _World(store, switchboard, endpoint), asyncio.get_running_loop().time)
     kept = timedelta(days=wishes.retention_days)
+    await _tell_of_earlier(before, rows, events, store)
     return Telling(events, outbox, happenings, http, webhooks, subscriptions, deliverer, rows, deliveries, kept)
+
+
+async def _tell_of_earlier(before: Mapping[str, bytes], rows: EventRows, events: Events, store: "Store") -> None:
+    read = {ref: row for ref, state in before.items() if (row := read_row(state)) is not None}
+
+    def project(endpoint_id: str) -> str:
+        endpoint = store.endpoints.get(endpoint_id) if endpoint_id else None
+        return endpoint.project_id if endpoint is not None else store.space.project_id
+
+    late = make_amends(read, await rows.types(read), events, project) if read else 0
+    if late:
+        log.info("events told late, of calls of the process before", count=late)
 
 
 @dataclass(frozen=True)

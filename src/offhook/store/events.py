@@ -5,6 +5,8 @@ It is shown once its event is committed, and a node's rows are committed in the 
 the last one he saw misses nothing. Where several nodes may write, the last moments are not shown yet (`SETTLED`).
 """
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import field
@@ -116,6 +118,9 @@ class EventRows:
         """Cursor of the last event, so far as this node knows."""
         self.oldest = 0
         """Every event behind this cursor is kept."""
+        self._reading = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     async def load(self) -> None:
         """Where the cursors go on."""
@@ -135,6 +140,16 @@ class EventRows:
                 counted = select(events.c.call_ref, func.max(events.c.sequence)).where(some)
                 for call_ref, last in await connection.execute(counted.group_by(events.c.call_ref)):
                     found[call_ref] = last or 0
+        return found
+
+    async def types(self, call_refs: Iterable[str]) -> dict[str, set[str]]:
+        """What has been told of these calls."""
+        wanted, found = list(call_refs), dict[str, set[str]]()
+        async with self._engine.connect() as connection:
+            for at in range(0, len(wanted), AT_ONCE):
+                some = events.c.call_ref.in_(wanted[at : at + AT_ONCE])
+                for call_ref, type_ in await connection.execute(select(events.c.call_ref, events.c.type).where(some)):
+                    found.setdefault(call_ref, set()).add(type_)
         return found
 
     def cursor(self) -> int:
@@ -174,8 +189,23 @@ class EventRows:
         async with self._engine.connect() as connection:
             return (await connection.execute(select(func.max(events.c.cursor)))).scalar() or self.oldest
 
+    async def quiet(self, patience: float) -> None:
+        """Returns once nobody reads, after `patience` seconds at the latest: before the database is closed."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._quiet.wait(), patience)
+
     async def read(self, wanted: Wanted, after: int, most: int) -> Reading:
         """The first `most` events behind a cursor, in order."""
+        self._reading += 1
+        self._quiet.clear()
+        try:
+            return await self._read(wanted, after, most)
+        finally:
+            self._reading -= 1
+            if not self._reading:
+                self._quiet.set()
+
+    async def _read(self, wanted: Wanted, after: int, most: int) -> Reading:
         until, found, deadline = self.settled(), list[Event](), time.monotonic() + PATIENCE
         async with self._engine.connect() as connection:
             while True:

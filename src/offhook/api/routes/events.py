@@ -49,14 +49,14 @@ class Asked:
         return await desk.read(self.project_id, self.types, self.call_ref, self.endpoint_id, after, most)
 
 
-@router.get(PATH, **described(gives=READ, query=QUERY, errors=(410, 422)))
+@router.get(PATH, **described(gives=READ, query=QUERY, errors=(410, 422, 503)))
 async def list_events(request: Request, token: Reading) -> Response:
     """Events behind a cursor in order, the oldest first. `after` is a `next_cursor`, `latest` for what is yet to come, or
     absent for the oldest kept; `types` are separated by commas, `call.*` means a family; `wait` waits that many seconds for
     the first event. A page may be empty though `has_more` is true, when what is asked for is rare: go on from
     `next_cursor`."""
     platform: Platform = request.app.state.platform
-    desk, query = platform.events, dict(request.query_params)
+    desk, query = _open(platform.events), dict(request.query_params)
     faults: list[Fault] = []
     asked = _asked(token.project_id, query, faults)
     most = _whole(query, "limit", DEFAULT, 1, MOST, faults)
@@ -71,18 +71,21 @@ async def list_events(request: Request, token: Reading) -> Response:
         news = desk.news
         rows, after, more = await asked.read(desk, after, most)
         left = deadline - asyncio.get_running_loop().time()
-        if rows or more or left <= 0 or desk.closed or await request.is_disconnected():
+        if rows or more or left <= 0 or desk.closed() or await request.is_disconnected():
             return JSONResponse({"data": rows, "next_cursor": str(after), "has_more": more})
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(news.wait(), min(left, desk.look))
+        if desk.closed():
+            # The database is about to be closed too.
+            return JSONResponse({"data": [], "next_cursor": str(after), "has_more": False})
 
 
-@router.get(PATH + "/stream", **described(query={"after": text(), **FILTERS}, errors=(410, 422)))
+@router.get(PATH + "/stream", **described(query={"after": text(), **FILTERS}, errors=(410, 422, 503)))
 async def stream_events(request: Request, token: Reading) -> Response:
     """Server-Sent Events: `id:` is the cursor, `data:` the event. Begins with what is yet to come, behind `after`, or where
     `Last-Event-ID` says; a comment comes every 15 s."""
     platform: Platform = request.app.state.platform
-    desk, query = platform.events, dict(request.query_params)
+    desk, query = _open(platform.events), dict(request.query_params)
     faults: list[Fault] = []
     asked = _asked(token.project_id, query, faults)
     after = await _after(request.headers.get("last-event-id") or query.get("after") or "latest", desk, faults)
@@ -115,9 +118,10 @@ async def _told(platform: Platform, token_id: str, asked: Asked, after: int) -> 
     desk, clock = platform.events, asyncio.get_running_loop().time
     spoke = clock()
     yield ": here\n\n"
-    while not desk.closed:
+    while not desk.closed():
         news = desk.news
-        rows, after, more = await asked.read(desk, after, AT_ONCE)
+        # A client that goes away must not take the database's connection along.
+        rows, after, more = await asyncio.shield(asked.read(desk, after, AT_ONCE))
         if rows:
             spoke = clock()
             yield "".join(f"id: {row['cursor']}\ndata: {json.dumps(row)}\n\n" for row in rows)
@@ -133,6 +137,13 @@ async def _told(platform: Platform, token_id: str, asked: Asked, after: int) -> 
             continue
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(news.wait(), min(silence, desk.look))
+
+
+def _open(desk: EventDesk) -> EventDesk:
+    """Raises 503 once the server stops: whoever asks again at once must not keep the database busy."""
+    if desk.closed():
+        raise ApiError(503, "node_draining", "The server is stopping", {"Retry-After": "5"})
+    return desk
 
 
 def _asked(project_id: str, query: Mapping[str, str], faults: list[Fault]) -> Asked:
