@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBERS, IMPORTED = "/api/relay/rest/phone_numbers", "/api/relay/rest/imported_phone_numbers"
 GATEWAYS, TRUNKS = "/api/fabric/resources/sip_gateways", "/api/offhook/trunks"
 FAR, OURS = "+14155550123", "+15125550100"
+SAID = re.compile(r"\ben/\d")
+"""A sound file of a digit."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -165,3 +168,31 @@ async def test_a_stranger_calls_an_application_if_its_list_lets_him(server: Offh
     with pytest.raises(AssertionError):
         await caller.done(3)
     assert "200 OK" not in caller.messages(), "3. it is gone"
+
+
+async def test_a_verification_call_reads_a_code_that_stands_nowhere(server: Offhook, carrier: Carrier) -> None:
+    trunk = await trunk_to(server, carrier)
+    number = (await made(server, IMPORTED, {"number": OURS}))["id"]
+    caller_ids = "/api/relay/rest/verified_caller_ids"
+    id_ = (await made(server, caller_ids, {"number": FAR}))["id"]
+    telephone = await carrier.telephone()
+    row = await made(server, f"{caller_ids}/{id_}/verification", {})
+    assert row["status"] == "Awaiting Verification"
+    call = await live_call(server)
+    assert (call["from"], call["to"]) == (OURS, FAR)
+    far = next(leg for leg in call["legs"] if leg["state"] == "answered")
+    async with asyncio.timeout(10):
+        while far["quality"]["packets_out"] < 100:
+            await asyncio.sleep(0.3)  # the API is asked, as a dashboard asks
+            far = next(leg for leg in (await server.call(call["call_ref"]))["legs"] if leg["state"] == "answered")
+    ended = await server.http.post("/api/calling/calls", json={"command": "calling.end", "id": far["leg_ref"]})
+    assert ended.status_code == 404, "1. who asks for the code cannot take the call over"
+    trace = (await server.http.get(f"/api/offhook/calls/{call['call_ref']}/trace")).text
+    assert not SAID.search(trace), "2. nor read what was said"
+    wrong = await server.http.put(f"{caller_ids}/{id_}/verification", json={"verification_code": "nothing"})
+    assert wrong.status_code == 422
+    assert (await server.http.post(f"{caller_ids}/{id_}/verification")).status_code == 429, "3. once a minute"
+    await telephone.done(40)
+    await server.until_idle(5)
+    assert not SAID.search(server.log()), "4. nor does it stand in the log"
+    await drop(server, f"{caller_ids}/{id_}", f"{NUMBERS}/{number}", f"{TRUNKS}/{trunk}")

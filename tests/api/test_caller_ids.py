@@ -1,5 +1,7 @@
 """Verified caller ids, look-ups, short codes (API.md 5.4)."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 
 from tests.support.platform import House
@@ -74,16 +76,24 @@ async def test_five_wrong_codes_and_then_not_even_the_right_one(house: House, cl
         assert codes(await client.put(verification, json={"verification_code": wrong})) == ["invalid_parameter"]
     answer = await client.put(verification, json={"verification_code": code})
     assert codes(answer) == ["too_many_verification_attempts"]
-    await client.post(verification)
+    soon = await client.post(verification)
+    assert (soon.status_code, soon.json()["code"], int(soon.headers["retry-after"]) <= 60) == (
+        429,
+        "rate_limit_exceeded",
+        True,
+    )
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    await house.reception.caller_ids.change(id_, code_until=long_ago)
+    assert (await client.post(verification)).status_code == 200
     answer = await client.put(verification, json={"verification_code": house.reception.codes[-1]})
     assert answer.status_code == 200, "a new call gives new tries"
 
 
 async def test_a_call_that_cannot_be_made_says_why(house: House, client: httpx.AsyncClient) -> None:
     id_ = await made(client)
-    house.reception.refuses = "No trunk allows the number"
+    house.reception.refuses = ("not_routable", "No trunk allows the number")
     answer = await client.post(f"{PATH}/{id_}/verification")
-    assert codes(answer) == ["feature_not_available"]
+    assert codes(answer) == ["not_routable"]
     assert "No trunk allows" in answer.text
 
 

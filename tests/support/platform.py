@@ -34,7 +34,7 @@ class Desk:
     def __init__(self, engine: AsyncEngine, domain: str) -> None:
         self.caller_ids, self.applications = CallerIdRows(engine), ApplicationRows(engine)
         self.domain, self.codes, self.told = domain, [], []
-        self.refuses: str | None = None
+        self.refuses: tuple[str, str] | None = None
 
     def country(self, project_id: str) -> str:
         return "US"
@@ -42,7 +42,7 @@ class Desk:
     def is_ours(self, host: str) -> bool:
         return host == self.domain
 
-    async def read_code(self, row: Any, code: str) -> str | None:
+    async def read_code(self, row: Any, code: str) -> tuple[str, str] | None:
         self.codes.append(code)
         return self.refuses
 

@@ -91,8 +91,9 @@ class Reception(Protocol):
         """True for a host that means this server."""
         ...
 
-    async def read_code(self, row: CallerIdRow, code: str) -> str | None:
-        """Calls the number and reads the six digits; None when the call is on its way, else why it cannot be made."""
+    async def read_code(self, row: CallerIdRow, code: str) -> tuple[str, str] | None:
+        """Calls the number and reads the six digits; None when the call is on its way, else code and words of why it cannot
+        be made."""
         ...
 
     def uri_of(self, row: ApplicationRow) -> str:

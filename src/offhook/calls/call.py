@@ -144,6 +144,8 @@ class Call:
     ended_by: str = ""
     refused_text: str = ""
     reopening: bool = False
+    sealed: bool = False
+    """It says what only its callee is to hear: nobody may record it, take it over, or read it in a trace."""
     by_command: bool = False
     """A command placed it, no device."""
     kept: "Mark | None" = None

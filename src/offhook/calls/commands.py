@@ -102,7 +102,8 @@ class SetMailbox:
 @record
 class Place:
     """Places a call to one destination, a callable address; whoever answers there gets `document`, or that of `link`
-    (API.md 8.1). `seconds` of ringing; `codecs` () leaves them to the settings; `digits` are pressed after the answer."""
+    (API.md 8.1). `seconds` of ringing; `codecs` () leaves them to the settings; `digits` are pressed after the answer;
+    `secret` are sound files that only whoever answers is to hear: no command reaches such a call."""
 
     call_ref: str
     to: str
@@ -119,6 +120,7 @@ class Place:
     variables: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
     project: str = ""
+    secret: tuple[str, ...] = ()
 
 
 @record

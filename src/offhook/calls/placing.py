@@ -11,6 +11,7 @@ from offhook.calls.addresses import shown, uri_of
 from offhook.calls.call import Call, CallConfig, CallState, Effects, Placed
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.commands import Place
+from offhook.calls.effects import PlayFiles
 from offhook.calls.entry import Entry, ForwardsTo, Member, Permits, RingsMembers
 from offhook.calls.events import FactsFound
 from offhook.calls.fork import Asked, Fork
@@ -27,6 +28,11 @@ from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Response
 from offhook.sip.uri import Uri
 
+SECRET = "secret"
+"""The name of what is played to the callee alone: traces do not say which files these were."""
+SECRET_ROUNDS = 4
+"""Times that it is said, so that a pen can be found."""
+
 
 def begin(command: Place, config: CallConfig, ids: Ids, index: Index, now: float) -> Effects:
     """The call is there, and its destination is looked for."""
@@ -39,6 +45,7 @@ def begin(command: Place, config: CallConfig, ids: Ids, index: Index, now: float
     call = Call(command.call_ref, place, destination, now, config, ids, index)
     call.placed = Placed(command.from_, to, command.link.url if command.link is not None else "", command.variables)
     index.calls[call.ref], call.by_command, call.project = call, True, command.project
+    call.sealed = bool(command.secret)
     reports.listen(call, place, command.wish)
     number = places.number_of(command.from_, index)
     credentials = ClientCredentials(command.username, command.password) if command.username else None
@@ -114,6 +121,8 @@ class PlacedWaits:
         """Its document runs."""
         call.answered_at, call.state = now, CallState.TALKING
         pressed = pressing.press(call, leg, self.command.digits) if self.command.digits else []
+        if self.command.secret and leg.media is not None:
+            pressed.append(PlayFiles(leg.media.leg, SECRET, self.command.secret, SECRET_ROUNDS))
         if self.command.document is not None:
             return [*pressed, *program.run(call, leg, self.command.document, now)]
         if self.command.link is not None:

@@ -121,7 +121,7 @@ class ServerCallDesk:
         return found if found is not None and self._owns(project, found[0]) else None
 
     def _owns(self, project: str, call: Call) -> bool:
-        return self._app.telling.happenings.owner(call) == project
+        return not call.sealed and self._app.telling.happenings.owner(call) == project
 
     # ---- commands
 

@@ -4,12 +4,18 @@ from typing import TYPE_CHECKING
 
 from offhook.api.number_ports import ApplicationRow, ApplicationRows, CallerIdRow, CallerIdRows
 from offhook.calls.applications import Application, networks_of
-from offhook.calls.commands import DropApplication, UseApplication
+from offhook.calls.commands import DropApplication, Place, UseApplication
+from offhook.calls.document import Document, Pause
+from offhook.calls.words import LANGUAGES
 from offhook.server.entries import AUDIO
+from offhook.server.ids import SystemIds
 from offhook.sip.location import Account
 
 if TYPE_CHECKING:
     from offhook.server.app import App
+
+SECONDS = 25.0
+"""A verification call lasts so long: six digits, four times."""
 
 
 class ServerReception:
@@ -26,11 +32,21 @@ class ServerReception:
     def is_ours(self, host: str) -> bool:
         return host in self._app.profiles.hosts
 
-    async def read_code(self, row: CallerIdRow, code: str) -> str | None:
-        return (
-            "No digits can be spoken here yet, so that no verification call is made; somebody with the scope management"
-            ' may verify the number by PUT {"offhook":{"verified":true}}'
-        )
+    async def read_code(self, row: CallerIdRow, code: str) -> tuple[str, str] | None:
+        _, own = self._app.store.numbers.of_project(row.project_id)
+        if own is None:
+            return "not_purchased_or_verified", "A verification call needs a number of the project to call from"
+        words = LANGUAGES["en"]
+        secret = words.files(*words.digits(code))
+        digits = f"ww{row.extension}" if row.extension else ""
+        silence = Document((Pause(SECONDS),))
+        ref = SystemIds().ref()
+        call = Place(ref, row.number, own, silence, digits=digits, project=row.project_id, secret=secret)
+        desk = self._app.calling.desk
+        refused = desk.refusal(row.project_id, call)
+        if refused is not None:
+            return refused[1], refused[2]
+        return None if desk.dialler.dial(call) else ("max_queued_calls_exceeded", "Too many calls wait to be placed")
 
     def application_changed(self, id_: str) -> None:
         row = self.applications.get(id_)

@@ -7,13 +7,14 @@ so a leg that a transfer moves to another call takes its messages along.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
 
 from offhook.calls import effects as do
 from offhook.calls import events as did
 from offhook.calls.call import Call
+from offhook.calls.placing import SECRET
 from offhook.sip import events as sip
 from offhook.sip.commands import SendInvite
 from offhook.sip.effects import Send, SipEffect
@@ -198,6 +199,8 @@ class Recorder:
         of = _OF_CALL.get(type(effect))
         if of is not None:
             self._note(self._trail(of(effect)), "effect", effect, now)
+        elif isinstance(effect, do.PlayFiles) and effect.play == SECRET:
+            self._note(self._media.get(effect.leg), "effect", replace(effect, files=()), now)
         elif type(effect) in _OF_LEG:
             self._note(self._media.get(_OF_LEG[type(effect)](effect)), "effect", effect, now)
         elif isinstance(effect, do.WriteCallLog):

@@ -25,6 +25,8 @@ PATH = "/api/relay/rest/verified_caller_ids"
 router = APIRouter(tags=["Caller ids"])
 TRIES = 5
 """Wrong codes before a new call is needed: of a million codes, five tries find one in two hundred thousand calls."""
+BETWEEN = timedelta(seconds=60)
+"""From one verification call to the next: nobody is to be rung at without end."""
 CODE_LIFE = timedelta(minutes=10)
 """A code that was read out is good for so long."""
 
@@ -137,13 +139,17 @@ async def call_for_verification(id_: str, request: Request, token: Numbers) -> d
     row = _own(platform, token.project_id, id_)
     if row.verified_at is not None:
         raise _verified_already()
+    now = datetime.now(UTC)
+    again = row.code_until - CODE_LIFE + BETWEEN if row.code_until is not None else now
+    if again > now:
+        wait = {"Retry-After": str(int((again - now).total_seconds()) + 1)}
+        raise ApiError(429, "rate_limit_exceeded", "The number was called for its verification a moment ago", wait)
     code = f"{secrets.randbelow(1_000_000):06d}"
     refused = await platform.reception.read_code(row, code)
     if refused is not None:
-        raise Invalid(Fault("id", "feature_not_available", refused))
-    until = datetime.now(UTC) + CODE_LIFE
+        raise Invalid(Fault("number", *refused))
     changed = await platform.reception.caller_ids.change(
-        row.id, code_sha256=_hash(row, code), code_until=until, tries=0
+        row.id, code_sha256=_hash(row, code), code_until=now + CODE_LIFE, tries=0
     )
     return shown(changed or row)
 
