@@ -109,6 +109,10 @@ async def test_a_new_handler_clears_the_companions_of_the_old(client: httpx.Asyn
             {"call_handler": "laml_webhooks", "call_request_url": "ftp://x", "call_request_method": "PUT"},
             [("call_request_url", "not_an_http_url"), ("call_request_method", "invalid_parameter_value")],
         ),
+        (
+            {"call_handler": "relay_script", "call_relay_script_url": "http://10.0.0.1/"},
+            [("call_relay_script_url", "url_is_unsafe")],
+        ),
         ({"send_as": "+15125550100"}, [("send_as", "not_purchased_or_verified")]),
         ({"send_as": "5550100"}, [("send_as", "invalid_number_format")]),
         ({"offhook": {"status_events": ["moved"]}}, [("offhook.status_events", "list_contains_invalid_entries")]),
@@ -201,5 +205,7 @@ async def test_webhook_resources_from_first_to_last(client: httpx.AsyncClient) -
         ("fallback_request_url", "not_an_http_url"),
         ("primary_request_url", "missing_required_parameter"),
     ]
+    unsafe = {"primary_request_url": SWML, "status_callback_url": "http://10.0.0.1/"}
+    assert faults(await client.post(path, json=unsafe)) == [("status_callback_url", "url_is_unsafe")]
     assert (await client.delete(f"{path}/{row['id']}")).status_code == 204
     assert (await client.get(f"{path}/{row['id']}")).status_code == 404

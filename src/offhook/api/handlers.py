@@ -1,8 +1,10 @@
 """The resource behind a handler (API.md 2, 5.3): a webhook's is made or found, any other is named by a companion."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from offhook.api import fabric
+from offhook.api.errors import Fault, Invalid
 from offhook.api.fabric import Owner
 from offhook.api.fabric_ports import ResourceRow
 from offhook.api.handler_fields import FALLBACK, FIELDS, REQUEST, STATUS, Handler
@@ -24,8 +26,22 @@ _OF_TYPE = {
 """The handler that a resource of a type comes to (API.md 5.3)."""
 
 
+async def unsafe_urls(platform: Platform, project: str, fields: Mapping[str, Any]) -> list[Fault]:
+    """Faults of every URL that leads to an address we do not send to (API.md 10.3)."""
+    faults = []
+    for name, value in fields.items():
+        refused = await platform.call_desk.url_refusal(project, value) if name.endswith("_url") and value else None
+        if refused is not None:
+            faults.append(Fault(name, refused[0], refused[1].replace("Url", name.capitalize(), 1)))
+    return faults
+
+
 async def settled(platform: Platform, project: str, handler: Handler) -> Handler:
-    """The handler with the id of its resource: a webhook's is found among those of the project, or made."""
+    """The handler with the id of its resource: a webhook's is found among those of the project, or made. Raises Invalid for
+    URLs that lead where we do not send."""
+    wrong = await unsafe_urls(platform, project, handler)
+    if wrong:
+        raise Invalid(*wrong)
     type_ = WEBHOOKS.get(handler.get("call_handler", ""))
     if type_ is not None:
         resource = await _webhook(platform, project, type_, _as_webhook(handler))

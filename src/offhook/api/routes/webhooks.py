@@ -85,6 +85,7 @@ def _serve(type_: str) -> None:
         faults = name_fault(body)
         settings, more = webhook_fields(body, {})
         id_, taken = own_id(platform, body)
+        more = more or await handlers.unsafe_urls(platform, token.project_id, settings)
         if faults or more or taken:
             raise Invalid(*faults, *more, *taken)
         name = body.get("name") or str(settings["primary_request_url"])[: handlers.LONGEST_NAME]
@@ -107,6 +108,7 @@ def _serve(type_: str) -> None:
         row = fabric.own(platform, token.project_id, id_, type_)
         faults = name_fault(body)
         settings, more = webhook_fields(body, row.settings)
+        more = more or await handlers.unsafe_urls(platform, token.project_id, settings)
         if faults or more:
             raise Invalid(*faults, *more)
         changed = await platform.resources.change(id_, body.get("name") or row.name, settings) or row
