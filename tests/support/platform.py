@@ -74,6 +74,7 @@ class House:
     """Notes whose bindings are dropped and whose calls are ended."""
 
     version = "0"
+    draining = False
     profiles: Profiles
     realm = domain = "offhook.test"
 
