@@ -15,8 +15,10 @@ from offhook.sip.message import Headers
 from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
+from tests.support.nodes import DOMAIN
 from tests.support.page import OFFER as SOUND_OF_PAGE
 from tests.support.page import Page
+from tests.support.transferring import dialog, refer
 
 VP8 = b"m=video 4002 RTP/AVPF 96\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\na=rtcp-fb:* ccm fir\r\n"
 H264 = (
@@ -332,3 +334,36 @@ def test_a_whole_picture_is_asked_for_by_info_where_rtcp_cannot(link: Link) -> N
     (info,) = bob.got("INFO")
     assert b"picture_fast_update" in info.body
     assert info.headers.get("Content-Type") == "application/media_control+xml"
+
+
+@pytest.mark.parametrize(("taken", "left"), [(SEEN, 1), (SDP, 0)])
+def test_a_transfer_brings_what_both_that_are_left_have(link: Link, taken: bytes, left: int) -> None:
+    """XFER-3: the target is offered what the transferee has; if it takes no picture, the transferee's ends too."""
+    house, alice, bob = talking(link)
+    carol = house.callee("carol")
+    refer(alice, f"<sip:carol@{DOMAIN}>")
+    assert dict(lines(carol.invite.body))["video"] > 0
+    number = parse(carol.invite.body).media[1].formats[0].payload_type
+    carol.respond(200, taken.replace(b":96 ", f":{number} ".encode()).replace(b" 96", f" {number}".encode()))
+    video = shown(house, carol)
+    assert (video is not None) is bool(left)
+    asked = bob.got("INVITE")[1:]
+    if left:
+        assert asked == []
+    else:
+        assert dict(lines(asked[-1].body))["video"] == 0
+        answer(bob, 200, DECLINED)
+        assert shown(house, bob) is None
+    link.run(3)
+    bob.hang_up(bob.ringing)
+    house.assert_nothing_left(alice, bob, carol)
+
+
+def test_a_reloaded_page_takes_its_picture_along(link: Link) -> None:
+    """LIVE-13: INVITE with Replaces; the peer is told nothing while the picture goes on."""
+    house, alice, bob = talking(link)
+    again = house.caller(name="reloaded")
+    again.dial("bob", SEEN, Replaces=dialog(alice))
+    assert dict(lines(again.final().body))["video"] > 0
+    assert bob.got("INVITE")[1:] == []
+    again.hang_up()

@@ -232,3 +232,41 @@ proptest! {
         prop_assert_eq!(blocks.collect::<Vec<_>>(), vec![block; count]);
     }
 }
+
+#[test]
+fn a_bit_rate_is_read_as_it_was_written_to_18_bits() {
+    for (bits, read) in [
+        (1_500_000, 1_500_000),
+        (0, 0),
+        (262_143, 262_143),
+        (262_145, 262_144),
+        (u64::MAX, 0x3_ffff << 46),
+    ] {
+        let bytes = compound(|builder| builder.remb(1, bits, &[7, 8]));
+        let Some(Packet::Remb(remb)) = Compound::parse(&bytes).unwrap().packets().next() else {
+            panic!("{bits}")
+        };
+        assert_eq!((remb.sender, remb.bits), (1, read), "{bits}");
+        assert_eq!(remb.sources.collect::<Vec<_>>(), [7, 8]);
+    }
+}
+
+#[test]
+fn application_feedback_that_is_no_bit_rate_is_something_else() {
+    let mut bytes = compound(|builder| builder.remb(1, 1_000, &[7]));
+    bytes[12] = b'X';
+    let found = Compound::parse(&bytes).unwrap().packets().next();
+    assert!(matches!(found, Some(Packet::Other(206, 15))), "{found:?}");
+    // More sources announced than there are.
+    let mut bytes = compound(|builder| builder.remb(1, 1_000, &[7]));
+    bytes[16] = 9;
+    let found = Compound::parse(&bytes).unwrap().packets().next();
+    assert!(matches!(found, Some(Packet::Other(206, 15))), "{found:?}");
+    // The largest exponent shifts nothing away unseen.
+    let mut bytes = compound(|builder| builder.remb(1, u64::MAX, &[7]));
+    bytes[17] |= 0xfc;
+    let Some(Packet::Remb(remb)) = Compound::parse(&bytes).unwrap().packets().next() else {
+        panic!("a bit rate")
+    };
+    assert_eq!(remb.bits, u64::MAX);
+}

@@ -168,3 +168,52 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_number_behind_an_outgoing_one_is_found_across_removals_and_not_across_switches() {
+    let now = Instant::now();
+    let mut map = SeqMap::new(65_530);
+    assert_eq!(map.source(65_530, now), None, "nothing was sent");
+    let sent: Vec<(u16, u64)> = (500..520)
+        .map(|incoming| (map.map(incoming, now).unwrap() as u16, incoming))
+        .collect();
+    map.remove(520, now);
+    let after = map.map(521, now).unwrap() as u16;
+    for (outgoing, incoming) in sent {
+        assert_eq!(map.source(outgoing, now), Some(incoming));
+    }
+    assert_eq!(map.source(after, now), Some(521));
+    map.switch();
+    let fresh = map.map(9, now).unwrap() as u16;
+    assert_eq!(map.source(fresh, now), Some(9));
+    assert_eq!(map.source(after, now), None, "another source's");
+}
+
+proptest! {
+    /// What was mapped is found again, as long as its offset lives.
+    #[test]
+    fn source_is_the_inverse_of_map(
+        first in any::<u16>(),
+        start in 65_536u64..200_000,
+        steps in vec((1u64..4, any::<bool>()), 1..200),
+    ) {
+        let now = Instant::now();
+        let mut map = SeqMap::new(first & 0x7fff);
+        let mut incoming = start;
+        let mut sent = Vec::new();
+        for (step, removed) in steps {
+            incoming += step;
+            if removed && !sent.is_empty() {
+                map.remove(incoming, now);
+            } else if let Some(outgoing) = map.map(incoming, now) {
+                sent.push((outgoing as u16, incoming));
+            }
+        }
+        let (outgoing, incoming) = *sent.last().unwrap();
+        prop_assert_eq!(map.source(outgoing, now), Some(incoming));
+        for (outgoing, incoming) in sent {
+            // Two epochs are kept: an older number is not found, but never found as another.
+            prop_assert!(map.source(outgoing, now).is_none_or(|found| found == incoming));
+        }
+    }
+}

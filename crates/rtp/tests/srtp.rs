@@ -399,3 +399,53 @@ fn keys_are_checked_split_and_redacted() {
         assert_eq!(suite.name().parse(), Ok(suite));
     }
 }
+
+/// MEDIA.md section 3: 128 packets for sound, 1 024 for video; each opens once.
+#[test]
+fn a_transport_with_video_remembers_a_thousand_packets() {
+    for suite in Suite::ALL {
+        for (wide, behind, verdict) in [
+            (false, 127, Ok(())),
+            (false, 128, Err(SrtpError::TooOld)),
+            (true, 1_023, Ok(())),
+            (true, 1_024, Err(SrtpError::TooOld)),
+        ] {
+            let (mut out, mut into) = pair(suite);
+            if wide {
+                out.widen();
+                into.widen();
+            }
+            let now = Instant::now();
+            // Sealed in order by a second sealer, so that only the opener's memory is asked.
+            let first = seal(&mut out, SSRC, 60_000).unwrap();
+            open(&mut into, &first, now).unwrap();
+            let late = seal(&mut out, SSRC, 60_001).unwrap();
+            for step in 1..=behind {
+                let sealed = seal(&mut out, SSRC, 60_001u16.wrapping_add(step)).unwrap();
+                open(&mut into, &sealed, now).unwrap();
+            }
+            let opened = open(&mut into, &late, now).map(drop);
+            assert_eq!(opened, verdict, "{wide} {behind}");
+            if verdict.is_ok() {
+                assert_eq!(open(&mut into, &late, now), Err(SrtpError::Replayed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_late_packet_of_video_is_sealed_once_within_a_thousand() {
+    let (mut out, _) = pair(Suite::ALL[0]);
+    out.widen();
+    seal(&mut out, SSRC, 1_000).unwrap();
+    seal(&mut out, SSRC, 2_500).unwrap();
+    assert!(seal(&mut out, SSRC, 2_500 - 1_023).is_ok());
+    assert_eq!(
+        seal(&mut out, SSRC, 2_500 - 1_023).unwrap_err(),
+        SrtpError::Replayed
+    );
+    assert_eq!(
+        seal(&mut out, SSRC, 2_500 - 1_024).unwrap_err(),
+        SrtpError::TooOld
+    );
+}

@@ -145,6 +145,29 @@ def drop(call: Call, peer: Leg | None) -> Effects:
     return [*forgotten, *proposal.refresh(peer)]
 
 
+def align(call: Call, a: Leg, b: Leg) -> Effects:
+    """Two that have not agreed with each other are joined, by a transfer: who sends what the other cannot show is offered
+    less, down to port 0."""
+    effects: Effects = []
+    for one, other in ((a, b), (b, a)):
+        forms = {video_format.form for video_format in other.video_chosen}
+        if not one.video_chosen or one.video_chosen[0].form in forms:
+            continue
+        shared = video.common(one.video_chosen, other.video_chosen)
+        effects += _narrow(one, shared) if shared else drop(call, one)
+    return effects
+
+
+def _narrow(leg: Leg, shared: video.Formats) -> Effects:
+    if not may_be_asked(leg) or leg.offer is None or leg.offer.video is None or leg.media is None:
+        return []
+    leg.video_formats, leg.video_chosen = video.common(leg.video_formats, shared), shared
+    codecs = tuple(one.codec() for one in leg.video_formats)
+    leg.offer = replace(leg.offer, video=replace(leg.offer.video, codecs=codecs))
+    leg.version += 1
+    return [UpdateMedia(leg.media.leg, leg.offer), *proposal.refresh(leg)]
+
+
 def refused(call: Call, leg: Leg) -> Effects:
     """The engine has no ports for the line: there is no video, on either side."""
     forgotten = _forget(leg)

@@ -1,6 +1,6 @@
 """Attended transfer: a REFER that names another dialog of the same endpoint joins the far ends of two calls (XFER-4)."""
 
-from offhook.calls import bridge, ending, fork, survival
+from offhook.calls import adding, bridge, ending, fork, survival
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import Note, StartTimer, StopTimer
 from offhook.calls.hunt import CallLimit, time_limit
@@ -66,7 +66,7 @@ def _join(call: Call, transfer: Transfer, other: Call, consulted: Leg, far: Leg,
     call.know(far)
     _take_media(call, other)
     clocks = [*_limit_goes_on(call, other, far), *survival.carried(call, other, far)]
-    joined = [*clocks, *bridge.join(transfer.transferee, far)]
+    joined = [*clocks, *bridge.join(transfer.transferee, far), *adding.align(call, transfer.transferee, far)]
     done = transfer.succeeded(call, name)
     return [*joined, *done, *_over(other, consulted, now)]
 

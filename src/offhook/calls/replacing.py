@@ -4,7 +4,7 @@ Pickup of a ringing or parked call, a reloaded page (LIVE-13), and PBXs that tra
 which dialog over, and the exchange. Never here: Replaces inside REFER (consultation.py).
 """
 
-from offhook.calls import answering, bridge, ending, fork
+from offhook.calls import adding, answering, bridge, ending, fork
 from offhook.calls.call import NORMAL, Arrival, Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.description import speech_of
@@ -160,7 +160,11 @@ def _exchange(call: Call, place: Leg, leg: Leg, peer: Leg | None) -> Effects:
     if place is call.caller:
         call.caller = leg
     accept = answering.accept_incoming(call, leg, speech_of(peer.chosen) if peer is not None else (), peer)
-    heard = bridge.join(leg, peer) if peer is not None else bridge.feed(call, leg, call.destination)
+    heard = (
+        [*bridge.join(leg, peer), *adding.align(call, leg, peer)]
+        if peer is not None
+        else bridge.feed(call, leg, call.destination)
+    )
     old = [*ending.dismiss(call, place, "replaced", NORMAL), *ending.close_leg(place)]
     return [*accept[:-1], *heard, accept[-1], *old, call.happened("call.moved", leg)]
 

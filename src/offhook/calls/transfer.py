@@ -7,7 +7,7 @@ Attended transfers, which join two calls, are consultation.py's.
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from offhook.calls import bridge, ending, seeking
+from offhook.calls import adding, bridge, ending, seeking
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import Sip, StartTimer
 from offhook.calls.fork import Fork
@@ -73,7 +73,8 @@ class Transfer:
     def answered(self, call: Call, fork: Fork, leg: Leg, now: float) -> Effects:
         """The two others talk."""
         name = fork.callee.username if fork.callee is not None else ""
-        return [*bridge.join(self.transferee, leg), *self.succeeded(call, name)]
+        seen = adding.align(call, self.transferee, leg)
+        return [*bridge.join(self.transferee, leg), *seen, *self.succeeded(call, name)]
 
     def connected(self, call: Call, fork: Fork, now: float) -> Effects:
         """A built-in destination has the transferee."""
