@@ -191,7 +191,9 @@ def start(call: Call, fork: Fork, callee: Account, bindings: tuple[Binding, ...]
         )
         stands_for(fork, leg)
         names = codecs_for(fork, callee.codecs)
-        shown = tuple(one for one in video.known(fork.party) if one.name in names)
+        # API.md 1.8: an address may ask for sound alone.
+        seen = () if fork.destination is not None and fork.destination.channel == "audio" else video.known(fork.party)
+        shown = tuple(one for one in seen if one.name in names)
         bridge.prepare_outgoing(leg, wanted(names, first), shown)
         fork.branches[leg.ref], fork.bindings[leg.ref] = leg, binding
         call.know(leg)
