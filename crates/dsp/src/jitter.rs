@@ -55,6 +55,8 @@ pub struct JitterBuffer {
     next: Option<(u64, i64)>,
     /// The last thing heard announced silence.
     quiet: bool,
+    /// The first packet is due as soon as it is asked for: sound before it has bridged the wait.
+    eager: bool,
     /// Concealment whose cause (loss, lateness or silence) the next packet will tell, microseconds.
     unexplained: i64,
     concealed: i64,
@@ -86,6 +88,7 @@ impl JitterBuffer {
             newest: None,
             next: None,
             quiet: false,
+            eager: false,
             unexplained: 0,
             concealed: 0,
             fec: 0,
@@ -164,7 +167,7 @@ impl JitterBuffer {
             return self.nothing(step);
         };
         let delay = at - self.estimate.floor().unwrap_or(at) - self.micros(media);
-        let due = delay >= self.estimate.target();
+        let due = delay >= self.estimate.target() || (self.eager && self.next.is_none());
         let Some((next_sequence, next_media)) = self.next else {
             return if due {
                 self.play(now, at, media, delay)
@@ -214,6 +217,22 @@ impl JitterBuffer {
             target_ms: (self.estimate.target() / 1_000) as u32,
             ..self.counters
         }
+    }
+
+    /// Takes the oldest packet with sound out, whether it is due or not; `payload` is it then.
+    pub fn take(&mut self) -> bool {
+        while let Some(held) = self.held.pop_front() {
+            if held.media.is_some() {
+                self.current = held.payload;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Plays the first packet as soon as it is asked for.
+    pub fn hurry(&mut self) {
+        self.eager = true;
     }
 
     /// Packets held.

@@ -98,6 +98,21 @@ impl Playout {
         self.pcm.clear();
     }
 
+    /// Goes on where another stream of the same sender ended, as after a change of codec: what that one had still to play is
+    /// played first, and bridges the wait for the first packets of this one.
+    pub fn follow(&mut self, mut before: Self) {
+        while before.jitter.take() {
+            before.decode();
+        }
+        let (from, to) = (before.output_rate(), self.output_rate());
+        let Ok(mut rest) = crate::resample::convert(&before.pcm, from, to) else {
+            return;
+        };
+        self.concealer.real(&mut rest);
+        self.pcm = rest;
+        self.jitter.hurry();
+    }
+
     fn perform(&mut self, decision: Decision, now: Instant) {
         match decision {
             Decision::Normal => self.decode(),

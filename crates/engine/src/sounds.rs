@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -54,7 +55,12 @@ pub fn start(directories: Vec<PathBuf>) -> std::io::Result<SyncSender<Job>> {
 fn serve(directories: &[PathBuf], queue: &Receiver<Job>) {
     let mut library = Library::new(directories.to_vec());
     while let Ok(job) = queue.recv() {
-        let clip = library.clip(&job.wanted);
+        // A file that breaks the decoder costs itself; what was kept may be half done and is forgotten.
+        let clip = catch_unwind(AssertUnwindSafe(|| library.clip(&job.wanted)));
+        let clip = clip.unwrap_or_else(|_| {
+            library = Library::new(directories.to_vec());
+            Err(format!("{}: the decoder failed", job.wanted.file))
+        });
         // A shard that is gone needs no sound.
         let _ = job.work.send(Work::Sound(Box::new(job.wanted), clip));
         job.wake.wake();
@@ -368,6 +374,40 @@ mod tests {
         }
         assert!(count >= 90, "{count}");
         assert!(library.bytes <= KEPT);
+    }
+
+    #[test]
+    fn no_file_however_broken_makes_the_decoder_panic() {
+        let top = scratch("broken");
+        tone(&top.join("tone.wav"), 8_000, 0.1);
+        let wav = fs::read(top.join("tone.wav")).expect("read");
+        let shipped =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/offhook/sounds/en/1.opus");
+        let opus = fs::read(shipped).expect("read");
+        let mut state = 0x2545_f491_4f6c_dd1du64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 16) as usize % below
+        };
+        for (ending, good) in [("wav", &wav), ("opus", &opus)] {
+            let path = top.join(format!("broken.{ending}"));
+            for _ in 0..1_500 {
+                let mut bytes = good.clone();
+                for _ in 0..=random(8) {
+                    // The heads hold what is worth breaking.
+                    let within = if random(2) == 0 { 64 } else { bytes.len() };
+                    let at = random(within.min(bytes.len()));
+                    bytes[at] = random(256) as u8;
+                }
+                bytes.truncate(bytes.len() - random(bytes.len() / 2));
+                fs::write(&path, &bytes).expect("written");
+                // Right or wrong is the file's affair.
+                let _ = decode(&path, 8_000);
+            }
+        }
+        let _ = fs::remove_dir_all(top);
     }
 
     #[test]

@@ -224,7 +224,11 @@ pub(crate) fn prepare(
         .as_ref()
         .is_some_and(|decoding| decoding.fits(from, incoming, rate))
     {
+        let before = leg.tx.decoding.take();
         leg.tx.decoding = Decoding::new(from, incoming, rate).map(Box::new);
+        if let (Some(fresh), Some(before)) = (&mut leg.tx.decoding, before) {
+            fresh.follow(*before);
+        }
     }
     prepare_encoding(leg, outgoing, rate, complexity);
 }

@@ -58,6 +58,13 @@ impl Decoding {
         self.from == from && self.playout.codec() == codec && self.playout.output_rate() == rate
     }
 
+    /// Goes on where the decoder before it ended, if that heard the same leg.
+    pub(crate) fn follow(&mut self, before: Self) {
+        if before.from == self.from && before.ssrc.is_some() {
+            self.playout.follow(before.playout);
+        }
+    }
+
     pub(crate) fn rate(&self) -> u32 {
         self.playout.output_rate()
     }

@@ -296,3 +296,67 @@ fn trap_16_ticks_keep_absolute_time_when_the_shell_wakes_late() {
     let sent = world.rtp_to(a.address).len();
     assert!((349..=350).contains(&sent), "{sent} packets in 7 s");
 }
+
+/// Sends a 1 kHz tone of so many packets in a codec of 8 kHz.
+fn sing(
+    world: &mut World,
+    phone: &mut Phone,
+    encoder: &mut Encoder,
+    tone: &mut Tone,
+    packets: usize,
+) {
+    let (mut pcm, mut payload) = ([0i16; 160], [0u8; 1_500]);
+    for _ in 0..packets {
+        tone.fill(&mut pcm);
+        let len = encoder.encode(&pcm, &mut payload).unwrap();
+        let packet = phone.packet(&payload[..len]);
+        world.datagram(phone.socket, phone.address, &packet);
+        world.advance_ms(20);
+    }
+}
+
+/// What is left of a tone of 1 kHz without the tone, loudest 2 ms, against the tone: dB.
+fn clicks(samples: &[i16]) -> f64 {
+    // x[n] - 2 cos(w) x[n-1] + x[n-2] removes a sine of that frequency; a step or a gap is left.
+    let c = 2.0 * (std::f64::consts::TAU * 1_000.0 / 8_000.0).cos();
+    let at = |i: usize| f64::from(samples[i]);
+    let rest: Vec<f64> = (2..samples.len())
+        .map(|i| at(i) - c * at(i - 1) + at(i - 2))
+        .collect();
+    let power = |part: &[f64]| part.iter().map(|x| x * x).sum::<f64>() / part.len() as f64;
+    let loudest = rest.chunks_exact(16).map(power).fold(0.0, f64::max);
+    10.0 * (loudest / (10_000.0f64.powi(2) / 2.0)).log10()
+}
+
+#[test]
+fn trap_20_a_codec_changed_in_mid_call_makes_no_click() {
+    let mut world = World::new();
+    let all = vec![codec("PCMU", 0, 8_000), codec("PCMA", 8, 8_000)];
+    let (_, legs) = world.open(vec![port_offer(all.clone()), port_offer(opus())]);
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    world.complete(a.leg, port_remote(all, a.address));
+    world.complete(b.leg, port_remote(opus(), b.address));
+    world.bridge(a.leg, b.leg);
+    let mut tone = Tone::new(ToneSpec::TEST, 8_000);
+    let (pcmu, pcma) = ((0, "PCMU", Dsp::Pcmu), (8, "PCMA", Dsp::Pcma));
+    for (payload_type, name, which) in [pcmu, pcma, pcmu, pcma] {
+        (a.payload_type, a.step) = (payload_type, 160);
+        let agreed = vec![codec(name, payload_type, 8_000)];
+        world.complete(a.leg, port_remote(agreed, a.address));
+        let mut encoder = Encoder::new(which, 8_000, EncoderOptions::default()).unwrap();
+        sing(&mut world, &mut a, &mut encoder, &mut tone, 100);
+    }
+    let sent = world.rtp_to(b.address);
+    let payloads: Vec<Vec<u8>> = sent.iter().map(|sent| sent.payload().to_vec()).collect();
+    let heard = decode(Dsp::Opus, &payloads);
+    // The first fifth of a second is the beginning of the tone; later windows hold changes or none, and sound the same: what
+    // is left beside the tone is the noise of the codecs.
+    let noise: Vec<f64> = heard.chunks_exact(1_600).skip(1).map(clicks).collect();
+    assert!(noise.len() >= 37, "{}", noise.len());
+    let steady = noise[..7].iter().copied().fold(f64::MIN, f64::max);
+    let loudest = noise.iter().copied().fold(f64::MIN, f64::max);
+    assert!(
+        loudest <= steady + 3.0,
+        "{loudest:.1} dB after {steady:.1} dB: {noise:.1?}"
+    );
+}

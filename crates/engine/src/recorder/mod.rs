@@ -9,6 +9,7 @@ mod track;
 mod wav;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -84,7 +85,10 @@ fn serve(directory: &Path, queue: &Receiver<Order>, listener: &Listener) {
         let now = Instant::now();
         let mut going = Vec::with_capacity(running.len());
         for mut one in running {
-            one.drain(now);
+            // A panic costs the recording in hand; the others go on.
+            if catch_unwind(AssertUnwindSafe(|| one.drain(now))).is_err() {
+                one.fail("the recorder failed".to_owned());
+            }
             if one.is_over() {
                 one.finish(listener);
             } else {

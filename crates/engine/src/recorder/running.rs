@@ -130,11 +130,16 @@ impl Running {
         }
         if let Err(error) = self.write(until.min(longest_us), now) {
             // The call knows nothing of it; what is there is kept.
-            self.over = Some(("failed", format!("{}: {error}", self.part.display())));
+            self.fail(format!("{}: {error}", self.part.display()));
         }
         if self.over.is_none() && self.sink.bytes() > MAX_BYTES {
             self.over = Some(("size", String::new()));
         }
+    }
+
+    /// Ends it with a reason for people; what is there is kept.
+    pub fn fail(&mut self, text: String) {
+        self.over = Some(("failed", text));
     }
 
     fn end(&mut self, at_us: u64, reason: &'static str) {
