@@ -315,3 +315,32 @@ async def test_calls_beyond_the_pace_wait_and_beyond_the_backlog_are_refused(
         await server.http.post("/api/calling/calls", json={"command": "calling.end", "id": second["id"]})
         assert (await server.http.get(f"/api/calling/calls/{second['id']}")).status_code == 404
         await command(server, "calling.end", first["id"])
+
+
+async def test_a_call_ends_at_the_limit_and_the_sdk_pages_through_the_log(serve: ServerMaker, tmp_path: Path) -> None:
+    async with (
+        serve(OFFHOOK_LIMITS_CALL_SECONDS="2") as server,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob,
+    ):
+        await bob.registered()
+        swml = {"sections": {"main": ["answer", {"connect": {"to": "music"}}]}}
+        refs = []
+        for _ in range(3):
+            leg = await command(server, "dial", to="bob", **{"from": "alice"}, swml=swml)
+            refs.append(leg["id"])
+            await bob.expect("CALL_INCOMING")
+            await bob.answer()
+            await bob.expect("CALL_CLOSED")
+        rows = [await logged(server, ref) for ref in refs]
+        assert [row["offhook"]["end_code"] for row in rows] == ["max_duration"] * 3
+        assert [row["offhook"]["ended_by"] for row in rows] == ["server"] * 3
+        client = RestClient(project=server.project, token=server.token, host=server.http_url.split("//")[1].rstrip("/"))
+        paged = await asyncio.to_thread(lambda: [one["id"] for one in client.logs.voice.paginate(page_size=2)])
+        assert paged == refs[::-1]
+        # Details are there after a restart, with a sample or none, by any id of the call.
+        await server.stop()
+        await server.start()
+        call = (await server.http.get(f"/api/offhook/calls/{refs[0]}")).json()
+        assert (call["call_ref"], call["end_code"]) == (refs[0], "max_duration")
+        assert (await server.http.get(f"/api/offhook/calls/{refs[0]}/quality")).status_code == 200
+        assert (await server.http.get(f"/api/calling/calls/{refs[0]}")).json()["status"] == "completed"
