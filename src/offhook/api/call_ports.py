@@ -62,10 +62,6 @@ class CallDesk(Protocol):
         """Samples of a call's legs, one each 5 s; None if no call has this id."""
         ...
 
-    def page_of(self, token: str) -> tuple[str, str] | None:
-        """Endpoint and project behind a page's bearer token; None: it is not good, or names no endpoint."""
-        ...
-
-    def client_report(self, ref: str, endpoint: str, report: Mapping[str, Any]) -> bool:
-        """What a page says about a call of its endpoint; False if there is none."""
+    def client_report(self, project: str, ref: str, username: str, report: Mapping[str, Any]) -> bool:
+        """What a page says about a call of its endpoint, "" for any of the project's; False if there is none."""
         ...

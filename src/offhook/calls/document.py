@@ -4,7 +4,7 @@ Lives here: the steps, whatever language they were written in. Never here: the l
 (program.py), text and fetching, which are the shell's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offhook.record import record
 
@@ -50,7 +50,7 @@ class DialTarget:
     seconds: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     wish: StatusWish | None = None
 
 

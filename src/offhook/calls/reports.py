@@ -141,7 +141,7 @@ def report(call: Call, leg: Leg, state: str, now: float) -> LegReport:
         leg.ref,
         state,
         call.way_of(leg),
-        kind_of(leg),
+        kind_in(call, leg),
         leg.from_name or call.from_name,
         leg.to_name or call.to_name,
         name=(leg.account.caller_id or "") if leg.account is not None and leg is call.caller and request else "",
@@ -172,6 +172,16 @@ def sip_code(leg: Leg) -> int:
         return 200
     row = CATALOGUE.get(leg.end_code or "")
     return row.sip if row is not None else 0
+
+
+def kind_in(call: Call, leg: Leg) -> str:
+    """The same of a leg that nobody has answered yet: what rings for it, or where it is to go."""
+    if leg.usage or leg.state is LegState.ENDED:
+        return kind_of(leg)
+    rings = next((one for one in call.branches if one.behind == leg.ref), None)
+    if rings is not None:
+        return kind_of(rings)
+    return "phone" if (leg.to_name or call.to_name).startswith("+") else kind_of(leg)
 
 
 def kind_of(leg: Leg) -> str:

@@ -1,6 +1,5 @@
 """Call control as the API sees it (offhook.api.call_ports.CallDesk): legs, commands, the log."""
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ from offhook.server.dialler import Dialler
 from offhook.server.document_text import read_inline
 from offhook.server.leg_views import leg_view, logged_view, queued_view
 from offhook.server.log_rows import shown
-from offhook.sip.tokens import SKEW
 from offhook.store.call_log import CallLog
 
 if TYPE_CHECKING:
@@ -173,15 +171,5 @@ class ServerCallDesk:
     async def quality(self, project: str, ref: str) -> list[dict[str, Any]] | None:
         return await self._details.samples(project, ref)
 
-    def page_of(self, token: str) -> tuple[str, str] | None:
-        claims = self._app.tokens.read(token)
-        store, now = self._app.store, time.time()
-        if claims is None or store.space.realm not in claims.audience:
-            return None
-        if not claims.not_before - SKEW <= now <= claims.expires_at + SKEW:
-            return None
-        endpoint = store.endpoints.named(claims.subject)
-        return (endpoint.id, endpoint.project_id) if endpoint is not None and endpoint.enabled else None
-
-    def client_report(self, ref: str, endpoint: str, report: Mapping[str, Any]) -> bool:
-        return self._details.client_report(ref, endpoint, report)
+    def client_report(self, project: str, ref: str, username: str, report: Mapping[str, Any]) -> bool:
+        return self._details.client_report(project, ref, username, report)

@@ -91,17 +91,23 @@ class Details:
 
     # ---- pages
 
-    def client_report(self, ref: str, endpoint: str, report: Mapping[str, Any]) -> bool:
-        """What a page says; False unless the endpoint takes, or took, part in the call."""
+    def client_report(self, project: str, ref: str, username: str, report: Mapping[str, Any]) -> bool:
+        """What a page says; False unless its endpoint takes, or took, part in the call."""
         call = self._call(ref) or self._call_of(str(report.get("sip_call_id") or ""))
-        leg = next((one for one in call.legs if one.account and one.account.id == endpoint), None) if call else None
-        if call is None or leg is None:
+        if call is None or self._owner(call) != project:
             return False
+        folded = username.casefold()
+        theirs = [one for one in call.legs if one.account and (not folded or one.account.username.casefold() == folded)]
+        if not theirs:
+            return False
+        leg = next((one for one in theirs if not one.behind), theirs[0])
         code = report.get("code")
         if code in PAGES:
             self._command(NoteReport(leg.ref, str(code), report.get("kind") == "sample"))
         kept = self._reports.setdefault(call.ref, [])
-        kept.append({"at": iso(self._clock(), self._clock()), "endpoint_id": endpoint, **report})
+        kept.append(
+            {"at": iso(self._clock(), self._clock()), "endpoint_id": leg.account.id if leg.account else None, **report}
+        )
         del kept[:-REPORTS]
         self._reports.move_to_end(call.ref)
         while len(self._reports) > CALLS:

@@ -11,7 +11,7 @@ from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.commands import Place
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.program import STATUS
-from offhook.calls.reports import kind_of, sip_code, state_of
+from offhook.calls.reports import kind_in, sip_code, state_of
 
 TYPES = {"webrtc": "relay_webrtc_call", "sip": "relay_sip_call", "phone": "relay_pstn_call"}
 ENDS = {"completed": "completed", "canceled": "canceled"}
@@ -33,7 +33,7 @@ def leg_view(call: Call, leg: Leg, now: float) -> dict[str, Any]:
         to=leg.to_name or call.to_name,
         direction=call.way_of(leg),
         status=_ended(call, leg, code) if code is not None else state_of(leg),
-        type_=TYPES[kind_of(leg)],
+        type_=TYPES[kind_in(call, leg)],
         url=call.placed.url or None if call.placed is not None and leg is call.caller else None,
         parent=call.ref if leg is not call.caller else None,
         talked=talked,

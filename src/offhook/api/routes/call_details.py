@@ -5,7 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from offhook.api.auth import Reading, unauthorized
+from offhook.api.auth import Reading
+from offhook.api.bearers import Asking
 from offhook.api.describe import described, list_of, loose, nullable, one_of, record, text, whole
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.ports import Platform
@@ -38,18 +39,14 @@ async def list_samples(ref: str, request: Request, token: Reading) -> dict[str, 
 @router.post(
     PATH + "/client_reports", status_code=202, **described(takes=REPORT, gives=nullable(loose()), errors=(401, 403))
 )
-async def report_of_page(ref: str, request: Request) -> dict[str, Any]:
+async def report_of_page(ref: str, request: Request, holder: Asking) -> dict[str, Any]:
     """What a page says about a call of its endpoint; it shows its own token as bearer."""
     platform: Platform = request.app.state.platform
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    page = platform.call_desk.page_of(value.strip()) if scheme.lower() == "bearer" else None
-    if page is None:
-        raise unauthorized("credentials_missing", "Send the page's token as bearer", request, bearer=True)
     body = await body_object(request)
     faults = [*unknown_fields(body, KNOWN), *_faults(body)]
     if faults:
         raise Invalid(*faults)
-    if not platform.call_desk.client_report(ref, page[0], body):
+    if not platform.call_desk.client_report(holder.project_id, ref, holder.subject, body):
         raise not_found("call_not_found", "No call of this endpoint has this id")
     return {}
 
