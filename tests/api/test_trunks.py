@@ -86,6 +86,7 @@ async def test_a_trunk_from_first_to_last(client: httpx.AsyncClient, house: Hous
     row = made.json()
     assert (row["password_set"], "password" in row, "s3cret" in made.text) == (True, False, False), "1. never shown"
     assert row["status"]["state"] == "unknown"
+    assert row["created_at"].endswith("Z"), "API.md 1.3"
     assert (await client.get(PATH)).json()["data"][0]["id"] == row["id"]
     changed = await client.patch(f"{PATH}/{row['id']}", json={"priority": 3, "inbound": {"digest_password": "another"}})
     assert changed.status_code == 200

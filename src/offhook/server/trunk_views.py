@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from offhook.api.times import milliseconds
 from offhook.calls.trunk_day import Day
 from offhook.calls.trunks import TrunkState
 from offhook.sip.registration import LineState
@@ -76,4 +77,4 @@ def _words(state: TrunkState) -> str:
 def _wall(at: float | None, now: float) -> str | None:
     if at is None:
         return None
-    return (datetime.now(UTC) + timedelta(seconds=at - now)).isoformat(timespec="seconds")
+    return milliseconds(datetime.now(UTC) + timedelta(seconds=at - now))

@@ -13,6 +13,7 @@ from offhook.api.number_fields import E164
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TrunkRow
 from offhook.api.requests import body_object, unknown_fields
+from offhook.api.times import milliseconds
 from offhook.api.trunk_bodies import CHANGE, NEW, SHOWN, TEST, TESTED
 from offhook.api.trunk_fields import overlaps, secret_fault, trunk_fields
 
@@ -30,8 +31,8 @@ def shown(row: TrunkRow, platform: Platform) -> dict[str, Any]:
         **row.settings,
         "inbound": inbound,
         "password_set": row.password is not None,
-        "created_at": row.created_at.isoformat(),
-        "updated_at": row.updated_at.isoformat(),
+        "created_at": milliseconds(row.created_at),
+        "updated_at": milliseconds(row.updated_at),
         "status": platform.trunk_status(row.id),
     }
 
