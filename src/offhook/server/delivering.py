@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -115,36 +115,43 @@ class Deliverer:
             full = [one for one in self._under_way if not self._has_room(one)]
             most = self._settings.at_once + len(self._busy)
             found = [one for one in await self._rows.due(now, most, full) if one[0] not in self._busy]
-            before = len(self._busy)
-            for lane, receiver in found:
-                if self._has_room(receiver):
-                    self._begin(lane, receiver)
-            if len(self._busy) == before:
+            if not await self._begin(found):
                 due = await self._rows.next_due(now)
                 return LOOK if due is None else min(LOOK, max(0.0, due - time.time()))
         return LOOK
 
-    def _has_room(self, receiver: str) -> bool:
+    def _has_room(self, receiver: str, chosen: int = 0, of_it: int = 0) -> bool:
+        """Room for one more, beside those that are chosen already, and those of them to this receiver."""
         most = PROBES if self._shaky.get(receiver) else self._settings.per_receiver
-        return self._under_way[receiver] < most and len(self._busy) < self._settings.at_once
+        return self._under_way[receiver] + of_it < most and len(self._busy) + chosen < self._settings.at_once
 
-    def _begin(self, lane: str, receiver: str) -> None:
-        self._under_way[receiver] += 1
-        self._busy[lane] = asyncio.create_task(self._lane(lane, receiver), name=f"webhooks {lane}")
+    async def _begin(self, found: Iterable[tuple[str, str]]) -> bool:
+        """Begins with those lanes for which there is room; False when there is for none."""
+        chosen: dict[str, str] = {}
+        asked = Counter[str]()
+        for lane, receiver in found:
+            if self._has_room(receiver, len(chosen), asked[receiver]):
+                chosen[lane] = receiver
+                asked[receiver] += 1
+        if chosen:
+            # One question for all: a connection to the database each would leave none for anybody else.
+            rows = await self._rows.of_lanes(chosen, IN_A_ROW)
+            for lane, receiver in chosen.items():
+                self._under_way[receiver] += 1
+                work = self._lane(lane, receiver, rows[lane])
+                self._busy[lane] = asyncio.create_task(work, name=f"webhooks {lane}")
+        return bool(chosen)
 
-    async def _lane(self, lane: str, receiver: str) -> None:
+    async def _lane(self, lane: str, receiver: str, rows: list[Delivery]) -> None:
         try:
             try:
-                await self._in_order(lane, receiver)
+                await self._in_order(lane, receiver, rows)
             finally:
                 self._under_way[receiver] -= 1
                 if not self._under_way[receiver]:
                     del self._under_way[receiver]
                 self.kick()
             await self._committed()
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("webhooks wait for the database", text=str(error)[:200])
-            await asyncio.sleep(PAUSE)
         except Exception:
             # A fault of ours must not stop the other lanes; this one is tried again later.
             log.exception("a webhook could not be delivered", lane=lane)
@@ -159,8 +166,8 @@ class Deliverer:
         self._writer.after(done.set)
         await done.wait()
 
-    async def _in_order(self, lane: str, receiver: str) -> None:
-        for delivery in await self._rows.of_lane(lane, IN_A_ROW):
+    async def _in_order(self, lane: str, receiver: str, rows: list[Delivery]) -> None:
+        for delivery in rows:
             state = await self._try(delivery)
             self._remember(receiver, shaky=state != "delivered")
             if state == "pending":

@@ -196,11 +196,15 @@ class DeliveryRows:
             due: float | None = (await connection.execute(wanted)).scalar()
         return due
 
-    async def of_lane(self, lane: str, most: int) -> list[Delivery]:
-        """The pending rows of a lane, in order."""
-        wanted = select(_rows).where(_rows.c.lane == lane, _rows.c.state == "pending").order_by(_rows.c.id).limit(most)
+    async def of_lanes(self, lanes: Collection[str], most: int) -> dict[str, list[Delivery]]:
+        """The first pending rows of each lane, in order."""
+        place = func.row_number().over(partition_by=_rows.c.lane, order_by=_rows.c.id).label("place")
+        pending = select(_rows, place).where(_rows.c.lane.in_(lanes), _rows.c.state == "pending").subquery()
+        found: dict[str, list[Delivery]] = {lane: [] for lane in lanes}
         async with self._engine.connect() as connection:
-            return [_delivery(row) for row in await connection.execute(wanted)]
+            for row in await connection.execute(select(pending).where(pending.c.place <= most).order_by(pending.c.id)):
+                found[row.lane].append(_delivery(row))
+        return found
 
     async def get(self, project_id: str, id_: str) -> Delivery | None:
         """One of a project."""

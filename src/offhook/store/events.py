@@ -24,6 +24,8 @@ from offhook.store.writer import Writer
 
 AT_ONCE = 500
 """Calls asked about in one statement: below every database's limit of parameters."""
+READERS = 4
+"""Readings at a time: a hundred streams that hear of one event leave connections to the database for everybody else."""
 WINDOW = 10_000
 """Rows looked through in one statement: some ten milliseconds."""
 PATIENCE = 1.0
@@ -118,6 +120,7 @@ class EventRows:
         """Cursor of the last event, so far as this node knows."""
         self.oldest = 0
         """Every event behind this cursor is kept."""
+        self._places = asyncio.Semaphore(READERS)
         self._reading = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -199,7 +202,8 @@ class EventRows:
         self._reading += 1
         self._quiet.clear()
         try:
-            return await self._read(wanted, after, most)
+            async with self._places:
+                return await self._read(wanted, after, most)
         finally:
             self._reading -= 1
             if not self._reading:
