@@ -64,12 +64,16 @@ class Profiles:
 
     def permits(self, username: str, project: str = "") -> Permits:
         """What an endpoint may reach outside: its own policy, else the profile's, under the profile's switches. A number
-        that falls back to the outside, and calls that a project places (""), are held to the switches alone."""
+        that falls back to the outside, and calls that a project places (""), are held to the switches alone; a name that
+        is nobody's reaches nothing."""
         number, endpoint = self._store.numbers.find(username), self._store.endpoints.named(username)
         owner = number or endpoint
         of = owner.project_id if owner is not None else project or self._store.space.project_id
         profile = self.of(of)
-        policy = endpoint.handler.get("policy", "default") if endpoint is not None else "passthrough"
+        if endpoint is not None:
+            policy = endpoint.handler.get("policy", "default")
+        else:
+            policy = "passthrough" if number is not None or not username else "block-pstn"
         if policy == "default":
             policy = profile.outbound_policy
         allowed = policy != "block-pstn"
