@@ -335,7 +335,7 @@ class Call:
             "sip_call_id": leg.sip_call_id,
             "text": self.refused_text,
             "end_reason": leg.end_reason or self.end_reason or None,
-            "endpoint_id": leg.account.id if leg.account else None,
+            "endpoint_id": leg.account.endpoint_id if leg.account else None,
             "trunk_id": leg.trunk.id or None if leg.trunk else None,
             "user_agent": leg.user_agent,
             "transport": leg.flow.transport.value.lower(),

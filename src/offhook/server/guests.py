@@ -42,6 +42,7 @@ class Guests:
             caller_id=guest.tier.capitalize(),
             max_calls=CALLS_OF_WIDGET if guest.tier == WIDGET else CALLS,
             tier=guest.tier,
+            project=self.project(guest) or "",
             line=guest.widget,
             line_calls=line_calls,
         )

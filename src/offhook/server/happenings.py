@@ -138,13 +138,16 @@ class Happenings:
 
     @staticmethod
     def _endpoints(call: Call) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(leg.account.id for leg in call.legs if leg.account))
+        ids = (leg.account.endpoint_id for leg in call.legs if leg.account)
+        return tuple(dict.fromkeys(one for one in ids if one is not None))
 
     def owner(self, call: Call) -> str:
         """The project of who placed the call, or of the trunk it came by."""
         if call.project:
             return call.project
         caller = call.caller
+        if caller.account is not None and caller.account.project:
+            return caller.account.project
         if caller.account is not None:
             endpoint = self._world.endpoint(caller.account.username)
             return endpoint.project_id if endpoint is not None else self._root
@@ -158,7 +161,7 @@ def _about(call: Call, leg: Leg | None) -> dict[str, Any]:
     if leg is not None:
         data["leg"] = {
             "role": leg.role,
-            "endpoint_id": leg.account.id if leg.account else None,
+            "endpoint_id": leg.account.endpoint_id if leg.account else None,
             "username": leg.account.username if leg.account else None,
             "trunk_id": leg.trunk.id or None if leg.trunk else None,
             "user_agent": leg.user_agent[:200],

@@ -78,7 +78,7 @@ class Neighbours:
             (tables.tokens, _whole(store.spaces.tokens.load)),
             (tables.addresses, store.addresses.refresh),
             (tables.endpoints, self._endpoints),
-            (tables.resources, store.resources.refresh),
+            (tables.resources, self._resources),
             (tables.trunks, self._trunks),
             (tables.phone_numbers, store.numbers.refresh),
             (tables.caller_ids, _whole(store.caller_ids.load)),
@@ -120,6 +120,11 @@ class Neighbours:
         for id_ in before.keys() | after.keys():
             if before.get(id_) != after.get(id_):
                 self._app.platform.reception.application_changed(id_)
+
+    async def _resources(self, ids: Collection[str] | None) -> None:
+        await self._app.store.resources.refresh(ids)
+        # A widget among them may let pages of other origins connect.
+        self._app.platform.widgets_changed()
 
     async def _endpoints(self, ids: Collection[str] | None) -> None:
         rows = self._app.store.endpoints

@@ -88,9 +88,16 @@ class Account:
     """AUTH-9: asked for its password at every INVITE, for clients that count on a 407."""
     tier: str = "member"
     """Of the tokens that prove it (API.md 4.3); any other than `member` is described by its name alone (guests.py)."""
+    project: str = ""
+    """Whose addresses it may call, where no row of an endpoint says whose it is."""
     line: str = ""
     line_calls: int = 0
     """The widget that it came by, and how many calls that may have at a time."""
+
+    @property
+    def endpoint_id(self) -> str | None:
+        """The endpoint's id; None for whom only a name describes."""
+        return self.id if self.tier == "member" else None
 
 
 @dataclass(frozen=True, slots=True)
