@@ -97,6 +97,10 @@ async def test_a_backup_under_load_serves_the_same(cluster: Cluster, tmp_path: P
         (row,) = (await restored.http.get("/api/offhook/trunks")).json()["data"]
         assert row["id"] == made.json()["id"]
         assert row["password_set"], "7. what was sealed opens"
+        if target == "postgresql":
+            code, said = await offhook(tmp_path / "c", "restore", str(file), "--force", url=urls[target])
+            assert code == 1
+            assert "running servers use the database" in said, "8. nor under a server with another data directory"
     assert "cannot be read" not in restored.log()
     check_log(server)
     check_log(restored)

@@ -144,7 +144,7 @@ def restore(settings: Settings, path: Path, force: bool) -> Contents:
     try:
         with zipfile.ZipFile(path) as archive:
             contents = _read_about(archive, path)
-            _refuse_running(settings.data)
+            _refuse_running(settings)
             if not force:
                 _refuse_occupied(settings)
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -191,13 +191,20 @@ def _damaged(archive: zipfile.ZipFile) -> str:
     return ""
 
 
-def _refuse_running(data: Path) -> None:
-    try:
-        pid = int(json.loads((data / RUNNING).read_text())["pid"])
+def _refuse_running(settings: Settings) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        pid = int(json.loads((settings.data / RUNNING).read_text())["pid"])
         os.kill(pid, 0)
-    except (OSError, ValueError, KeyError):
-        return
-    raise ArchiveError(f"a server runs in {data} (pid {pid}): stop it first")
+        raise ArchiveError(f"a server runs in {settings.data} (pid {pid}): stop it first")
+    where = _where(settings)
+    if isinstance(where, str):
+        engine = backup.open_unhurried(where)
+        try:
+            count = backup.users(engine)
+        finally:
+            engine.dispose()
+        if count:
+            raise ArchiveError(f"{count} running servers use the database of store.url: stop them first")
 
 
 def _refuse_occupied(settings: Settings) -> None:

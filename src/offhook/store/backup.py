@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.pool import NullPool
 
 from offhook.store import postgres
+from offhook.store.changes import LISTENER
 from offhook.store.database import engine_url, postgres_url
 from offhook.store.tables import metadata
 
@@ -102,6 +103,17 @@ def _plain(column: Column[Any], value: Any) -> Any:
 def is_empty(engine: Engine) -> bool:
     """True while a database has none of our tables."""
     return not inspect(engine).has_table(VERSIONS)
+
+
+def users(engine: Engine) -> int:
+    """Servers that work on a PostgreSQL now (store/changes.py gives their connections a name)."""
+    if engine.dialect.name != "postgresql":
+        return 0
+    named = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :named"
+    )
+    with engine.connect() as connection:
+        return int(connection.scalar(named, {"named": f"{LISTENER}%"}) or 0)
 
 
 def drop_all(engine: Engine) -> None:
