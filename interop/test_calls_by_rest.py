@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import httpx
 from signalwire.core.security.webhook_validator import validate_webhook_signature
 from signalwire.rest import RestClient
 from twilio.request_validator import RequestValidator
@@ -344,3 +345,38 @@ async def test_a_call_ends_at_the_limit_and_the_sdk_pages_through_the_log(serve:
         assert (call["call_ref"], call["end_code"]) == (refs[0], "max_duration")
         assert (await server.http.get(f"/api/offhook/calls/{refs[0]}/quality")).status_code == 200
         assert (await server.http.get(f"/api/calling/calls/{refs[0]}")).json()["status"] == "completed"
+
+
+async def test_a_page_reports_on_calls_of_its_endpoint_alone(server: Offhook, tmp_path: Path) -> None:
+    async with (
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob,
+        httpx.AsyncClient(base_url=server.http_url.rstrip("/"), trust_env=False) as page,
+    ):
+        await bob.registered()
+        swml = {"sections": {"main": ["answer", {"connect": {"to": "music"}}]}}
+        leg = await command(server, "dial", to="bob", **{"from": "alice"}, swml=swml)
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await bob.expect("CALL_ESTABLISHED")
+        path = f"/api/offhook/calls/{leg['id']}/client_reports"
+        tokens = {}
+        for name in ("alice", "bob"):
+            made = await server.http.post("/api/offhook/provision", json={"endpoint": name})
+            tokens[name] = {"Authorization": f"Bearer {made.json()['token']['value']}"}
+        warning = {"kind": "warning", "code": "playback_blocked", "stats": {"frames_late": 12}}
+        # 1. only who takes part may report, and only with a token
+        assert (await page.post(path, json=warning)).status_code == 401
+        assert (await page.post(path, json=warning, headers=tokens["alice"])).status_code == 404
+        assert (await page.post(path, json=warning, headers=tokens["bob"])).status_code == 202
+        # 2. what only the page can know is a finding, which a sample ends
+        call = await server.call(leg["id"])
+        assert call["findings"] == ["playback_blocked"]
+        assert call["client_reports"][0]["stats"] == {"frames_late": 12}
+        over = {"kind": "sample", "code": "playback_blocked"}
+        assert (await page.post(path, json=over, headers=tokens["bob"])).status_code == 202
+        assert (await server.call(leg["id"]))["findings"] == []
+        # 3. every fault of a report is named
+        odd = {"kind": "odd", "rating": 9, "stats": {"a": "b"}, "code": "nonsense", "more": 1}
+        refused = await page.post(path, json=odd, headers=tokens["bob"])
+        assert [one["attribute"] for one in refused.json()["errors"]] == ["more", "kind", "stats", "code", "rating"]
+        await command(server, "calling.end", leg["id"])
