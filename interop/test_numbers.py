@@ -13,9 +13,11 @@ import pytest
 import pytest_asyncio
 
 from interop.conftest import DOMAIN, check_log
-from interop.support.kamailio import ADDRESS, Carrier
+from interop.support.browser import Browser
+from interop.support.ear import ear
+from interop.support.kamailio import ADDRESS, TONE, Carrier
 from interop.support.server import Offhook
-from interop.test_trunks import call_out
+from interop.test_trunks import call_out, signed_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBERS, IMPORTED = "/api/relay/rest/phone_numbers", "/api/relay/rest/imported_phone_numbers"
@@ -134,6 +136,24 @@ async def test_a_silent_trunk_is_left_for_the_next_after_its_four_seconds(
         began, went_on = sorted(times.values())[-2:]
         assert 3.5 < (went_on - began).total_seconds() < 5.0, "failover.timeout_ms, and not a second more"
         await drop(server, f"{TRUNKS}/{first}", f"{TRUNKS}/{second}")
+
+
+async def test_a_browser_and_a_telephone_hear_each_other(server: Offhook, carrier: Carrier, tmp_path: Path) -> None:
+    """By a number and a trunk that were made by the API; each side's own tone is measured at the other."""
+    trunk = await trunk_to(server, carrier)
+    async with ear(tmp_path, TONE) as far, Browser("chromium", tmp_path, tone=1000) as browser:
+        telephone = await carrier.telephone("callee_ear", "-key", "ear_port", str(far.port))
+        alice = await signed_in(browser, server, "alice")
+        await alice.call(server.uri(FAR))
+        await alice.expect("confirmed")
+        here = await alice.heard(3)
+        assert here.frequency == pytest.approx(TONE, rel=0.01), "1. the telephone's tone in the browser"
+        there = far.heard(2)
+        assert there.frequency == pytest.approx(1000, rel=0.01), "2. the browser's tone in the telephone"
+        assert there.longest_gap <= 0.2
+        await alice.hang_up()
+        await telephone.done()
+    await drop(server, f"{TRUNKS}/{trunk}")
 
 
 async def test_a_stranger_calls_an_application_if_its_list_lets_him(server: Offhook, carrier: Carrier) -> None:

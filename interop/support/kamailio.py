@@ -110,12 +110,12 @@ class Carrier:
                     await asyncio.sleep(0.1)  # the port is the signal
         raise AssertionError(f"kamailio did not start:\n{self.log.read_text()[-3000:]}")
 
-    async def telephone(self, scenario: str = "callee") -> "Telephone":
+    async def telephone(self, scenario: str = "callee", *options: str) -> "Telephone":
         """Answers calls from the customer and sends its tone."""
         port = free_port(BEHIND)
         arguments = ["-sf", str(CONFIG / f"{scenario}.xml"), "-i", BEHIND, "-p", str(self.behind_port)]
         arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", "1", "-nostdin"]
-        return await self._sipp(scenario, arguments)
+        return await self._sipp(scenario, [*arguments, *options])
 
     async def desk(self, scenario: str = "callee") -> tuple[str, "Telephone"]:
         """A telephone that the edge does not know, and its host:port; it answers one call and sends its tone."""
