@@ -19,6 +19,10 @@ async def remove(app: "App", id_: str) -> None:
         app.driver.command(DropTrunk(trunk.id))
     for resource in [one for one in store.resources if one.project_id == id_]:
         await store.resources.remove(resource.id)
+    for caller_id in [one for one in store.caller_ids if one.project_id == id_]:
+        await store.caller_ids.remove(caller_id.id)
+    for application in [one for one in store.applications if one.project_id == id_]:
+        await store.applications.remove(application.id)
     for webhook in app.telling.webhooks.of_project(id_):
         await app.telling.webhooks.remove(webhook.id)
     for token in [one for one in store.spaces.tokens if one.project_id == id_]:
