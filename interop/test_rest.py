@@ -11,6 +11,7 @@ import pytest_asyncio
 import websockets
 from prometheus_client.parser import text_string_to_metric_families
 
+from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from offhook.server.metrics import METRICS, PREFIX
 
@@ -153,3 +154,22 @@ async def test_the_response_of_a_stranger_tells_no_more_than_the_path(server: Of
         for path in ("/api/projects", "/api/offhook/status", "/api/offhook/calls"):
             answer = await bare.get(path)
             assert (answer.status_code, "server" in answer.headers) == (401, False)
+
+
+async def test_what_endpoints_do_now(server: Offhook) -> None:
+    """12.2: registered, and by whom."""
+    listed = (await server.http.get("/api/offhook/endpoints")).json()["data"]
+    assert {row["username"]: row["presence"] for row in listed} == {"alice": "offline", "bob": "offline"}
+    phone = PlainPhone("alice", server.passwords["alice"], server.domain, server.sip)
+    try:
+        await phone.register()
+        row = (await server.http.get(f"/api/offhook/endpoints/{listed[-1]['id']}")).json()
+        assert (row["username"], row["registered"], row["registrations"], row["presence"]) == (
+            "alice", True, 1, "available",
+        )  # fmt: skip
+        found = (await server.http.get("/api/offhook/endpoints?presence=offline")).json()["data"]
+        assert [one["username"] for one in found] == ["bob"]
+        summary = (await server.http.get("/api/offhook/registrations/summary")).json()
+        assert (summary["total"], summary["by_node"]) == (1, {(await server.status())["node"]: 1})
+    finally:
+        phone.close()

@@ -48,6 +48,7 @@ async def house(tmp_path: Path) -> AsyncIterator[Registered]:
         assert row is not None
         house.rows.append({
             "id": f"r{number}", "endpoint_id": row.id, "username": name, "state": state, "transport": transport,
+            "node": "n1",
             "source": f"192.0.2.{number}:5060", "user_agent": "JsSIP 3.13", "contact": "sip:x@y.invalid",
         })  # fmt: skip
     house.rows.append({**house.rows[0], "id": "r9", "endpoint_id": None, "username": "gone"})
@@ -74,7 +75,7 @@ async def test_filters(client: httpx.AsyncClient, query: str, ids: list[str]) ->
 async def test_one_and_the_summary(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{PATH}/r1")).json()["username"] == "bob"
     summary = (await client.get(f"{PATH}/summary")).json()
-    assert summary == {"total": 3, "reachable": 2, "by_transport": {"wss": 2, "udp": 1}}
+    assert summary == {"total": 3, "reachable": 2, "by_transport": {"wss": 2, "udp": 1}, "by_node": {"n1": 3}}
     for id_ in ("r7", "r9"):
         missing = await client.get(f"{PATH}/{id_}")
         assert (missing.status_code, missing.json()["code"]) == (404, "registration_not_found")

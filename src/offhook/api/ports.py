@@ -233,6 +233,10 @@ class Platform(Protocol):
         """Drops the endpoint's bindings and the trust of its flows, and closes nothing else."""
         ...
 
+    def endpoint_state(self, username: str) -> dict[str, Any]:
+        """What an endpoint does now, as API.md 12.2 shows it."""
+        ...
+
     def registrations(self) -> list[dict[str, Any]]:
         """Every live binding, as API.md 12.2 shows them."""
         ...

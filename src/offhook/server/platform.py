@@ -55,6 +55,7 @@ class ServerPlatform:
         self.version = __version__
         self._began = time.monotonic()
         self._metrics = Metrics(app)
+        self.node = node_id(app.settings.data)
         self.domain = app.store.space.domain
         self.realm = app.store.space.realm
         self.endpoints: EndpointRows = app.store.endpoints
@@ -106,6 +107,9 @@ class ServerPlatform:
     async def unbind(self, username: str) -> None:
         self._app.authenticator.forget_account(username)
         self._app.driver.unbind(self._app.store.aor(username))
+
+    def endpoint_state(self, username: str) -> dict[str, Any]:
+        return registrations.endpoint_state(self._app, username, self._now())
 
     def registrations(self) -> list[dict[str, Any]]:
         return registrations.rows(self._app, self._now())
@@ -233,11 +237,10 @@ class ServerPlatform:
         app = self._app
         switchboard, endpoint = app.driver.switchboard, app.driver.endpoint
         calls = switchboard.calls()
-        node = node_id(app.settings.data)
         return {
             "version": __version__,
-            "node": node,
-            "nodes": [node],
+            "node": self.node,
+            "nodes": [self.node],
             "uptime_seconds": round(time.monotonic() - self._began),
             "limits": app.settings.limits.model_dump(),
             "domain": self.domain,

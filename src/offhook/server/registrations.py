@@ -42,6 +42,39 @@ def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[s
         "refreshed_at": iso(one.refreshed_at, now),
         "expires_at": iso(one.expires_at, now),
         "calls": calls[one.flow.id],
+        "node": app.platform.node,
+    }
+
+
+def endpoint_state(app: "App", username: str, now: float) -> dict[str, Any]:
+    """What an endpoint does now, from its devices and its calls."""
+    endpoint, account = app.store.endpoints.named(username), app.store.account(username)
+    assert endpoint is not None
+    assert account is not None
+    bindings = app.store.find(app.store.aor(username))
+    legs = [
+        leg
+        for call in app.driver.switchboard.calls()
+        for leg in call.live
+        if leg.account and leg.account.id == endpoint.id
+    ]
+    reachable = any(_state(app, one) in ("reachable", "unknown") for one in bindings)
+    if not bindings:
+        presence = "offline"
+    elif any(leg.confirmed for leg in legs):
+        presence = "busy"
+    elif legs:
+        presence = "ringing"
+    else:
+        presence = "do_not_disturb" if account.do_not_disturb else "available"
+    return {
+        "id": endpoint.id,
+        "username": endpoint.username,
+        "registered": bool(bindings),
+        "reachable": reachable,
+        "registrations": len(bindings),
+        "calls": len(legs),
+        "presence": presence,
     }
 
 

@@ -1,5 +1,6 @@
 """Registered devices: `/api/offhook/registrations` (API.md 12.2)."""
 
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,7 +17,9 @@ SHOWN = record(
     "Registration", "id", "endpoint_id", "aor", "contact", "state", "transport", "source",
     id=text(), endpoint_id=nullable(text()), aor=text(), contact=text(), state=text(), transport=text(), source=text(),
 )  # fmt: skip
-SUMMARY = record("RegistrationSummary", "total", total=whole(0), by_transport=loose())
+SUMMARY = record(
+    "RegistrationSummary", "total", total=whole(0), reachable=whole(0), by_transport=loose(), by_node=loose()
+)
 REMOVED = record("RemovedRegistrations", "removed", removed=whole(0))
 router = APIRouter(tags=["Registrations"])
 
@@ -64,11 +67,9 @@ async def count_registrations(request: Request, token: Reading) -> dict[str, Any
     """How many devices are registered, and how."""
     platform: Platform = request.app.state.platform
     rows = _own(platform, token.project_id)
-    by_transport: dict[str, int] = {}
-    for row in rows:
-        by_transport[row["transport"]] = by_transport.get(row["transport"], 0) + 1
+    by_transport, by_node = Counter(row["transport"] for row in rows), Counter(row["node"] for row in rows)
     reachable = sum(row["state"] in ("reachable", "unknown") for row in rows)
-    return {"total": len(rows), "reachable": reachable, "by_transport": by_transport}
+    return {"total": len(rows), "reachable": reachable, "by_transport": by_transport, "by_node": by_node}
 
 
 @router.get(PATH + "/{id_}", **described(gives=SHOWN))
