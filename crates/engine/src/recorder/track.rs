@@ -14,10 +14,12 @@ pub const LAG_US: u64 = 500_000;
 const RESTART_US: i64 = 400_000;
 /// Off by more than this, silence is put in or sound is cut; below, single samples do.
 const STEP_MS: i64 = 40;
+/// Off by less than this, nothing is corrected: jitter of the fastest packet is no drift.
+const STEADY_MS: i64 = 2;
 /// The longest gap that is concealed, ms: what was lost longer is silence.
 const CONCEALED_MS: i64 = 60;
 /// The fastest packet's lead fades by so much of the time: a clock that runs slower is followed.
-const FADE: i64 = 1_000;
+const FADE: i64 = 4_000;
 
 struct Waiting {
     sequence: u16,
@@ -245,6 +247,7 @@ impl Track {
     /// Puts samples where they belong, or behind what is there if that is near enough.
     fn put(&mut self, target: i64, samples: &[i16]) {
         let step = i64::from(self.rate) * STEP_MS / 1_000;
+        let steady = i64::from(self.rate) * STEADY_MS / 1_000;
         let off = target - self.end;
         if self.silent || off > step {
             self.silence(off);
@@ -254,7 +257,7 @@ impl Track {
             // Written already: what overlaps is left out.
             let overlap = usize::try_from(-off).unwrap_or(usize::MAX);
             samples.get(overlap..).unwrap_or_default()
-        } else if off < -1 {
+        } else if off < -steady {
             samples.get(1..).unwrap_or_default()
         } else {
             samples
@@ -262,7 +265,7 @@ impl Track {
         self.line.extend(samples);
         self.end += samples.len() as i64;
         self.silent &= samples.is_empty();
-        if (2..=step).contains(&off) {
+        if (steady + 1..=step).contains(&off) {
             self.line.extend(samples.last());
             self.end += i64::from(!samples.is_empty());
         }
