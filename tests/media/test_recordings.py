@@ -56,7 +56,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def level(samples: np.ndarray, hertz: float) -> float:
-    """Amplitude of a frequency, in windows of 80 ms: on a busy machine the clocks of both ends are corrected between them."""
+    """Amplitude of a frequency, in windows of 80 ms: a busy machine corrects clocks between them."""
     windows = samples[: len(samples) // 640 * 640].reshape(-1, 640)
     turns = np.exp(-2j * np.pi * hertz * np.arange(640) / RATE)
     return float(np.median(2 * abs((windows * turns).mean(axis=1))))
