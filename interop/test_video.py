@@ -57,6 +57,7 @@ async def test_chromium_shows_its_camera_to_chromium(server: Offhook, tmp_path: 
         await bob.expect("ended")
 
 
+@pytest.mark.long
 async def test_echo_shows_the_page_its_own_camera(server: Offhook, tmp_path: Path) -> None:
     async with Browser("chromium", tmp_path) as browser:
         page = await signed_in(browser, server, "alice")
@@ -68,6 +69,7 @@ async def test_echo_shows_the_page_its_own_camera(server: Offhook, tmp_path: Pat
         await page.hang_up()
 
 
+@pytest.mark.long
 async def test_chromium_and_firefox_see_each_other(server: Offhook, tmp_path: Path) -> None:
     async with Browser("chromium", tmp_path) as one, Browser("firefox", tmp_path) as other:
         alice = await signed_in(one, server, "alice")
@@ -105,6 +107,7 @@ async def test_a_camera_is_added_to_a_call_of_sound(server: Offhook, tmp_path: P
         await bob.expect("ended")
 
 
+@pytest.mark.long
 async def test_a_page_without_camera_hears_who_has_one(server: Offhook, tmp_path: Path) -> None:
     """Who answers without a camera still sees; a call to a phone of sound alone is as it was."""
     async with Browser("chromium", tmp_path, tone=1000) as browser:
@@ -165,7 +168,7 @@ async def media_address(page: Page, server: Offhook) -> tuple[str, int]:
     return found.group(1), int(found.group(2))
 
 
-@pytest.mark.parametrize("encryption", ["", "srtp"])
+@pytest.mark.parametrize("encryption", ["", pytest.param("srtp", marks=pytest.mark.long)])
 async def test_a_video_phone_and_a_page_see_each_other(server: Offhook, tmp_path: Path, encryption: str) -> None:
     """A SIP phone: its own ports for each line, keys of its own, no retransmission streams."""
     phone = Baresip(

@@ -6,6 +6,7 @@ import pytest
 
 from offhook.calls import effects as do
 from offhook.calls import events as did
+from offhook.calls.entry import Entry, RingsMembers
 from offhook.calls.ports import LegRemote, VideoRemote
 from offhook.sdp.description import Session
 from offhook.sdp.parse import parse
@@ -367,3 +368,17 @@ def test_a_reloaded_page_takes_its_picture_along(link: Link) -> None:
     assert dict(lines(again.final().body))["video"] > 0
     assert bob.got("INVITE")[1:] == []
     again.hang_up()
+
+
+@pytest.mark.parametrize(("name", "kinds"), [
+    ("/private/bob?channel=audio", ["audio"]),
+    ("/private/bob?channel=video", ["audio", "video"]),
+])  # fmt: skip
+def test_an_address_may_ask_for_sound_alone(link: Link, name: str, kinds: list[str]) -> None:
+    """API.md 1.8."""
+    house = House(link)
+    alice, bob = house.caller(), house.callee()
+    handler = RingsMembers((house.node.member("bob"),))
+    house.node.entries["/private/bob"] = Entry("id of bob", "/private/bob", handler, "address")
+    alice.dial_uri(f"sip:{name}@{DOMAIN}", SEEN)
+    assert [kind for kind, _ in lines(bob.invite.body)] == kinds

@@ -13,11 +13,13 @@ from offhook.sdp.offer_answer import (
     EVENT,
     WISHES,
     LocalAudio,
+    LocalVideo,
     Origin,
     answer_direction,
     select,
     write_answer,
     write_offer,
+    write_reoffer,
 )
 from offhook.sdp.parse import parse
 from tests.sdp.samples import HEAD, NAMES, offer_of
@@ -173,3 +175,52 @@ def test_g722_is_taken_at_the_clock_of_its_rtp_and_unknown_codecs_never() -> Non
     offered = (Format("G722", 9, 16_000), Format("G722", 96, 8_000), Format("G729", 18, 8_000))
     assert [one.payload_type for one in select(offered, SPEECH)] == [96]
     assert select(offered, ("G729",)) == ()
+
+
+# ---- video
+
+VIDEO = LocalVideo((Format("VP8", 96, 90_000),), candidates=(("192.0.2.1", 40_002),), rtcp_port=40_003)
+PICTURE = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n"
+
+
+def test_a_phone_s_offer_of_video_stays_short() -> None:
+    """CALL-21: at most 500 bytes in the clear, the second line with it."""
+    few = LocalAudio(our_formats(False, ("OPUS", "PCMU", "PCMA")), (("192.0.2.1", 40_000),), rtcp_port=40_001)
+    seen = LocalVideo(
+        (Format("VP8", 96, 90_000),), candidates=(("192.0.2.1", 40_002),), rtcp_port=40_003, feedback=("nack pli",)
+    )
+    body = write_offer(False, few, ORIGIN, seen)
+    assert len(body) <= 500, body
+    assert [(one.kind, one.port) for one in parse(body).media] == [("audio", 40_000), ("video", 40_002)]
+
+
+@given(st.permutations(["audio", "video", "image", "application"]))
+def test_an_offer_of_ours_keeps_every_line_in_its_place(kinds: list[str]) -> None:
+    """RFC 3264 section 8: a video line is used where one was, or comes last."""
+    numbers = {"audio": "0", "video": "96"}
+    protocols = {"image": "udptl", "application": "DTLS/SCTP"}
+    for order in (kinds, [kind for kind in kinds if kind != "video"]):
+        text = HEAD.decode() + "".join(
+            f"m={kind} {4_000 + at} {protocols.get(kind, 'RTP/AVP')} {numbers.get(kind, 't38')}\r\n"
+            + ("a=rtpmap:96 VP8/90000\r\n" if kind == "video" else "")
+            for at, kind in enumerate(order)
+        )
+        before = parse(text.encode())
+        after = parse(write_reoffer(before, PHONE, ORIGIN, VIDEO))
+        assert [one.kind for one in after.media] == (order if "video" in order else [*order, "video"])
+        assert {one.kind for one in after.media if one.port} == {"audio", "video"}
+        without = parse(write_reoffer(before, PHONE, ORIGIN))
+        assert [one.kind for one in without.media if one.port] == ["audio"]
+
+
+def test_a_line_of_the_bundle_alone_is_offered() -> None:
+    """RFC 9143 section 6: port 0 and a=bundle-only, where the page bundles all it can."""
+    offer = offer_of("chromium").decode()
+    audio = parse(offer.encode()).audio
+    assert audio is not None
+    shake = f"a=ice-ufrag:{audio.ufrag}\r\na=ice-pwd:{audio.password}\r\na=fingerprint:sha-256 {'AB:' * 31}AB\r\n"
+    bundled = offer[: offer.index("m=video")]
+    head = bundled.replace("a=group:BUNDLE 0 1 2", "a=group:BUNDLE 0")
+    line = PICTURE.replace("video 9", "video 0") + shake
+    for text, seen in ((bundled + line + "a=bundle-only\r\n", True), (bundled + line, False), (head + line, False)):
+        assert (parse(text.encode()).video is not None) is seen, text

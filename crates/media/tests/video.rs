@@ -12,7 +12,10 @@ use offhook_media::description::*;
 use offhook_media::event::{Event, Reply};
 use offhook_rtp::extension::{Elements, ExtensionWriter, Form};
 use offhook_rtp::header::{Fields, Header};
+use offhook_rtp::keys::MasterKeys;
 use offhook_rtp::rtcp::{Compound, CompoundBuilder, Packet, RtcpError, SenderInfo};
+use offhook_rtp::srtp::{SrtpIn, SrtpOut};
+use offhook_rtp::suite::Suite;
 
 const ORIENTATION: &str = "urn:3gpp:video-orientation";
 const ALL: [&str; 4] = ["nack", "nack pli", "ccm fir", "goog-remb"];
@@ -628,4 +631,66 @@ fn payload_types_of_a_bundle_belong_to_one_line() {
         matches!(&reply, Reply::Refused { code, .. } if code == "bad_description"),
         "{reply:?}"
     );
+}
+
+/// MEDIA.md traps 4 and 15 for the second line of a phone: keys of its own, and nothing in the clear.
+#[test]
+fn the_video_of_an_sdes_phone_has_keys_of_its_own() {
+    let suite = Suite::ALL[0];
+    let mut world = World::new();
+    let secured = LegOffer {
+        keys: KeyKind::Sdes,
+        suites: vec![suite.name().to_owned()],
+        ..offer(&vp8(100, 0), 5)
+    };
+    let (_, legs) = world.open(vec![offer(&vp8(96, 97), 3), secured]);
+    let phones = [phone(&legs[0], 0), phone(&legs[1], 1)];
+    let mut a = Camera::new(&legs[0], 0, vp8(96, 97), 3);
+    let mut b = Camera::new(&legs[1], 1, vp8(100, 0), 5);
+    // 1: two lines, two keys.
+    assert_ne!(legs[1].crypto[0].key, b.local.crypto[0].key);
+    world.complete(a.leg, a.remote(&phones[0], &ALL));
+    world.bridge(a.leg, b.leg);
+    a.frame(&mut world, 2);
+    assert!(b.seen(&world).is_empty(), "no key, no packet");
+    let hex = |fill: u8| format!("{fill:02x}").repeat(suite.key_len() + suite.salt_len());
+    let key = |fill: u8| {
+        vec![Crypto {
+            suite: suite.name().to_owned(),
+            key: hex(fill),
+        }]
+    };
+    let mut remote = b.remote(&phones[1], &ALL);
+    remote.crypto = key(7);
+    remote.video.as_mut().expect("video").crypto = key(9);
+    world.complete(b.leg, remote);
+    a.frame(&mut world, 2);
+    // 2: what it is sent opens by the key announced for that line, and is the picture.
+    let text = b.local.crypto[0].key.clone();
+    let ours: Vec<u8> = (0..text.len() / 2)
+        .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hex"))
+        .collect();
+    let mut inward = SrtpIn::new(&MasterKeys::from_inline(suite, &ours).expect("key")).expect("in");
+    let seen = b.seen(&world);
+    assert_eq!(seen.len(), 2);
+    for (at, one) in seen.iter().enumerate() {
+        let mut bytes = one.bytes.clone();
+        let len = inward.open(&mut bytes, world.instant()).expect("opens");
+        let header = Header::parse(&bytes[..len]).expect("RTP");
+        assert_eq!(header.payload(&bytes[..len]), [(at + 1) as u8; 900]);
+    }
+    // 3: what it sends is taken under its own key of the line, and not under that of its sound.
+    let theirs = |fill: u8| vec![fill; suite.key_len() + suite.salt_len()];
+    for (fill, count) in [(7, 0), (9, 1)] {
+        let keys = MasterKeys::from_inline(suite, &theirs(fill)).expect("key");
+        let mut out = SrtpOut::new(&keys).expect("out");
+        let mut packet = b.packet(&[5; 400], true);
+        let len = packet.len();
+        packet.resize(len + 40, 0);
+        let sealed = out.seal(&mut packet, len).expect("sealed");
+        world.datagram(b.socket, b.address, &packet[..sealed]);
+        assert_eq!(a.seen(&world).len(), count, "key {fill}");
+    }
+    // 4: the source was asked for a picture when the way opened.
+    assert!(!a.asked(&world).is_empty());
 }
