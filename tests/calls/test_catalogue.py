@@ -15,14 +15,7 @@ SOURCES = Path(offhook.__file__).parent
 PLACES = {"Fault": 1, "ApiError": 1, "not_found": 0, "unauthorized": 0}
 """Which argument is the code."""
 WORDS = {"calls/catalogue.py", "calls/refusals.py"}
-PENDING = frozenset(
-    {
-        # events, webhooks, devices
-        "cursor_expired", "device_not_found", "url_is_unsafe", "webhook_delivery_not_found", "webhook_not_found",
-        # tokens of pages
-        "not_a_refresh_token", "origin_not_allowed",
-    }
-)  # fmt: skip
+PENDING = frozenset({"device_not_found"})
 """Rows that nothing raises yet."""
 
 
