@@ -12,11 +12,13 @@ from typing import Any
 import httpx
 import pytest
 from signalwire.core.security.webhook_validator import validate_webhook_signature, validate_webhook_signature_sha256
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from interop.conftest import ServerMaker
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
-from interop.test_command_line import offhook
+from interop.test_command_line import COMMAND, offhook
 from tests.support.receiver import Receiver
 
 EVENTS, WEBHOOKS = "/api/offhook/events", "/api/offhook/webhooks"
@@ -161,6 +163,84 @@ async def test_devices_and_strangers(server: Offhook) -> None:
     assert await every_event(server, after=after, endpoint_id=rows[0]["endpoint_id"]) == told
 
 
+class SocketPhone(PlainPhone):
+    """The same over a WebSocket, which can be made to hear nothing for a while."""
+
+    async def register(self) -> None:
+        url = self.url
+        self.socket = await connect(url, subprotocols=[Subprotocol("sip")], ping_interval=None)
+        await super().register()
+
+    url = ""
+
+    async def _send(self, text: str) -> None:
+        text = text.replace("SIP/2.0/UDP", "SIP/2.0/WS").replace(
+            ">\r\nContent", ";transport=ws>;expires=600\r\nContent"
+        )
+        await self.socket.send(text)
+
+    async def _final(self) -> str:
+        return str(await asyncio.wait_for(self.socket.recv(), 5))
+
+
+async def until_told(server: Offhook, after: str, types: str, many: int) -> list[dict[str, Any]]:
+    """So many events of these types, once they are there."""
+    told: list[dict[str, Any]] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(15):
+            while len(told := await every_event(server, after=after, types=types)) < many:
+                await asyncio.sleep(0.1)
+            return told
+    raise AssertionError(f"not told: {told}")
+
+
+async def test_a_device_that_answers_no_ping(serve: ServerMaker) -> None:
+    async with serve(OFFHOOK_LIMITS_WS_PING_AFTER="0.3", OFFHOOK_LIMITS_WS_PONG_WITHIN="1.5") as server:
+        phone = SocketPhone("alice", server.passwords["alice"], server.domain, server.sip)
+        phone.url = server.websocket_url
+        await phone.register()
+        # 1. it hears nothing, and is told to be suspect
+        phone.socket.transport.pause_reading()
+        [told] = await until_told(server, "", "registration.state_changed", 1)
+        assert (told["data"]["username"], told["data"]["before"], told["data"]["state"]) == (
+            "alice",
+            "reachable",
+            "suspect",
+        )
+        assert told["data"]["registration_id"]
+        # 2. it is back in time
+        phone.socket.transport.resume_reading()
+        told = (await until_told(server, "", "registration.state_changed", 2))[1]
+        assert (told["data"]["before"], told["data"]["state"]) == ("suspect", "reachable")
+        # 3. the next time it is not
+        phone.socket.transport.pause_reading()
+        gone = (await until_told(server, "", "registration.removed", 1))[0]
+        assert gone["data"]["reason"] == "flow_lost"
+        phone.socket.transport.abort()
+        phone.close()
+
+
+async def test_who_guesses_passwords_and_who_is_no_trunk(server: Offhook) -> None:
+    # 1. a lock is told of, with the endpoint that was attacked
+    for number in range(12):
+        phone = PlainPhone("alice", "wrong", server.domain, server.sip)
+        phone._tag = f"guess-{number}"
+        with contextlib.suppress(AssertionError):
+            await phone.register()
+        phone.close()
+    [locked] = await until_told(server, "", "security.login_locked", 1)
+    assert (locked["data"]["source"], locked["data"]["user"]) == ("127.0.0.1", "alice")
+    # 2. a call to a number from an address that is no trunk's
+    stranger = PlainPhone("+15125550100", "x", "elsewhere.example", server.sip)
+    await stranger._send(
+        stranger._request("INVITE", f"sip:+15125550199@{server.domain}", 1, f"<sip:+15125550199@{server.domain}>")
+    )
+    [refused] = await until_told(server, "", "security.source_refused", 1)
+    assert refused["data"]["source"] == "127.0.0.1"
+    assert refused["data"]["text"]
+    stranger.close()
+
+
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with Receiver() as one:
@@ -268,15 +348,18 @@ async def test_the_command_line(server: Offhook, receiver: Receiver, tmp_path: P
     assert "pending" in await said("webhook", "retry", delivery)
     await receiver.wait(2)
     # 2. events are followed over a restart, and listed
-    follows = asyncio.create_task(offhook(server.data, "event", "follow", "--type", "call.*", "--count", "6", "--json"))
-    await asyncio.sleep(2)
+    after = (await server.http.get(EVENTS, params={"after": "latest"})).json()["next_cursor"]
     await one_call(server)
-    await asyncio.sleep(1)
+    arguments = ("event", "follow", "--type", "call.*", "--after", after, "--count", "6", "--json")
+    environment = {**os.environ, "OFFHOOK_DATA": str(server.data)}
+    follows = await asyncio.create_subprocess_exec(COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, env=environment)
+    assert follows.stdout is not None
+    assert [json.loads(await follows.stdout.readline())["type"] for _ in range(3)] == WHOLE
     await server.stop()
     await server.start(**server.same_ports())
     await one_call(server)
-    code, text = await follows
-    assert (code, [json.loads(line)["type"] for line in text.splitlines()]) == (0, WHOLE * 2)
+    assert [json.loads(await follows.stdout.readline())["type"] for _ in range(3)] == WHOLE
+    assert await follows.wait() == 0
     listed = await said("event", "list", "--type", "call.ended")
     assert [line.split()[1] for line in listed.splitlines()] == ["call.ended"] * 2
     assert "removed webhook calls" in await said("webhook", "remove", "calls")

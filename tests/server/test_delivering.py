@@ -206,6 +206,14 @@ async def test_a_project_that_is_gone_gets_nothing_more(database: Database) -> N
         assert receiver.connections == 0
 
 
+async def test_a_project_that_forces_https_sends_nothing_in_clear(database: Database) -> None:
+    async with post(database, first_retry=0.0001) as one, Receiver() as receiver:
+        one.forces_https = True
+        failed = await one.ended(one.put(receiver.url(), 1))
+        assert "forces HTTPS" in failed.attempts[0]["error"]
+        assert receiver.connections == 0
+
+
 async def test_ended_deliveries_are_swept(database: Database) -> None:
     from datetime import UTC, datetime, timedelta
 

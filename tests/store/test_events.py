@@ -132,6 +132,10 @@ async def test_one_row_of_a_lane_is_due(room: Room) -> None:
     assert [one[2] for one in rows[4:]] == alone
     # 3. a form has no field without a value
     assert rows[4][3:] == ("form", "A=%C3%BC")
+    # 4. nothing that is written is too odd to be kept
+    odd = put(PROJECT, "http://[::1", json={"user_agent": "\ud800\x00"}, call_ref=CALL)
+    kept = {one[0]: one[1:] for one in await room.rows(webhook_deliveries, "id", "receiver", "body")}
+    assert kept[odd] == ("http://[::1", '{"user_agent":"?\\u0000"}')
     with pytest.raises(ValueError, match="either"):
         put(PROJECT, "http://a.test/")
 

@@ -37,7 +37,7 @@ class Post:
             DeliveryRows(self.engine, self.writer, "node-1"),
         )
         self.event_rows.alone = True
-        self.webhooks, self.key = Webhooks(self.engine), KEY
+        self.webhooks, self.key, self.forces_https = Webhooks(self.engine), KEY, False
         self.settings, self.total = settings, total
 
     async def open(self) -> None:
@@ -58,6 +58,7 @@ class Post:
             self.writer,
             self.http,
             lambda _: self.key,
+            lambda _: self.forces_https,
             self.subscriptions.failed,
             random.Random(1).uniform,
             "Offhook/0",

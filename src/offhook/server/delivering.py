@@ -49,7 +49,7 @@ class DeliverySettings:
 
 class Deliverer:
     """`start`, then `kick` whenever something has been committed, then `stop`. `failed` is told of what is given up;
-    `signing_key` is that of a project, "" for one that is gone."""
+    `signing_key` is that of a project, "" for one that is gone; `forces_https` says whether it wants nothing in clear."""
 
     def __init__(
         self,
@@ -57,13 +57,15 @@ class Deliverer:
         writer: Writer,
         http: OutwardHttp,
         signing_key: Callable[[str], str],
+        forces_https: Callable[[str], bool],
         failed: Callable[[Delivery, dict[str, Any]], None],
         uniform: Callable[[float, float], float],
         user_agent: str,
         settings: DeliverySettings,
     ) -> None:
         self._rows, self._writer, self._http = rows, writer, http
-        self._signing_key, self._failed, self._uniform = signing_key, failed, uniform
+        self._signing_key, self._forces_https = signing_key, forces_https
+        self._failed, self._uniform = failed, uniform
         self._agent, self._settings = user_agent, settings
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -205,6 +207,8 @@ class Deliverer:
         key = self._signing_key(delivery.project_id)
         if not key:
             return 410, "the project is gone"
+        if self._forces_https(delivery.project_id) and delivery.receiver.startswith("http:"):
+            return None, "the project forces HTTPS requests, and this URL is http"
         get, url = delivery.method == "GET", delivery.url
         if get and delivery.body:
             # Nothing after a fragment is ever sent.

@@ -18,8 +18,8 @@ from offhook.sip.flow import FlowId
 from offhook.sip.location import Binding
 from offhook.sip.rate import Rates
 
-LONGEST = 1_000
-"""Characters of one fact: what devices and strangers write is shown, not kept whole."""
+LONGEST = 5_000
+"""Characters of one fact: what devices and strangers write is shown, not kept whole; an event of a user has 4 KiB."""
 STRANGERS = 10_000
 """Addresses of strangers whose rate is remembered."""
 PER_STRANGER, AT_ONCE = 0.1, 5.0
@@ -60,7 +60,7 @@ class Happenings:
         type_ = type_of(happened.type)
         if type_ is None:
             return
-        details = {name: value[:LONGEST] for name, value in happened.details}
+        details = {name: _text(value) for name, value in happened.details}
         if type_.startswith("call."):
             self._of_call(type_, happened, details)
         elif type_.startswith("trunk."):
@@ -91,7 +91,7 @@ class Happenings:
         for binding in self._world.on_flow(FlowId(details["flow"])):
             about = {"id": binding.id, "aor": binding.aor, "contact": str(binding.contact)}
             about |= {"instance": binding.instance or "", "user_agent": binding.user_agent}
-            self._of_binding(type_, {**{name: value[:LONGEST] for name, value in about.items()}, **details})
+            self._of_binding(type_, {**{name: _text(value) for name, value in about.items()}, **details})
 
     # ---- trunks and strangers
 
@@ -153,6 +153,12 @@ class Happenings:
             return endpoint.project_id if endpoint is not None else self._root
         trunk = self._world.trunk(caller.trunk.id) if caller.trunk is not None else None
         return trunk.project_id if trunk is not None else self._root
+
+
+def _text(value: str) -> str:
+    """One fact, short enough, of characters alone."""
+    cut = value[:LONGEST]
+    return cut if cut.isascii() else cut.encode("utf-8", "replace").decode()
 
 
 def _about(call: Call, leg: Leg | None) -> dict[str, Any]:

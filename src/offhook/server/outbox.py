@@ -4,11 +4,12 @@ Lives here: what a delivery consists of. Never here: when it is tried (deliverin
 """
 
 import json as json_
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from offhook.server.committed import Committed
 from offhook.store.deliveries import Delivery, DeliveryRows
@@ -55,7 +56,7 @@ class Outbox:
             url=url,
             method=method.upper(),
             kind="form" if json is None else "json",
-            body=_form(form) if form is not None else json_.dumps(json, ensure_ascii=False, separators=(",", ":")),
+            body=_form(form) if form is not None else _json(json),
         )
         self._rows.put(delivery, datetime.now(UTC))
         self._committed.soon()
@@ -64,9 +65,15 @@ class Outbox:
 
 def receiver_of(url: str) -> str:
     """Who is connected to for a URL: scheme, host and port."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()[:300]
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return f"{scheme}://{authority.rpartition('@')[2]}".lower()[:300]
+
+
+def _json(value: Mapping[str, Any] | None) -> str:
+    """As text that every receiver and every database takes: half of a surrogate pair, from a broken client, becomes `?`."""
+    return json_.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
 
 
 def _form(form: Mapping[str, str]) -> str:
-    return urlencode([(name, value) for name, value in form.items() if value != ""])
+    return urlencode([(name, value) for name, value in form.items() if value != ""], errors="replace")

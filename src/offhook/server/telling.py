@@ -112,6 +112,7 @@ async def open_telling(
         writer,
         http,
         lambda project: store.projects.signing_key(project).reveal(),
+        lambda project: _forces_https(store, project),
         subscriptions.failed,
         SystemIds().uniform,
         f"Offhook/{__version__}",
@@ -121,6 +122,11 @@ async def open_telling(
     kept = timedelta(days=wishes.retention_days)
     await _tell_of_earlier(before, rows, events, store)
     return Telling(events, outbox, happenings, http, webhooks, subscriptions, deliverer, rows, deliveries, kept)
+
+
+def _forces_https(store: "Store", project_id: str) -> bool:
+    project = store.projects.get(project_id)
+    return project is not None and bool(project.settings.get("force_https_requests"))
 
 
 async def _tell_of_earlier(before: Mapping[str, bytes], rows: EventRows, events: Events, store: "Store") -> None:
