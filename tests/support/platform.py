@@ -33,7 +33,7 @@ class Desk:
 
     def __init__(self, engine: AsyncEngine, domain: str) -> None:
         self.caller_ids, self.applications = CallerIdRows(engine), ApplicationRows(engine)
-        self.domain, self.codes, self.told = domain, [], []
+        self.domain, self.codes, self.told, self.ip_auth_entries = domain, [], [], 256
         self.refuses: tuple[str, str] | None = None
 
     def country(self, project_id: str) -> str:

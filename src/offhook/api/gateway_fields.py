@@ -12,8 +12,6 @@ from offhook.sip.uri import Uri, parse_uri
 
 LABEL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_LABEL = 50
-NETWORKS = 256
-"""Entries of `ip_auth` (`limits.ip_auth_entries` of API.md 1.6): more belong into a firewall."""
 _OPUS_FORM = re.compile(r"OPUS@(48000|24000|16000|8000)H@20I")
 
 Values = dict[str, Any]
@@ -94,15 +92,15 @@ def _list(value: Any, field: str, allowed: tuple[str, ...], faults: list[Fault])
     return names
 
 
-def networks(body: Mapping[str, Any], before: Values, faults: list[Fault]) -> Values:
-    """`ip_auth_enabled` and `ip_auth`: addresses or networks, at least one where they count."""
+def networks(body: Mapping[str, Any], before: Values, most: int, faults: list[Fault]) -> Values:
+    """`ip_auth_enabled` and `ip_auth`: at most so many addresses or networks, at least one where they count."""
     enabled = body.get("ip_auth_enabled", before.get("ip_auth_enabled", False)) or False
     if not isinstance(enabled, bool):
         faults.append(Fault("ip_auth_enabled", "invalid_parameter", "Ip_auth_enabled must be true or false"))
         enabled = False
     entries = body.get("ip_auth", before.get("ip_auth", ())) or []
-    if not isinstance(entries, list | tuple) or len(entries) > NETWORKS:
-        message = f"Ip_auth must be a list of at most {NETWORKS} addresses or networks (limits.ip_auth_entries)"
+    if not isinstance(entries, list | tuple) or len(entries) > most:
+        message = f"Ip_auth must be a list of at most {most} addresses or networks (limits.ip_auth_entries)"
         faults.append(Fault("ip_auth", "invalid_parameter", message))
         entries = []
     for one in entries:

@@ -82,6 +82,8 @@ class Reception(Protocol):
 
     caller_ids: CallerIdRows
     applications: ApplicationRows
+    ip_auth_entries: int
+    """`limits.ip_auth_entries`."""
 
     def country(self, project_id: str) -> str:
         """ISO 3166 country by whose rules a project's numbers are read."""

@@ -354,6 +354,8 @@ class Limits(_Group):
     """Addresses that one guest's token may call: they stand in the guest's name, which a device sends with every request."""
     call_seconds: int = Field(86_400, ge=0)
     """Seconds a call may talk, looked at twice a minute; 0 ends none. A call that nobody hung up costs a channel."""
+    ip_auth_entries: int = Field(256, ge=1, le=10_000)
+    """Addresses and networks that one domain application or SIP address lists: more belong into a firewall."""
     custom_variables: int = Field(20, ge=1, le=100)
     """Variables of one call that the API places."""
     body_bytes: int = 1_048_576

@@ -25,6 +25,7 @@ class ServerReception:
         self._app = app
         self.caller_ids: CallerIdRows = app.store.caller_ids
         self.applications: ApplicationRows = app.store.applications
+        self.ip_auth_entries = app.settings.limits.ip_auth_entries
 
     def country(self, project_id: str) -> str:
         return self._app.profiles.of(project_id).country or self._app.settings.sip.country

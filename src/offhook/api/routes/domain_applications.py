@@ -71,7 +71,9 @@ def taken(platform: Platform, identifier: str, field: str, id_: str | None) -> l
     return []
 
 
-def shared_settings(body: Mapping[str, Any], before: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
+def shared_settings(
+    platform: Platform, body: Mapping[str, Any], before: dict[str, Any], faults: list[Fault]
+) -> dict[str, Any]:
     """What domain applications and SIP addresses have in common."""
     user = body.get("user", before.get("user")) or "*"
     if not isinstance(user, str) or len(user) > 64 or not user.isprintable():
@@ -79,7 +81,7 @@ def shared_settings(body: Mapping[str, Any], before: dict[str, Any], faults: lis
     encryption = chosen(body, "encryption", ENCRYPTIONS, before.get("encryption", "optional"), faults)
     return {
         "user": user,
-        **networks(body, before, faults),
+        **networks(body, before, platform.reception.ip_auth_entries, faults),
         "encryption": encryption,
         **media_lists(body, before, faults),
     }
@@ -129,7 +131,7 @@ async def _values(
     if "identifier" in body or row is None:
         identifier = label(body.get("identifier"), "identifier", faults)
         faults += taken(platform, identifier, "identifier", row.id if row is not None else None)
-    settings = {**before, **shared_settings(body, before, faults)}
+    settings = {**before, **shared_settings(platform, body, before, faults)}
     handler, wrong = handler_fields(body, before, tuple(COMPANIONS))
     faults += wrong or handler_faults(platform, project, handler)
     if faults:

@@ -95,7 +95,7 @@ def _values(
         name = label(body.get("name"), "name", faults)
         faults += taken(platform, name, "name", row.id if row is not None else None)
     before = row.settings if row is not None else {}
-    settings = {**before, **shared_settings(body, before, faults)}
+    settings = {**before, **shared_settings(platform, body, before, faults)}
     if "context_id" in body:
         context = body["context_id"] or None
         if context is not None and not (isinstance(context, str) and len(context) <= 64 and context.isprintable()):
