@@ -39,6 +39,8 @@ struct Held {
     ticks: u32,
     arrived: i64,
     payload: Vec<u8>,
+    /// What its silence sounds like, of a packet of comfort noise.
+    noise: Option<u8>,
 }
 
 /// The buffer of one stream.
@@ -55,6 +57,8 @@ pub struct JitterBuffer {
     next: Option<(u64, i64)>,
     /// The last thing heard announced silence.
     quiet: bool,
+    /// The level of noise in that silence (RFC 3389 section 3), -dBov.
+    noise: Option<u8>,
     /// The first packet is due as soon as it is asked for: sound before it has bridged the wait.
     eager: bool,
     /// Concealment whose cause (loss, lateness or silence) the next packet will tell, microseconds.
@@ -88,6 +92,7 @@ impl JitterBuffer {
             newest: None,
             next: None,
             quiet: false,
+            noise: None,
             eager: false,
             unexplained: 0,
             concealed: 0,
@@ -123,6 +128,7 @@ impl JitterBuffer {
             media: Some(media),
             ticks,
             arrived,
+            noise: None,
             payload: copy,
         });
         if pushed == Pushed::Stored {
@@ -142,7 +148,9 @@ impl JitterBuffer {
 
     /// Takes the sequence number of a packet of this stream that carries no sound for the decoder (telephone-event, comfort
     /// noise), so that it is not taken for loss.
-    pub fn push_gap(&mut self, sequence: u64, now: Instant) -> Pushed {
+    ///
+    /// `noise` is the level that a packet of comfort noise asks for, -dBov.
+    pub fn push_gap(&mut self, sequence: u64, noise: Option<u8>, now: Instant) -> Pushed {
         let arrived = self.axis(now);
         if self.next.is_some_and(|(next, _)| sequence < next) {
             return Pushed::Late;
@@ -152,6 +160,7 @@ impl JitterBuffer {
             media: None,
             ticks: 0,
             arrived,
+            noise,
             payload: Vec::new(),
         });
         self.bound();
@@ -219,6 +228,12 @@ impl JitterBuffer {
         }
     }
 
+    /// The level of noise that the present silence is made of, -dBov.
+    #[must_use]
+    pub fn noise(&self) -> Option<u8> {
+        self.noise
+    }
+
     /// Takes the oldest packet with sound out, whether it is due or not; `payload` is it then.
     pub fn take(&mut self) -> bool {
         while let Some(held) = self.held.pop_front() {
@@ -254,6 +269,7 @@ impl JitterBuffer {
         self.newest = None;
         self.next = None;
         self.quiet = false;
+        self.noise = None;
         self.unexplained = 0;
         self.late_run = 0;
     }
@@ -359,6 +375,8 @@ impl JitterBuffer {
                 self.next = Some((front.sequence + 1, media));
             }
             self.quiet = true;
+            // A press in the silence leaves its noise as it was.
+            self.noise = front.noise.or(self.noise);
             self.held.pop_front();
         }
     }
@@ -409,6 +427,7 @@ impl JitterBuffer {
         self.explain(packet.sequence, media);
         self.next = Some((packet.sequence + 1, media + i64::from(packet.ticks)));
         self.quiet = self.codec.is_silence_hint(&packet.payload);
+        self.noise = None;
         self.counters.played += 1;
         self.spare
             .push(std::mem::replace(&mut self.current, packet.payload));

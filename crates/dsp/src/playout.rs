@@ -13,6 +13,9 @@ use crate::stretch;
 /// Length of a pulled frame, milliseconds.
 pub const FRAME_MS: u32 = 20;
 
+/// Comfort noise louder than this, -dBov, is none: a sender gone wrong must not hurt an ear.
+const LOUDEST_NOISE: u8 = 30;
+
 /// A decoding stream: one per SSRC that is decoded.
 pub struct Playout {
     jitter: JitterBuffer,
@@ -23,6 +26,8 @@ pub struct Playout {
     frame: Vec<i16>,
     scratch: Vec<i16>,
     last: Decision,
+    /// State of the noise.
+    dice: u32,
 }
 
 impl Playout {
@@ -39,6 +44,7 @@ impl Playout {
             frame: vec![0; (output_rate / 1_000 * FRAME_MS) as usize],
             scratch: vec![0; (output_rate / 1_000 * MAX_PACKET_MS) as usize],
             last: Decision::Dtx { ticks: 0 },
+            dice: 0x9e37_79b9,
         })
     }
 
@@ -49,7 +55,12 @@ impl Playout {
 
     /// Takes the sequence number of a packet that carries nothing to decode (telephone-event, comfort noise): not loss.
     pub fn push_gap(&mut self, sequence: u64, now: Instant) -> Pushed {
-        self.jitter.push_gap(sequence, now)
+        self.jitter.push_gap(sequence, None, now)
+    }
+
+    /// Takes a packet of comfort noise (RFC 3389): the silence from here on is noise of that level, -dBov.
+    pub fn push_noise(&mut self, sequence: u64, level: u8, now: Instant) -> Pushed {
+        self.jitter.push_gap(sequence, Some(level), now)
     }
 
     /// The next 20 ms. Call it every 20 ms of absolute time; before the first packet is due it is silence.
@@ -121,7 +132,11 @@ impl Playout {
                 self.stretch(decision == Decision::Accelerate, now);
             }
             Decision::Fec { ticks } => self.rebuild(ticks),
-            Decision::Conceal { ticks } | Decision::Dtx { ticks } => self.conceal(ticks),
+            Decision::Conceal { ticks } => self.conceal(ticks),
+            Decision::Dtx { ticks } => {
+                self.conceal(ticks);
+                self.whisper(ticks);
+            }
         }
     }
 
@@ -174,6 +189,25 @@ impl Playout {
             self.concealer.conceal(out);
         }
         self.pcm.extend_from_slice(&self.scratch[..length]);
+    }
+
+    /// Adds the noise that the sender described to the silence just written.
+    fn whisper(&mut self, ticks: u32) {
+        let Some(level) = self.jitter.noise() else {
+            return;
+        };
+        let length = self.samples(ticks);
+        let level = f32::from(level.max(LOUDEST_NOISE));
+        // Uniform noise has the third of the power of its peak.
+        let peak = 32_768.0 * 10f32.powf(-level / 20.0) * 3f32.sqrt();
+        let start = self.pcm.len() - length;
+        for sample in &mut self.pcm[start..] {
+            self.dice ^= self.dice << 13;
+            self.dice ^= self.dice >> 17;
+            self.dice ^= self.dice << 5;
+            let noise = peak * (self.dice as i32 as f32 / 2_147_483_648.0);
+            *sample = sample.saturating_add(noise as i16);
+        }
     }
 
     fn samples(&self, ticks: u32) -> usize {

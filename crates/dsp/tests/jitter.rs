@@ -137,7 +137,7 @@ fn soundless_packets_are_not_loss() {
     bench.steady(0..10);
     for n in 10..20 {
         let at = bench.at(n * 20);
-        bench.buffer.push_gap(n, at);
+        bench.buffer.push_gap(n, None, at);
         bench.tick(n * 20);
     }
     for n in 20..30 {
@@ -278,7 +278,7 @@ proptest! {
                     payload.iter_mut().zip(tag).for_each(|(byte, tag)| *byte = tag);
                     buffer.push(sequence, timestamp, &payload, now);
                 }
-                Step::Gap { sequence } => { buffer.push_gap(sequence, now); }
+                Step::Gap { sequence } => { buffer.push_gap(sequence, None, now); }
                 Step::Wait { ms } => {
                     now += Duration::from_millis(ms);
                     let decision = buffer.tick(now);

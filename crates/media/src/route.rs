@@ -83,7 +83,12 @@ impl Engine {
             Meaning::Event(_) | Meaning::ComfortNoise => {
                 leg.tx.leave_out(from, incoming, now.instant);
                 if let Some(decoding) = &mut leg.tx.decoding {
-                    decoding.push_gap(incoming, now.instant);
+                    match incoming.meaning {
+                        Meaning::ComfortNoise => {
+                            decoding.push_noise(incoming, payload, now.instant);
+                        }
+                        _ => decoding.push_gap(incoming, now.instant),
+                    }
                 }
             }
             Meaning::Unknown | Meaning::Video => {}

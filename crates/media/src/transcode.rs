@@ -92,6 +92,17 @@ impl Decoding {
         }
     }
 
+    /// A packet of comfort noise: its first octet is the level (RFC 3389 section 3).
+    pub(crate) fn push_noise(&mut self, incoming: &Incoming, payload: &[u8], now: Instant) {
+        match payload.first() {
+            Some(level) if self.ssrc == Some(incoming.ssrc) => {
+                self.playout
+                    .push_noise(incoming.sequence, level & 0x7f, now);
+            }
+            _ => self.push_gap(incoming, now),
+        }
+    }
+
     pub(crate) fn pull(&mut self, now: Instant) -> &[i16] {
         self.playout.pull(now)
     }

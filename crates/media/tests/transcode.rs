@@ -234,6 +234,39 @@ fn trap_6_comfort_noise_and_gaps_do_not_disturb_a_transcoder() {
 }
 
 #[test]
+fn trap_6_silence_is_the_noise_that_the_peer_describes() {
+    for (level, expected) in [(50u8, -50.0), (66, -66.0), (0, -30.0)] {
+        let mut world = World::new();
+        let (_, legs) = world.open(vec![
+            port_offer(pcmu()),
+            port_offer(vec![codec("PCMA", 8, 8_000)]),
+        ]);
+        let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+        world.complete(a.leg, port_remote(pcmu(), a.address));
+        world.complete(b.leg, port_remote(vec![codec("PCMA", 8, 8_000)], b.address));
+        world.bridge(a.leg, b.leg);
+        let mut tone = Tone::new(ToneSpec::TEST, 8_000);
+        let mut encoder = Encoder::new(Dsp::Pcmu, 8_000, EncoderOptions::default()).unwrap();
+        sing(&mut world, &mut a, &mut encoder, &mut tone, 50);
+        // One packet, then a second of nothing.
+        let packet = a.raw(13, false, &[level], false);
+        world.datagram(a.socket, a.address, &packet);
+        world.advance_ms(1_000);
+        a.timestamp = a.timestamp.wrapping_add(8_000);
+        let silent = world.rtp_to(b.address).len();
+        sing(&mut world, &mut a, &mut encoder, &mut tone, 50);
+        let sent = world.rtp_to(b.address);
+        let payloads: Vec<Vec<u8>> = sent.iter().map(|sent| sent.payload().to_vec()).collect();
+        let noise =
+            offhook_dsp::level::rms_dbov(&decode(Dsp::Pcma, &payloads[silent - 30..silent]));
+        assert!((noise - expected).abs() < 3.0, "{level}: {noise} dBov");
+        let speech =
+            offhook_dsp::level::rms_dbov(&decode(Dsp::Pcma, &payloads[payloads.len() - 20..]));
+        assert!(speech > -20.0, "{speech}");
+    }
+}
+
+#[test]
 fn trap_19_the_packet_time_the_peer_asks_for_is_kept() {
     // What G.711 is sent in, and Opus, which has no frames of 30 and 50 ms.
     for (asked, g711, opus_ms) in [
