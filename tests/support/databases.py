@@ -134,6 +134,7 @@ class Cluster:
     def stop(self) -> None:
         """Ends the server at once, as a fast shutdown does; its data stays."""
         if self._process is not None and self._process.poll() is None:
+            self.signal(signal.SIGCONT)  # a failed test may have left it stopped
             self._process.send_signal(signal.SIGINT)
             self._process.wait(_START_TIME)
 
