@@ -30,7 +30,7 @@ _KNOWN = frozenset({"id", "email", "password", *PROFILE})
 _PROFILE: dict[str, Schema] = dict.fromkeys(PROFILE, nullable(text(128)))
 _NEW = record("NewSubscriber", "email", email=text(254, 3), password=text(72, 8), **_PROFILE, id=identifier())
 _SHOWN = wrapper(
-    "SubscriberResource", SUBSCRIBER, record("Subscriber", "id", id=identifier(), email=text(), **_PROFILE)
+    "SubscriberResource", SUBSCRIBER, record("Subscriber", "id", id=identifier(), email=nullable(text()), **_PROFILE)
 )
 
 
