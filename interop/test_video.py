@@ -9,6 +9,7 @@ import pytest
 
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
+from interop.support.linphone import Linphone
 from interop.support.lossy import LossyLink
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
@@ -215,3 +216,30 @@ async def test_a_video_phone_sees_its_echo(server: Offhook, tmp_path: Path) -> N
         assert facts["packets_out"] > 30, facts
         assert facts["codec_in"] == "VP8"
         await phone.hang_up()
+
+
+@pytest.mark.long
+async def test_linphone_and_a_page_see_each_other(server: Offhook, tmp_path: Path) -> None:
+    """A phone with AVPF on a plain line, NACK and PLI; its camera is a still picture, one a second."""
+    phone = Linphone(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, 700, video=True)
+    async with Browser("chromium", tmp_path) as browser, phone:
+        await phone.registered()
+        alice = await signed_in(browser, server, "alice")
+        await alice.run("agent.camera(true)")
+        await alice.call(server.uri("bob"))
+        await phone.in_state("IncomingReceived")
+        await phone.answer()
+        await alice.expect("confirmed")
+        seen: dict[str, Any] = {}
+        facts: dict[str, Any] = {}
+        for _ in range(200):
+            seen = await alice.pictures()
+            facts = (await server.call((await server.calls())[0]["call_ref"]))["legs"][1]["facts"]["video"]
+            if seen["framesDecoded"] >= 2 and facts["packets_out"] > 50 and facts["rtt_ms"] > 0:
+                break
+            await asyncio.sleep(0.1)
+        assert seen["framesDecoded"] >= 2, seen
+        assert seen["codec"] == "video/VP8"
+        assert facts["packets_out"] > 50, facts
+        assert facts["rtt_ms"] > 0, facts
+        await alice.hang_up()

@@ -42,6 +42,18 @@ domain={domain}
 store_calls=0
 uuid={instance}
 """
+VIDEO = """\
+
+[video]
+capture=1
+display=0
+enabled=1
+automatically_initiate=1
+automatically_accept=1
+device=StaticImage: Static picture
+size=cif
+"""
+"""A still picture as the camera; nobody looks at the screen."""
 INSTANCE = "0199bbbb-0000-4000-8000-000000000042"
 """Its instance id, which it makes its GRUU of."""
 EVENT_TIME = 20.0
@@ -51,10 +63,11 @@ class Linphone:
     """One phone: `async with Linphone(…) as phone`. Its log tells what happens; `expect` waits for the next text there."""
 
     def __init__(
-        self, home: Path, username: str, password: str, domain: str, server: str, tone: int, transport: str = "udp"
-    ) -> None:
+        self, home: Path, username: str, password: str, domain: str, server: str, tone: int, transport: str = "udp",
+        video: bool = False,
+    ) -> None:  # fmt: skip
         self.home = home / f"linphone-{username}"
-        self._transport = transport
+        self._transport, self._video = transport, video
         self.username, self.domain = username, domain
         self._password, self._server, self._tone = password, server, tone
         self.log = self.home / "log"
@@ -70,12 +83,13 @@ class Linphone:
                 port=free_port(), tcp=free_port(), rtp=free_port() & ~1, server=self._server, username=self.username,
                 domain=self.domain, password=self._password, transport=self._transport, instance=INSTANCE,
             )
+            + (VIDEO if self._video else "")
         )  # fmt: skip
         (self.home / ".local/share/linphone").mkdir(parents=True)
         # Its console does nothing between lines unless it is a terminal.
         self._terminal, other_end = os.openpty()
         self._process = await asyncio.create_subprocess_exec(
-            program, "-d", "6", "-l", str(self.log), "-c", str(config),
+            program, "-d", "6", "-l", str(self.log), "-c", str(config), *(("-C",) if self._video else ()),
             env={"HOME": str(self.home), "PATH": "/usr/bin:/bin", "TERM": "dumb"},
             stdin=other_end, stdout=other_end, stderr=other_end,
         )  # fmt: skip
