@@ -266,6 +266,12 @@ async def test_what_is_known_beforehand_is_refused_with_its_code(server: Offhook
         answer = await server.http.post("/api/calling/calls", json=body)
         said = answer.json()
         assert (answer.status_code, said.get("code") or said["errors"][0]["code"]) == (status, code), body
+    for query in ("created_on=2026-13-01", "created_after=soon", "min_mos=nan", "direction=up", "page_token=PAx"):
+        assert (await server.http.get(f"/api/voice/logs?{query}")).status_code == 422, query
+    for path in ("/api/voice/logs?created_on=9999-12-31", "/api/voice/logs?from=%00&to=%25_"):
+        assert (await server.http.get(path)).json()["data"] == [], path
+    for path in ("/api/voice/logs/%00", "/api/calling/calls/%00", f"/api/voice/logs/{'9' * 400}/events"):
+        assert (await server.http.get(path)).status_code == 404, path
     # Numbers that are not ours are not shown, and calls to our own that lead nowhere are not placed.
     answer = await server.http.post(
         "/api/calling/calls", json={"command": "dial", "params": {**GOOD, "to": "+441632960961", "from": OURS}}

@@ -40,6 +40,8 @@ class CallLog:
 
     async def get(self, project: str, leg_ref: str) -> Mapping[str, Any] | None:
         """One row."""
+        if not _is_ref(leg_ref):
+            return None
         rows = await self._rows(select(call_log).where(call_log.c.leg_ref == leg_ref, self._of(project)))
         return rows[0] if rows else None
 
@@ -68,6 +70,8 @@ class CallLog:
 
     async def details(self, ref: str) -> dict[str, Any] | None:
         """By the ref of the call or of any of its legs."""
+        if not _is_ref(ref):
+            return None
         of_leg = select(call_log.c.call_ref).where(call_log.c.leg_ref == ref)
         wanted = or_(call_details.c.call_ref == ref, call_details.c.call_ref.in_(of_leg))
         rows = await self._rows(select(call_details.c.document, call_details.c.project_id).where(wanted))
@@ -97,3 +101,8 @@ def clauses(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     if filters.get("created_before") is not None:
         made.append(call_log.c.started_at < filters["created_before"])
     return made
+
+
+def _is_ref(text: str) -> bool:
+    """What may be asked for: longer text names no row, and U+0000 is no text to PostgreSQL."""
+    return 0 < len(text) <= 36 and "\0" not in text

@@ -1,7 +1,7 @@
 """The log of calls, one row per leg: `/api/voice/logs` (API.md section 9)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -73,7 +73,8 @@ async def list_conferences(request: Request, token: Reading) -> dict[str, Any]:
 def _filters(query: Mapping[str, str]) -> dict[str, Any]:
     """Checked. Raises Invalid with every fault."""
     faults: list[Fault] = []
-    made: dict[str, Any] = {name: query[name][:320] for name in PLAIN if query.get(name)}
+    # No text of a database holds U+0000, so nothing is found by it.
+    made: dict[str, Any] = {name: query[name][:320].replace("\0", "\ufffd") for name in PLAIN if query.get(name)}
     for name, words in (("direction", DIRECTIONS), ("status", STATUSES)):
         if query.get(name):
             made[name] = query[name]
@@ -112,7 +113,9 @@ def _times(query: Mapping[str, str], faults: list[Fault]) -> dict[str, datetime]
             faults.append(Fault(name, "invalid_parameter", f"{name.capitalize()} must be {rule}"))
         elif name == "created_on":
             day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-            found |= {"created_after": day, "created_before": day + timedelta(days=1)}
+            found["created_after"] = day
+            if day.date() < date.max:
+                found["created_before"] = day + timedelta(days=1)
         else:
             found[name] = at
     return found
