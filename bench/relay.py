@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench import report
 from bench.ng import KEY_OCTETS
-from bench.servers import PEER_PORT, SERVERS, Running, Setting
+from bench.servers import PEER_PORT, SERVERS, Running, Setting, generate
 from offhook.media.client import MediaError
 
 ROOT = Path(__file__).parent.parent
@@ -73,21 +73,10 @@ async def _load(setting: Setting, running: Running, rate: int, arguments: argpar
     """One run of the generator against a server whose calls are set up."""
     plan = setting.folder / "plan"
     plan.write_text("".join(f"{PEER_PORT + index} {way}\n" for index, way in enumerate(running.ways)))
-    process = await asyncio.create_subprocess_exec(
-        "taskset", "-c", str(arguments.generator_core), str(setting.binaries / "offhook-loadgen"), "rtp",
-        "--plan", str(plan), "--rate", str(rate), "--seconds", str(arguments.seconds), "--warm", str(arguments.warm),
-        "--server", str(running.pid), stdout=subprocess.PIPE,
+    return await generate(
+        setting, arguments.seconds + arguments.warm, "rtp", "--plan", str(plan), "--rate", str(rate),
+        "--seconds", str(arguments.seconds), "--warm", str(arguments.warm), "--server", str(running.pid),
     )  # fmt: skip
-    try:
-        words, _ = await asyncio.wait_for(process.communicate(), arguments.seconds + arguments.warm + 30)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise RuntimeError("the load generator failed; its words are above")
-    measured: dict[str, float] = json.loads(words)
-    return measured
 
 
 async def _run(name: str, rate: int, number: int, setting: Setting, arguments: argparse.Namespace) -> Run:
@@ -107,8 +96,13 @@ def _names(arguments: argparse.Namespace) -> list[str]:
     return [name for name in SERVERS if not arguments.suite or not name.startswith("bare")]
 
 
+def _setting(arguments: argparse.Namespace, binaries: Path, folder: Path) -> Setting:
+    cores = arguments.server_core, arguments.generator_core
+    return Setting(folder, binaries, *cores, arguments.legs // 2, arguments.suite)
+
+
 async def _measure(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
-    setting = Setting(folder, binaries, arguments.server_core, arguments.legs // 2, arguments.suite)
+    setting = _setting(arguments, binaries, folder)
     runs, names = [], _names(arguments)
     for rate in map(int, arguments.rates.split(",")):
         for number in range(arguments.rounds):
@@ -122,7 +116,7 @@ async def _measure(arguments: argparse.Namespace, binaries: Path, folder: Path) 
 
 async def _most(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
     """For each server its last run that counts while the rate climbs; one that fails is tried once more."""
-    setting = Setting(folder, binaries, arguments.server_core, arguments.legs // 2, arguments.suite)
+    setting = _setting(arguments, binaries, folder)
     best: list[Run] = []
     for name in _names(arguments):
         rate, good = FIRST_CLIMB, None

@@ -1,6 +1,7 @@
 """The relays under measurement. Each starts one process on one core and gives the ports its legs listen on."""
 
 import asyncio
+import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -41,6 +42,7 @@ class Setting:
     folder: Path
     binaries: Path
     core: int
+    generator_core: int
     calls: int
     suite: str = ""
 
@@ -179,6 +181,24 @@ SERVERS: dict[str, Start] = {
     "bare relay": bare(0),
     "bare relay, 1 ms": bare(GATHER_US),
 }
+
+
+async def generate(setting: Setting, seconds: float, *words: str) -> dict[str, float]:
+    """One run of the load generator on its core, which should take `seconds`; what it measured. Raises RuntimeError."""
+    process = await asyncio.create_subprocess_exec(
+        "taskset", "-c", str(setting.generator_core), str(setting.binaries / "offhook-loadgen"), *words,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), seconds + 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError("the load generator failed; its words are above")
+    measured: dict[str, float] = json.loads(said)
+    return measured
 
 
 def rtpengine_version() -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from bench import report, speech
 from bench.ng import NgClient
 from bench.relay import ROOT, build
-from bench.servers import NG_PORT, PCMU, PEER_PORT, Setting, engine_process, rtpengine_process
+from bench.servers import NG_PORT, PCMU, PEER_PORT, Setting, engine_process, generate, rtpengine_process
 from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
 from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
@@ -122,6 +122,10 @@ def _arguments(line: list[str]) -> argparse.Namespace:
     return parser.parse_args(line)
 
 
+def _setting(arguments: argparse.Namespace, binaries: Path, folder: Path, count: int) -> Setting:
+    return Setting(folder, binaries, arguments.server_core, arguments.generator_core, count)
+
+
 async def _load(
     setting: Setting, legs: list[Leg], files: list[Path], pid: int, arguments: argparse.Namespace
 ) -> dict[str, float]:
@@ -131,21 +135,11 @@ async def _load(
         f"{PEER_PORT + index} {leg.port} {leg.payload_type} {steps[leg.codec]} {file}\n"
         for index, (leg, file) in enumerate(zip(legs, files, strict=True))
     ))  # fmt: skip
-    process = await asyncio.create_subprocess_exec(
-        "taskset", "-c", str(arguments.generator_core), str(setting.binaries / "offhook-loadgen"), "frames",
-        "--plan", str(plan), "--seconds", str(arguments.seconds), "--warm", str(arguments.warm), "--server", str(pid),
-        "--keep", str(HEARD), "--folder", str(setting.folder), stdout=subprocess.PIPE,
+    return await generate(
+        setting, arguments.seconds + arguments.warm, "frames", "--plan", str(plan), "--server", str(pid),
+        "--seconds", str(arguments.seconds), "--warm", str(arguments.warm), "--keep", str(HEARD), "--folder",
+        str(setting.folder),
     )  # fmt: skip
-    try:
-        words, _ = await asyncio.wait_for(process.communicate(), arguments.seconds + arguments.warm + 30)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise RuntimeError("the load generator failed; its words are above")
-    measured: dict[str, float] = json.loads(words)
-    return measured
 
 
 def _run_of(name: str, count: int, number: int, measured: dict[str, float], wrong: str) -> Run:
@@ -159,7 +153,7 @@ def _run_of(name: str, count: int, number: int, measured: dict[str, float], wron
 async def _calls(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
     spoken = speech.speech(folder)
     pcmu, opus = speech.write_frames(folder, spoken)
-    setting, runs, names = Setting(folder, binaries, arguments.server_core, arguments.calls), [], list(SERVERS)
+    setting, runs, names = _setting(arguments, binaries, folder, arguments.calls), [], list(SERVERS)
     for number in range(arguments.rounds):
         for name in names if number % 2 == 0 else names[::-1]:
             async with SERVERS[name](setting) as (pid, legs):
@@ -174,7 +168,7 @@ async def _rooms(arguments: argparse.Namespace, binaries: Path, folder: Path) ->
     _, opus = speech.write_frames(folder, speech.speech(folder))
     quiet, runs = speech.silence(folder), []
     for members in map(int, arguments.members.split(",")):
-        setting = Setting(folder, binaries, arguments.server_core, members)
+        setting = _setting(arguments, binaries, folder, members)
         files = [opus] * arguments.talking + [quiet] * (members - arguments.talking)
         for number in range(arguments.rounds):
             async with room(setting) as (pid, legs):
