@@ -19,22 +19,23 @@ OURS = {
 PATHS = sorted((path, verb) for path, verb in OURS if "{rest" not in path)
 
 
-@pytest.mark.parametrize(("path", "verb"), PATHS)
-async def test_every_row_answers_honestly(client: httpx.AsyncClient, path: str, verb: str) -> None:
-    answer = await client.request(verb, path.replace("{id}", "0199-x"), json={} if verb != "GET" else None)
-    if verb != "GET":
-        assert answer.status_code == 422, answer.text
-        assert {one["code"] for one in answer.json()["errors"]} == {"feature_not_available"}
-    elif "{id}" in path:
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    else:
-        assert (answer.status_code, answer.json()["data"]) == (200, [])
-        assert set(answer.json()["links"]) == {"self", "first"}
+async def test_every_row_answers_honestly(client: httpx.AsyncClient) -> None:
+    for path, verb in PATHS:
+        answer = await client.request(verb, path.replace("{id}", "0199-x"), json={} if verb != "GET" else None)
+        if verb != "GET":
+            assert answer.status_code == 422, (verb, path, answer.text)
+            assert {one["code"] for one in answer.json()["errors"]} == {"feature_not_available"}, (verb, path)
+        elif "{id}" in path:
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
+        else:
+            assert (answer.status_code, answer.json()["data"]) == (200, []), path
+            assert set(answer.json()["links"]) == {"self", "first"}, path
 
 
-@pytest.mark.parametrize(("path", "verb"), PATHS[::7])
-async def test_strangers_learn_nothing(client: httpx.AsyncClient, path: str, verb: str) -> None:
-    assert (await client.request(verb, path.replace("{id}", "x"), auth=("x", "y"))).status_code == 401
+async def test_strangers_learn_nothing(client: httpx.AsyncClient) -> None:
+    bare = httpx.AsyncClient(transport=client._transport, base_url="http://test")
+    for path, verb in PATHS:
+        assert (await bare.request(verb, path.replace("{id}", "x"))).status_code == 401, (verb, path)
 
 
 def test_no_row_stands_before_a_route_that_is_served() -> None:
@@ -52,12 +53,12 @@ def test_no_row_stands_before_a_route_that_is_served() -> None:
     assert ROUTERS[-1] is resources.router
 
 
-@pytest.mark.parametrize("family", later.ABSENT)
 @pytest.mark.parametrize("verb", ["GET", "POST", "DELETE"])
-async def test_families_that_are_not_served(client: httpx.AsyncClient, family: str, verb: str) -> None:
-    for path in (family, f"{family}/rooms/1"):
-        answer = await client.request(verb, path)
-        assert (answer.status_code, answer.json()["code"]) == (404, "feature_not_available")
+async def test_families_that_are_not_served(client: httpx.AsyncClient, verb: str) -> None:
+    for family in later.ABSENT:
+        for path in (family, f"{family}/rooms/1"):
+            answer = await client.request(verb, path)
+            assert (answer.status_code, answer.json()["code"]) == (404, "feature_not_available"), path
 
 
 @pytest.mark.parametrize("prefix", ["/2010-04-01", "/api/laml/2010-04-01"])
