@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -14,10 +14,7 @@ from typing import Any
 from offhook import __version__
 from offhook.api.app import ApiSettings
 from offhook.api.app import create as create_api
-from offhook.calls.caller_id import CallerNumbers
 from offhook.calls.commands import HangUpCall, UseTrunk
-from offhook.calls.effects import KeptText
-from offhook.calls.entry import Entry, Permits
 from offhook.calls.events import EngineReady
 from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
@@ -35,14 +32,13 @@ from offhook.server.comeback import take_back
 from offhook.server.config import Settings
 from offhook.server.descriptors import raise_limit
 from offhook.server.directing import directing_of
+from offhook.server.directory import Sockets, Store, StoreDirectory
 from offhook.server.drain import RESTART, Drain
 from offhook.server.draining import Draining
 from offhook.server.driver import Driver
 from offhook.server.ears import Ears
-from offhook.server.entries import Entries
 from offhook.server.errors import StartError
 from offhook.server.gate import TokenGate
-from offhook.server.guests import Guests
 from offhook.server.homer import Homer
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
@@ -61,8 +57,6 @@ from offhook.sip.config import RegistrarLimits, SipConfig, StrangerLimits, Subsc
 from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
-from offhook.sip.flow import Flow, FlowId
-from offhook.sip.location import Account, Binding
 from offhook.sip.timers import Timers as SipTimers
 from offhook.sip.transaction.table import TransactionLimits
 from offhook.sip.uri import Uri
@@ -87,9 +81,7 @@ from offhook.store.traces import Traces
 from offhook.store.trunks import TrunkRows
 from offhook.store.vault import Vault
 from offhook.store.writer import Writer
-from offhook.transport.datagram import Datagrams
 from offhook.transport.flow import FlowTable
-from offhook.transport.probe import alive
 
 RUNNING = "running.json"
 SHIPPED_SOUNDS = Path(str(files("offhook"))) / "sounds"
@@ -98,127 +90,6 @@ FAREWELL = 1.0
 """Seconds in which the calls of a server that stops are ended and logged."""
 SWEEP = 30.0
 """Seconds between sweeps of expired bindings that no timer of the core has taken away."""
-
-
-@dataclass
-class Store:
-    """Everything that is kept, opened and loaded."""
-
-    space: Space
-    spaces: Spaces
-    endpoints: Endpoints
-    bindings: Bindings
-    traces: Traces
-    texts: Texts
-    writer: Writer
-    trunks: TrunkRows
-    numbers: NumberRows
-    addresses: Addresses
-    resources: Resources
-    projects: Projects
-    caller_ids: CallerIdRows
-    applications: ApplicationRows
-    answers: Answers
-
-    def __post_init__(self) -> None:
-        self.guests = Guests(self)
-
-    def aor(self, username: str) -> str:
-        return f"sip:{username}@{self.space.domain}"
-
-    def account(self, username: str) -> Account | None:
-        return self.endpoints.account(username, self.space.realm) or self.guests.account(username)
-
-    def find(self, aor: str) -> tuple[Binding, ...]:
-        return self.bindings.find(aor, asyncio.get_running_loop().time())
-
-
-@dataclass
-class StoreDirectory:
-    """The driver's view of the store (server.ports.Directory)."""
-
-    store: Store
-    profiles: Profiles
-
-    def __post_init__(self) -> None:
-        self.entries = Entries(self.store)
-
-    def aor(self, username: str) -> str:
-        return self.store.aor(username)
-
-    def account(self, username: str) -> Account | None:
-        return self.store.account(username)
-
-    def bindings(self, aor: str) -> tuple[Binding, ...]:
-        return self.store.find(aor)
-
-    def kept_bindings(self, aor: str) -> tuple[Binding, ...]:
-        return self.store.bindings.kept(aor)
-
-    def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None:
-        self.store.bindings.replace(aor, bindings, now)
-
-    def texts(self, username: str) -> tuple[KeptText, ...]:
-        return self.store.texts.find(username)
-
-    def keep_text(self, text: KeptText) -> None:
-        self.store.texts.put(text)
-
-    def drop_text(self, ref: str) -> None:
-        self.store.texts.drop(ref)
-
-    def number(self, number: str, trunk: str) -> Entry | None:
-        if trunk:
-            self.store.numbers.delivered(number, trunk)
-        return self.entries.of_number(number)
-
-    def application(self, id_: str) -> Entry | None:
-        return self.entries.of_application(id_)
-
-    def called(self, name: str, by: str | None, project: str = "") -> Account | Entry | None:
-        return self.entries.called(name, by, project)
-
-    def caller_numbers(self, username: str, project: str = "") -> CallerNumbers | None:
-        known, endpoint = self.entries.caller_numbers(username, project), self.store.endpoints.named(username)
-        if known is None or endpoint is None or known.chosen is not None:
-            return known
-        wanted = self.profiles.of(endpoint.project_id).send_as
-        return replace(known, chosen=wanted) if wanted in known.of_space else known
-
-    def handler(self, username: str) -> Entry | None:
-        return self.entries.of_caller(username)
-
-    def permits(self, username: str, project: str = "") -> Permits | None:
-        return self.profiles.permits(username, project)
-
-
-@dataclass
-class Sockets:
-    """Every way to a peer (server.ports.Wires)."""
-
-    flows: FlowTable
-    datagram: Datagrams | None = None
-
-    def send(self, flow: FlowId, data: bytes) -> bool:
-        if flow.startswith("udp"):
-            return self.datagram is not None and self.datagram.send(flow, data)
-        path = self.flows.get(flow)
-        return path is not None and path.send(data)
-
-    def close(self, flow: FlowId, code: int, slug: str) -> None:
-        path = self.flows.get(flow)
-        if path is not None:
-            path.close(code, slug)
-
-    def known(self, flow: FlowId) -> Flow | None:
-        """The flow of an id, while it lives."""
-        if flow.startswith("udp"):
-            return self.datagram.known(flow) if self.datagram is not None else None
-        path = self.flows.get(flow)
-        return path.flow if path is not None else None
-
-    async def probe(self, flow: FlowId, seconds: float) -> bool:
-        return await alive(self.flows.get(flow), seconds)
 
 
 @dataclass

@@ -28,7 +28,7 @@ from offhook.sip.uri import parse_uri
 from offhook.store.profiles import Profile, read
 
 if TYPE_CHECKING:
-    from offhook.server.app import Store
+    from offhook.server.directory import Store
     from offhook.store.addresses import Address
     from offhook.store.applications import ApplicationRow
     from offhook.store.numbers import NumberRow

@@ -8,7 +8,7 @@ from offhook.sip.guests import WIDGET, Guest
 from offhook.sip.location import Account, Secret
 
 if TYPE_CHECKING:
-    from offhook.server.app import Store
+    from offhook.server.directory import Store
 
 CALLS, CALLS_OF_WIDGET = 2, 1
 """Calls at a time of one token: a guest may have a second one waiting, a widget's token is for one."""

@@ -12,7 +12,8 @@ from offhook.calls.entry import Permits
 from offhook.store.profiles import Profile, read
 
 if TYPE_CHECKING:
-    from offhook.server.app import App, Store
+    from offhook.server.app import App
+    from offhook.server.directory import Store
 
 
 class Profiles:

@@ -36,7 +36,7 @@ from offhook.store.writer import Writer
 from offhook.transport.outward_http import OutwardHttp
 
 if TYPE_CHECKING:
-    from offhook.server.app import Store
+    from offhook.server.directory import Store
 
 SWEEP = 3600.0
 """Seconds between two sweeps of old events and deliveries."""
