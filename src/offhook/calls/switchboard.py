@@ -12,6 +12,7 @@ from offhook.calls import (
     adding,
     answering,
     bridge,
+    clocks,
     control,
     dialling,
     digits,
@@ -20,14 +21,11 @@ from offhook.calls import (
     guards,
     guests,
     handling,
-    heard,
     history,
     joining,
-    late,
     outside,
     passing,
     placing,
-    pressing,
     program,
     proposal,
     registrations,
@@ -38,9 +36,7 @@ from offhook.calls import (
     seeking,
     sent_away,
     sounding,
-    speaking,
     survival,
-    transfer,
     trunk_call,
     visitors,
     watching,
@@ -61,7 +57,8 @@ from offhook.calls.commands import (
     TryTrunk,
 )
 from offhook.calls.dial_back import DialBacks, Redial
-from offhook.calls.effects import CloseMedia, KeepCall, LookUp, Publish, Sip, WriteCallLog
+from offhook.calls.effects import KeepCall, LookUp, Publish, Sip
+from offhook.calls.engine_answers import EngineAnswers
 from offhook.calls.events import (
     CallEvent,
     CallKept,
@@ -72,13 +69,6 @@ from offhook.calls.events import (
     FactsFound,
     FlowProbed,
     Located,
-    MediaClosed,
-    MediaEvent,
-    MediaLegOpened,
-    MediaLegUpdated,
-    MediaLineRefused,
-    MediaOpened,
-    MediaRefused,
     RecordingFinished,
     TextsFound,
     TimerFired,
@@ -90,7 +80,6 @@ from offhook.calls.kept import kept, mark_of
 from offhook.calls.leg import Leg
 from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
-from offhook.calls.ports import LegLocal
 from offhook.calls.presence import PublicationOver
 from offhook.calls.referring import Referrals
 from offhook.calls.revive import revive
@@ -135,13 +124,6 @@ from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
 from offhook.sip.message import Request
 
-Clock = (
-    fork.RingTimer | late.LateArrival | late.PageCheck | transfer.TransferorLeaves | survival.LateCaller
-    | survival.LegClock | reopen.ReopenLimit | proposal.ProposeAgain | control.Parked | program.PauseOver
-    | pressing.PressMore
-    | adding.VideoPatience | adding.OfferVideoAgain
-    | speaking.SpeakAgain | speaking.SpeakOver
-)  # fmt: skip
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
     DialogLost: ("dialog_lost", sip_reason(481, "The other side lost the call")),
@@ -180,6 +162,7 @@ class Switchboard:
         self._dials: dict[str, Dial] = {}
         self._index.outbound = outbound
         self._index.run_document = program.fetch_and_run
+        self._engine = EngineAnswers(self._index, self._ended, self._scored)
         self.gateway: Gateway | None = None
         if outbound is not None:
             self._texts.out = TextsOut(outbound, config.domain, ids)
@@ -269,10 +252,6 @@ class Switchboard:
                 return self._invite(event, now)
             case FactsFound():
                 return self._after(self._facts(event, now), now)
-            case MediaOpened():
-                return self._after(self._media_opened(event, now), now)
-            case MediaRefused():
-                return self._after(self._media_refused(event, now), now)
             case TimerFired():
                 return self._after(self._timer(event, now), now)
             case FlowLost():
@@ -291,11 +270,8 @@ class Switchboard:
                 | RecordingFinished() | TimeTold()
             ):  # fmt: skip
                 return self._after(self._beside(event, now), now)
-            case (
-                CallKept() | EngineLost() | EngineReady() | MediaClosed() | MediaLegOpened() | MediaLegUpdated()
-                | MediaLineRefused()
-            ):  # fmt: skip
-                return self._of_engine(event, now)
+            case CallKept() | EngineLost() | EngineReady():
+                return self._after(self._whole(event, now), now)
             case (
                 AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
                 | InviteTrying() | InviteProgressed() | InviteRejected() | PrackMissing() | ProvisionalAcknowledged()
@@ -303,31 +279,24 @@ class Switchboard:
             ):  # fmt: skip
                 return self._after(self._in_usage(event, now), now)
             case _:
-                return self._after(self._media_event(event, now), now)
+                return self._after(self._engine.handle(event, now), now)
 
-    def _of_engine(
-        self,
-        event: CallKept | EngineLost | EngineReady | MediaClosed | MediaLegOpened | MediaLegUpdated | MediaLineRefused,
-        now: float,
-    ) -> Effects:
+    def _whole(self, event: CallKept | EngineLost | EngineReady, now: float) -> Effects:
+        """What concerns every call, or one that is not here yet."""
         match event:
             case EngineLost():
                 lost = [one for one in self._calls.values() if one.media_calls or one.reopening]
                 told = sounding.engine_lost(self._index)
-                return self._after([*told, *(effect for call in lost for effect in reopen.lost(call, now))], now)
+                return [*told, *(effect for call in lost for effect in reopen.lost(call, now))]
             case CallKept():
-                return self._after(self._revive(event, now), now)
+                return self._revive(event, now)
             case EngineReady():
                 back = self.gateway.ways_back() if self.gateway is not None else []
                 return [*back, *(effect for call in self._calls.values() for effect in reopen.ready(call))]
-            case MediaClosed():
-                return self._after(self._media_closed(event), now)
-            case MediaLegOpened():
-                return self._after(self._leg_opened(event, now), now)
-            case MediaLegUpdated():
-                return self._after(self._leg_updated(event), now)
-            case MediaLineRefused():
-                return self._after(self._line_refused(event), now)
+
+    def _scored(self, call: Call) -> None:
+        if self.gateway is not None:
+            self.gateway.scored(call)
 
     # ---- a new call
 
@@ -589,92 +558,6 @@ class Switchboard:
     def _legs_on(self, flow: FlowId) -> list[tuple[Call, Leg]]:
         return [(call, leg) for call in self._calls.values() for leg in call.live if leg.flow.id == flow]
 
-    # ---- media
-
-    def _media_opened(self, event: MediaOpened, now: float) -> Effects:
-        call = self._calls.get(event.call_ref) or self._ended.get(event.call_ref)
-        if call is None:
-            return []
-        if call.state is CallState.ENDED:
-            # It ended while the engine opened, and has been logged then.
-            return [CloseMedia(event.media_call)]
-        if call.reopening:
-            return reopen.opened(call, event.media_call, event.legs)
-        more = bridge.opened(call, event.media_call)
-        stale = [effect for ref, local in event.legs.items() for effect in self._take_leg(call, ref, local)]
-        call.state = CallState.RINGING
-        return [*more, *stale, *fork.opened(call, now), *program.opened(call, now)]
-
-    def _leg_opened(self, event: MediaLegOpened, now: float) -> Effects:
-        call = self._calls.get(event.call_ref)
-        if call is None:
-            # It ended meanwhile, and its media with it.
-            return []
-        taken = self._take_leg(call, event.leg_ref, event.local)
-        leg = call.by_ref(event.leg_ref)
-        came = replacing.arrived(call, leg, now) if leg is not None else []
-        return [*taken, *came, *fork.opened(call, now), *program.opened(call, now)]
-
-    def _take_leg(self, call: Call, ref: str, local: LegLocal) -> Effects:
-        """A leg has its media; one that ended while the engine opened it is closed again."""
-        leg = call.by_ref(ref)
-        if leg is None:
-            return []
-        leg.media = local
-        if leg in call.former:
-            return ending.close_leg(leg)
-        call.know(leg)
-        return []
-
-    def _media_refused(self, event: MediaRefused, now: float) -> Effects:
-        call = self._calls.get(event.call_ref)
-        if call is None:
-            return []
-        code = "media_engine_lost" if event.code == "engine_lost" else "media_ports_exhausted"
-        outcome = refusal(code, event.text)
-        if call.reopening:
-            return reopen.refused(call, event.code, now)
-        if not call.media_calls:
-            return ending.refuse(call, outcome, now)
-        # Which leg was refused is not said, and the next would be refused too.
-        turned = [effect for one in list(call.arrivals) for effect in replacing.turn_away(call, one.leg, outcome)]
-        waiting = [one for one in call.forks if not one.rung or one.hunt is not None]
-        return [*turned, *(end for one in waiting for end in fork.give_up(call, one, outcome, "", code, now))]
-
-    def _media_closed(self, event: MediaClosed) -> Effects:
-        call = self._index.media.pop(event.media_call, None)
-        if call is None:
-            return []
-        call.media_calls.remove(event.media_call)
-        for facts in event.facts:
-            leg = call.by_media(facts.leg)
-            if leg is not None:
-                leg.facts, leg.quality = facts, facts.quality
-        call.changed()
-        if self.gateway is not None and not call.media_calls:
-            self.gateway.scored(call)
-        return [] if call.media_calls else [WriteCallLog(call.record())]
-
-    def _leg_updated(self, event: MediaLegUpdated) -> Effects:
-        call = self._index.legs.get(event.leg)
-        leg = call.by_media(event.leg) if call is not None else None
-        if leg is None:
-            return []
-        leg.media = event.local
-        if call is not None:
-            self._index.touched[call.ref] = call
-        return [*renegotiation.renegotiated(leg), *reopen.updated(leg), *adding.updated(leg)]
-
-    def _line_refused(self, event: MediaLineRefused) -> Effects:
-        call = self._index.legs.get(event.leg)
-        leg = call.by_media(event.leg) if call is not None else None
-        return adding.refused(call, leg) if call is not None and leg is not None else []
-
-    def _media_event(self, event: MediaEvent, now: float) -> Effects:
-        call = self._index.legs.get(event.leg)
-        leg = call.by_media(event.leg) if call is not None else None
-        return heard.of_leg(call, leg, event, now) if call is not None and leg is not None else []
-
     # ---- timers and the end
 
     def _timer(self, event: TimerFired, now: float) -> Effects:
@@ -687,51 +570,10 @@ class Switchboard:
             return self._watchers.publications.over(key, now)
         if isinstance(key, Redial):
             return self._dial_backs.due(key)
-        if not isinstance(key, Clock):
+        if not isinstance(key, clocks.Clock):
             return []
         call = self._calls.get(key.call_ref)
-        return self._call_timer(call, key, now) if call is not None else []
-
-    def _call_timer(self, call: Call, key: Clock, now: float) -> Effects:
-        match key:
-            case fork.RingTimer():
-                return [effect for one in list(call.forks) if one.ref == key.fork_ref
-                        for effect in fork.ring_time_over(call, one, now)]  # fmt: skip
-            case late.LateArrival():
-                return [effect for one in list(call.forks) if one.ref == key.fork_ref
-                        for effect in joining.over(call, one, now)]  # fmt: skip
-            case late.PageCheck():
-                page = call.by_ref(key.leg_ref)
-                rings = call.fork_of(page) if page is not None else None
-                return late.unheard(call, rings, page) if page is not None and rings is not None else []
-            case transfer.TransferorLeaves():
-                left = call.by_ref(key.leg_ref)
-                return transfer.transferor_stayed(call, left) if left is not None else []
-            case survival.LateCaller():
-                return survival.late_caller_over(call, now)
-            case control.Parked() | program.PauseOver() | pressing.PressMore():
-                return control.clock_rang(call, key, now)
-            case speaking.SpeakAgain() | speaking.SpeakOver():
-                return speaking.clock_rang(call, key, now)
-            case reopen.ReopenLimit():
-                return reopen.limit_over(call, now)
-            case proposal.ProposeAgain() | adding.VideoPatience() | adding.OfferVideoAgain():
-                waiting = call.by_ref(key.leg_ref)
-                return self._offer_clock(call, waiting, key) if waiting is not None else []
-            case _:
-                leg = call.by_ref(key.leg_ref)
-                return survival.clock_rang(call, leg, key, now) if leg is not None else []
-
-    def _offer_clock(
-        self, call: Call, leg: Leg, key: proposal.ProposeAgain | adding.VideoPatience | adding.OfferVideoAgain
-    ) -> Effects:
-        match key:
-            case adding.VideoPatience():
-                return adding.patience_over(call, leg)
-            case adding.OfferVideoAgain():
-                return adding.again(call, leg)
-            case _:
-                return proposal.again(call, leg)
+        return clocks.rang(call, key, now) if call is not None else []
 
     def _after(self, effects: Effects, now: float) -> Effects:
         """Moves calls that have ended out of the way."""
