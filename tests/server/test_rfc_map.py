@@ -39,7 +39,7 @@ def has(test: str) -> bool:
     path, _, function = test.partition("::")
     if not exists(path) or not path.startswith(("tests/", "interop/", "crates/", "web/")):
         return False
-    return not function or re.search(rf"(?m)^(?:async )?def {function}\b", (ROOT / path).read_text()) is not None
+    return not function or re.search(rf"(?m)^(?:async )?(?:def|fn) {function}\b", (ROOT / path).read_text()) is not None
 
 
 @pytest.mark.parametrize("rfc", NUMBERS.split())
