@@ -10,6 +10,7 @@ import pytest
 from interop.support.browser import Browser, Page
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
+from interop.test_video import moves
 
 
 async def post(server: Offhook, path: str, status: int, **body: Any) -> dict[str, Any]:
@@ -156,7 +157,7 @@ async def test_a_member_s_pages_ring_by_the_subscriber_s_address(server: Offhook
 
 async def test_the_browser_guide_with_endpoints_made_by_rest(server: Offhook, tmp_path: Path) -> None:
     """API.md 15.3 and 15.2 item 2, in clear because the server is on loopback: each of two endpoints registers within the
-    second in which it was made, by either family; dialling just `jssip2` rings it."""
+    second in which it was made, by either family; dialling just `jssip2` rings it with sound and picture."""
     password = "a long enough secret"
     async with Browser("chromium", tmp_path, tone=1000) as browser:
         pages = []
@@ -169,6 +170,7 @@ async def test_the_browser_guide_with_endpoints_made_by_rest(server: Offhook, tm
             url = server.websocket_url + ("/" if name == "jssip1" else "/any/path")
             await page.start(url, server.uri(name), password)
             await page.expect("registered", within=5)
+            await page.run("agent.camera(true)")
             pages.append(page)
         first, second = pages
         await first.call("jssip2")
@@ -176,5 +178,6 @@ async def test_the_browser_guide_with_endpoints_made_by_rest(server: Offhook, tm
         await second.answer()
         await first.expect("confirmed")
         assert (await second.heard(2)).frequency == pytest.approx(1000, rel=0.01)
+        assert (await moves(second))["codec"] in ("video/VP8", "video/H264")
         await first.hang_up()
         await second.expect("ended")
