@@ -89,6 +89,25 @@ def test_limits_of_the_account() -> None:
     assert door.refuse(invite(), CLEAR, replace(ALICE, max_calls=2), 1, 0) is None
 
 
+def test_a_blocked_device_is_known_by_its_contact_or_by_its_flow() -> None:
+    door, name = admission(), "0199aa11-0000-7000-8000-00000000000a"
+    account = replace(ALICE, blocked_devices=frozenset({name}))
+
+    def code(contact: str) -> str:
+        request = invite()
+        headers = Headers([*(one for one in request.headers if one[0] != "Contact"), ("Contact", contact)])
+        wrong = door.refuse_sender(replace(request, headers=headers), CLEAR, account)
+        return wrong.row.code if wrong is not None else ""
+
+    # 1. RFC 5626: the instance id; in any case of its letters
+    assert code(f'<sip:a@x.invalid>;+sip.instance="<urn:uuid:{name.upper()}>"') == "device_blocked"
+    # 2. RFC 5627: the public GRUU
+    assert code(f"<sip:alice@example.com;gr=urn:uuid:{name}>") == "device_blocked"
+    # 3. another device, and one that says nothing
+    assert code('<sip:a@x.invalid>;+sip.instance="<urn:uuid:other>"') == ""
+    assert code("<sip:a@x.invalid>") == code("not a contact <") == ""
+
+
 def test_calls_a_second_by_account() -> None:
     door, carol = admission(call_rate=2), make_account("carol")
     codes = [door.refuse(invite(), CLEAR, ALICE, 0, 0) for _ in range(6)]

@@ -68,6 +68,8 @@ class Admission:
         """What holds for every request of an endpoint."""
         if not account.enabled:
             return refusal("endpoint_disabled", f"{account.username} is switched off")
+        if account.blocked_devices and self._blocked(request, flow, account):
+            return refusal("device_blocked", f"This device of {account.username} is blocked")
         if account.tier != MEMBER and request.method != "INVITE":
             text = f"A token of the tier {account.tier} may not send {request.method}"
             return refusal("token_tier_not_allowed", text)
@@ -76,6 +78,16 @@ class Admission:
         if account.encryption == "required" and not (flow.secure or flow.loopback):
             return refusal("tls_required", f"{account.username} may call over TLS or WSS only")
         return None
+
+    def _blocked(self, request: Request, flow: Flow, account: Account) -> bool:
+        """By what its Contact says of the device (RFC 5626, RFC 5627), else by the flow that it was refused on."""
+        contact = request.headers.get("Contact")
+        try:
+            said = parse_name_addr(contact) if contact else None
+        except PeerError:
+            said = None
+        named = (said.params.get("+sip.instance"), said.uri.params.get("gr")) if said is not None else ()
+        return any(account.blocks(one) for one in named if one) or self._authenticator.blocked(flow.id, account)
 
     def too_fast(self, account: Account, now: float) -> Outcome | None:
         """One more call of an endpoint against its rate."""

@@ -61,6 +61,8 @@ _ROWS = (
     Row("domain_unknown", 404, "not_found", "error", "The host in the request is not ours",
         "Use the domain named in the text, or add an alias", 1),
     Row("endpoint_disabled", 403, "error", "error", "The endpoint is switched off", "Enable the endpoint", 21),
+    Row("device_blocked", 403, "error", "error", "An operator keeps this device away",
+        "Unblock the device (PATCH /api/offhook/devices/{id})", 21),
     Row("destination_unknown", 404, "not_found", "error", "No endpoint and no built-in destination has this name",
         "Check the name; `offhook endpoint list` shows all", 1),
     Row("not_registered", 480, "noAnswer", "error", "No device of the callee is registered",

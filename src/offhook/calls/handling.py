@@ -149,7 +149,8 @@ def ring_time(call: Call, one: Fork, seconds: float) -> float:
 def _devices(call: Call, one: Fork, member: Member) -> tuple[Binding, ...]:
     headers = one.party.request.headers if one.party.request is not None else Headers()
     calling = one.party.flow if one.party.usage else None
-    return preferences.devices(member.bindings, calling, headers, call.config.fork_targets)
+    rung = tuple(one for one in member.bindings if member.account.rings(one))
+    return preferences.devices(rung, calling, headers, call.config.fork_targets)
 
 
 def _why_not(call: Call, one: Fork, member: Member, devices: tuple[Binding, ...]) -> Outcome | None:

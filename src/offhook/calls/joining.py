@@ -35,6 +35,8 @@ def _join(call: Call, one: Fork, callee: Account | None, binding: Binding) -> Ef
         return []
     if one.destination is not None and one.destination.gruu is not None and not one.destination.gruu.means(binding):
         return []
+    if not callee.rings(binding):
+        return []
     if any(one.bindings[ref].flow.id == binding.flow.id for ref in one.branches):
         return []
     if any(_beside(one.bindings[ref], binding) for ref in one.branches):

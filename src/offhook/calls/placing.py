@@ -81,7 +81,9 @@ def impossible(to: Uri, facts: FactsFound, index: Index, now: float) -> Outcome 
 def _not_there(member: Member, entry: Entry | None, index: Index, now: float) -> Outcome | None:
     callee = member.account
     forwards = callee.forward.always or callee.forward.unreachable or (entry is not None and entry.fallback)
-    if forwards or (callee.enabled and (member.bindings or index.away.lately(callee.username, now))):
+    if forwards or (
+        callee.enabled and (any(map(callee.rings, member.bindings)) or index.away.lately(callee.username, now))
+    ):
         return None
     return refusal("not_registered", f"{callee.username} is {'not registered' if callee.enabled else 'switched off'}")
 

@@ -115,6 +115,7 @@ def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
     if one.destination is not None and one.destination.gruu is not None:
         # RFC 5627 section 6.1: that device and no other.
         bindings = tuple(binding for binding in bindings if one.destination.gruu.means(binding))
+    bindings = tuple(binding for binding in bindings if callee.rings(binding))
     # A party without a usage is a command's: no device has called yet.
     calling = one.party.flow if one.party.usage else None
     devices = preferences.devices(bindings, calling, headers, call.config.fork_targets)

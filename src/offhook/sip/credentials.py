@@ -7,7 +7,7 @@ bounded table.
 
 import hashlib
 import hmac
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -108,6 +108,7 @@ class Authenticator:
         # The alarm of AUTH-8: users by themselves, for the log alone.
         self._users = Attempts(settings.fails_per_user, settings.fails_per_user, settings.sources)
         self._flows = TrustedFlows(settings.trust_for, settings.trusted_flows, settings.trusted_per_flow)
+        self._kept_away: OrderedDict[FlowId, str] = OrderedDict()
         self._ephemeral_key = self.key("ephemeral-password")
         self.notes: deque[Note] = deque(maxlen=100)
         """What an operator should know; whoever performs effects takes it from here."""
@@ -292,6 +293,19 @@ class Authenticator:
         """The password of an `EXPIRY:ENDPOINT` user name (AUTH-11)."""
         return ephemeral.password(self._ephemeral_key, username, self._settings.ephemeral_hash)
 
+    # ---- devices that are kept away
+
+    def keep_away(self, flow: FlowId, instance: str) -> None:
+        """A blocked device speaks by this flow: its calls, which seldom name the device, are known by it."""
+        self._kept_away[flow] = instance
+        self._kept_away.move_to_end(flow)
+        if len(self._kept_away) > self._settings.trusted_flows:
+            self._kept_away.popitem(last=False)
+
+    def blocked(self, flow: FlowId, account: Account) -> bool:
+        """True while the device that was last refused on the flow is blocked."""
+        return account.blocks(self._kept_away.get(flow))
+
     # ---- trusted flows (AUTH-9)
 
     def trust(self, flow: Flow, account: Account, now: float, ends: float | None = None) -> None:
@@ -341,6 +355,7 @@ class Authenticator:
 
     def forget_flow(self, flow: FlowId) -> None:
         """The flow is gone."""
+        self._kept_away.pop(flow, None)
         self._flows.forget_flow(flow)
 
     def forget_account(self, username: str) -> None:

@@ -30,6 +30,12 @@ class Secret(str):
         return "***"
 
 
+def device_name(instance: str | None) -> str:
+    """The instance id of a device as the API writes it: without brackets and `urn:uuid:`, in lower case, for a UUID may come
+    in either (RFC 5626 section 4.1). "" for a device that gives none."""
+    return (instance or "").strip().strip("<>").lower().removeprefix("urn:uuid:")
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Where an endpoint's calls go on to, each a name, a number or a URI, "" for nowhere (CALL-16)."""
@@ -93,6 +99,18 @@ class Account:
     line: str = ""
     line_calls: int = 0
     """The widget that it came by, and how many calls that may have at a time."""
+    blocked_devices: frozenset[str] = frozenset()
+    """Of its devices those that an operator keeps away, by `device_name`: they may neither register nor call."""
+    quiet_devices: frozenset[str] = frozenset()
+    """Of its devices those that register and call but are not rung."""
+
+    def blocks(self, instance: str | None) -> bool:
+        """True for a device that an operator keeps away."""
+        return bool(self.blocked_devices) and device_name(instance) in self.blocked_devices
+
+    def rings(self, binding: "Binding") -> bool:
+        """False for a device that must not ring."""
+        return not self.quiet_devices or device_name(binding.instance) not in self.quiet_devices
 
     @property
     def endpoint_id(self) -> str | None:

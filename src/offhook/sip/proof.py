@@ -25,6 +25,10 @@ class Doorkeeper:
         """The endpoint that the request's credentials name, None without any for our realm."""
         return self._authenticator.claimed(request, flow, proxy=_proxy(request))
 
+    def keep_away(self, flow: Flow, instance: str) -> None:
+        """A blocked device speaks by this flow."""
+        self._authenticator.keep_away(flow.id, instance)
+
     def trusted(self, flow: Flow, now: float) -> str | None:
         """The user name that the flow proved last."""
         return self._authenticator.trusted(flow.id, now)

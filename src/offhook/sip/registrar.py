@@ -183,6 +183,7 @@ class Registrar:
         self._reg_4_authorize(token, proof.account, now)
         values = self._reader.contacts(token.request)
         wishes = self._reg_9_wishes(token, values, current, now, proof.ends)
+        self._reg_4_device(token.flow, proof.account, wishes)
         self._reg_7_sequence(token, wishes, current)
         after, evicted = self._reg_11_limit(replaced(wishes, current, self._core.ids))
         asked = {binding.id for binding in after if any(same_key(binding, wish.binding) for wish in wishes)}
@@ -228,6 +229,17 @@ class Registrar:
             raise Refused(404, self._core.warning("domain-unknown", f"{host} is not served here"))
         if user != account.username:
             raise Refused(403, self._core.warning("not-your-address", f"{account.username} may not register {user}"))
+
+    def _reg_4_device(self, flow: Flow, account: Account, wishes: list[Wish]) -> None:
+        """API.md 12.2: an operator keeps this device away, which may be known only once its Contact is read."""
+        for wish in wishes:
+            instance = wish.binding.instance
+            if wish.seconds and instance is not None and account.blocks(instance):
+                if not wish.binding.path:
+                    # Behind a proxy other devices speak by the same flow.
+                    self._doorkeeper.keep_away(flow, instance)
+                text = f"this device of {account.username} is blocked"
+                raise Refused(403, self._core.warning("device-blocked", text))
 
     def _reg_7_sequence(self, token: Registration, wishes: list[Wish], current: tuple[Binding, ...]) -> None:
         """Out of order within one Call-ID; another Call-ID is fresh, for some clients draw a new one per refresh."""
