@@ -22,11 +22,12 @@ def _field(name: str, message: str) -> str:
 class PlainPhone:
     """`await phone.call("echo")` sets a call up; `rtp(...)` sends packets to where the answer says."""
 
-    def __init__(self, username: str, password: str, domain: str, server: str) -> None:
+    def __init__(self, username: str, password: str, domain: str, server: str, instance: str = "") -> None:
         host, port = server.split(":")
         self._server, self._user, self._password, self._domain = (host, int(port)), username, password, domain
         self._sip, self._rtp = (self._socket() for _ in range(2))
         self._tag = f"plain{id(self)}"
+        self._instance = f';+sip.instance="<urn:uuid:{instance}>"' if instance else ""
 
     @staticmethod
     def _socket() -> socket.socket:
@@ -56,11 +57,13 @@ class PlainPhone:
     ) -> str:
         port = self._sip.getsockname()[1]
         me = f"sip:{self._user}@{self._domain}"
+        # As most phones do it: only a REGISTER says which device this is.
+        named = self._instance if method == "REGISTER" else ""
         return (
             f"{method} {target} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{self._tag}{cseq}{branch or method};rport\r\n"
             f"Max-Forwards: 70\r\nFrom: <{me}>;tag={self._tag}\r\nTo: {to}\r\nCall-ID: {self._tag}\r\n"
-            f"CSeq: {cseq} {method}\r\nContact: <sip:{self._user}@127.0.0.1:{port}>\r\n{extra}"
+            f"CSeq: {cseq} {method}\r\nContact: <sip:{self._user}@127.0.0.1:{port}>{named}\r\n{extra}"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         )
 
@@ -96,15 +99,19 @@ class PlainPhone:
         return await self._final()
 
     async def register(self) -> None:
-        """REGISTER, digest."""
+        """REGISTER, digest, 200."""
+        answer = await self.registration()
+        assert answer.startswith("SIP/2.0 200"), answer
+
+    async def registration(self) -> str:
+        """REGISTER, digest; the final response."""
         target = f"sip:{self._domain}"
         me = f"<sip:{self._user}@{self._domain}>"
         await self._send(self._request("REGISTER", target, 101, me))
         challenge = await self._final()
         proof = self._proof(challenge, target, "REGISTER")
         await self._send(self._request("REGISTER", target, 102, me, proof))
-        answer = await self._final()
-        assert answer.startswith("SIP/2.0 200"), answer
+        return await self._final()
 
     @property
     def address(self) -> tuple[str, int]:

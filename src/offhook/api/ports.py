@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from offhook.api.call_ports import CallDesk
 from offhook.api.certificate_ports import CertificateDesk
+from offhook.api.device_ports import DeviceDesk
 from offhook.api.event_ports import EventDesk, WebhookDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.idempotency import KeptAnswers
@@ -175,6 +176,7 @@ class Platform(Protocol):
     projects: ProjectRows
     api_tokens: ApiTokenRows
     call_desk: CallDesk
+    devices: DeviceDesk
     custom_variables: int
     """Variables that one call may be placed with."""
 

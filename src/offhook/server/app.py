@@ -66,6 +66,7 @@ from offhook.store.applications import ApplicationRows
 from offhook.store.bindings import Bindings
 from offhook.store.caller_ids import CallerIdRows
 from offhook.store.database import alone, migrate, open_database
+from offhook.store.devices import Devices
 from offhook.store.endpoints import Endpoints
 from offhook.store.events import Event
 from offhook.store.journal import Journal as CallJournal
@@ -322,6 +323,8 @@ class App:
         await applications.load()
         answers = Answers(self._engine, limits.idempotency_keys)
         await answers.load()
+        devices = Devices(self._engine, writer, limits.devices_kept)
+        await devices.load()
         return Store(
             space,
             spaces,
@@ -338,6 +341,7 @@ class App:
             caller_ids,
             applications,
             answers,
+            devices,
         ), first
 
     async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
@@ -593,6 +597,7 @@ class App:
         while True:
             await asyncio.sleep(SWEEP)
             self.store.bindings.expire(asyncio.get_running_loop().time())
+            self.store.devices.only_of(self.store.endpoints)
             self.telling.events.forget(self.driver.switchboard.is_call)
 
     # ---- what runs where

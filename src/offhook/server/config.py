@@ -301,6 +301,8 @@ class Limits(_Group):
     """Octets of one text: chat, not files."""
     texts_kept: int = 100
     """Texts kept for one endpoint while none of its devices is there (sip.store_texts); the oldest go first."""
+    devices_kept: int = Field(100, ge=1)
+    """Devices remembered of one endpoint, ten times what people have; the ones unseen for longest go, blocked ones stay."""
     text_days: int = 30
     """Days such a text is kept."""
     forward_hops: int = Field(5, ge=0, le=20)

@@ -13,12 +13,13 @@ from offhook.server.entries import Entries
 from offhook.server.guests import Guests
 from offhook.server.profiles import Profiles
 from offhook.sip.flow import Flow, FlowId
-from offhook.sip.location import Account, Binding
+from offhook.sip.location import Account, Binding, device_name
 from offhook.store.addresses import Addresses
 from offhook.store.answers import Answers
 from offhook.store.applications import ApplicationRows
 from offhook.store.bindings import Bindings
 from offhook.store.caller_ids import CallerIdRows
+from offhook.store.devices import Devices
 from offhook.store.endpoints import Endpoints
 from offhook.store.numbers import NumberRows
 from offhook.store.projects import Projects
@@ -52,6 +53,7 @@ class Store:
     caller_ids: CallerIdRows
     applications: ApplicationRows
     answers: Answers
+    devices: Devices
 
     def __post_init__(self) -> None:
         self.guests = Guests(self)
@@ -60,7 +62,20 @@ class Store:
         return f"sip:{username}@{self.space.domain}"
 
     def account(self, username: str) -> Account | None:
-        return self.endpoints.account(username, self.space.realm) or self.guests.account(username)
+        account = self.endpoints.account(username, self.space.realm)
+        return self.devices.marks(account) if account is not None else self.guests.account(username)
+
+    def seen(self, aor: str, fresh: list[Binding]) -> None:
+        """Devices have registered or refreshed."""
+        endpoint = self.endpoints.named(aor.removeprefix("sip:").rpartition("@")[0]) if fresh else None
+        if endpoint is not None:
+            there = self.instances(aor)
+            for one in fresh:
+                self.devices.seen(endpoint.id, one, there)
+
+    def instances(self, aor: str) -> set[str]:
+        """The instance ids of the devices that are registered."""
+        return {device_name(one.instance) for one in self.find(aor)}
 
     def find(self, aor: str) -> tuple[Binding, ...]:
         return self.bindings.find(aor, asyncio.get_running_loop().time())
@@ -89,7 +104,9 @@ class StoreDirectory:
         return self.store.bindings.kept(aor)
 
     def replace_bindings(self, aor: str, bindings: tuple[Binding, ...], now: float) -> None:
+        before = self.store.bindings.kept(aor)
         self.store.bindings.replace(aor, bindings, now)
+        self.store.seen(aor, [one for one in bindings if one.instance and not any(one is old for old in before)])
 
     def texts(self, username: str) -> tuple[KeptText, ...]:
         return self.store.texts.find(username)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.calls.commands import DropTrunk, UseTrunk
 from offhook.calls.trunk import read_trunk
+from offhook.server.device_desk import ServerDevices
 from offhook.server.observe import log
 from offhook.store import tables
 from offhook.store.changes import Changes, Refresh
@@ -84,6 +85,7 @@ class Neighbours:
             (tables.caller_ids, _whole(store.caller_ids.load)),
             (tables.applications, self._applications),
             (tables.texts, store.texts.refresh),
+            (tables.devices, self._devices),
             (tables.webhooks, app.telling.webhooks.refresh),
             (tables.given_back, _whole(store.answers.load)),
         )
@@ -136,6 +138,10 @@ class Neighbours:
             if not kept or (new is not None and new.credential_version != old.credential_version):
                 # As where it was written: whoever registered with what is no longer good, registers again.
                 await self._app.platform.unbind(old.username)
+
+    async def _devices(self, ids: Collection[str] | None) -> None:
+        await self._app.store.devices.refresh(ids)
+        ServerDevices(self._app).leave(ids)
 
     async def _trunks(self, ids: Collection[str] | None) -> None:
         rows, driver = self._app.store.trunks, self._app.driver

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from offhook import __version__
 from offhook.api.call_ports import CallDesk
 from offhook.api.certificate_ports import CertificateDesk
+from offhook.api.device_ports import DeviceDesk
 from offhook.api.event_ports import EventDesk, WebhookDesk
 from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.number_ports import Reception
@@ -25,6 +26,7 @@ from offhook.server import profiles, projects, registrations
 from offhook.server.addresses import host_addresses
 from offhook.server.certificates.views import CertificateViews
 from offhook.server.desks import EventViews, WebhookViews
+from offhook.server.device_desk import ServerDevices
 from offhook.server.ladder import ladder
 from offhook.server.metrics import Metrics
 from offhook.server.nodes import node_id
@@ -73,6 +75,7 @@ class ServerPlatform:
         self.webhooks: WebhookDesk = WebhookViews(app.telling, app.store.writer, app.store.projects)
         self.api_tokens: ApiTokenRows = app.store.spaces.tokens
         self.call_desk: CallDesk = app.calling.desk
+        self.devices: DeviceDesk = ServerDevices(app)
         self.custom_variables = app.settings.limits.custom_variables
 
     def new_id(self) -> str:

@@ -8,7 +8,7 @@ from offhook.calls.routing import PRIVATE
 from offhook.server.views import iso
 from offhook.sip import ephemeral, guests
 from offhook.sip.flow import FlowId
-from offhook.sip.location import Binding
+from offhook.sip.location import Binding, device_name
 from offhook.sip.tokens import MEMBER
 
 if TYPE_CHECKING:
@@ -25,14 +25,16 @@ def rows(app: "App", now: float) -> list[dict[str, Any]]:
 def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[str, Any]:
     username = one.aor.removeprefix("sip:").rpartition("@")[0]
     endpoint = app.store.endpoints.named(username)
+    device = app.store.devices.of(endpoint.id, one.instance) if endpoint is not None else None
     return {
         "id": one.id,
         "endpoint_id": endpoint.id if endpoint is not None else None,
         "username": username,
         "aor": one.aor,
         "contact": str(one.contact),
-        "instance_id": one.instance.strip("<>").removeprefix("urn:uuid:") if one.instance else None,
+        "instance_id": device_name(one.instance) or None,
         "reg_id": one.reg_id,
+        "device_id": device.id if device is not None else None,
         "path": list(one.path),
         "state": _state(app, one),
         "transport": one.flow.transport.value.lower(),
@@ -41,6 +43,7 @@ def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[s
         "registered_at": iso(one.registered_at, now),
         "refreshed_at": iso(one.refreshed_at, now),
         "expires_at": iso(one.expires_at, now),
+        "last_seen_at": iso(one.refreshed_at, now),
         "calls": calls[one.flow.id],
         "node": app.platform.node,
     }

@@ -309,3 +309,20 @@ given_back = Table(
     Column("id", String(36), primary_key=True),
     Column("ends_at", DateTime(timezone=True), nullable=False),
 )
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("endpoint_id", String(36), nullable=False),
+    Column("instance_id", String(128), nullable=False),
+    Column("name", String(64), nullable=False, default=""),
+    Column("user_agent", String(200), nullable=False, default=""),
+    Column("last_source", String(64), nullable=False, default=""),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False),
+    Column("last_seen_at", DateTime(timezone=True)),
+    Column("ring", Boolean, nullable=False, default=True),
+    Column("blocked", Boolean, nullable=False, default=False),
+    Column("blocked_until", DateTime(timezone=True)),
+    UniqueConstraint("endpoint_id", "instance_id", name="devices_instance_unique"),
+)

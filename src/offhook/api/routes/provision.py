@@ -52,8 +52,16 @@ async def provision(request: Request, response: Response, holder: Asking) -> dic
     # A widget's token is for pages of one origin, and so is what comes of it.
     origin = request.headers.get("origin", "") if holder.tier == WIDGET else body.get("origin") or ""
     given = platform.provision(subject, seconds, origin)
+    await _name(platform, subject, device)
     given["jssip"]["instance_id"] = (device.get("instance_id") or str(uuid.uuid4())).lower()
     return given
+
+
+async def _name(platform: Platform, subject: str, device: Mapping[str, Any]) -> None:
+    """Keeps what a page calls itself, where it is an endpoint's own and can be told from others."""
+    endpoint = platform.endpoints.named(subject)
+    if endpoint is not None and device.get("instance_id") and device.get("name"):
+        await platform.devices.call(endpoint.id, device["instance_id"], device["name"])
 
 
 async def _subject(request: Request, project: str, body: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from offhook.api.auth import Calling, Reading
-from offhook.api.describe import described, flag, listing, loose, nullable, record, text, whole
+from offhook.api.describe import described, flag, listing, loose, moment, nullable, record, text, whole
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform
@@ -15,12 +15,15 @@ PATH = "/api/offhook/registrations"
 FILTERS = ("endpoint_id", "username", "state", "transport", "source", "user_agent")
 SHOWN = record(
     "Registration", "id", "endpoint_id", "aor", "contact", "state", "transport", "source",
-    id=text(), endpoint_id=nullable(text()), aor=text(), contact=text(), state=text(), transport=text(), source=text(),
+    id=text(), endpoint_id=nullable(text()), device_id=nullable(text()), aor=text(), contact=text(), state=text(),
+    transport=text(), source=text(), last_seen_at=moment(),
 )  # fmt: skip
 SUMMARY = record(
     "RegistrationSummary", "total", total=whole(0), reachable=whole(0), by_transport=loose(), by_node=loose()
 )
 REMOVED = record("RemovedRegistrations", "removed", removed=whole(0))
+LONGEST_BLOCK = 86_400
+"""Seconds: a day; for longer the device itself is blocked."""
 router = APIRouter(tags=["Registrations"])
 
 
@@ -29,6 +32,15 @@ def _flag(query: dict[str, str], name: str) -> bool:
     if text not in ("true", "false"):
         raise Invalid(Fault(name, "invalid_parameter", f"{name} must be true or false"))
     return text == "true"
+
+
+def _seconds(query: dict[str, str]) -> int:
+    """How long the device is kept away, 0 for not at all."""
+    text = query.get("block_seconds") or "0"
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > LONGEST_BLOCK:
+        message = f"block_seconds must be between 0 and {LONGEST_BLOCK}"
+        raise Invalid(Fault("block_seconds", "invalid_parameter", message))
+    return int(text)
 
 
 def _own(platform: Platform, project: str) -> list[dict[str, Any]]:
@@ -79,16 +91,22 @@ async def show_registration(id_: str, request: Request, token: Reading) -> dict[
     return _one(platform, token.project_id, id_)
 
 
-@router.delete(PATH + "/{id_}", status_code=204, **described(query={"hangup": flag(), "block_seconds": whole(0)}))
+@router.delete(
+    PATH + "/{id_}", status_code=204, **described(query={"hangup": flag(), "block_seconds": whole(0, LONGEST_BLOCK)})
+)
 async def remove_registration(id_: str, request: Request, token: Calling) -> None:
     """Takes a device's registration away and closes its WebSocket; its calls wait out the grace time unless `hangup`."""
     platform: Platform = request.app.state.platform
     query = dict(request.query_params)
-    if query.get("block_seconds", "0") != "0":
-        message = "block_seconds is not served yet; disable the endpoint to keep its devices away"
-        raise Invalid(Fault("block_seconds", "feature_not_available", message))
-    hang_up = _flag(query, "hangup")
-    await platform.kick(_one(platform, token.project_id, id_)["id"], hang_up)
+    seconds, hang_up = _seconds(query), _flag(query, "hangup")
+    row = _one(platform, token.project_id, id_)
+    if seconds and row["device_id"] is None:
+        message = "The device gives no instance id and cannot be told from others; disable the endpoint instead"
+        raise Invalid(Fault("block_seconds", "invalid_parameter", message))
+    if hang_up or not seconds:
+        await platform.kick(row["id"], hang_up)
+    if seconds:
+        await platform.devices.block_for(row["device_id"], seconds)
 
 
 @router.delete(PATH, **described(gives=REMOVED, query={"endpoint_id": text(), "hangup": flag()}))
