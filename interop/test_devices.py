@@ -42,6 +42,8 @@ async def test_a_device_is_kept_named_blocked_and_forgotten(server: Offhook) -> 
         assert refused.startswith("SIP/2.0 403")
         assert "device-blocked" in refused
         await other.call("echo")
+        leg = (await server.calls())[0]["legs"][0]
+        assert leg["device_id"] == next(one["id"] for one in rows if one["id"] != row["id"])
         await other.hang_up()
         # 3. unblocked it is as before
         assert (await server.http.patch(f"{PATH}/{row['id']}", json={"blocked": False})).status_code == 200

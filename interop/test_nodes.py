@@ -1,5 +1,6 @@
 """Two servers on one PostgreSQL: what is written by the one is obeyed by the other with the next message (API.md 1.1)."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from interop.support.server import Offhook
 from tests.support.databases import Cluster
 
 PASSWORD = "a long enough secret"
+UUID = "0199aa11-0000-7000-8000-00000000000"
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +70,29 @@ async def test_two_servers_share_what_is_written(cluster: Cluster, tmp_path: Pat
         await two.start()
         assert await registers(one, "bob", one.passwords["bob"])
         assert await registers(two, "bob", one.passwords["bob"])
+        await blocked_by_one(one, two)
+
+
+async def blocked_by_one(one: Offhook, two: Offhook) -> None:
+    """A device that registers at the other server is kept away there too, by the time of the answer."""
+    phones = [PlainPhone("bob", one.passwords["bob"], DOMAIN, two.sip, f"{UUID}{at}") for at in (1, 1, 1)]
+    try:
+        await phones[0].register()
+        async with asyncio.timeout(10):
+            # Registrations are written behind.
+            while not (rows := (await one.http.get("/api/offhook/devices")).json()["data"]):
+                await asyncio.sleep(0.05)
+        path = f"/api/offhook/devices/{rows[0]['id']}"
+        assert (await one.http.patch(path, json={"blocked": True})).json()["blocked"]
+        seen = (await two.http.get(path)).json()
+        assert (seen["blocked"], seen["registered"]) == (True, False), (
+            "5. blocked by the one, it is gone from the other"
+        )
+        assert "device-blocked" in await phones[0].refused("echo")
+        assert "device-blocked" in await phones[1].registration()
+        assert (await two.http.delete(path)).status_code == 204
+        assert (await one.http.get(path)).status_code == 404
+        await phones[2].register()
+    finally:
+        for phone in phones:
+            phone.close()

@@ -163,6 +163,8 @@ class ServerPlatform:
         return self._app.telling.happenings.owner(call) if call is not None else None
 
     def _with_project(self, view: dict[str, Any], call: Call) -> dict[str, Any]:
+        for shown, leg in zip(view["legs"], call.legs, strict=True):
+            shown["device_id"] = registrations.device_of(self._app, leg)
         return {**view, "project_id": self._app.telling.happenings.owner(call)}
 
     def calls(self) -> list[dict[str, Any]]:

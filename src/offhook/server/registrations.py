@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from offhook.calls.commands import HangUpCall
+from offhook.calls.leg import Leg
 from offhook.calls.routing import PRIVATE
 from offhook.server.views import iso
 from offhook.sip import ephemeral, guests
@@ -47,6 +48,17 @@ def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[s
         "calls": calls[one.flow.id],
         "node": app.platform.node,
     }
+
+
+def device_of(app: "App", leg: Leg) -> str | None:
+    """The id of the device whose registration came by the leg's flow; None when it is not, or no longer, registered."""
+    endpoint_id = leg.account.endpoint_id if leg.account is not None else None
+    if leg.account is None or endpoint_id is None:
+        return None
+    bound = app.store.find(app.store.aor(leg.account.username))
+    mine = [one for one in bound if one.flow.id == leg.flow.id and not one.path]
+    device = app.store.devices.of(endpoint_id, mine[0].instance) if mine else None
+    return device.id if device is not None else None
 
 
 def endpoint_state(app: "App", username: str, now: float) -> dict[str, Any]:
