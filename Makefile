@@ -35,7 +35,7 @@ test-web: web/node_modules/.installed  ## the web phone's unit tests
 	cd web && npm test
 
 test-interop: setup $(VENV)/.dev $(VENV)/.peers  ## Offhook against foreign programs
-	$(BIN)/pytest interop $(if $(LONG),,-m "not long")
+	$(BIN)/pytest interop $(if $(LONG),,-n 2 --dist loadfile -m "not long")
 
 test-browsers: setup $(VENV)/.dev $(VENV)/.peers  ## real browsers: JsSIP, SIP.js and the web phone
 	cd web && npm run e2e
