@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes
 from websockets.typing import Subprotocol
 
 from interop.conftest import DOMAIN, ServerMaker
-from interop.support.baresip import free_port
 from interop.support.certificate import write_certificate
 from interop.support.pebble import Pebble
+from interop.support.ports import free_port
 from interop.support.server import Offhook
 from tests.support.dns_server import DnsServer
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import shutil
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interop.support.audio import Tone, read_wav, tone_in
+from interop.support.ports import free_port
 
 CONFIG = """\
 sip_listen              127.0.0.1:{sip}
@@ -62,22 +62,6 @@ MODULES = {"PCMU": "g711", "PCMA": "g711", "G722": "g722", "opus": "opus"}
 EVENT_TIME = 20.0
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_pair() -> int:
-    """A port that is free together with the next one, which baresip takes for TLS."""
-    while True:
-        port = free_port()
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port + 1))
-            return port
-
-
 class Baresip:
     """One phone: `async with Baresip(…) as phone`. Events are kept in order; `expect` waits for the next of a type."""
 
@@ -103,7 +87,8 @@ class Baresip:
         self._codec, self._tone, self._encryption = codec, tone, encryption
         self._contact, self._watches, self._video = contact, watches, video
         self._auth_user = auth_user or username
-        self.sip_port, self._control = free_pair(), free_port()
+        # The next port is taken for TLS.
+        self.sip_port, self._control = free_port(count=2), free_port()
         self._events: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
 
@@ -137,13 +122,13 @@ class Baresip:
         modules = Path("/usr/lib/baresip/modules")
         sounds = self.home / "sounds"
         sounds.mkdir()
-        rtp = free_port(socket.SOCK_DGRAM) & ~1
+        rtp = free_port(count=40)
         (self.home / "config").write_text(
             CONFIG.format(
                 sip=self.sip_port,
                 tone=self._tone,
-                rtp=min(rtp, 65_000),
-                rtp_end=min(rtp, 65_000) + 40,
+                rtp=rtp,
+                rtp_end=rtp + 40,
                 control=self._control,
                 sounds=sounds,
                 modules=modules,

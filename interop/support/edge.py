@@ -9,7 +9,8 @@ from pathlib import Path
 
 import websockets
 
-from interop.support.kamailio import ADDRESS, CONFIG, _replaced, free_port
+from interop.support.kamailio import ADDRESS, CONFIG, _replaced
+from interop.support.ports import free_port
 from offhook.sip.encode import encode
 from offhook.sip.fields import parse_auth
 from offhook.sip.message import Headers, Message, Request, Response

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 from pathlib import Path
 
 import numpy as np
 
 from interop.support.certificate import write_certificate
+from interop.support.ports import free_port
 
 CONFIG = Path(__file__).parent.parent / "kamailio"
 ADDRESS, BEHIND, DESK = "127.0.0.3", "127.0.0.5", "127.0.0.6"
@@ -25,13 +25,6 @@ require_certificate = no
 private_key = {key}
 certificate = {certificate}
 """
-
-
-def free_port(address: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def write_ulaw(path: Path, frequency: float, seconds: float = 2.0) -> None:
@@ -55,7 +48,7 @@ class Carrier:
 
     async def __aenter__(self) -> "Carrier":
         self.folder.mkdir()
-        self.port, self.tls_port = free_port(ADDRESS), free_port(ADDRESS, socket.SOCK_STREAM)
+        self.port, self.tls_port = free_port(ADDRESS), free_port(ADDRESS)
         self.behind_port = free_port(BEHIND)
         write_ulaw(self.folder / "tone.ulaw", TONE)
         self.log = self.folder / "kamailio.log"

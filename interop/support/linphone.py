@@ -7,8 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
-from interop.support.baresip import free_port
 from interop.support.browser import write_tone
+from interop.support.ports import free_port
 
 CONFIG = """\
 [sip]
@@ -80,7 +80,7 @@ class Linphone:
         config = self.home / "linphonerc"
         config.write_text(
             CONFIG.format(
-                port=free_port(), tcp=free_port(), rtp=free_port() & ~1, server=self._server, username=self.username,
+                port=free_port(), tcp=free_port(), rtp=free_port(), server=self._server, username=self.username,
                 domain=self.domain, password=self._password, transport=self._transport, instance=INSTANCE,
             )
             + (VIDEO if self._video else "")

@@ -5,11 +5,10 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 from pathlib import Path
 
-from interop.support.baresip import free_port
 from interop.support.certificate import write_certificate
+from interop.support.ports import free_port
 
 
 class Pebble:
@@ -24,7 +23,7 @@ class Pebble:
     async def __aenter__(self) -> "Pebble":
         self._folder.mkdir()
         self.certificate, key = write_certificate(self._folder)
-        self.port = free_port(socket.SOCK_STREAM)
+        self.port = free_port()
         settings = {
             "listenAddress": f"127.0.0.1:{self.port}",
             "managementListenAddress": "",

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from interop.support.baresip import free_port
+from interop.support.ports import free_port
 
 NGINX = """\
 daemon off; pid {home}/nginx.pid; error_log {home}/error.log;

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from interop.support.digest import authorization
+from interop.support.ports import free_port
 
 SCENARIOS = Path(__file__).parent.parent / "sipp"
 PATIENCE = 60.0
@@ -20,7 +21,7 @@ class Sipp:
         self._folder.mkdir()
         self._scenario, self._user, self._password = scenario, user, password
         self._domain, self._server = domain, server
-        self.port = _free_port()
+        self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     async def register(self) -> None:
@@ -57,7 +58,7 @@ class Sipp:
         pairs = [text for name, value in named.items() for text in ("-key", name, value)]
         command = [
             program, "-sf", str(SCENARIOS / f"{self._scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port),
-            "-mi", "127.0.0.1", "-mp", str(_free_port()), "-s", target or "nobody", "-au", self._user,
+            "-mi", "127.0.0.1", "-mp", str(free_port()), "-s", target or "nobody", "-au", self._user,
             "-ap", self._password, *pairs, "-trace_err", "-trace_msg", "-nostdin", "-timeout", "50", "-d", str(pause),
             *(() if "-m" in options else ("-m", "1")), *options, self._server,
         ]  # fmt: skip
@@ -80,9 +81,3 @@ class Sipp:
         """Errors and messages as it saw them, the newest last."""
         texts = [path.read_text(errors="replace")[-6000:] for path in sorted(self._folder.glob("*.log"))]
         return re.sub(r"\n{2,}", "\n", "\n".join(texts))
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
