@@ -26,7 +26,7 @@ from offhook.sip.location import Forward, Secret
 from offhook.sip.message import Headers
 from offhook.sip.uri import parse_uri
 from tests.support.carriers import TrunkHouse
-from tests.support.challenger import Gate
+from tests.support.challenger import Challenger, Gate
 from tests.support.house import House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
@@ -411,4 +411,30 @@ def test_refer_to_the_device_tells_how_it_goes_on(link: Link, frag: str, state: 
     assert [one["state"] for one in said] == ["inProgress", state]
     assert (said[-1]["response"], said[-1]["notify"]) == ("202", notify)
     do_(house, EndLeg(REF))
+    house.assert_nothing_left(bob)
+
+
+def test_credentials_of_refer_answer_a_challenge_to_it_and_to_nothing_else(link: Link) -> None:
+    house = House(link)
+    bob = house.callee()
+    gate = Challenger(bob.device, [Gate(status=401, username="u", password="p")], frozenset({"REFER"}))  # type: ignore[arg-type]
+    bob.station.node = gate
+    place(house, document=IDLE)
+    bob.respond(200, SDP)
+    # 1. without credentials the challenge is the end of it
+    do_(house, ReferLeg(REF, "sip:dave@elsewhere.example", StatusWish("http://r/", ())))
+    link.run(0.1)
+    said = [dict(one.details) for one in house.node.told if one.kind == "refer" and one.wish.url == "http://r/"]
+    assert [(one["state"], one["response"]) for one in said] == [("inProgress", ""), ("error", "401")]
+    # 2. with them the REFER is sent once more, proved, and says who sent it
+    do_(house, ReferLeg(REF, "sip:dave@elsewhere.example", None, "alice", "u", Secret("p")))
+    link.run(0.1)
+    assert [method for method, _ in gate.proofs] == ["REFER"]
+    assert gate.admitted[0].headers.get("Referred-By") == f"<sip:alice@{DOMAIN}>"
+    # 3. the dialog's other requests carry none of it
+    event = next(one for one in bob.station.of(RequestInDialog) if one.request.method == "REFER")  # type: ignore[union-attr]
+    bob.station.perform(Respond(event.transaction, 202))  # type: ignore[union-attr]
+    do_(house, EndLeg(REF))
+    assert bob.got("BYE")[0].headers.get("Authorization") is None
+    bob.station.node = bob.device
     house.assert_nothing_left(bob)

@@ -16,6 +16,7 @@ from offhook.calls.reports import STATES
 from offhook.calls.swml import checked_header
 from offhook.sip.grammar import CONTROL
 from offhook.sip.location import Secret
+from offhook.sip.uri import Uri
 
 DIAL = frozenset(
     {
@@ -42,6 +43,10 @@ class Reader:
     def fault(self, field: str, code: str, message: str) -> None:
         """Notes one."""
         self.faults.append(Fault(field, code, message))
+
+    def uri(self, text: str) -> Uri | None:
+        """What a callable address stands for; None for what is none."""
+        return uri_of(text, self._domain)
 
     def words(self, name: str, most: int = 256) -> str:
         """Text without control characters, "" when absent."""

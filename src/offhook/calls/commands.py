@@ -151,11 +151,15 @@ class ConnectLeg:
 
 @record
 class ReferLeg:
-    """Sends a leg's device elsewhere by REFER."""
+    """Sends a leg's device elsewhere by REFER. `by` is who is said to have sent it (RFC 3892), `username` and `password`
+    answer a challenge to the REFER."""
 
     leg_ref: str
     to: str
     wish: StatusWish | None = None
+    by: str = ""
+    username: str = ""
+    password: Secret = Secret("")
 
 
 @record

@@ -14,6 +14,7 @@ from offhook.calls.effects import Sip
 from offhook.calls.leg import Leg
 from offhook.sip.commands import Respond, SendInDialog
 from offhook.sip.events import RequestInDialog
+from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Response
 
 
@@ -33,9 +34,15 @@ def send(call: Call, leg: Leg, command: ReferLeg, now: float) -> Effects:
         return []
     reports.listen(call, leg, _only_refer(command.wish))
     leg.referring = Referring()
-    fields = Headers([("Refer-To", f"<{uri}>"), ("Referred-By", f"<sip:{call.config.domain}>")])
+    by = uri_of(command.by, call.config.domain) if command.by else None
+    fields = Headers([("Refer-To", f"<{uri}>"), ("Referred-By", f"<{by or f'sip:{call.config.domain}'}>")])
+    mine = ClientCredentials(command.username, command.password) if command.username else None
     told = _say(call, leg, "inProgress", now)
-    return [call.explain(f"the device is sent to {uri}", leg), Sip(SendInDialog(leg.usage, "REFER", fields)), *told]
+    return [
+        call.explain(f"the device is sent to {uri}", leg),
+        Sip(SendInDialog(leg.usage, "REFER", fields, credentials=mine)),
+        *told,
+    ]
 
 
 def _only_refer(wish: StatusWish | None) -> StatusWish | None:

@@ -82,12 +82,14 @@ class HangUp:
 
 @record
 class SendInDialog:
-    """INFO, UPDATE or re-INVITE inside a dialog. `RequestAnswered` follows."""
+    """INFO, UPDATE, REFER or re-INVITE inside a dialog. `RequestAnswered` follows. `credentials` answer a challenge to it in
+    place of the dialog's own."""
 
     usage: UsageId
     method: str
     headers: Headers = Headers()
     body: bytes = b""
+    credentials: ClientCredentials | None = None
 
 
 @record

@@ -64,8 +64,16 @@ class Dialog:
         if self.follows:
             self.follow()
 
-    def outline(self, core: Core, method: str, cseq: int, headers: Headers = NO_FIELDS, body: bytes = b"") -> Outline:
-        """12.2.1.1: a request of ours with the given CSeq number."""
+    def outline(
+        self,
+        core: Core,
+        method: str,
+        cseq: int,
+        headers: Headers = NO_FIELDS,
+        body: bytes = b"",
+        auth: ClientAuth | None = None,
+    ) -> Outline:
+        """12.2.1.1: a request of ours with the given CSeq number; `auth` in place of the dialog's own."""
         uri, routes = self.remote_target, self.route_set
         if routes:
             first = _uri(routes[0])
@@ -73,18 +81,25 @@ class Dialog:
                 # A strict router takes its own URI in the Request-URI and finds the target last in Route.
                 uri, routes = first, (*routes[1:], f"<{self.remote_target}>")
         contact = core.contact(self.flow, self.contact_user) if method in _WITH_CONTACT else ""
-        if self.auth is not None and method != "ACK":
-            headers = Headers([*headers, *self.auth.fields(method, uri, body)])
+        proof = auth or self.auth
+        if proof is not None and method != "ACK":
+            headers = Headers([*headers, *proof.fields(method, uri, body)])
         return Outline(
             method, uri, self.local, self.remote, self.key.call_id, cseq, routes, contact, headers=headers, body=body
         )
 
     def send(
-        self, core: Core, method: str, owner: Owner, headers: Headers = NO_FIELDS, body: bytes = b""
+        self,
+        core: Core,
+        method: str,
+        owner: Owner,
+        headers: Headers = NO_FIELDS,
+        body: bytes = b"",
+        auth: ClientAuth | None = None,
     ) -> tuple[ClientKey, int, list[Effect]]:
         """Sends a request with the next CSeq; gives its key and that number too."""
         self.local_cseq += 1
-        key, effects = core.send(self.outline(core, method, self.local_cseq, headers, body), self.flow, owner)
+        key, effects = core.send(self.outline(core, method, self.local_cseq, headers, body, auth), self.flow, owner)
         return key, self.local_cseq, effects
 
     def ack(self, core: Core, cseq: int, invite: Request | None = None) -> Request:

@@ -359,8 +359,8 @@ class SipEndpoint:
                 return usage.cancel(reason)
             case HangUp(_, reason):
                 return usage.hang_up(reason)
-            case SendInDialog(_, method, headers, body):
-                return usage.send(method, headers, body)
+            case SendInDialog(_, method, headers, body, credentials):
+                return usage.send(method, headers, body, credentials)
             case SettleUsage(_, probe):
                 return usage.settle(probe)
 

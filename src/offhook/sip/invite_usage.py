@@ -418,8 +418,10 @@ class InviteUsage:
 
     # requests of ours
 
-    def send(self, method: str, headers: Headers, body: bytes) -> list[Effect]:
-        """INFO, UPDATE or re-INVITE of call control."""
+    def send(
+        self, method: str, headers: Headers, body: bytes, credentials: ClientCredentials | None = None
+    ) -> list[Effect]:
+        """INFO, UPDATE, REFER or re-INVITE of call control."""
         dialog = self.dialog_to_speak_in()
         if dialog is None:
             return [Note("no-dialog", {"usage": self.id, "method": method}), self._answered(method, None)]
@@ -432,7 +434,8 @@ class InviteUsage:
         if offers:
             # The newer state is on its way, so the one that waits is out of date.
             self.wishes.take_media()
-        return self.send_again(SentInDialog(self, dialog, method, offers, headers, body))
+        auth = ClientAuth(credentials, self.core.ids) if credentials is not None else None
+        return self.send_again(SentInDialog(self, dialog, method, offers, headers, body, auth=auth))
 
     def dialog_to_speak_in(self) -> Dialog | None:
         """The dialog that requests of ours go to; None while there is none."""
@@ -453,7 +456,7 @@ class InviteUsage:
         if sent.method in ("INVITE", "UPDATE"):
             terms = self.session.timer.ask() if sent.terms is None else sent.terms
         headers = Headers([*terms, *sent.headers])
-        sent.key, sent.cseq, effects = sent.dialog.send(self.core, sent.method, sent, headers, sent.body)
+        sent.key, sent.cseq, effects = sent.dialog.send(self.core, sent.method, sent, headers, sent.body, sent.auth)
         self._ours[sent.key] = sent
         return effects
 
@@ -469,7 +472,8 @@ class InviteUsage:
             return [*self._stop(sent.cseq, Timer.AWAIT_FINAL), *self._bury()]
         if failure is not None and sent.flow != self.flow.id:
             # The peer has moved meanwhile: it is asked where it is now.
-            return self.send(sent.method, sent.headers, sent.body) if sent.told else []
+            mine = sent.auth.credentials if sent.auth is not None else None
+            return self.send(sent.method, sent.headers, sent.body, mine) if sent.told else []
         if failure is Failure.FLOW_FAILED and self.flow.transport.reliable:
             # LIVE-7: a request that dies with its flow turns back into its wish; a refresh is due again on the next flow.
             lost = self.lose_flow()

@@ -6,7 +6,7 @@ Lives here: what becomes of each response, challenges, the ACK to a 2xx. Never h
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from offhook.sip.client_auth import Attempt
+from offhook.sip.client_auth import Attempt, ClientAuth
 from offhook.sip.core import Core
 from offhook.sip.dialog import Dialog
 from offhook.sip.effects import Send
@@ -28,7 +28,7 @@ class SentInDialog:
     """Transaction user of a request of ours inside the dialog. It acknowledges a re-INVITE's 2xx even after the end.
 
     `terms` are the fields of the session timer, those that stand when None. `told`: call control asked for the request and
-    hears of the answer.
+    hears of the answer. `auth` proves this one request where it is not the dialog's own that does.
     """
 
     usage: "InviteUsage"
@@ -39,6 +39,7 @@ class SentInDialog:
     body: bytes = b""
     terms: Fields | None = None
     told: bool = True
+    auth: ClientAuth | None = None
     attempt: Attempt = field(init=False)
     key: ClientKey | None = None
     flow: FlowId = FlowId("")
@@ -46,7 +47,7 @@ class SentInDialog:
     ack: Request | None = None
 
     def __post_init__(self) -> None:
-        self.attempt = Attempt(self.dialog.auth)
+        self.attempt = Attempt(self.auth or self.dialog.auth)
 
     def answered(self, response: Response) -> list[Effect]:
         """See machine.Owner."""

@@ -28,6 +28,8 @@ from offhook.calls.commands import (
 )
 from offhook.calls.document import StatusWish
 from offhook.calls.reports import STATES
+from offhook.sip.grammar import CONTROL
+from offhook.sip.location import Secret
 
 PATH = "/api/calling/calls"
 REASONS = ("hangup", "cancel", "busy", "noAnswer", "decline", "error")
@@ -220,13 +222,24 @@ async def _link(reader: Reader, name: str) -> Any:
 
 async def _refer(reader: Reader, id_: str, params: Mapping[str, Any]) -> list[LegCommand]:
     device = params.get("device")
-    inner = device.get("params", device) if isinstance(device, dict) else None
+    inner = device.get("params", device) if isinstance(device, dict) and device.get("type", "sip") == "sip" else None
     to = inner.get("to") if isinstance(inner, dict) else None
-    if not isinstance(device, dict) or device.get("type", "sip") != "sip" or not isinstance(to, str) or not to:
+    if not isinstance(inner, dict) or not isinstance(to, str) or not to:
         reader.fault("device", "invalid_parameter", "Device must be an object with type sip and a destination to")
         return []
+    by, username, password = (_of_device(reader, inner, name) for name in ("from", "username", "password"))
+    if by and reader.uri(by) is None:
+        reader.fault("device.from", "not_valid_for_caller_id", "Device.from must be a number, a name or a sip: URI")
     url = await reader.url("status_url")
-    return [ReferLeg(id_, to, StatusWish(url, ()) if url else None)]
+    return [ReferLeg(id_, to, StatusWish(url, ()) if url else None, by, username, Secret(password))]
+
+
+def _of_device(reader: Reader, device: Mapping[str, Any], name: str) -> str:
+    value = device.get(name) or ""
+    if isinstance(value, str) and len(value) <= 256 and not CONTROL.search(value):
+        return value
+    reader.fault(f"device.{name}", "invalid_parameter", f"Device.{name} must be text of at most 256 characters")
+    return ""
 
 
 async def _digits(reader: Reader, id_: str, params: Mapping[str, Any]) -> list[LegCommand]:
