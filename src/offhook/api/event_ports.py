@@ -1,8 +1,9 @@
 """What the API needs of events, webhook subscriptions and deliveries (API.md 12.5)."""
 
 import asyncio
-from datetime import datetime
 from typing import Any, Protocol
+
+from offhook.api.rows import Changing
 
 
 class EventDesk(Protocol):
@@ -42,13 +43,9 @@ class EventDesk(Protocol):
         ...
 
 
-class WebhookRow(Protocol):
+class WebhookRow(Changing, Protocol):
     """A subscription as stored."""
 
-    @property
-    def id(self) -> str: ...
-    @property
-    def project_id(self) -> str: ...
     @property
     def name(self) -> str: ...
     @property
@@ -57,10 +54,6 @@ class WebhookRow(Protocol):
     def types(self) -> tuple[str, ...]: ...
     @property
     def enabled(self) -> bool: ...
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def updated_at(self) -> datetime: ...
 
 
 class WebhookDesk(Protocol):

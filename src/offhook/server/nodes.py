@@ -82,7 +82,7 @@ class Neighbours:
             (tables.resources, self._resources),
             (tables.trunks, self._trunks),
             (tables.phone_numbers, store.numbers.refresh),
-            (tables.caller_ids, _whole(store.caller_ids.load)),
+            (tables.caller_ids, store.caller_ids.refresh),
             (tables.applications, self._applications),
             (tables.texts, store.texts.refresh),
             (tables.devices, self._devices),
@@ -117,7 +117,7 @@ class Neighbours:
     async def _applications(self, ids: Collection[str] | None) -> None:
         rows = self._app.store.applications
         before = {one.id: one for one in rows}
-        await rows.load()
+        await rows.refresh(ids)
         after = {one.id: one for one in rows}
         for id_ in before.keys() | after.keys():
             if before.get(id_) != after.get(id_):
