@@ -9,6 +9,7 @@ mod decision;
 mod delay;
 pub mod dtmf;
 pub mod error;
+pub mod file;
 pub mod g711;
 pub mod g722;
 pub mod jitter;

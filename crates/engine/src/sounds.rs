@@ -10,11 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::SystemTime;
 
-use offhook_dsp::opus;
 use offhook_dsp::resample::convert;
-use offhook_dsp::{Codec, Decoder, Encoder, EncoderOptions, MAX_FRAME_BYTES, MAX_SAMPLES};
+use offhook_dsp::{Codec, Encoder, EncoderOptions, MAX_FRAME_BYTES, file};
 use offhook_media::clip::{Clip, Wanted};
-use ogg::PacketReader;
 
 use crate::names::find;
 use crate::sys::Wake;
@@ -24,12 +22,8 @@ use crate::worker::Work;
 const QUEUE: usize = 4_096;
 /// Largest file, bytes: ten minutes of the widest WAV are 115 MB, a prompt is a thousandth of it.
 const MAX_FILE: u64 = 128 << 20;
-/// Longest sound, s: music may be so long; decoded it takes 19 MB.
-const MAX_SECONDS: usize = 600;
 /// Encoded and decoded sound that is kept, bytes (MEDIA.md section 6).
 const KEPT: usize = 64 << 20;
-/// Samples before the sound proper that an Opus decoder needs (RFC 7845 section 4.2), at most: 2 s.
-const MAX_PRE_SKIP: usize = 96_000;
 /// Endings that are tried when a name has none, in this order.
 const ENDINGS: [&str; 3] = ["wav", "opus", "ogg"];
 
@@ -203,88 +197,17 @@ fn encode(samples: &[i16], codec: Codec, rate: u32, packet_ms: u32) -> Result<Cl
 /// The whole sound at `rate`, mono. The error says what is wrong with the file.
 fn decode(path: &Path, rate: u32) -> Result<Vec<i16>, String> {
     let ending = path.extension().and_then(|ending| ending.to_str());
+    let opened = || {
+        File::open(path)
+            .map(BufReader::new)
+            .map_err(|e| e.to_string())
+    };
     let (samples, from) = match ending {
-        Some("wav") => decode_wav(path)?,
-        Some("opus" | "ogg") => (decode_opus(path, rate)?, rate),
+        Some("wav") => file::wav(opened()?)?,
+        Some("opus" | "ogg") => (file::ogg_opus(opened()?, rate)?, rate),
         _ => return Err("a sound file is WAV (.wav) or Ogg Opus (.opus, .ogg)".into()),
     };
-    if samples.len() / from.max(1) as usize > MAX_SECONDS {
-        return Err(format!("a sound is {MAX_SECONDS} s long at most"));
-    }
     convert(&samples, from, rate).map_err(|error| error.to_string())
-}
-
-fn decode_wav(path: &Path) -> Result<(Vec<i16>, u32), String> {
-    let mut reader = hound::WavReader::open(path).map_err(|e| format!("no WAV file: {e}"))?;
-    let spec = reader.spec();
-    let channels = usize::from(spec.channels.max(1));
-    let most = spec.sample_rate as usize * MAX_SECONDS;
-    if reader.len() as usize / channels > most {
-        return Err(format!("a sound is {MAX_SECONDS} s long at most"));
-    }
-    let broken = |error: hound::Error| format!("a broken WAV file: {error}");
-    let all: Vec<f32> = match spec.sample_format {
-        hound::SampleFormat::Float => reader
-            .samples::<f32>()
-            .map(|sample| sample.map(|sample| sample * 32_767.0))
-            .collect::<Result<_, _>>()
-            .map_err(broken)?,
-        hound::SampleFormat::Int => {
-            let scale = 2f32.powi(16 - i32::from(spec.bits_per_sample));
-            reader
-                .samples::<i32>()
-                .map(|sample| sample.map(|sample| sample as f32 * scale))
-                .collect::<Result<_, _>>()
-                .map_err(broken)?
-        }
-    };
-    let mono = |frame: &[f32]| {
-        let sum: f32 = frame.iter().sum();
-        (sum / frame.len() as f32)
-            .round()
-            .clamp(-32_768.0, 32_767.0) as i16
-    };
-    Ok((all.chunks(channels).map(mono).collect(), spec.sample_rate))
-}
-
-/// RFC 7845: an identification packet, a comment packet, then audio.
-fn decode_opus(path: &Path, rate: u32) -> Result<Vec<i16>, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    let mut reader = PacketReader::new(BufReader::new(file));
-    let mut next = || {
-        let packet = reader.read_packet();
-        packet.map_err(|e| format!("a broken Ogg file: {e}"))
-    };
-    let head = next()?.ok_or("an empty file")?.data;
-    if !head.starts_with(b"OpusHead") || head.len() < 19 {
-        return Err("an Ogg file whose first stream is not Opus".into());
-    }
-    if head[18] != 0 {
-        return Err("an Ogg Opus file of more than two channels".into());
-    }
-    let pre_skip = usize::from(u16::from_le_bytes([head[10], head[11]])).min(MAX_PRE_SKIP);
-    next()?.ok_or("an Ogg Opus file without comments")?;
-    let mut decoder = Decoder::new(Codec::Opus, rate).map_err(|e| e.to_string())?;
-    let (mut samples, mut out) = (Vec::new(), vec![0; MAX_SAMPLES]);
-    let mut last = 0;
-    while let Some(packet) = next()? {
-        let len = decoder
-            .decode(&packet.data, &mut out)
-            .map_err(|e| format!("a broken Opus packet: {e}"))?;
-        samples.extend_from_slice(&out[..len]);
-        last = packet.absgp_page();
-        if samples.len() > (MAX_SECONDS + 3) * rate as usize {
-            return Err(format!("a sound is {MAX_SECONDS} s long at most"));
-        }
-    }
-    // The last page says where the sound ends (RFC 7845 section 4.4); both are in samples of 48 kHz.
-    let at = |position: usize| position * rate as usize / opus::CLOCK as usize;
-    let end = at(usize::try_from(last).unwrap_or(usize::MAX).min(1 << 40));
-    if end > 0 {
-        samples.truncate(end);
-    }
-    samples.drain(..at(pre_skip).min(samples.len()));
-    Ok(samples)
 }
 
 #[cfg(test)]

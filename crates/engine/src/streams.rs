@@ -7,23 +7,21 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
+use offhook_rtp::framing::{Frames, Next, framed};
+
 /// Tokens of streams begin here; those of sockets are 32-bit numbers.
 pub const TOKENS: u64 = 1 << 32;
 /// Connections of one shard: each costs a descriptor, and browsers that have UDP close theirs.
 const MAX_STREAMS: usize = 4_096;
 /// Bytes that may wait for a slow reader: two seconds of audio. What does not fit is dropped, as on UDP.
 const MAX_UNSENT: usize = 32 * 1024;
-/// Bytes read at once.
-const READ: usize = 16 * 1024;
 /// A connection that no leg knows is closed after this: a browser's check comes within a second.
 const UNKNOWN: Duration = Duration::from_secs(10);
-/// Bytes of the length before each frame.
-const LENGTH: usize = 2;
 
 struct Stream {
     socket: TcpStream,
     source: SocketAddr,
-    incoming: Vec<u8>,
+    incoming: Frames,
     unsent: Vec<u8>,
     known: Instant,
 }
@@ -59,7 +57,7 @@ impl Streams {
         let stream = Stream {
             socket,
             source,
-            incoming: read,
+            incoming: Frames::new(read),
             unsent: Vec::new(),
             known: now,
         };
@@ -73,13 +71,8 @@ impl Streams {
         let Some(stream) = self.open.get_mut(&token) else {
             return false;
         };
-        let start = stream.incoming.len();
-        stream.incoming.resize(start + READ, 0);
-        let read = stream.socket.read(&mut stream.incoming[start..]);
-        stream
-            .incoming
-            .truncate(start + *read.as_ref().unwrap_or(&0));
-        match read {
+        let socket = &mut stream.socket;
+        match stream.incoming.read(|part| socket.read(part)) {
             Ok(0) => {
                 self.close(token);
                 false
@@ -96,15 +89,14 @@ impl Streams {
     /// The next whole frame, copied into `buffer`: who sent it and its length. A frame that does not fit ends the connection.
     pub fn frame(&mut self, token: u64, buffer: &mut [u8]) -> Option<(SocketAddr, usize)> {
         let stream = self.open.get_mut(&token)?;
-        let length = stream.incoming.get(..LENGTH)?;
-        let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
-        let Some(place) = buffer.get_mut(..length) else {
-            self.close(token);
-            return None;
-        };
-        place.copy_from_slice(stream.incoming.get(LENGTH..LENGTH + length)?);
-        stream.incoming.drain(..LENGTH + length);
-        Some((stream.source, length))
+        match stream.incoming.next(buffer) {
+            Next::Frame(length) => Some((stream.source, length)),
+            Next::Wait => None,
+            Next::TooLarge => {
+                self.close(token);
+                None
+            }
+        }
     }
 
     /// Sends a datagram to the source of a connection; without one, or without room, it is lost.
@@ -112,11 +104,9 @@ impl Streams {
         let Some(token) = self.by_source.get(&destination).copied() else {
             return;
         };
-        let (Some(stream), Ok(length)) = (self.open.get_mut(&token), u16::try_from(datagram.len()))
-        else {
+        let (Some(stream), Some(frame)) = (self.open.get_mut(&token), framed(datagram)) else {
             return;
         };
-        let frame = [&length.to_be_bytes(), datagram].concat();
         if !stream.unsent.is_empty() {
             if stream.unsent.len() + frame.len() <= MAX_UNSENT {
                 stream.unsent.extend(frame);

@@ -17,6 +17,7 @@
 
 pub mod event;
 pub mod extension;
+pub mod framing;
 pub mod header;
 pub mod keys;
 pub mod rtcp;
