@@ -5,7 +5,7 @@ set -u
 declare -A package=(
   [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon
   [espeak-ng]=espeak-ng [iptables]=iptables [ip]=iproute2 [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
-  [sipp]=sip-tester [linphonec]=linphone-cli [tshark]=tshark [pg_createcluster]=postgresql
+  [sipp]=sip-tester [linphonec]=linphone-cli [tshark]=tshark [pg_createcluster]=postgresql [certutil]=libnss3-tools
 )
 missing=()
 for program in "${!package[@]}"; do

@@ -1,5 +1,5 @@
-"""Pages with browser tokens (API.md 4.3, 11) and the browser guide (15.3): unmodified JsSIP, with what the API gives as it
-stands. A guest calls the address that he was given and no other; a widget's page makes one call; a member registers."""
+"""Pages with browser tokens (API.md 4.3, 11): unmodified JsSIP, with what the API gives as it stands. A guest calls the
+address that he was given and no other; a widget's page makes one call; a member registers."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import pytest
 from interop.support.browser import Browser, Page
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
-from interop.test_video import moves
 
 
 async def post(server: Offhook, path: str, status: int, **body: Any) -> dict[str, Any]:
@@ -153,31 +152,3 @@ async def test_a_member_s_pages_ring_by_the_subscriber_s_address(server: Offhook
         locked = await server.http.patch(f"/api/fabric/addresses/{id_}", json={"locked": True})
         assert locked.status_code == 200
         assert "address-locked" in await refused(caller, f"sip:/private/ann@{server.domain}")
-
-
-async def test_the_browser_guide_with_endpoints_made_by_rest(server: Offhook, tmp_path: Path) -> None:
-    """API.md 15.3 and 15.2 item 2, in clear because the server is on loopback: each of two endpoints registers within the
-    second in which it was made, by either family; dialling just `jssip2` rings it with sound and picture."""
-    password = "a long enough secret"
-    async with Browser("chromium", tmp_path, tone=1000) as browser:
-        pages = []
-        for path, status, name in (
-            ("/api/fabric/resources/sip_endpoints", 200, "jssip1"),
-            ("/api/relay/rest/endpoints/sip", 201, "jssip2"),
-        ):
-            page = await browser.open(name, server.http_url)
-            await post(server, path, status, username=name, password=password, encryption="required")
-            url = server.websocket_url + ("/" if name == "jssip1" else "/any/path")
-            await page.start(url, server.uri(name), password)
-            await page.expect("registered", within=5)
-            await page.run("agent.camera(true)")
-            pages.append(page)
-        first, second = pages
-        await first.call("jssip2")
-        await second.expect("incoming")
-        await second.answer()
-        await first.expect("confirmed")
-        assert (await second.heard(2)).frequency == pytest.approx(1000, rel=0.01)
-        assert (await moves(second))["codec"] in ("video/VP8", "video/H264")
-        await first.hang_up()
-        await second.expect("ended")

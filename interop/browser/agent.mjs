@@ -11,7 +11,9 @@ const modules = createRequire(path.join(here, "../../web/package.json"));
 const puppeteer = modules("puppeteer-core");
 const esbuild = modules("esbuild");
 
-const [, , browserName, executablePath, tone] = process.argv;
+const [, , browserName, executablePath, tone, more] = process.argv;
+// `names` are rules of Chromium's resolver; `verify` lets it judge certificates by itself.
+const { names = [], verify = false } = JSON.parse(more || "{}");
 
 const bundle = esbuild.buildSync({
   entryPoints: [path.join(here, "page.js")],
@@ -50,7 +52,9 @@ async function launch() {
     });
   }
   const file = tone ? [`--use-file-for-fake-audio-capture=${tone}`] : [];
-  return puppeteer.launch({ executablePath, headless: true, acceptInsecureCerts: true, args: [...CHROMIUM, ...file] });
+  const resolver = names.length ? [`--host-resolver-rules=${names.join(", ")}`] : [];
+  const args = [...CHROMIUM, ...file, ...resolver];
+  return puppeteer.launch({ executablePath, headless: true, acceptInsecureCerts: !verify, args });
 }
 
 const browser = await launch();

@@ -108,8 +108,10 @@ function jssipSession(current, direction) {
 
 export const jssip = {
   start(options) {
+    const socket = new JsSIP.WebSocketInterface(options.url);
+    if (options.via) socket.via_transport = options.via;
     ua = new JsSIP.UA({
-      sockets: [new JsSIP.WebSocketInterface(options.url)],
+      sockets: [socket],
       uri: options.uri,
       password: options.password || undefined,
       register_expires: 300,

@@ -44,10 +44,10 @@ class Page:
         """Evaluates an expression with `agent` and `args` in reach."""
         return await self._browser.ask("run", within, page=self.name, code=code, args=args)
 
-    async def start(self, url: str, uri: str, password: str, **more: Any) -> None:
-        """Connects and registers; `expect("registered")` tells when."""
+    async def start(self, url: str, uri: str, password: str, via: str = "", **more: Any) -> None:
+        """Connects and registers; `expect("registered")` tells when. `via` is JsSIP's `via_transport`."""
         username = uri.removeprefix("sip:").split("@")[0]
-        options = {"url": url, "uri": uri, "username": username, "password": password, "more": more}
+        options = {"url": url, "uri": uri, "username": username, "password": password, "via": via, "more": more}
         await self.run(f"await agent.{self._library}.start(args)", options)
 
     async def expect(self, event: str, within: float = 15.0) -> dict[str, Any]:
@@ -106,10 +106,15 @@ class Page:
 
 
 class Browser:
-    """`async with Browser("chromium", folder, tone=1000) as browser`."""
+    """`async with Browser("chromium", folder, tone=1000) as browser`. `names` are rules of Chromium's resolver
+    (`MAP pbx.test 127.0.0.1`). With `trusts`, an authority's certificate (PEM) that a person has installed, Chromium takes
+    those certificates alone that it takes from anybody."""
 
-    def __init__(self, name: str, home: Path, tone: float | None = None) -> None:
+    def __init__(
+        self, name: str, home: Path, tone: float | None = None, names: tuple[str, ...] = (), trusts: str = ""
+    ) -> None:
         self.name = name
+        self._home, self._names, self._trusts = home, names, trusts
         self._tone = write_tone(home / f"tone-{tone:g}.wav", tone) if tone and name == "chromium" else None
         self._log = home / f"{name}.log"
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -120,9 +125,11 @@ class Browser:
         assert program, f"{self.name} is not installed (Debian package {PROGRAMS[self.name][0]})"
         node = shutil.which("node")
         assert node, "node is not installed"
+        environment = {**os.environ, "HOME": await self._installed()} if self._trusts else dict(os.environ)
+        more = json.dumps({"names": self._names, "verify": bool(self._trusts)})
         log = self._log.open("ab")
         self._process = await asyncio.create_subprocess_exec(
-            node, str(AGENT), self.name, program, str(self._tone or ""),
+            node, str(AGENT), self.name, program, str(self._tone or ""), more, env=environment,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=LONGEST_LINE,
         )  # fmt: skip
         log.close()
@@ -141,6 +148,20 @@ class Browser:
             self._process.kill()
             await self._process.wait()
         self._reading.cancel()
+
+    async def _installed(self) -> str:
+        """A home directory in whose certificate store the authority stands, as `/ca` tells people to put it."""
+        home = self._home / "home"
+        store = home / ".pki" / "nssdb"
+        store.mkdir(parents=True, exist_ok=True)
+        for options in (("-N", "--empty-password"), ("-A", "-n", "offhook", "-t", "C,,", "-a")):
+            process = await asyncio.create_subprocess_exec(
+                "certutil", "-d", f"sql:{store}", *options,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            said, _ = await process.communicate(self._trusts.encode())
+            assert process.returncode == 0, f"certutil (Debian package libnss3-tools): {said.decode()}"
+        return str(home)
 
     async def open(self, name: str, url: str, library: str = "jssip") -> Page:
         """A fresh context on a page of the server."""

@@ -72,7 +72,7 @@ class Devicing(House):
         self.take_away("", id_)
         return True
 
-    def provision(self, username: str, seconds: int, origin: str) -> dict[str, Any]:
+    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any]:
         return {"jssip": {}}
 
     def id_of(self, name: str) -> str:

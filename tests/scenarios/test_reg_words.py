@@ -105,6 +105,15 @@ def test_reg_words(link: Link, attempt: Try, status: int, slug: str) -> None:
     assert len(warning.split('"')[1].split()) > 3
 
 
+@pytest.mark.parametrize(("transport", "status"), [(Transport.WS, 403), (Transport.UDP, 403), (Transport.WSS, 200)])
+def test_reg_words_of_signalling_in_clear(link: Link, transport: Transport, status: int) -> None:
+    """API.md 15.3: an endpoint with `encryption: required` registers over TLS or WSS only."""
+    phone = Registering(link, transport)
+    phone.node.accounts["bob"] = replace(phone.node.accounts["bob"], encryption="required")
+    answer = phone.register(PAGE)
+    assert (answer.status, "tls-required" in (answer.headers.get("Warning") or "")) == (status, status == 403)
+
+
 def test_reg_words_of_an_end_are_the_apis(link: Link) -> None:
     from offhook.calls.registrations import changed
     from offhook.sip.events import BindingsChanged

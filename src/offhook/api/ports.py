@@ -187,10 +187,6 @@ class Platform(Protocol):
 
     def token(self, project: str, text: str) -> TokenRow | None: ...
 
-    def websocket_url(self) -> str:
-        """Where a page on this machine connects."""
-        ...
-
     def registered(self, username: str) -> bool:
         """True while the endpoint has a live binding."""
         ...
@@ -211,8 +207,8 @@ class Platform(Protocol):
         """Takes one binding away, with the calls of its flow if wanted; False if there is none."""
         ...
 
-    def provision(self, username: str, seconds: int, origin: str) -> dict[str, Any]:
-        """Credentials for a page, as API.md section 11 shows them."""
+    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any]:
+        """Credentials for a page, as API.md section 11 shows them; `asked` is our URL as the one who asks has it."""
         ...
 
     async def hang_up_all(self, username: str, code: str) -> None:

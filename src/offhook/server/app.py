@@ -632,13 +632,15 @@ class App:
         if "https" in self.listeners:
             port = self.listeners["https"].rpartition(":")[2]
             facts |= {
-                "https_url": f"https://{self._page_host()}:{port}",
-                "wss_url": f"wss://{self._page_host()}:{port}",
+                "https_url": f"https://{self.page_host}:{port}",
+                "wss_url": f"wss://{self.page_host}:{port}",
             }
             facts["sips"] = self.listeners["sips"]
         return facts
 
-    def _page_host(self) -> str:
+    @property
+    def page_host(self) -> str:
+        """What a browser on this machine calls us."""
         http = self.settings.http
         first = http.host.partition(",")[0]
         return "localhost" if http.loopback or first in ("0.0.0.0", "::") else first
@@ -651,7 +653,7 @@ class App:
     @property
     def http_url(self) -> str:
         """Where a browser on this machine opens the page."""
-        return f"http://{self._page_host()}:{self.listeners['http'].rpartition(':')[2]}"
+        return f"http://{self.page_host}:{self.listeners['http'].rpartition(':')[2]}"
 
     @property
     def websocket_url(self) -> str:

@@ -10,6 +10,7 @@ from offhook.server import observe
 from offhook.server.app import FIRST_RUN, App, StartError
 from offhook.server.config import Settings
 from offhook.server.ears import Ears
+from offhook.server.reach import page_url
 from offhook.store.database import StoreError
 
 __all__ = ["StartError", "run"]
@@ -79,16 +80,20 @@ async def _drained(app: App, second: asyncio.Event) -> None:
         task.cancel()
 
 
+def _listeners(app: App) -> str:
+    labels = {"http": "HTTP+WS", "https": "HTTPS+WSS", "sip": "SIP (UDP, TCP)", "sips": "SIP (TLS)"}
+    return " · ".join(f"{label} {app.listeners[name]}" for name, label in labels.items() if name in app.listeners)
+
+
 def _welcome(app: App) -> str:
     """What a person needs next."""
     media = ", ".join(str(port) for port in app.media.engine.webrtc_ports)
-    secure = f" and {app.running()['https_url']}" if "https" in app.listeners else ""
+    secure = f" and {page_url(app)}" if "https" in app.listeners else ""
     lines = [
         "",
         f"Offhook is up. Open  {app.http_url}{secure}",
         "",
-        f"  listens   HTTP+WS {app.listeners['http']} · SIP {app.listeners['sip']} (UDP, TCP) · browser media UDP {media}"
-        f" · phone media UDP {app.settings.media.rtp_ports}",
+        f"  listens   {_listeners(app)} · browser media UDP {media} · phone media UDP {app.settings.media.rtp_ports}",
     ]
     if app.first_run is not None:
         for one in app.first_run["endpoints"]:

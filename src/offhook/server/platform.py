@@ -101,9 +101,6 @@ class ServerPlatform:
     def profile_changed(self, project_id: str) -> None:
         profiles.apply(self._app, project_id)
 
-    def websocket_url(self) -> str:
-        return self._app.websocket_url
-
     def registered(self, username: str) -> bool:
         return bool(self._app.store.find(self._app.store.aor(username)))
 
@@ -120,8 +117,8 @@ class ServerPlatform:
     async def kick(self, id_: str, hang_up: bool) -> bool:
         return registrations.kick(self._app, id_, hang_up)
 
-    def provision(self, username: str, seconds: int, origin: str) -> dict[str, Any]:
-        return registrations.provision(self._app, username, seconds, origin, self._now())
+    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any]:
+        return registrations.provision(self._app, username, seconds, origin, asked, self._now())
 
     async def hang_up_all(self, username: str, code: str) -> None:
         self._app.driver.command(HangUpEndpoint(username, code))

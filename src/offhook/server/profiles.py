@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from offhook.calls.entry import Permits
+from offhook.server.reach import websocket_urls
 from offhook.store.profiles import Profile, read
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def view(app: "App", project_id: str) -> dict[str, Any]:
     return {
         "domain": app.profiles.domain(project_id),
         "realm": app.store.space.realm,
-        "websocket_urls": [app.running().get("wss_url") or app.websocket_url],
+        "websocket_urls": websocket_urls(app),
         "country": profile.country or app.settings.sip.country,
     }
 

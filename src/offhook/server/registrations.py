@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from offhook.calls.commands import HangUpCall
 from offhook.calls.leg import Leg
 from offhook.calls.routing import PRIVATE
+from offhook.server.reach import websocket_urls
 from offhook.server.views import iso
 from offhook.sip import ephemeral, guests
 from offhook.sip.flow import FlowId
@@ -116,8 +117,9 @@ def kick(app: "App", id_: str, hang_up: bool) -> bool:
     return True
 
 
-def provision(app: "App", username: str, seconds: int, origin: str, now: float) -> dict[str, Any]:
-    """Credentials for a page, of an endpoint or a guest, which end after `seconds`."""
+def provision(app: "App", username: str, seconds: int, origin: str, asked: str, now: float) -> dict[str, Any]:
+    """Credentials for a page, of an endpoint or a guest, which end after `seconds`; `asked`: under which URL they were
+    asked for."""
     space, account = app.store.space, app.store.account(username)
     assert account is not None
     token, ends = app.tokens.mint(username, seconds, origin, account.tier)
@@ -133,7 +135,7 @@ def provision(app: "App", username: str, seconds: int, origin: str, now: float) 
             "domain": domain,
             "registrar_server": f"sip:{domain}",
             "extension": endpoint.offhook.get("extension") if endpoint is not None else None,
-            "websocket_urls": [app.running().get("wss_url") or app.websocket_url],
+            "websocket_urls": websocket_urls(app, asked),
             "expires_at": expires_at,
         },
         "jssip": {

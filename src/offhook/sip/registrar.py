@@ -221,6 +221,10 @@ class Registrar:
             raise Refused(503, *self._too_often(self._per_aor.wait(token.aor)))
         if not account.enabled:
             raise Refused(403, self._core.warning("endpoint-disabled", f"{account.username} is switched off"))
+        if account.encryption == "required" and not (token.flow.secure or token.flow.loopback):
+            # Calls would be refused to it and by it: better known now than at the first one.
+            text = f"{account.username} may register over TLS or WSS only"
+            raise Refused(403, self._core.warning("tls-required", text))
         if account.tier != MEMBER:
             text = f"A token of the tier {account.tier} may not register"
             raise Refused(403, self._core.warning("token-tier-not-allowed", text))

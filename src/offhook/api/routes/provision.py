@@ -51,7 +51,7 @@ async def provision(request: Request, response: Response, holder: Asking) -> dic
     response.headers["Cache-Control"] = "no-store"
     # A widget's token is for pages of one origin, and so is what comes of it.
     origin = request.headers.get("origin", "") if holder.tier == WIDGET else body.get("origin") or ""
-    given = platform.provision(subject, seconds, origin)
+    given = platform.provision(subject, seconds, origin, f"{request.url.scheme}://{request.url.netloc}")
     await _name(platform, subject, device)
     given["jssip"]["instance_id"] = (device.get("instance_id") or str(uuid.uuid4())).lower()
     return given

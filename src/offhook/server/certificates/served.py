@@ -41,6 +41,8 @@ class Shown:
 
     subject: str
     expires_at: datetime
+    names: frozenset[str] = frozenset()
+    """DNS names and addresses that it is for."""
 
 
 class Served:
@@ -78,6 +80,12 @@ class Served:
         log.info("a new certificate is served", subject=self.shown.subject if self.shown else "")
         return True
 
+    def covers(self, name: str) -> bool:
+        """True if a browser that dials this name, or address without brackets, takes the certificate for ours."""
+        names = self.shown.names if self.shown is not None else frozenset()
+        wild = "*." + name.partition(".")[2]
+        return name in names or wild in names
+
     async def watch(self) -> None:
         """Looks at the files for ever."""
         while True:
@@ -97,12 +105,14 @@ class Served:
             leaf = x509.load_pem_x509_certificates(self._files.chain.read_bytes())[0]
         except (OSError, ValueError):
             return
-        self.shown = Shown(leaf.subject.rfc4514_string() or _first_name(leaf), leaf.not_valid_after_utc)
+        names = _names(leaf)
+        subject = leaf.subject.rfc4514_string() or next(iter(names), "")
+        self.shown = Shown(subject, leaf.not_valid_after_utc, frozenset(names))
 
 
-def _first_name(leaf: x509.Certificate) -> str:
+def _names(leaf: x509.Certificate) -> list[str]:
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return ""
-    return str(next(iter(names.get_values_for_type(x509.DNSName)), ""))
+        return []
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
