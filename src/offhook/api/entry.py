@@ -50,7 +50,8 @@ class Entry:
                 started = True
                 took = self._clock() - began
                 self._answered(family_of(scope["path"]), message["status"], took)
-                log.debug("request", verb=scope["method"], path=scope["path"], status=message["status"], seconds=took)
+                tell = log.debug if message["status"] < 400 else log.info
+                tell("request", verb=scope["method"], path=scope["path"], status=message["status"], seconds=took)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
                 if all(name != _NOSNIFF[0] for name, _ in message["headers"]):
                     message["headers"].append(_NOSNIFF)

@@ -51,7 +51,7 @@ def _shards(call: Call) -> set[int]:
 
 def _refused(call: Call, transfer: Transfer, status: int, text: str) -> Effects:
     """Nothing has changed; the transferor is told the status, the log the words."""
-    note = Note("transfer-failed", {"call": call.ref, "status": str(status), "text": text})
+    note = Note("transfer-failed", {"call_ref": call.ref, "status": str(status), "text": text})
     return [*transfer.tell(status, last=True), note]
 
 

@@ -479,6 +479,8 @@ class Log(_Group):
 
     level: str = Field("info", pattern="^(debug|info|warning|error)$")
     """debug, info, warning or error. Debug writes SIP messages, secrets redacted."""
+    format: Literal["text", "json"] = "text"
+    """`text`: `key='value'` for people; `json`: an object per line for programs. The same fields in both."""
 
 
 class Settings(_Group):

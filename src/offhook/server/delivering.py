@@ -198,7 +198,11 @@ class Deliverer:
         due = time.time() + wait(tries, self._settings.first_retry, self._uniform) if state == "pending" else None
         self._rows.tried(delivery, state, attempt, due)
         if state == "failed":
-            log.warning("webhook given up", receiver=delivery.receiver, id=delivery.id, tries=tries, error=error)
+            about = {"call_ref": delivery.call_ref, "request_id": delivery.request_id}
+            about = {name: value for name, value in about.items() if value}
+            log.warning(
+                "webhook given up", **about, receiver=delivery.receiver, id=delivery.id, tries=tries, error=error
+            )
             self._failed(delivery, attempt)
         return state
 

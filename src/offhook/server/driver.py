@@ -5,6 +5,7 @@ in memory, a flow that is gone) feeds its event back after the effects before it
 """
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterable
@@ -33,7 +34,7 @@ from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.errors import FramingLost, PeerError
-from offhook.sip.events import InviteReceived, RequestSettled
+from offhook.sip.events import InviteReceived, RequestSettled, UsageId
 from offhook.sip.flow import Flow, FlowId, Reachability
 from offhook.sip.grammar import Limits
 from offhook.sip.location import Account, Binding
@@ -91,7 +92,9 @@ class Driver:
         self.tally = Tally()
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self._loop, self._timer_fired)
-        self._media = MediaWork(self.tell)
+        self._media = MediaWork(self.tell, recorder.of_thing)
+        self._context = contextvars.copy_context()
+        self._in_hand: calls_events.CallEvent | None = None
         self._todo: deque[Callable[[], None]] = deque()
         self._asked: dict[Hashable, asyncio.Future[RequestSettled]] = {}
         self._working = False
@@ -166,13 +169,15 @@ class Driver:
         self._feed(lambda: self._sip(self.endpoint.flow_opened(flow, self._now())))
 
     def received(self, data: bytes, flow: Flow) -> None:
-        if self._traced:
-            log.debug("sip in", flow=flow.id, message=data)
         try:
             message = self._parse(data, flow)
         except PeerError as fault:
+            if self._traced:
+                log.debug("sip in", flow=flow.id, message=data)
             self._malformed(fault, flow)
             return
+        if self._traced:
+            log.debug("sip in", **self._of_message(message, flow.id), message=data)
         self.tally.message(message, "in")
         self.recorder.received(message, data, flow, self._now())
         if self.homer is not None:
@@ -180,6 +185,14 @@ class Driver:
         self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self._now())))
         if self._away and flow.id in self._away:
             self._look_at(flow.id)
+
+    def _of_message(self, message: Message, flow: FlowId) -> dict[str, str]:
+        facts = {
+            "flow": flow,
+            "sip_call_id": message.headers.get("Call-ID") or "",
+            "call_ref": self.recorder.ref(message),
+        }
+        return {name: value for name, value in facts.items() if value}
 
     def _look_at(self, flow: FlowId) -> None:
         """Tells if the devices of a flow are reached otherwise than before."""
@@ -264,7 +277,9 @@ class Driver:
             LOG_LEVELS.get(event.level, log.info)("media", text=event.text)
             return
         if self._traced:
-            log.debug("media event", event_=repr(event))
+            leg = getattr(event, "leg", None)
+            about = {"call_ref": ref} if leg is not None and (ref := self.recorder.of_media(leg)) else {}
+            log.debug("media event", **about, text=repr(event))
         if self._held is not None:
             self._held.append(event)
             return
@@ -315,6 +330,7 @@ class Driver:
 
     def _handle(self, event: calls_events.CallEvent) -> None:
         now = self._now()
+        self._in_hand = event
         self.recorder.event(event, now)
         effects = self.switchboard.handle(event, now)
         if isinstance(event, InviteReceived):
@@ -352,7 +368,9 @@ class Driver:
             step()
         except Exception:
             # A fault in the core costs the event in hand, never the server.
-            log.exception("the core failed on an event")
+            ref = self.recorder.of_thing(self._in_hand)
+            log.exception("the core failed on an event", **({"call_ref": ref} if ref else {}))
+        self._in_hand = None
 
     def _timer_fired(self, key: Hashable) -> None:
         assert isinstance(key, tuple)
@@ -383,7 +401,9 @@ class Driver:
         }
 
     def _note(self, effect: sip_effects.Note) -> None:
-        log.info(effect.slug, **effect.details)
+        usage = effect.details.get("usage")
+        about = {"call_ref": ref} if usage and (ref := self.recorder.of_usage(UsageId(usage))) else {}
+        log.info(effect.slug, **about, **effect.details)
         type_ = TOLD_NOTES.get(effect.slug)
         if type_ is not None:
             self._told(calls_effects.Happened(type_, "", "", tuple(effect.details.items())))
@@ -396,7 +416,7 @@ class Driver:
         flow, message = effect.flow, effect.message
         data = encode(message, effect.compact)
         if self._traced:
-            log.debug("sip out", flow=flow, message=data)
+            log.debug("sip out", **self._of_message(message, flow if isinstance(flow, str) else flow.id), message=data)
         self.tally.message(message, "out")
         self.recorder.sent(message, data, flow, self._now())
         if self.homer is not None:
@@ -454,13 +474,15 @@ class Driver:
         }
 
     def _publish(self, effect: calls_effects.Publish) -> None:
-        log.info("call event", event_=repr(without_digits(effect.event)))
+        told = without_digits(effect.event)
+        refs = {"call_ref": told.call_ref, "leg_ref": told.leg_ref}
+        log.info(told.type, **{name: ref for name, ref in refs.items() if ref}, details=dict(told.details))
         self.tally.happened(effect.event)
         self._told(effect.event)
 
     def _explain(self, effect: calls_effects.Explain) -> None:
         if self._traced:
-            log.debug("decision", call=effect.call_ref, leg=effect.leg_ref, text=effect.text)
+            log.debug("decision", call_ref=effect.call_ref, leg_ref=effect.leg_ref, text=effect.text)
 
     def _book(self, effect: calls_effects.KeepCall | calls_effects.WriteCallLog) -> None:
         if isinstance(effect, calls_effects.WriteCallLog):
@@ -558,7 +580,8 @@ class Driver:
         self.tell(await self._peers.connect(effect))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
+        # What it opens outlives the request, if any, that it is done for: no later line may bear that one's id.
+        task = self._loop.create_task(work, context=self._context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

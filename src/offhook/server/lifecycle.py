@@ -29,7 +29,7 @@ def run(settings: Settings, ears: Ears) -> int:
 
     Raises StartError.
     """
-    observe.set_up(settings.log.level)
+    observe.set_up(settings.log.level, settings.log.format)
     return uvloop.run(_serve(settings, ears))
 
 

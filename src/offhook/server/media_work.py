@@ -48,8 +48,8 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
 class MediaWork:
     """Owned by the driver. `tell` takes events for call control."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, tell: Tell, ref_of: Callable[[object], str]) -> None:
+        self._tell, self._ref_of = tell, ref_of
         self._engine: MediaEngine | None = None
         self.pending = 0
         """Commands whose answers have not come."""
@@ -93,7 +93,9 @@ class MediaWork:
         return local if self._engine is None else self._engine.over_tcp.announced(local)
 
     def _refused(self, effect: do.MediaEffect, error: MediaError) -> None:
-        log.warning("media refused", command=type(effect).__name__, code=error.code, text=error.text)
+        ref = self._ref_of(effect)
+        about = {"call_ref": ref} if ref else {}
+        log.warning("media refused", **about, command=type(effect).__name__, code=error.code, text=error.text)
         if isinstance(effect, do.OpenMedia | do.AddMediaLeg):
             self._tell(did.MediaRefused(effect.call_ref, error.code, error.text))
         if isinstance(effect, do.UpdateMedia) and effect.opens_video:

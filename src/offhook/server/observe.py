@@ -1,12 +1,14 @@
-"""The log: one line per event, keys and values, control characters made visible, secrets redacted.
+"""The log: one line per event, as keys and values or as JSON, control characters made visible, secrets redacted
+(docs/help/log.md).
 
 Everything that is written goes through `clean`; nothing else in the house writes to standard output or error.
 """
 
+import json
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,43 +40,71 @@ def redacted(text: str) -> str:
 
 
 def clean(value: Any) -> Any:
-    """A value fit for one line of a log: strings redacted, cut, control characters shown as \\xNN."""
+    """A value fit for one line of a log: strings redacted, cut, control characters shown as \\xNN, also inside of others."""
     if isinstance(value, str | bytes):
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         text = redacted(text)[:LONGEST]
         return text if text.isprintable() else _CONTROL.sub(lambda one: f"\\x{ord(one.group()):02x}", text)
+    if isinstance(value, dict):
+        return {str(clean(name)): clean(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(one) for one in value]
     return value
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _line(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
     """One event as `timestamp='…' level='…' event='…'` and its facts."""
-    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     facts = "".join([f" {key}={clean(value)!r}" for key, value in event.items() if key != "event"])
-    return f"timestamp='{now}' level={level!r} event={clean(event.get('event'))!r}{facts}"
+    return f"timestamp='{_now()}' level={level!r} event={clean(event.get('event'))!r}{facts}"
 
 
-def set_up(level: str) -> None:
-    """Begins to log to standard error."""
+def _json(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
+    """The same as one object of JSON, in ASCII."""
+    facts = {key: clean(value) for key, value in event.items() if key != "event"}
+    return json.dumps(
+        {"timestamp": _now(), "level": level, "event": clean(event.get("event")), **facts}, default=_shown
+    )
+
+
+def _shown(value: object) -> Any:
+    """What JSON has no word for."""
+    return clean(repr(value))
+
+
+def set_up(level: str, form: str = "text") -> None:
+    """Begins to log to standard error; `form` is `text` or `json`."""
+    line = _json if form == "json" else _line
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.format_exc_info,
-            _line,
+            line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Clean("timestamp=%(asctime)s level=%(levelname)s event=%(message)r logger=%(name)s"))
+    handler.setFormatter(_Library(line))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
-class _Clean(logging.Formatter):
+class _Library(logging.Formatter):
     """Lines of libraries, by the same rules; a traceback becomes one line."""
 
+    def __init__(self, line: Callable[[Any, str, MutableMapping[str, Any]], str]) -> None:
+        super().__init__()
+        self._line = line
+
     def format(self, record: logging.LogRecord) -> str:
-        return str(clean(super().format(record)))
+        facts = {"event": record.getMessage(), "logger": record.name}
+        if record.exc_info:
+            facts["exception"] = self.formatException(record.exc_info)
+        return self._line(None, record.levelname.lower(), facts)
 
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("offhook")

@@ -53,7 +53,7 @@ class OutwardPeers:
         try:
             return Located(effect.token, await self._resolver.locate(effect.target))
         except LookUpFailed as error:
-            log.info("name leads nowhere", target=str(effect.target), text=str(error))
+            log.info("name leads nowhere", **_of_trunk(effect.token), target=str(effect.target), text=str(error))
             return Located(effect.token, (), str(error))
 
     def at_once(self, effect: Connect) -> Connected | None:
@@ -91,8 +91,13 @@ class OutwardPeers:
             self._resolver.aside.failed(effect.hop, self._clock())
 
     def _refused(self, effect: Connect, error: Unreachable) -> Connected:
-        log.info("no way to a peer", hop=str(effect.hop), code=error.code, text=str(error))
+        log.info("no way to a peer", **_of_trunk(effect.token), hop=str(effect.hop), code=error.code, text=str(error))
         return Connected(effect.token, None, error.code, str(error))
+
+
+def _of_trunk(token: object) -> dict[str, str]:
+    trunk = getattr(token, "trunk", "")
+    return {"trunk": str(trunk)} if trunk else {}
 
 
 def outward_peers(

@@ -234,6 +234,30 @@ class Recorder:
 
     # ---- which call it is
 
+    def ref(self, message: Message) -> str:
+        """The `call_ref` of a message's call, empty where it has none or none yet."""
+        strand = self._strands.get(message.headers.get("Call-ID") or "")
+        return self.of_usage(strand.usage) if strand is not None and strand.usage is not None else ""
+
+    def of_usage(self, usage: sip.UsageId) -> str:
+        """The same by a usage."""
+        call = self._call_of(usage)
+        return call.ref if call is not None else ""
+
+    def of_thing(self, thing: object) -> str:
+        """The same by an event, or an effect, of call control."""
+        ref, usage, leg = (getattr(thing, name, None) for name in ("call_ref", "usage", "leg"))
+        if ref:
+            return str(ref)
+        if usage is not None:
+            return self.of_usage(usage)
+        return self.of_media(leg) if leg is not None else ""
+
+    def of_media(self, leg: int) -> str:
+        """The same by the engine's number of a leg."""
+        trail = self._media.get(leg)
+        return trail.call_ref if trail is not None else ""
+
     def _begin(self, invite: Request) -> Strand:
         call_id = invite.headers.get("Call-ID") or ""
         strand = self._strands[call_id] = self._unclaimed[call_id] = Strand(self._limits, call_id)

@@ -1,6 +1,7 @@
 """The timers of the core: keys and deadlines in one heap, one wake-up of the event loop for the nearest."""
 
 import asyncio
+import contextvars
 import heapq
 from collections.abc import Callable, Hashable
 from itertools import count
@@ -16,6 +17,8 @@ class Timers:
         self._heap: list[tuple[float, int, Hashable]] = []
         self._order = count()
         self._handle: asyncio.TimerHandle | None = None
+        # Whoever starts a timer, a REST request say, has nothing to do with what is logged when one fires.
+        self._context = contextvars.copy_context()
 
     def __len__(self) -> int:
         return len(self._due)
@@ -50,7 +53,7 @@ class Timers:
     def _arm(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = self._loop.call_at(self._heap[0][0], self._wake) if self._heap else None
+        self._handle = self._loop.call_at(self._heap[0][0], self._wake, context=self._context) if self._heap else None
 
     def _wake(self) -> None:
         self._handle = None
