@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import offhook
 from offhook.calls import refusals
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
@@ -17,6 +19,57 @@ PLACES = {"Fault": 1, "ApiError": 1, "not_found": 0, "unauthorized": 0}
 WORDS = {"calls/catalogue.py", "calls/refusals.py"}
 PENDING: frozenset[str] = frozenset()
 """Rows that nothing raises yet."""
+CONTRACT = (
+    (401, "error", "error", "credentials_wrong token_expired token_early token_wrong_key login_locked"),
+    (403, "error", "error",
+     "token_other_space token_tier_not_allowed endpoint_disabled device_blocked from_not_yours "
+     "source_not_allowed tls_required pstn_blocked prefix_not_allowed external_sip_not_allowed "
+     "caller_id_not_allowed"),
+    (0, "error", "error",
+     "kicked ice_failed ice_credentials_stale dtls_failed dtls_fingerprint_mismatch media_timeout "
+     "peer_connection_lost session_timer_expired endpoint_deleted"),
+    (404, "not_found", "error",
+     "domain_unknown destination_unknown number_not_assigned not_routable number_unallocated"),
+    (403, "", "error", "too_many_contacts"),
+    (503, "", "error", "register_too_often"),
+    (0, "", "error", "client_too_slow flow_idle webhook_undeliverable srtp_keys_missing srtp_auth_failed"),
+    (400, "error", "error", "request_malformed"),
+    (513, "error", "error", "request_too_large"),
+    (480, "noAnswer", "error", "not_registered flow_lost device_silent"),
+    (486, "busy", "error", "endpoint_at_call_limit"),
+    (480, "busy", "info", "do_not_disturb"),
+    (403, "decline", "error", "address_locked"),
+    (484, "error", "error", "number_format_invalid"),
+    (503, "error", "error",
+     "emergency_not_configured handler_unavailable calls_per_second_exceeded node_overloaded node_draining "
+     "document_fetch_failed document_loop document_invalid document_verb_unsupported media_ports_exhausted "
+     "media_engine_lost node_stopped"),
+    (483, "error", "error", "loop_detected"),
+    (480, "error", "error", "forward_refused"),
+    (486, "busy", "info", "callee_busy"),
+    (603, "decline", "info", "callee_declined"),
+    (480, "noAnswer", "info", "callee_no_answer"),
+    (487, "abandoned", "info", "caller_canceled"),
+    (0, "cancel", "info", "answered_elsewhere"),
+    (502, "error", "error",
+     "trunk_auth_failed trunk_registration_failed trunk_unreachable trunk_timeout trunk_dns_failed "
+     "trunk_tls_failed trunk_rejected trunk_full trunk_rate_exceeded trunk_quota_used trunks_exhausted "
+     "bad_answer"),
+    (488, "error", "error", "codec_mismatch encryption_required encryption_forbidden cipher_mismatch sdp_invalid"),
+    (0, "", "info", "udp_blocked silence_expected path_changed transcoding"),
+    (0, "", "warning",
+     "no_media_from_device no_media_to_device one_way_audio media_stopped sdp_address_private sip_alg_suspected "
+     "media_source_unexpected payload_type_unexpected microphone_silent microphone_denied playback_blocked "
+     "high_loss high_jitter high_rtt low_mos late_packets clock_drift dtmf_not_negotiated client_overloaded"),
+    (0, "hangup", "info", "hangup api_hangup"),
+    (487, "hangup", "info", "transferred"),
+    (403, "error", "error", "transfer_failed"),
+    (0, "max_duration", "info", "max_duration"),
+    (500, "error", "error", "internal_error"),
+)  # fmt: skip
+"""API.md section 14: SIP status, end reason, severity, codes. Where a cell there has a dash, a row may yet have a status: what
+a device gets whose INVITE waits when that happens (`media_engine_lost node_stopped transferred transfer_failed`); the last one
+has an end reason, too, for a party that is left alone by a transfer that fails."""
 
 
 def test_every_verdict_of_the_engine_has_words() -> None:
@@ -81,3 +134,10 @@ def test_codes_are_told_apart() -> None:
         assert row.remedy, row
         assert not (row.cause + row.remedy).endswith("."), row
         assert row.severity in ("info", "warning", "error"), row
+
+
+@pytest.mark.parametrize(("sip", "end", "severity", "codes"), CONTRACT)
+def test_rows_are_those_of_the_contract(sip: int, end: str, severity: str, codes: str) -> None:
+    for code in codes.split():
+        row = CATALOGUE[code]
+        assert (row.sip, row.end, row.severity) == (sip, end, severity), code

@@ -83,7 +83,7 @@ def perform(call: Call, leg: Leg, command: LegCommand, now: float) -> Effects:
         case HoldLeg():
             return hold(call, leg, command)
         case PressDigits():
-            return pressing.press(call, leg, command.digits, command.milliseconds)
+            return pressing.press(call, leg, command.digits, now, command.milliseconds)
         case TellUserEvent(_, text):
             return [
                 call.happened("call.user_event", leg, event=text),
@@ -175,7 +175,7 @@ def clock_rang(call: Call, key: "Parked | program.PauseOver | pressing.PressMore
         case program.PauseOver():
             return program.pause_over(call, key.leg_ref, now)
         case pressing.PressMore():
-            return pressing.press(call, leg, key.digits, key.milliseconds)
+            return pressing.press(call, leg, key.digits, now, key.milliseconds)
 
 
 def parked_too_long(call: Call, leg: Leg, now: float) -> Effects:

@@ -96,7 +96,7 @@ def info(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
     if not took_press(leg, press.digit, press.milliseconds, "info", now):
         return answered
     told = call.happened("call.digit", leg, digit=press.digit, ms=str(press.milliseconds), method="info")
-    return [*answered, told, *_listen_no_more(leg), *_towards(call, leg, press.digit, press.milliseconds, engine=False)]
+    return [*answered, told, *_listen_no_more(leg), *_towards(call, leg, press.digit, press.milliseconds, False, now)]
 
 
 def _key_frame(call: Call, leg: Leg) -> Effects:
@@ -137,7 +137,8 @@ def heard(call: Call, leg: Leg, digit: str, milliseconds: int, method: str, now:
     if not took_press(leg, digit, milliseconds, method, now):
         return []
     told = call.happened("call.digit", leg, digit=digit, ms=str(milliseconds), method=method)
-    return [told, *_towards(call, leg, digit, milliseconds, engine=True)]
+    tone = _as_tone(call, leg, "from_device", now) if method not in ("rfc4733", "info") else []
+    return [told, *tone, *_towards(call, leg, digit, milliseconds, True, now)]
 
 
 def took_press(leg: Leg, digit: str, milliseconds: int, method: str, now: float) -> bool:
@@ -154,22 +155,36 @@ def took_press(leg: Leg, digit: str, milliseconds: int, method: str, now: float)
 # ---- to a device
 
 
-def press(leg: Leg, text: str, milliseconds: int) -> Effects:
+def press(call: Call, leg: Leg, text: str, milliseconds: int, now: float) -> Effects:
     """Digits of ours, by the way that this leg gets them."""
     if leg.media is None or not leg.confirmed:
         return []
     if by_info(leg):
         return [effect for digit in text for effect in _say(leg, write_info(digit, milliseconds))]
-    return [SendDigits(leg.media.leg, text, milliseconds)]
+    return [SendDigits(leg.media.leg, text, milliseconds), *_as_tone(call, leg, "to_device", now)]
 
 
-def _towards(call: Call, leg: Leg, digit: str, milliseconds: int, engine: bool) -> Effects:
+def _towards(call: Call, leg: Leg, digit: str, milliseconds: int, engine: bool, now: float) -> Effects:
     peer = call.peer_of(leg)
     if peer is None or peer is leg or peer.media is None:
         return []
     if by_info(peer):
         return _say(peer, write_info(digit, milliseconds))
-    return [] if engine else [SendDigits(peer.media.leg, digit, milliseconds)]
+    told = _as_tone(call, peer, "to_device", now)
+    return told if engine else [SendDigits(peer.media.leg, digit, milliseconds), *told]
+
+
+UNAGREED = "dtmf_not_negotiated"
+
+
+def _as_tone(call: Call, leg: Leg, direction: str, now: float) -> Effects:
+    """Digits cross as sound because no telephone-event is agreed, which codecs and loss spoil: worth a word, once, unless
+    the leg is set to it."""
+    if mode(leg) == "inband" or any(one.name == EVENT for one in leg.chosen) or leg.has_finding(UNAGREED):
+        return []
+    agreed = ", ".join(one.name for one in leg.chosen)
+    leg.add_finding(UNAGREED, direction, "digits", {"agreed": agreed}, now)
+    return [call.happened("call.finding_raised", leg, code=UNAGREED, verdict="digits", direction=direction)]
 
 
 def _say(leg: Leg, body: bytes) -> Effects:

@@ -3,7 +3,7 @@
 Lives here: what each such event means for the leg. Never here: legs that open or close (switchboard.py, bridge.py).
 """
 
-from offhook.calls import digits, ending, measured, reopen, sounding, survival
+from offhook.calls import digits, ending, measured, reopen, signs, sounding, survival
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.calls.events import (
@@ -23,23 +23,23 @@ from offhook.calls.events import (
 )
 from offhook.calls.leg import Leg
 
-ONE_WAY = "one_way_audio"
+ONE_WAY, PATH_CHANGED, UDP_BLOCKED = "one_way_audio", "path_changed", "udp_blocked"
 
 
 def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
     """One event of the engine about one leg."""
     match event:
         case FirstMedia() | MediaResumed():
+            leg.was_heard_once = True
             return survival.heard_again(call, leg)
         case MediaStopped():
             return survival.fell_silent(call, leg, event.silent_ms)
         case DigitPressed():
             return digits.heard(call, leg, event.digit, event.duration_ms, event.method, now)
         case QualityReported():
-            return measured.sampled(call, leg, event.quality, now)
+            return [*_no_more(call, leg, PATH_CHANGED, now), *measured.sampled(call, leg, event.quality, now)]
         case PathChanged():
             leg.path_changes += leg.path != ("", "")
-            leg.path = (event.local, event.remote)
             return _path(call, leg, event, now)
         case KeyFrameWanted():
             return digits.key_frame_wanted(leg)
@@ -58,19 +58,45 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
 
 
 def _path(call: Call, leg: Leg, event: PathChanged, now: float) -> Effects:
-    """Media over TCP is heard, but every lost packet delays those behind it: worth a word."""
+    """Media over TCP is heard, but every lost packet delays those behind it: worth a word. So is a device that has moved;
+    that its media followed ends the finding, at the next sample of its sound."""
     leg.over_tcp = event.reason == "ice-tcp"
-    if not leg.over_tcp:
-        return _closed(call, leg, "path", now)
-    return _opened(call, leg, "udp_blocked", "path", "ice-tcp", {"remote": event.remote}, now)
+    moved = leg.path[1] not in ("", event.remote) and leg.was_heard_once
+    leg.path = (event.local, event.remote)
+    told: Effects = []
+    if moved and not leg.has_finding(PATH_CHANGED):
+        told += _beside(call, leg, PATH_CHANGED, event.reason, {"remote": event.remote}, now)
+    if leg.over_tcp and not leg.has_finding(UDP_BLOCKED):
+        told += _beside(call, leg, UDP_BLOCKED, event.reason, {"remote": event.remote}, now)
+    return [*told, *([] if leg.over_tcp else _no_more(call, leg, UDP_BLOCKED, now))]
+
+
+def _beside(call: Call, leg: Leg, code: str, verdict: str, evidence: dict[str, str], now: float) -> Effects:
+    """A finding about the device that does not take the place of another."""
+    leg.add_finding(code, "from_device", verdict, evidence, now)
+    return [call.happened("call.finding_raised", leg, code=code, verdict=verdict, direction="from_device")]
+
+
+def _no_more(call: Call, leg: Leg, code: str, now: float) -> Effects:
+    if not leg.has_finding(code):
+        return []
+    leg.end_finding(code, now)
+    return [call.happened("call.finding_cleared", leg, code=code, direction="from_device")]
 
 
 def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
     code = FINDING_OF_VERDICT.get(event.verdict)
     if code is None:
         return []
-    raised = _opened(call, leg, code, _toward(event.direction), event.verdict, dict(event.evidence), now)
-    return [*raised, *_one_way(call, leg, event.direction, code, now)]
+    evidence = dict(event.evidence)
+    sign = signs.of_silence(leg) if event.verdict == "no_packets" else None
+    if sign is not None:
+        code, evidence = sign[0], evidence | sign[1]
+    first = event.direction == "in" and leg.silent and not _open_codes(leg, "from_device")
+    raised = _opened(call, leg, code, _toward(event.direction), event.verdict, evidence, now)
+    # One that was never heard has the same time as one that fell silent.
+    clock = survival.fell_silent(call, leg, 0) if first and CATALOGUE[code].severity != "info" else []
+    return [*raised, *_one_way(call, leg, event.direction, code, now), *clock]
 
 
 def _one_way(call: Call, leg: Leg, direction: str, code: str, now: float) -> Effects:

@@ -123,6 +123,8 @@ class Leg:
     asked: bool = False
     reoffer: bool = False
     was_heard: bool = False
+    was_heard_once: bool = False
+    """Sound has come from it at some time."""
     asleep: bool = False
     unheard: bool = False
     clocked: bool = False
@@ -162,6 +164,8 @@ class Leg:
     findings: list[Finding] = field(default_factory=list)
     quality: Quality = field(default_factory=Quality)
     samples: list[tuple[float, Quality]] = field(default_factory=list)
+    over: tuple[str, ...] = ()
+    """Codes whose threshold the last sample has passed."""
     """Quality every five seconds, with its time; of a long call every second one, every fourth, and so on."""
     facts: LegFacts | None = None
     path: tuple[str, str] = ("", "")

@@ -122,7 +122,7 @@ class PlacedWaits:
     def answered(self, call: Call, fork: Fork, leg: Leg, now: float) -> Effects:
         """Its document runs."""
         call.answered_at, call.state = now, CallState.TALKING
-        pressed = pressing.press(call, leg, self.command.digits) if self.command.digits else []
+        pressed = pressing.press(call, leg, self.command.digits, now) if self.command.digits else []
         if self.command.secret and leg.media is not None:
             pressed.append(PlayFiles(leg.media.leg, SECRET, self.command.secret, SECRET_ROUNDS))
         if self.command.document is not None:

@@ -245,6 +245,7 @@ class Quality:
     mos: float = 0.0
     dtmf_in: int = 0
     dtmf_out: int = 0
+    drift_ppm: float = 0.0
 
 
 @record

@@ -21,13 +21,13 @@ class PressMore:
     milliseconds: int
 
 
-def press(call: Call, leg: Leg, text: str, milliseconds: int = 100) -> Effects:
+def press(call: Call, leg: Leg, text: str, now: float, milliseconds: int = 100) -> Effects:
     """The digits up to the first pause; the rest follows after it."""
     run = ""
     for at, one in enumerate(text):
         if one in PAUSES:
             seconds = PAUSES[one] + len(run) * (milliseconds / 1000 + GAP)
             rest = PressMore(call.ref, leg.ref, text[at + 1 :], milliseconds)
-            return [*(digits.press(leg, run, milliseconds) if run else []), StartTimer(rest, seconds)]
+            return [*(digits.press(call, leg, run, milliseconds, now) if run else []), StartTimer(rest, seconds)]
         run += one
-    return digits.press(leg, run, milliseconds) if run else []
+    return digits.press(call, leg, run, milliseconds, now) if run else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from offhook.calls import ending, fork, reopen
 from offhook.calls.call import NORMAL, Call, CallState, Effects
+from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.effects import Sip, StartTimer, StopTimer
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.reopen import Settling, StillSilent
@@ -169,8 +170,8 @@ def _media_timeout(call: Call, leg: Leg, now: float) -> Effects:
     if leg.state is LegState.HELD or (leg.audio is not None and leg.audio.direction in ("recvonly", "inactive")):
         # On hold silence is what was agreed; look again, for it may be resumed and stay silent.
         return [StartTimer(MediaTimeout(call.ref, leg.ref), call.config.media_timeout)]
-    reason = sip_reason(408, "media-timeout")
-    return ending.give_up_leg(call, leg, "media_timeout", leg.role, now, reason)
+    code = next((one.code for one in leg.findings if one.until is None and CATALOGUE[one.code].end), "media_timeout")
+    return ending.give_up_leg(call, leg, code, leg.role, now, sip_reason(408, CATALOGUE[code].slug))
 
 
 # ---- it comes back

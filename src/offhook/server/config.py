@@ -431,6 +431,10 @@ class Quality(_Group):
     """Percent of packets lost: words are missing."""
     mos: float = Field(3.0, ge=1, le=5)
     """Mean opinion score: many are annoyed below it."""
+    late_percent: float = Field(3.0, gt=0, le=100)
+    """Percent of packets that came too late to be heard: words are missing."""
+    drift_ppm: float = Field(200.0, gt=0)
+    """Parts per million that the clock of a device runs wrong: twice what a cheap crystal does."""
 
 
 class Logs(_Group):

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from offhook.calls.call import Call
+from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.commands import CallCommand, NoteReport
 from offhook.server.views import call_view, iso
 from offhook.store.call_log import CallLog
@@ -120,4 +121,4 @@ class Details:
 
 
 def _wrong(call: Call) -> list[str]:
-    return [one.code for leg in call.legs for one in leg.findings]
+    return [one.code for leg in call.legs for one in leg.findings if CATALOGUE[one.code].severity != "info"]

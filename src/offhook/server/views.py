@@ -63,7 +63,8 @@ def direction_of(call: Call) -> str:
 def _verdict(call: Call, codes: list[str]) -> str:
     if call.end_code is not None and CATALOGUE[call.end_code].severity == "error":
         return "failed"
-    return "degraded" if any(CATALOGUE[code].severity == "warning" for code in codes) else "ok"
+    severities = {CATALOGUE[code].severity for code in codes}
+    return "failed" if "error" in severities else "degraded" if "warning" in severities else "ok"
 
 
 WORST = (("mos_min", "mos", min), ("loss_percent_max", "loss_percent", max), ("jitter_ms_max", "jitter_ms", max),
@@ -167,7 +168,7 @@ def diagnosis_of(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(call: dict[str, Any], findings: list[dict[str, Any]]) -> str:
-    if call["verdict"] == "failed":
+    if call["verdict"] == "failed" and call["explanation"]:
         return f"The call failed: {call['explanation']}"
     bad = [one for one in findings if one["severity"] != "info"]
     if not bad:
