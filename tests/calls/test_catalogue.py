@@ -67,8 +67,8 @@ CONTRACT = (
     (0, "max_duration", "info", "max_duration"),
     (500, "error", "error", "internal_error"),
 )  # fmt: skip
-"""API.md section 14: SIP status, end reason, severity, codes. Where a cell there has a dash, a row may yet have a status: what
-a device gets whose INVITE waits when that happens (`media_engine_lost node_stopped transferred transfer_failed`); the last one
+"""API.md section 14: SIP status, end reason, severity, codes. Where a cell there has a dash, a row may yet have one: what a
+device gets whose INVITE waits when that happens (`media_engine_lost node_stopped transferred transfer_failed`); the last
 has an end reason, too, for a party that is left alone by a transfer that fails."""
 
 
