@@ -60,7 +60,7 @@ def test_every_message_of_every_leg_in_order(link: Link) -> None:
 def test_decisions_and_media_stand_between_the_messages(link: Link) -> None:
     house = House(link)
     _alice, _bob = house.talking()
-    words = said(trace(house), "route", "media")
+    words = said(trace(house), "route", "media", "sdp")
     assert "bob is called: its device rings" in words
     assert "alice and bob hear each other" in words
     assert any(one.startswith("bob: takes PCMU") for one in words)

@@ -1,15 +1,19 @@
 """What the API needs to place, steer and look up calls, put together: the desk, the log, details of calls."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.calls.commands import HangUpCall
 from offhook.server.call_desk import ServerCallDesk
 from offhook.server.details import Details
+from offhook.server.directing import shown
+from offhook.server.recorder import Said
 from offhook.store.call_log import CallLog
+from offhook.store.deliveries import Delivery
 
 if TYPE_CHECKING:
     from offhook.server.app import App
@@ -42,7 +46,9 @@ class Calling:
             asyncio.get_running_loop().time,
             switchboard.index.of_call_id,
             app.driver.command,
+            lambda ref, said: app.driver.recorder.said(ref, said, app.driver.now()),
         )
+        app.telling.deliverer.on_try = lambda delivery, attempt: _tried(app.driver, delivery, attempt)
 
         def owner_of(ref: str) -> str:
             call = switchboard.by_ref(ref)
@@ -58,6 +64,15 @@ class Calling:
         self.desk.dialler.stop()
         if self.watch is not None:
             self.watch.cancel()
+
+
+def _tried(driver: "Driver", delivery: Delivery, attempt: Mapping[str, Any]) -> None:
+    """A webhook about a call was tried: its trace tells of it, too."""
+    if delivery.call_ref:
+        answer = attempt["error"] or f"answered {attempt['status']}"
+        text = f"{delivery.method} {shown(delivery.url)}: {answer}"
+        details = {"delivery_id": delivery.id, "try": delivery.tries + 1, **attempt}
+        driver.recorder.said(delivery.call_ref, Said("webhook", "", text, details), driver.now())
 
 
 async def _watch(driver: "Driver", limit: int) -> None:

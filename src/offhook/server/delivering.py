@@ -67,6 +67,8 @@ class Deliverer:
         self._signing_key, self._forces_https = signing_key, forces_https
         self._failed, self._uniform = failed, uniform
         self._agent, self._settings = user_agent, settings
+        self.on_try: Callable[[Delivery, dict[str, Any]], None] = lambda _delivery, _attempt: None
+        """Told of every try."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -197,6 +199,7 @@ class Deliverer:
         state = verdict(status, tries)
         due = time.time() + wait(tries, self._settings.first_retry, self._uniform) if state == "pending" else None
         self._rows.tried(delivery, state, attempt, due)
+        self.on_try(delivery, attempt)
         if state == "failed":
             about = {"call_ref": delivery.call_ref, "request_id": delivery.request_id}
             about = {name: value for name, value in about.items() if value}

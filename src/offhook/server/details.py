@@ -12,6 +12,7 @@ from typing import Any
 from offhook.calls.call import Call
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.commands import CallCommand, NoteReport
+from offhook.server.recorder import Said
 from offhook.server.views import call_view, iso
 from offhook.store.call_log import CallLog
 
@@ -28,7 +29,7 @@ PAGES = frozenset({"microphone_denied", "playback_blocked", "client_overloaded"}
 class Details:
     """`call` finds a call by any of its refs, live or just ended; `owner` its project; `per_second` calls are kept in detail
     when they end, those with something wrong always. `call_of` finds a live call by a SIP Call-ID, `command` goes to call
-    control."""
+    control, `said` to the trace."""
 
     def __init__(
         self,
@@ -39,9 +40,10 @@ class Details:
         clock: Callable[[], float],
         call_of: Callable[[str], Call | None],
         command: Callable[[CallCommand], None],
+        said: Callable[[str, Said], None],
     ) -> None:
         self._log, self._call, self._owner, self._clock = log, call, owner, clock
-        self._call_of, self._command = call_of, command
+        self._call_of, self._command, self._said = call_of, command, said
         self._rate, self._tokens, self._at = per_second, max(1.0, per_second), clock()
         self._reports: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
@@ -105,6 +107,10 @@ class Details:
         code = report.get("code")
         if code in PAGES:
             self._command(NoteReport(leg.ref, str(code), report.get("kind") == "sample"))
+        if report.get("kind") != "sample":
+            text = f"the page reports {report.get('kind')}{': ' + str(code) if code else ''}"
+            shown = {name: report[name] for name in ("code", "rating", "issues", "stats") if report.get(name)}
+            self._said(call.ref, Said("client", leg.ref, text, shown))
         kept = self._reports.setdefault(call.ref, [])
         kept.append(
             {"at": iso(self._clock(), self._clock()), "endpoint_id": leg.account.id if leg.account else None, **report}

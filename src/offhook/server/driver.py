@@ -20,11 +20,12 @@ from offhook.calls.entry import BeyondTier, Entry, RingsMembers
 from offhook.calls.switchboard import Switchboard
 from offhook.media import messages as media
 from offhook.media.engine import MediaEngine
+from offhook.server.command_words import words_of
 from offhook.server.homer import Homer
 from offhook.server.media_work import MediaWork
 from offhook.server.observe import log
 from offhook.server.ports import Directory, Gate, Journal, Outside, Peers, Wires
-from offhook.server.recorder import Recorder
+from offhook.server.recorder import Recorder, Said
 from offhook.server.redaction import without_digits
 from offhook.server.tally import Tally
 from offhook.server.timers import Timers
@@ -304,7 +305,17 @@ class Driver:
 
     def command(self, command: calls_commands.CallCommand) -> None:
         """A command of the API, through the same door as everything else."""
+        self._record_command(command)
         self._feed(lambda: self._calls(self.switchboard.perform(command, self._now())))
+
+    def _record_command(self, command: calls_commands.CallCommand) -> None:
+        about = words_of(command)
+        if about is None:
+            return
+        ref, text = about
+        call = self.switchboard.by_ref(ref)
+        said = Said("command", ref if call is not None and call.by_ref(ref) is not None else "", text)
+        self.recorder.said(call.ref if call is not None else ref, said, self._now(), begins=text.startswith("dial "))
 
     async def ask(self, request: SendRequest) -> RequestSettled:
         """Sends a request of the operator's, who waits for its end."""

@@ -51,6 +51,16 @@ class Entry(NamedTuple):
     b: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Beside messages, media and decisions. `kind`: command, webhook or client; `leg_ref` "" for the whole call."""
+
+    kind: str
+    leg_ref: str
+    text: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
 class Strand:
     """Entries in order; the first ones and the last ones are kept, those between are counted."""
 
@@ -187,6 +197,14 @@ class Recorder:
         call = call or self._call_of(usage)
         if call is not None and call.caller.account is not None:
             self._claim(strand, usage, call)
+
+    def said(self, call_ref: str, said: Said, now: float, begins: bool = False) -> None:
+        """Of a live call, or one that has ended; `begins`: the call is about to be made."""
+        if begins:
+            self._note(self._trail(call_ref), "event", said, now)
+        else:
+            what = "effect" if said.kind == "webhook" else "event"
+            self._note(self._live.get(call_ref) or self._ended.get(call_ref), what, said, now)
 
     def event(self, event: did.CallEvent, now: float) -> None:
         """Call control is about to hear of an event."""

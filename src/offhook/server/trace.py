@@ -17,7 +17,7 @@ from offhook.calls.call import Call
 from offhook.calls.explanation import explanation
 from offhook.calls.leg import Leg
 from offhook.server.pcap import capture
-from offhook.server.recorder import Entry, Strand, Trail
+from offhook.server.recorder import Entry, Said, Strand, Trail
 from offhook.server.redaction import without_secrets
 from offhook.sip import events as sip
 from offhook.sip.flow import Flow
@@ -112,7 +112,8 @@ class _Writer:
         return rows
 
     def _at(self, at: float) -> str:
-        return datetime.fromtimestamp(self._epoch + at, UTC).isoformat(timespec="microseconds")
+        moment = datetime.fromtimestamp(self._epoch + at, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _message(self, entry: Entry) -> Row:
         text = without_secrets(entry.b).decode("utf-8", "replace")
@@ -189,6 +190,8 @@ def summary_of(text: str) -> str:
 
 
 def _details(thing: Any) -> dict[str, Any]:
+    if isinstance(thing, Said):
+        return thing.details
     if isinstance(thing, do.Publish):
         return dict(thing.event.details)
     if isinstance(thing, did.SilenceFound):
@@ -255,8 +258,9 @@ _WORDS: dict[type, Callable[[_Writer, Any], Words | None]] = {
     do.Publish: _published,
     do.OpenMedia: lambda _, one: ("media", f"open {len(one.offers)} legs: {_offers(one.offers)}"),
     do.AddMediaLeg: lambda _, one: ("media", f"open a leg: {_offers((('', one.offer),))}"),
-    do.CompleteMedia: lambda w, one: ("media", f"{w.name(one.leg)}: {_heard(one.remote)}"),
-    do.UpdateMedia: lambda w, one: ("media", f"{w.name(one.leg)}: our half changes, {one.offer.direction.value}"),
+    Said: lambda _, one: (one.kind, one.text),
+    do.CompleteMedia: lambda w, one: ("sdp", f"{w.name(one.leg)}: {_heard(one.remote)}"),
+    do.UpdateMedia: lambda w, one: ("sdp", f"{w.name(one.leg)}: our half changes, {one.offer.direction.value}"),
     do.BridgeMedia: _bridged,
     do.PlayMedia: lambda w, one: ("media", f"{w.name(one.leg)} hears {one.source.value}"),
     do.SendDigits: lambda w, one: ("media", f"{len(one.digits)} digits go to {w.name(one.leg)}"),
