@@ -271,8 +271,13 @@ impl Engine {
             }
             KeyKind::Dtls => {}
         }
-        let config = self
-            .dtls
+        let [over_ice, without] = &self.dtls;
+        let config = if offer.path == PathKind::WebRtc {
+            over_ice
+        } else {
+            without
+        };
+        let config = config
             .clone()
             .ok_or_else(|| bad_description("DTLS is not available"))?;
         let handshake = Handshake::new(config, self.identity.clone(), offer.dtls_active);

@@ -9,6 +9,7 @@ use is::stun::StunMessage;
 use offhook_rtp::header::Header;
 
 use crate::demux::{Class, Owner, classify};
+use crate::dtls::Peer;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::ice::{self, Check, Pair};
@@ -16,6 +17,7 @@ use crate::ids::LegId;
 use crate::io::{Now, SocketId};
 use crate::latch::{Claim, Judgement};
 use crate::leg::{Leg, Path};
+use crate::outbox::Outbox;
 use crate::receive::{Dropped, Meaning};
 use crate::reports;
 use crate::timers::Kind;
@@ -56,7 +58,8 @@ impl Engine {
         match class {
             Class::Rtp if !on_rtcp_port => self.rtp(id, source, bytes, now),
             Class::Rtcp => self.rtcp(id, source, on_rtcp_port, bytes, now),
-            Class::Dtls => self.dtls_datagram(id, (socket, source), bytes, now),
+            // Keys of an RTCP port of its own are not kept: peers multiplex.
+            Class::Dtls if !on_rtcp_port => self.dtls_datagram(id, (socket, source), bytes, now),
             _ => self.demux.count_dropped(),
         }
     }
@@ -157,10 +160,15 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
-        let possible = leg.destination(now.instant).is_some() && self.handshakes < MAX_HANDSHAKES;
+        let destination = leg.destination(now.instant);
+        let destination = destination.filter(|_| self.handshakes < MAX_HANDSHAKES);
+        let peer = destination.map(|(_, address)| match leg.path {
+            Path::WebRtc(_) => Peer::Checked,
+            Path::Port(_) => Peer::Believed(address),
+        });
         let before = in_flight(leg);
-        if let Some(handshake) = leg.keys.handshake.as_mut().filter(|_| possible) {
-            handshake.start(now.instant);
+        if let (Some(handshake), Some(peer)) = (leg.keys.handshake.as_mut(), peer) {
+            handshake.start(peer, now.instant);
         }
         self.pump_dtls(id, before, now);
     }
@@ -172,26 +180,29 @@ impl Engine {
         };
         leg.rx.datagrams += 1;
         leg.rx.last_datagram = Some(now.instant);
-        let signalled = leg.destination(now.instant).map(|(_, address)| address);
         let before = in_flight(leg);
-        match &mut leg.path {
-            Path::WebRtc(path) => path.dtls_pair = Some(pair),
-            // Without ICE only the signalled address may shake hands.
-            Path::Port(_) if signalled == Some(pair.1) => {}
-            Path::Port(_) => return,
-        }
+        let peer = match &mut leg.path {
+            Path::WebRtc(path) => {
+                path.dtls_pair = Some(pair);
+                Peer::Checked
+            }
+            Path::Port(port) if port.latch.destination() == Some(pair.1) => Peer::Believed(pair.1),
+            // A peer behind NAT comes from an address nobody told of; its certificate says who it is.
+            Path::Port(port) if port.latch.may_move() => Peer::Stranger(pair.1),
+            Path::Port(port) => return port.latch.refuse(pair.1, now.instant),
+        };
         let Some(handshake) = leg.keys.handshake.as_mut() else {
             return;
         };
-        if full && handshake.would_associate() {
+        if full && handshake.would_associate(peer) {
             return;
         }
-        handshake.datagram(bytes, now.instant);
+        handshake.datagram(bytes, peer, now.instant);
         self.pump_dtls(id, before, now);
     }
 
     /// Sends flights, takes keys, arms the retransmission timer.
-    pub(crate) fn pump_dtls(&mut self, id: LegId, before: bool, now: Now) {
+    pub(crate) fn pump_dtls(&mut self, id: LegId, before: usize, now: Now) {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
@@ -200,9 +211,9 @@ impl Engine {
         let Some(handshake) = leg.keys.handshake.as_mut() else {
             return;
         };
-        let keys = handshake.poll(now.instant, |record| {
+        let keys = handshake.poll(now.instant, |address, record| {
             if let Some((socket, destination)) = outlet {
-                out.transmit_bytes(socket, destination, record);
+                out.transmit_bytes(socket, address.unwrap_or(destination), record);
             }
         });
         // Never at once: a machine that asks for the present moment would be asked for ever.
@@ -213,12 +224,9 @@ impl Engine {
             self.timers
                 .arm(&mut leg.deadlines, id, Kind::Dtls, deadline);
         }
-        match (before, handshake.in_flight()) {
-            (false, true) => self.handshakes += 1,
-            (true, false) => self.handshakes = self.handshakes.saturating_sub(1),
-            _ => {}
-        }
+        self.handshakes = (self.handshakes + handshake.in_flight()).saturating_sub(before);
         if let Some(keys) = keys {
+            believe_certificate(leg, id, keys.peer, out);
             leg.keys.suite = keys.suite.name();
             leg.keys.inbound = Some(Box::new(keys.inbound));
             leg.keys.outbound = Some(Box::new(keys.outbound));
@@ -330,11 +338,24 @@ impl Engine {
     }
 }
 
-fn in_flight(leg: &Leg) -> bool {
-    leg.keys
-        .handshake
-        .as_ref()
-        .is_some_and(|handshake| handshake.in_flight())
+fn in_flight(leg: &Leg) -> usize {
+    let handshake = leg.keys.handshake.as_ref();
+    handshake.map_or(0, |handshake| handshake.in_flight())
+}
+
+/// Whose certificate matched is the peer of a port leg, wherever it sends from.
+fn believe_certificate(leg: &mut Leg, id: LegId, peer: Option<SocketAddr>, out: &mut Outbox) {
+    let (Path::Port(port), Some(peer)) = (&mut leg.path, peer) else {
+        return;
+    };
+    if port.latch.believe(peer) && leg.lent_to.is_none() {
+        out.event(Event::PathChanged {
+            leg: id.0,
+            local: leg.local_text(),
+            remote: peer.to_string(),
+            reason: "dtls".to_owned(),
+        });
+    }
 }
 
 /// A leg that hears its own socket is a loop.
@@ -373,7 +394,11 @@ fn admit(leg: &mut Leg, source: SocketAddr, header: &Header, now: Now) -> Option
         return Some(false);
     };
     if shakes_hands {
-        return (port.latch.destination() == Some(source)).then_some(false);
+        if port.latch.destination() == Some(source) {
+            return Some(false);
+        }
+        port.latch.refuse(source, now.instant);
+        return None;
     }
     let claim = Claim {
         ssrc: header.ssrc,

@@ -149,12 +149,13 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
+        let believed = leg.destination(now.instant).map(|(_, address)| address);
         let Some(handshake) = leg.keys.handshake.as_mut() else {
             return;
         };
         let before = handshake.in_flight();
         handshake.expect(&remote.fingerprints);
-        handshake.release_held(now.instant);
+        handshake.release_held(believed, now.instant);
         self.pump_dtls(id, before, now);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Keys leave this file only after the peer's certificate matched a fingerprint of its description.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ const MAX_HELD: usize = 8;
 /// New associations in `ATTEMPT_WINDOW`: every error of `dimpl` ends one, and a stranger on the path can cause errors.
 const MAX_ATTEMPTS: usize = 3;
 const ATTEMPT_WINDOW: Duration = Duration::from_secs(10);
+/// Associations of a leg at once: that of the address we believe, and of others only without ICE, where a peer behind NAT
+/// comes from an address nobody told of.
+const MAX_ASSOCIATIONS: usize = 3;
 /// An association is dropped so long after it connected: the peer has our last flight by then, and it costs 20-60 KB.
 const LINGER: Duration = Duration::from_secs(60);
 /// Largest record `dimpl` may hand out: its MTU is far below.
@@ -64,11 +68,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How every association of the process is set up; `None` when the crypto library refuses.
 ///
-/// DTLS 1.2 only: all browsers and SIP stacks speak it, not all speak 1.3. No cookie: over ICE the address is
-/// authenticated already.
-pub(crate) fn config() -> Option<Arc<Config>> {
+/// DTLS 1.2 only: all browsers and SIP stacks speak it, not all speak 1.3. `cookie`: a client must show first that it
+/// hears what is sent to its address; over ICE the address is authenticated already.
+pub(crate) fn config(cookie: bool) -> Option<Arc<Config>> {
     let builder = Config::builder()
-        .use_server_cookie(false)
+        .use_server_cookie(cookie)
         .flight_start_rto(FIRST_RETRANSMISSION)
         .handshake_timeout(HANDSHAKE_TIMEOUT);
     builder.build().ok().map(Arc::new)
@@ -94,9 +98,32 @@ pub(crate) struct Keys {
     pub(crate) inbound: SrtpIn,
     pub(crate) outbound: SrtpOut,
     pub(crate) suite: Suite,
+    /// Whom they were agreed with; over ICE nobody in particular.
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+/// Who sends a datagram of a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// Who passed the checks of ICE, from whatever address.
+    Checked,
+    /// The address we believe on a port leg: the signalled one, or whose certificate matched.
+    Believed(SocketAddr),
+    /// Another address on a port leg.
+    Stranger(SocketAddr),
+}
+
+impl Peer {
+    fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Checked => None,
+            Self::Believed(address) | Self::Stranger(address) => Some(address),
+        }
+    }
 }
 
 struct Association {
+    peer: Peer,
     dtls: Dtls,
     active: bool,
     verified: bool,
@@ -112,10 +139,13 @@ pub(crate) struct Handshake {
     active: bool,
     /// (algorithm, hex pairs) of the peer's description.
     expected: Vec<(String, String)>,
-    held: ArrayVec<Vec<u8>, MAX_HELD>,
-    association: Option<Association>,
-    attempts: ArrayVec<Instant, MAX_ATTEMPTS>,
+    held: ArrayVec<(Vec<u8>, Peer), MAX_HELD>,
+    associations: ArrayVec<Association, MAX_ASSOCIATIONS>,
+    /// Whom we believe, and all strangers together: they do not take each other's turn.
+    attempts: [ArrayVec<Instant, MAX_ATTEMPTS>; 2],
     phase: Phase,
+    /// Whom we believe showed another certificate than the described one: it is not asked again.
+    barred: bool,
     seen: String,
     error: String,
 }
@@ -128,9 +158,10 @@ impl Handshake {
             active,
             expected: Vec::new(),
             held: ArrayVec::new(),
-            association: None,
-            attempts: ArrayVec::new(),
+            associations: ArrayVec::new(),
+            attempts: [ArrayVec::new(), ArrayVec::new()],
             phase: Phase::Waiting,
+            barred: false,
             seen: String::new(),
             error: String::new(),
         }
@@ -154,16 +185,22 @@ impl Handshake {
         self.expected.first().map_or("", |(_, value)| value)
     }
 
-    /// Whether it costs a place among the handshakes in flight.
-    pub(crate) fn in_flight(&self) -> bool {
-        self.association
-            .as_ref()
-            .is_some_and(|association| association.connected.is_none())
+    /// Places it takes among the handshakes in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        let open = |association: &&Association| association.connected.is_none();
+        self.associations.iter().filter(open).count()
     }
 
-    /// Whether a datagram would build an association.
-    pub(crate) fn would_associate(&self) -> bool {
-        self.association.is_none()
+    /// Whether a datagram of this peer would build an association.
+    pub(crate) fn would_associate(&self, peer: Peer) -> bool {
+        self.place(peer).is_none()
+    }
+
+    fn place(&self, peer: Peer) -> Option<usize> {
+        let address = peer.address();
+        self.associations
+            .iter()
+            .position(|association| association.peer.address() == address)
     }
 
     /// Why the last association ended; empty if none did.
@@ -173,7 +210,7 @@ impl Handshake {
 
     /// Before the handshake the role may still follow the answer; afterwards it is sticky.
     pub(crate) fn set_active(&mut self, active: bool) {
-        if self.association.is_none() && self.phase == Phase::Waiting {
+        if self.associations.is_empty() && self.phase == Phase::Waiting {
             self.active = active;
         }
     }
@@ -184,31 +221,36 @@ impl Handshake {
             return;
         }
         self.expected = fingerprints.to_vec();
-        self.association = None;
-        self.attempts.clear();
+        self.associations.clear();
+        self.attempts.iter_mut().for_each(ArrayVec::clear);
         self.phase = Phase::Waiting;
+        self.barred = false;
     }
 
-    /// Begins if it is ours to begin: call when the path is up and the description known.
-    pub(crate) fn start(&mut self, now: Instant) {
+    /// Begins if it is ours to begin: call when the path to `peer` is up and the description known.
+    pub(crate) fn start(&mut self, peer: Peer, now: Instant) {
         let open = matches!(self.phase, Phase::Waiting | Phase::Failed);
-        if self.active && open && self.association.is_none() && !self.expected.is_empty() {
-            self.associate(now);
+        if self.active && open && self.associations.is_empty() && !self.expected.is_empty() {
+            self.associate(peer, now);
         }
     }
 
-    /// Takes a datagram of the leg's authenticated peer.
-    pub(crate) fn datagram(&mut self, bytes: &[u8], now: Instant) {
+    /// Takes a datagram of a handshake.
+    pub(crate) fn datagram(&mut self, bytes: &[u8], peer: Peer, now: Instant) {
         if self.expected.is_empty() {
             // Bounded: the newest are dropped, the peer repeats its flight.
-            let _ = self.held.try_push(bytes.to_vec());
+            let _ = self.held.try_push((bytes.to_vec(), peer));
             return;
         }
-        let fresh = self.association.is_none();
-        if fresh && (self.active || !is_client_hello(bytes) || !self.associate(now)) {
-            return;
-        }
-        let Some(association) = &mut self.association else {
+        let begins = || !self.active && is_client_hello(bytes);
+        let place = match self.place(peer) {
+            Some(place) => Some(place),
+            None if begins() => self.associate(peer, now),
+            None => None,
+        };
+        let Some((place, association)) =
+            place.and_then(|place| Some((place, self.associations.get_mut(place)?)))
+        else {
             return;
         };
         let taken = association
@@ -216,110 +258,136 @@ impl Handshake {
             .handle_timeout(now)
             .and_then(|()| association.dtls.handle_packet(bytes));
         if let Err(error) = taken {
-            self.fail(&error.to_string());
+            self.fail(place, &error.to_string());
         }
     }
 
-    /// Replays what came before the description.
-    pub(crate) fn release_held(&mut self, now: Instant) {
-        if !self.expected.is_empty() {
-            for bytes in std::mem::take(&mut self.held) {
-                self.datagram(&bytes, now);
-            }
-        }
-    }
-
-    /// The time the association waits for has come.
-    pub(crate) fn timeout(&mut self, now: Instant) {
-        let Some(association) = &mut self.association else {
+    /// Replays what came before the description; `believed`: what it says of the peer's address.
+    pub(crate) fn release_held(&mut self, believed: Option<SocketAddr>, now: Instant) {
+        if self.expected.is_empty() {
             return;
+        }
+        for (bytes, peer) in std::mem::take(&mut self.held) {
+            let peer = match peer {
+                Peer::Stranger(address) if believed == Some(address) => Peer::Believed(address),
+                peer => peer,
+            };
+            self.datagram(&bytes, peer, now);
+        }
+    }
+
+    /// The time that an association waits for has come.
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        let lingered = |association: &Association| {
+            let connected = association.connected;
+            connected.is_some_and(|at| now.saturating_duration_since(at) >= LINGER)
         };
-        let lingered = association
-            .connected
-            .is_some_and(|at| now.saturating_duration_since(at) >= LINGER);
-        if lingered {
-            self.association = None;
-        } else if association.next.is_some_and(|next| next <= now) {
-            if let Err(error) = association.dtls.handle_timeout(now) {
-                self.fail(&error.to_string());
+        self.associations
+            .retain(|association| !lingered(association));
+        for place in (0..self.associations.len()).rev() {
+            let Some(association) = self.associations.get_mut(place) else {
+                continue;
+            };
+            if association.next.is_some_and(|next| next <= now) {
+                if let Err(error) = association.dtls.handle_timeout(now) {
+                    self.fail(place, &error.to_string());
+                }
             }
         }
     }
 
     /// When `timeout` has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let association = self.association.as_ref()?;
-        let linger = association.connected.map(|at| at + LINGER);
-        [association.next, linger].into_iter().flatten().min()
+        let due = |association: &Association| {
+            let linger = association.connected.map(|at| at + LINGER);
+            [association.next, linger].into_iter().flatten().min()
+        };
+        self.associations.iter().filter_map(due).min()
     }
 
-    /// Gives records to `send`; returns the keys once, when they are there and the certificate matched.
-    pub(crate) fn poll(&mut self, now: Instant, mut send: impl FnMut(&[u8])) -> Option<Keys> {
-        let association = self.association.as_mut()?;
+    /// Gives records to `send`, with the address they go to (over ICE none); returns the keys once, when they are there and
+    /// the certificate matched.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        mut send: impl FnMut(Option<SocketAddr>, &[u8]),
+    ) -> Option<Keys> {
         let mut record = [0; RECORD_SIZE];
-        let mut mismatch = false;
-        loop {
-            match association.dtls.poll_output(&mut record) {
-                Output::Packet(bytes) => send(bytes),
-                Output::PeerCert(der) => {
-                    let (seen, matches) = judge(der, &self.expected);
+        let mut found = None;
+        for place in (0..self.associations.len()).rev() {
+            let Some(association) = self.associations.get_mut(place) else {
+                continue;
+            };
+            let address = association.peer.address();
+            let shown = association.drain(now, &mut record, |bytes| send(address, bytes));
+            if let Some(der) = shown {
+                let (seen, matches) = judge(&der, &self.expected);
+                association.verified = matches;
+                if matches {
                     self.seen = seen;
-                    association.verified = matches;
-                    mismatch = !matches;
+                } else {
+                    self.mistaken(place, seen);
+                    continue;
                 }
-                Output::KeyingMaterial(material, profile) => {
-                    association.material = Some((Zeroizing::new(material.to_vec()), profile));
-                }
-                Output::Connected => association.connected = Some(now),
-                Output::Timeout(at) => {
-                    association.next = Some(at);
-                    break;
-                }
-                Output::BufferTooSmall { .. } => break,
-                _ => {}
             }
+            found = found.or(self.keys(place));
         }
-        if mismatch {
-            self.association = None;
-            self.phase = Phase::WrongFingerprint;
-            return None;
+        // Whose certificate matches is the peer: the others were somebody else.
+        if let Some(keys) = &found {
+            self.associations
+                .retain(|association| association.peer.address() == keys.peer);
         }
-        self.keys()
+        found
     }
 
-    fn keys(&mut self) -> Option<Keys> {
+    /// The certificate is not the described one. What a stranger shows does not speak for the peer once that is known.
+    fn mistaken(&mut self, place: usize, seen: String) {
+        let peer = self.associations.remove(place).peer;
+        let stranger = matches!(peer, Peer::Stranger(_));
+        self.barred |= !stranger;
+        if !stranger || (self.phase != Phase::Ready && self.associations.is_empty()) {
+            self.phase = Phase::WrongFingerprint;
+            self.seen = seen;
+        }
+    }
+
+    fn keys(&mut self, place: usize) -> Option<Keys> {
         let association = self
-            .association
-            .as_mut()
+            .associations
+            .get_mut(place)
             .filter(|association| association.verified)?;
         let (material, profile) = association.material.take()?;
-        let keys = suite_of(profile).and_then(|suite| split(suite, &material, association.active));
+        let peer = association.peer.address();
+        let keys =
+            suite_of(profile).and_then(|suite| split(suite, &material, association.active, peer));
         match keys {
             Some(keys) => {
                 self.phase = Phase::Ready;
                 Some(keys)
             }
             None => {
-                self.fail("no SRTP suite in common");
+                self.fail(place, "no SRTP suite in common");
                 None
             }
         }
     }
 
-    fn associate(&mut self, now: Instant) -> bool {
-        self.attempts
-            .retain(|at| now.saturating_duration_since(*at) < ATTEMPT_WINDOW);
-        if self.phase == Phase::WrongFingerprint || self.attempts.try_push(now).is_err() {
-            return false;
+    /// A new association's place; none when it may not be.
+    fn associate(&mut self, peer: Peer, now: Instant) -> Option<usize> {
+        let stranger = matches!(peer, Peer::Stranger(_));
+        let [believed, strangers] = &mut self.attempts;
+        let attempts = if stranger { strangers } else { believed };
+        attempts.retain(|at| now.saturating_duration_since(*at) < ATTEMPT_WINDOW);
+        if (self.barred && !stranger) || attempts.try_push(now).is_err() {
+            return None;
         }
+        self.make_room(stranger);
         let certificate = self.identity.certificate.as_ref().clone();
         let mut dtls = Dtls::new_12(Arc::clone(&self.config), certificate, now);
         dtls.set_active(self.active);
-        if let Err(error) = dtls.handle_timeout(now) {
-            self.fail(&error.to_string());
-            return false;
-        }
-        self.association = Some(Association {
+        let started = dtls.handle_timeout(now);
+        self.associations.push(Association {
+            peer,
             dtls,
             active: self.active,
             verified: false,
@@ -327,17 +395,61 @@ impl Handshake {
             next: None,
             connected: None,
         });
+        let place = self.associations.len() - 1;
+        if let Err(error) = started {
+            self.fail(place, &error.to_string());
+            return None;
+        }
         if self.phase != Phase::Ready {
             self.phase = Phase::Handshake;
         }
-        true
+        Some(place)
     }
 
-    fn fail(&mut self, error: &str) {
+    /// Strangers take each other's place, and always leave one for whom we believe.
+    fn make_room(&mut self, stranger: bool) {
+        let stranger_at = |association: &Association| matches!(association.peer, Peer::Stranger(_));
+        let strangers = self.associations.iter().filter(|one| stranger_at(one));
+        let full = stranger && strangers.count() >= MAX_ASSOCIATIONS - 1;
+        if full || self.associations.is_full() {
+            let oldest = self.associations.iter().position(stranger_at).unwrap_or(0);
+            self.associations.remove(oldest);
+        }
+    }
+
+    fn fail(&mut self, place: usize, error: &str) {
         self.error = error.to_owned();
-        self.association = None;
-        if self.phase != Phase::Ready {
+        self.associations.remove(place);
+        if self.phase != Phase::Ready && self.associations.is_empty() {
             self.phase = Phase::Failed;
+        }
+    }
+}
+
+impl Association {
+    /// Gives records to `send`, keeps keys and times; the certificate that the peer showed, if it did now.
+    fn drain(
+        &mut self,
+        now: Instant,
+        record: &mut [u8],
+        mut send: impl FnMut(&[u8]),
+    ) -> Option<Vec<u8>> {
+        let mut shown = None;
+        loop {
+            match self.dtls.poll_output(record) {
+                Output::Packet(bytes) => send(bytes),
+                Output::PeerCert(der) => shown = Some(der.to_vec()),
+                Output::KeyingMaterial(material, profile) => {
+                    self.material = Some((Zeroizing::new(material.to_vec()), profile));
+                }
+                Output::Connected => self.connected = Some(now),
+                Output::Timeout(at) => {
+                    self.next = Some(at);
+                    return shown;
+                }
+                Output::BufferTooSmall { .. } => return shown,
+                _ => {}
+            }
         }
     }
 }
@@ -356,7 +468,7 @@ fn suite_of(profile: SrtpProfile) -> Option<Suite> {
     }
 }
 
-fn split(suite: Suite, material: &[u8], active: bool) -> Option<Keys> {
+fn split(suite: Suite, material: &[u8], active: bool, with: Option<SocketAddr>) -> Option<Keys> {
     let (client, server) = MasterKeys::from_exporter(suite, material).ok()?;
     let (own, peer) = if active {
         (client, server)
@@ -367,6 +479,7 @@ fn split(suite: Suite, material: &[u8], active: bool) -> Option<Keys> {
         inbound: SrtpIn::new(&peer).ok()?,
         outbound: SrtpOut::new(&own).ok()?,
         suite,
+        peer: with,
     })
 }
 

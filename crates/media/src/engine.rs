@@ -35,7 +35,8 @@ pub struct Engine {
     pub(crate) webrtc: Vec<WebRtcSocket>,
     pub(crate) identity: Identity,
     pub(crate) settings: Settings,
-    pub(crate) dtls: Option<Arc<Config>>,
+    /// Over ICE, and without.
+    pub(crate) dtls: [Option<Arc<Config>>; 2],
     pub(crate) random: Box<dyn Random + Send>,
     pub(crate) out: Outbox,
     pub(crate) legs: Arena<Leg>,
@@ -72,7 +73,7 @@ impl Engine {
             webrtc: config.webrtc,
             identity: config.identity,
             settings: config.settings,
-            dtls: dtls::config(),
+            dtls: [dtls::config(false), dtls::config(true)],
             random,
             out: Outbox::default(),
             legs: Arena::new(config.shard),
@@ -243,13 +244,8 @@ impl Engine {
         if let Some(carrier) = leg.video.as_ref().and_then(|video| video.carrier) {
             self.remove(carrier);
         }
-        if leg
-            .keys
-            .handshake
-            .as_ref()
-            .is_some_and(|handshake| handshake.in_flight())
-        {
-            self.handshakes = self.handshakes.saturating_sub(1);
+        if let Some(handshake) = &leg.keys.handshake {
+            self.handshakes = self.handshakes.saturating_sub(handshake.in_flight());
         }
         match &leg.path {
             Path::Port(port) => {

@@ -133,15 +133,31 @@ impl Latch {
             State::Learning(first) => self.learn(source, claim, first, now),
         };
         match judgement {
-            Judgement::Refuse => {
-                self.refused += 1;
-                self.refused_from = Some((source, now));
-            }
+            Judgement::Refuse => self.refuse(source, now),
             Judgement::Accept | Judgement::Latched => {
                 self.last = Some((claim.ssrc, claim.sequence, now))
             }
         }
         judgement
+    }
+
+    /// Counts a source that is not believed.
+    pub(crate) fn refuse(&mut self, source: SocketAddr, now: Instant) {
+        self.refused += 1;
+        self.refused_from = Some((source, now));
+    }
+
+    /// Whether another source than the signalled one may ever be believed.
+    pub(crate) fn may_move(&self) -> bool {
+        self.policy == Policy::Nat
+    }
+
+    /// The source proved by its certificate who it is; whether that moves the path.
+    pub(crate) fn believe(&mut self, source: SocketAddr) -> bool {
+        let moved = self.destination() != Some(source);
+        self.state = State::Latched(source);
+        self.candidate = None;
+        moved
     }
 
     fn learn(

@@ -14,7 +14,7 @@ use crate::leg::Leg;
 use crate::receive::{Incoming, Meaning};
 use crate::recording::Taps;
 use crate::route::emit;
-use crate::send::Source;
+use crate::send::{Overruns, Source};
 use crate::tick::{TICK, TOO_LATE, next_slot};
 use crate::timers::Kind;
 use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, packet_ms};
@@ -56,6 +56,7 @@ pub(crate) struct Room {
     shared: Vec<Shared>,
     rate: u32,
     taps: Taps,
+    pub(crate) overruns: Overruns,
 }
 
 impl Room {
@@ -71,6 +72,7 @@ impl Room {
             shared: Vec::new(),
             rate: WIDE,
             taps: Taps::default(),
+            overruns: Overruns::default(),
         }
     }
 
@@ -282,6 +284,7 @@ impl Engine {
             return;
         };
         if room.conductor() == Some(id) {
+            room.overruns.tick(at, now.instant);
             self.mix(&mut room, now);
             let epoch = self.epoch.unwrap_or(at);
             let late = now.instant.saturating_duration_since(at) > TOO_LATE;

@@ -2,7 +2,7 @@
 //!
 //! SSRC, sequence numbers and time base are ours; a switch of source continues them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use offhook_dsp::Codec;
 use offhook_rtp::header::Fields;
@@ -14,6 +14,7 @@ use crate::ids::LegId;
 use crate::player::Player;
 use crate::prompt::Prompt;
 use crate::receive::Incoming;
+use crate::tick::TICK;
 use crate::transcode::{Decoding, Encoding};
 
 /// What feeds a leg.
@@ -101,6 +102,38 @@ pub(crate) struct Sender {
     pub(crate) send_error: Option<(i32, Instant)>,
     pub(crate) send_errors: u64,
     pub(crate) unreachable: Option<(String, Instant)>,
+    pub(crate) overruns: Overruns,
+}
+
+/// A row of late ticks is over when none came for so long, and worth a word when it lasts so long.
+const OVERRUN_LIFE: Duration = Duration::from_secs(1);
+
+/// Ticks whose sound came so late that the peer had to do without: the shard has no time for its slots.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Overruns {
+    /// The first and the last of a row, and how many.
+    row: Option<(Instant, Instant, u64)>,
+}
+
+impl Overruns {
+    /// A tick was due at `at` and ran at `now`.
+    pub(crate) fn tick(&mut self, at: Instant, now: Instant) {
+        if now.saturating_duration_since(at) < TICK {
+            return;
+        }
+        let goes_on = |last: Instant| now.saturating_duration_since(last) < OVERRUN_LIFE;
+        self.row = Some(match self.row {
+            Some((first, last, count)) if goes_on(last) => (first, now, count + 1),
+            _ => (now, now, 1),
+        });
+    }
+
+    /// How many came late in a row that lasts; none: it is not worth a word, or over.
+    pub(crate) fn lasting(&self, now: Instant) -> Option<u64> {
+        let (first, last, count) = self.row?;
+        let lasts = last.saturating_duration_since(first) >= OVERRUN_LIFE;
+        (lasts && now.saturating_duration_since(last) < OVERRUN_LIFE).then_some(count)
+    }
 }
 
 impl Sender {
@@ -126,6 +159,7 @@ impl Sender {
             send_error: None,
             send_errors: 0,
             unreachable: None,
+            overruns: Overruns::default(),
         }
     }
 

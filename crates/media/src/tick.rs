@@ -95,6 +95,7 @@ impl Engine {
         if !leg.tx.ticks() {
             return;
         }
+        leg.tx.overruns.tick(at, now.instant);
         let late = now.instant.saturating_duration_since(at) > TOO_LATE;
         let next = if late {
             next_slot(epoch, id, now.instant)
@@ -262,7 +263,9 @@ impl Engine {
                 .and_then(|feeder| verdict::inward(feeder, stopped_after, now.instant)),
             Source::None | Source::Player(_) | Source::Prompt(_) | Source::Room(_) => None,
         };
-        let outward = verdict::outward(leg, feeder.as_ref(), now.instant);
+        let room = leg.tx.source.room().and_then(|room| self.rooms.get(&room));
+        let overruns = room.map_or(leg.tx.overruns, |room| room.overruns);
+        let outward = verdict::outward(leg, feeder.as_ref(), overruns, now.instant);
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

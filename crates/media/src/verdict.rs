@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::dtls::Phase;
 use crate::leg::{Gate, Leg, Path};
-use crate::send::Source;
+use crate::send::{Overruns, Source};
 
 /// Silence from the beginning is judged so long after media should flow.
 pub(crate) const FROM_BEGINNING: Duration = Duration::from_secs(2);
@@ -236,8 +236,13 @@ fn no_sound(leg: &Leg, now: Instant) -> Option<Verdict> {
     })
 }
 
-/// Why the peer hears nothing. `feeder`: the verdict of the leg that feeds this one.
-pub(crate) fn outward(leg: &Leg, feeder: Option<&Verdict>, now: Instant) -> Option<Verdict> {
+/// Why the peer hears nothing. `feeder`: the verdict of the leg that feeds this one; `overruns`: of what is made for it here.
+pub(crate) fn outward(
+    leg: &Leg,
+    feeder: Option<&Verdict>,
+    overruns: Overruns,
+    now: Instant,
+) -> Option<Verdict> {
     leg.due_since
         .filter(|due| since(*due, now) >= FROM_BEGINNING)?;
     match leg.outlet(now) {
@@ -248,7 +253,12 @@ pub(crate) fn outward(leg: &Leg, feeder: Option<&Verdict>, now: Instant) -> Opti
         Err(Gate::NoKeys) => return Some(Verdict::new("no_keys").with("keys", leg.keys_state())),
         Ok(_) => {}
     }
-    no_source(leg, feeder, now).or_else(|| network(leg, now))
+    no_source(leg, feeder, now)
+        .or_else(|| network(leg, now))
+        .or_else(|| {
+            let late = overruns.lasting(now)?;
+            Some(Verdict::new("overloaded").with("late_ticks", late))
+        })
 }
 
 fn no_source(leg: &Leg, feeder: Option<&Verdict>, now: Instant) -> Option<Verdict> {

@@ -172,7 +172,7 @@ fn payload_types_are_mapped_to_the_peers_numbers() {
 }
 
 #[test]
-fn padding_and_extensions_do_not_cross() {
+fn rule_9_9_padding_and_extensions_do_not_cross() {
     let mut world = World::new();
     let (_, mut a, b) = two_phones(&mut world);
     let mut packet = a.packet(&voice(1));

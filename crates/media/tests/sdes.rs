@@ -290,7 +290,7 @@ fn bad_keys_are_refused_in_words_and_change_nothing() {
 }
 
 #[test]
-fn keys_are_not_shown() {
+fn rule_9_7_keys_are_not_shown() {
     let line = Crypto {
         suite: "AEAD_AES_128_GCM".to_owned(),
         key: "c0ffee".to_owned(),

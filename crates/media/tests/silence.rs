@@ -357,6 +357,27 @@ fn send_error_and_unreachable_name_errno_and_host() {
 }
 
 #[test]
+fn overloaded_when_the_sound_we_make_comes_too_late() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu())]);
+    let a = phone(&legs[0], 0);
+    let leg = a.leg;
+    world.complete(leg, port_remote(pcmu(), a.address));
+    world.command(|n| Command::Play {
+        n,
+        leg,
+        source: SourceKind::Tone,
+        country: "US".to_owned(),
+    });
+    // A shard that has no time for its slots.
+    world.advance_coarsely(std::time::Duration::from_millis(70), 40);
+    assert_eq!(first(&world, leg, "out", 2_000), "overloaded");
+    assert!(world.evidence(leg, "overloaded")["late_ticks"] != "0");
+    world.advance_ms(6_000);
+    assert_eq!(world.verdicts(leg, "out").last().unwrap().1, "heard");
+}
+
+#[test]
 fn not_acknowledged_after_two_reports_that_stand_still() {
     let mut world = World::new();
     let (_, mut a, mut b) = two_phones(&mut world);

@@ -253,7 +253,7 @@ fn video_passes_with_its_numbers_mapped_and_its_pictures_untouched() {
 }
 
 #[test]
-fn extensions_cross_under_the_ids_of_the_other_leg_or_not_at_all() {
+fn trap_18_extensions_cross_under_the_ids_of_the_other_leg_or_not_at_all() {
     let mut it = browsers();
     it.a.frame(&mut it.world, 1);
     let seen = it.b.seen(&it.world);
@@ -264,7 +264,7 @@ fn extensions_cross_under_the_ids_of_the_other_leg_or_not_at_all() {
 }
 
 #[test]
-fn padding_is_stripped_and_packets_of_padding_alone_leave_no_gap() {
+fn trap_17_padding_is_stripped_and_packets_of_padding_alone_leave_no_gap() {
     let mut it = browsers();
     let mut padded = it.a.packet(&[9; 100], false);
     padded[0] |= 0x20;
@@ -284,7 +284,7 @@ fn padding_is_stripped_and_packets_of_padding_alone_leave_no_gap() {
 }
 
 #[test]
-fn a_retransmission_names_the_number_that_the_other_side_misses() {
+fn trap_22_a_retransmission_names_the_number_that_the_other_side_misses() {
     let mut it = browsers();
     it.a.frame(&mut it.world, 2);
     let (lost, timestamp) = (it.a.sequence, it.a.timestamp);
@@ -339,7 +339,7 @@ fn a_peer_without_retransmission_streams_gets_the_packet_itself() {
 }
 
 #[test]
-fn key_frames_are_asked_for_on_bridge_and_at_most_every_half_second() {
+fn trap_22_key_frames_are_asked_for_on_bridge_and_at_most_every_half_second() {
     let mut it = browsers();
     it.a.frame(&mut it.world, 1);
     // 1: a picture begins with one.
@@ -366,7 +366,7 @@ fn key_frames_are_asked_for_on_bridge_and_at_most_every_half_second() {
 }
 
 #[test]
-fn fir_and_pli_are_told_to_each_peer_in_the_form_it_knows() {
+fn trap_22_fir_and_pli_are_told_to_each_peer_in_the_form_it_knows() {
     let mut it = pair([vp8(96, 0), vp8(96, 0)], [&["ccm fir"], &["nack pli"]]);
     it.a.frame(&mut it.world, 1);
     it.b.frame(&mut it.world, 1);

@@ -1,0 +1,363 @@
+//! DTLS-SRTP without ICE: the address is of the description, or of whom shows the certificate that was described.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use common::*;
+use dimpl::{Config, Dtls, Output};
+use offhook_media::SocketId;
+use offhook_media::description::*;
+use offhook_media::event::Event;
+use offhook_rtp::header::Fields;
+use offhook_rtp::keys::MasterKeys;
+use offhook_rtp::srtp::{SrtpIn, SrtpOut};
+use offhook_rtp::suite::Suite;
+
+/// The phone's address as it knows it, and as it is behind its NAT.
+const INSIDE: &str = "192.0.2.20:5000";
+const OUTSIDE: &str = "198.51.100.20:31000";
+
+/// A phone with a certificate.
+struct Phone {
+    dtls: Dtls,
+    active: bool,
+    fingerprint: String,
+    address: SocketAddr,
+    socket: SocketId,
+    taken: usize,
+    keys: Option<(SrtpOut, SrtpIn)>,
+    sequence: u16,
+}
+
+impl Phone {
+    fn new(world: &World, local: &LegLocal, address: &str, active: bool) -> Self {
+        let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
+        let fingerprint = certificate.fingerprint_str();
+        let config = Arc::new(Config::default());
+        let mut dtls = Dtls::new_12(config, certificate, world.instant());
+        dtls.set_active(active);
+        Self {
+            dtls,
+            active,
+            fingerprint,
+            address: address.parse().unwrap(),
+            socket: SocketId(u32::from(local.candidates[0].1) - 41_000),
+            taken: 0,
+            keys: None,
+            sequence: 100,
+        }
+    }
+
+    fn remote(&self, signalled: &str) -> LegRemote {
+        LegRemote {
+            fingerprints: vec![("sha-256".to_owned(), self.fingerprint.clone())],
+            ..port_remote(pcmu(), signalled.parse().unwrap())
+        }
+    }
+
+    /// Hears what came to its address, says what it has to.
+    fn turn(&mut self, world: &mut World) {
+        let _ = self.dtls.handle_timeout(world.instant());
+        let heard: Vec<Vec<u8>> = world.sent[self.taken..]
+            .iter()
+            .filter(|sent| sent.destination == self.address && (20..64).contains(&sent.bytes[0]))
+            .map(|sent| sent.bytes.clone())
+            .collect();
+        self.taken = world.sent.len();
+        for record in heard {
+            let _ = self.dtls.handle_packet(&record);
+        }
+        let mut buffer = [0; 2_048];
+        loop {
+            match self.dtls.poll_output(&mut buffer) {
+                Output::Packet(record) => world.datagram(self.socket, self.address, record),
+                Output::KeyingMaterial(material, _) => {
+                    let suite = Suite::AeadAes256Gcm;
+                    let (client, server) = MasterKeys::from_exporter(suite, &material).unwrap();
+                    let (own, peer) = if self.active {
+                        (client, server)
+                    } else {
+                        (server, client)
+                    };
+                    let keys = (SrtpOut::new(&own).unwrap(), SrtpIn::new(&peer).unwrap());
+                    self.keys = Some(keys);
+                }
+                Output::Timeout(_) => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn speak(&mut self, world: &mut World) {
+        let fields = Fields {
+            marker: false,
+            payload_type: 0,
+            sequence: self.sequence,
+            timestamp: u32::from(self.sequence) * 160,
+            ssrc: 77,
+        };
+        self.sequence += 1;
+        let mut packet = vec![0; 12];
+        fields.write(&mut packet);
+        packet.extend_from_slice(&voice(self.sequence));
+        let len = packet.len();
+        packet.resize(len + 40, 0);
+        let (out, _) = self.keys.as_mut().expect("keys");
+        let sealed = out.seal(&mut packet, len).unwrap();
+        world.datagram(self.socket, self.address, &packet[..sealed]);
+    }
+}
+
+fn offer(active: bool, latch: Latch) -> LegOffer {
+    LegOffer {
+        keys: KeyKind::Dtls,
+        dtls_active: active,
+        latch,
+        ..port_offer(pcmu())
+    }
+}
+
+/// A leg whose peer is described at `INSIDE`, with an echo, and that peer at `address`.
+fn call(world: &mut World, latch: Latch, active: bool, address: &str) -> (u64, LegLocal, Phone) {
+    let (_, legs) = world.open(vec![offer(active, latch)]);
+    let local = legs[0].clone();
+    let phone = Phone::new(world, &local, address, !active);
+    world.complete(local.leg, phone.remote(INSIDE));
+    world.bridge(local.leg, local.leg);
+    (local.leg, local, phone)
+}
+
+fn exchange(world: &mut World, phones: &mut [&mut Phone], turns: u32) {
+    for _ in 0..turns {
+        phones.iter_mut().for_each(|phone| phone.turn(world));
+        world.advance_ms(20);
+    }
+}
+
+fn keys_ready(world: &World) -> usize {
+    let ready = |event: &Event| matches!(event, Event::KeysReady { .. });
+    world
+        .events
+        .iter()
+        .filter(|(_, event)| ready(event))
+        .count()
+}
+
+/// A ClientHello of somebody else.
+fn hello(world: &World) -> Vec<u8> {
+    let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
+    let mut client = Dtls::new_12(Arc::new(Config::default()), certificate, world.instant());
+    client.set_active(true);
+    client.handle_timeout(world.instant()).unwrap();
+    let mut buffer = [0; 2_048];
+    match client.poll_output(&mut buffer) {
+        Output::Packet(record) => record.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_phone_without_ice_hears_itself_in_either_role() {
+    for active in [false, true] {
+        let mut world = World::new();
+        let (leg, _, mut phone) = call(&mut world, Latch::Exact, active, INSIDE);
+        exchange(&mut world, &mut [&mut phone], 10);
+        assert_eq!(
+            keys_ready(&world),
+            1,
+            "active {active}: {}",
+            world.facts(leg).keys_state
+        );
+        for _ in 0..20 {
+            phone.speak(&mut world);
+            world.advance_ms(20);
+        }
+        let back = world.rtp_to(phone.address);
+        assert_eq!(back.len(), 20);
+        let mut bytes = back[3].bytes.clone();
+        let (_, inward) = phone.keys.as_mut().unwrap();
+        let len = inward.open(&mut bytes, world.instant()).expect("it opens");
+        assert_eq!(&bytes[12..len], voice(104));
+    }
+}
+
+#[test]
+fn rule_9_2_a_phone_behind_nat_is_known_by_its_certificate() {
+    let mut world = World::new();
+    let (leg, _, mut phone) = call(&mut world, Latch::Nat, false, OUTSIDE);
+    exchange(&mut world, &mut [&mut phone], 10);
+    // 1: its certificate moves the path, and that is told once.
+    assert_eq!(world.facts(leg).remote, OUTSIDE);
+    let moved =
+        |event: &Event| matches!(event, Event::PathChanged { reason, .. } if reason == "dtls");
+    assert_eq!(
+        world
+            .events
+            .iter()
+            .filter(|(_, event)| moved(event))
+            .count(),
+        1
+    );
+    // 2: sound goes there, and nothing ever went to the address that was described.
+    phone.speak(&mut world);
+    assert_eq!(world.rtp_to(phone.address).len(), 1);
+    assert!(world.rtp_to(INSIDE.parse().unwrap()).is_empty());
+    // 3: the description once more leaves it there.
+    let again = LegRemote {
+        ptime: 40,
+        ..phone.remote(INSIDE)
+    };
+    world.complete(leg, again);
+    assert_eq!(world.facts(leg).remote, OUTSIDE);
+}
+
+#[test]
+fn rule_9_2_an_exact_leg_shakes_hands_with_the_described_address_only() {
+    let mut world = World::new();
+    let (leg, _, mut phone) = call(&mut world, Latch::Exact, false, OUTSIDE);
+    exchange(&mut world, &mut [&mut phone], 120);
+    assert_eq!(keys_ready(&world), 0);
+    assert!(
+        world
+            .sent
+            .iter()
+            .all(|sent| sent.destination != phone.address),
+        "not a word"
+    );
+    assert_eq!(world.facts(leg).verdict_in, "dtls_no_hello");
+}
+
+#[test]
+fn rule_9_2_strangers_take_neither_the_place_nor_the_turn_of_the_phone() {
+    let mut world = World::new();
+    let (leg, local, mut phone) = call(&mut world, Latch::Nat, false, INSIDE);
+    let hello = hello(&world);
+    // 1: three of all strangers are answered in ten seconds, with a cookie that is smaller than what they sent.
+    for host in 1..=50 {
+        world.datagram(
+            phone.socket,
+            SocketAddr::new([203, 0, 113, host].into(), 4_000),
+            &hello,
+        );
+    }
+    assert_eq!(world.sent.len(), 3);
+    assert!(world.sent.iter().all(|sent| sent.bytes.len() < hello.len()));
+    // 2: a stranger who goes through with it shows the wrong certificate.
+    world.advance_ms(11_000);
+    let mut stranger = Phone::new(&world, &local, "203.0.113.99:4000", true);
+    exchange(&mut world, &mut [&mut stranger], 10);
+    assert_eq!(keys_ready(&world), 0);
+    // 3: the phone connects all the same.
+    phone.dtls.set_active(true);
+    exchange(&mut world, &mut [&mut phone], 10);
+    assert_eq!(keys_ready(&world), 1);
+    assert_eq!(world.facts(leg).remote, INSIDE);
+    // 4: afterwards a stranger's certificate changes nothing, and his packets are refused by name.
+    let mut late = Phone::new(&world, &local, "203.0.113.77:4000", true);
+    exchange(&mut world, &mut [&mut late], 10);
+    let facts = world.facts(leg);
+    assert_eq!(
+        (facts.keys_state.as_str(), facts.remote.as_str()),
+        ("ready", INSIDE)
+    );
+    phone.speak(&mut world);
+    assert_eq!(world.rtp_to(phone.address).len(), 1);
+    phone.address = "203.0.113.77:4000".parse().unwrap();
+    for _ in 0..350 {
+        phone.speak(&mut world);
+        world.advance_ms(20);
+    }
+    assert_eq!(
+        world.evidence(leg, "source_refused")["source"],
+        "203.0.113.77:4000"
+    );
+}
+
+#[test]
+fn rule_9_2_the_address_we_believe_has_three_attempts_in_ten_seconds() {
+    let mut world = World::new();
+    let (_, _, phone) = call(&mut world, Latch::Nat, false, INSIDE);
+    let hello = hello(&world);
+    // A handshake that fails at once: the alert ends each association.
+    let fatal = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
+    for _ in 0..10 {
+        world.datagram(phone.socket, phone.address, &hello);
+        world.datagram(phone.socket, phone.address, &fatal);
+    }
+    assert_eq!(world.sent.len(), 3);
+    world.advance_ms(10_001);
+    world.sent.clear();
+    world.datagram(phone.socket, phone.address, &hello);
+    assert_eq!(world.sent.len(), 1, "and then again");
+}
+
+#[test]
+fn a_handshake_on_the_rtcp_port_is_not_the_legs() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![LegOffer {
+        rtcp_mux: false,
+        ..offer(false, Latch::Nat)
+    }]);
+    let mut phone = Phone::new(&world, &legs[0], "192.0.2.20:5001", true);
+    world.complete(legs[0].leg, phone.remote(INSIDE));
+    phone.socket = SocketId(phone.socket.0 + 1);
+    exchange(&mut world, &mut [&mut phone], 10);
+    assert_eq!(keys_ready(&world), 0);
+    assert_eq!(world.facts(legs[0].leg).remote, INSIDE);
+}
+
+#[test]
+fn rule_9_5_five_hundred_and_twelve_handshakes_are_in_flight_at_most() {
+    let mut world = World::new();
+    let hello = hello(&world);
+    let mut answered = 0;
+    for index in 0..520u32 {
+        let (_, legs) = world.open(vec![offer(false, Latch::Exact)]);
+        let address = SocketAddr::new(
+            [192, 0, 2, (index % 250) as u8 + 1].into(),
+            5_000 + (index / 250) as u16,
+        );
+        let remote = LegRemote {
+            fingerprints: vec![("sha-256".to_owned(), ["AA"; 32].join(":"))],
+            ..port_remote(pcmu(), address)
+        };
+        world.complete(legs[0].leg, remote);
+        world.sent.clear();
+        world.datagram(
+            SocketId(u32::from(legs[0].candidates[0].1) - 41_000),
+            address,
+            &hello,
+        );
+        answered += usize::from(!world.sent.is_empty());
+    }
+    assert_eq!(answered, 512);
+    // Each is over in twenty seconds, and others have their turn.
+    world.advance_coarsely(std::time::Duration::from_secs(1), 30);
+    let (_, legs) = world.open(vec![offer(false, Latch::Exact)]);
+    let phone = Phone::new(&world, &legs[0], INSIDE, true);
+    world.complete(legs[0].leg, phone.remote(INSIDE));
+    world.sent.clear();
+    world.datagram(phone.socket, phone.address, &hello);
+    assert!(
+        world
+            .sent
+            .iter()
+            .any(|sent| sent.destination == phone.address)
+    );
+}
+
+#[test]
+fn no_keys_while_a_handshake_does_not_go_on() {
+    let mut world = World::new();
+    let (leg, _, phone) = call(&mut world, Latch::Nat, false, INSIDE);
+    let hello = hello(&world);
+    world.datagram(phone.socket, phone.address, &hello);
+    world.advance_ms(3_000);
+    for direction in ["in", "out"] {
+        let (at, verdict) = world.verdicts(leg, direction)[0].clone();
+        assert!((2_000..=2_500).contains(&at), "{at}");
+        assert_eq!(verdict, "no_keys", "{direction}");
+    }
+}
