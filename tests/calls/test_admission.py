@@ -25,7 +25,7 @@ def invite(from_: str = "<sip:alice@example.com>") -> Request:
 
 
 def proven(door: Admission, flow: Flow, account: Account | None, password: str = "zanzibar") -> Headers | None:
-    first = Response(407, "", door.challenge(flow, 0))
+    first = Response(407, "", door.challenge(make_request("INVITE"), flow, 0))
     return door.prove(authorized(invite(), first, "alice", password), flow, account, 0)
 
 

@@ -39,7 +39,9 @@ class Client:
     nc: int = 0
 
     def challenged(self) -> None:
-        params = parse_auth(self.authenticator.challenge(self.flow, self.now).get("WWW-Authenticate") or "")[1]
+        params = parse_auth(
+            self.authenticator.challenge(make_request("REGISTER"), self.flow, self.now).get("WWW-Authenticate") or ""
+        )[1]
         self.nonce, self.nc = params["nonce"], 0
 
     def request(self, method: str = "REGISTER") -> Request:
@@ -82,26 +84,26 @@ def client() -> Client:
 
 
 def test_challenges() -> None:
-    headers = make().challenge(make_flow(), 1.0)
+    headers = make().challenge(make_request("REGISTER"), make_flow(), 1.0)
     assert [name for name, _ in headers] == ["WWW-Authenticate"] * 2
     (_, first), (_, second) = [parse_auth(value) for _, value in headers]
     assert list(first) == ["realm", "nonce", "algorithm", "qop"]
     assert (first["realm"], first["algorithm"], first["qop"]) == (DOMAIN, "MD5", "auth")
     assert second == {**first, "algorithm": "SHA-256"}
-    proxy = make().challenge(make_flow(), 1.0, proxy=True, stale=True)
+    proxy = make().challenge(make_request("REGISTER"), make_flow(), 1.0, proxy=True, stale=True)
     assert [name for name, _ in proxy] == ["Proxy-Authenticate"] * 2
     assert all(value.endswith(', qop="auth", stale=true') for _, value in proxy)
 
 
 def test_one_algorithm_alone() -> None:
-    headers = make(replace(SETTINGS, digest_order=("SHA-256",))).challenge(make_flow(), 1.0)
+    headers = make(replace(SETTINGS, digest_order=("SHA-256",))).challenge(make_request("REGISTER"), make_flow(), 1.0)
     assert [parse_auth(value)[1]["algorithm"] for _, value in headers] == ["SHA-256"]
 
 
 def test_no_credentials() -> None:
     client = Client()
     assert client.answer(make_request("REGISTER")) == Challenged(
-        make().challenge(client.flow, client.now), "no-credentials"
+        make().challenge(make_request("REGISTER"), client.flow, client.now), "no-credentials"
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offhook.sip.domains import Domains, qualified
 from offhook.sip.gruu import Gruu, Gruus, nameable
 from offhook.sip.location import Binding
 from offhook.sip.seal import LONGEST, Sealer
@@ -31,11 +32,17 @@ def test_a_public_one_names_its_instance() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=64))
-def test_any_user_comes_back(user: str) -> None:
-    for text in (GRUUS.public(user, INSTANCE), GRUUS.temporary(user, INSTANCE, "c", SeededIds(1))):
-        found = GRUUS.read(parse_uri(text))
-        assert found is not None
-        assert found.user == user
+def test_any_name_comes_back(user: str) -> None:
+    domains = Domains()
+    domains.use({"acme.example": "acme.example"}, {}, {})
+    gruus = Gruus(b"key", "example.com", domains)
+    for domain in ("", "acme.example"):
+        name = qualified(user, domain)
+        for text in (gruus.public(name, INSTANCE), gruus.temporary(name, INSTANCE, "c", SeededIds(1))):
+            found = gruus.read(parse_uri(text))
+            assert found is not None
+            assert found.user == name
+            assert parse_uri(text).host == (domain or "example.com")
 
 
 @pytest.mark.parametrize(

@@ -128,12 +128,16 @@ def test_ws_2_a_token_minted_for_an_origin_is_good_only_there() -> None:
 
 
 def test_auth_2_a_bearer_challenge_comes_last_and_only_with_an_authorization_server() -> None:
-    told = make(replace(SETTINGS, authz_server="https://id.example/token")).challenge(WSS, NOW)
+    told = make(replace(SETTINGS, authz_server="https://id.example/token")).challenge(
+        make_request("REGISTER"), WSS, NOW
+    )
     schemes = [value.split()[0] for _, value in told]
     assert schemes == ["Digest", "Digest", "Bearer"]
     assert told.all("WWW-Authenticate")[-1] == f'Bearer realm="{DOMAIN}", authz_server="https://id.example/token"'
-    assert len(make().challenge(WSS, NOW)) == 2
-    clear = make(replace(SETTINGS, authz_server="https://id.example")).challenge(make_flow("udp"), NOW)
+    assert len(make().challenge(make_request("REGISTER"), WSS, NOW)) == 2
+    clear = make(replace(SETTINGS, authz_server="https://id.example")).challenge(
+        make_request("REGISTER"), make_flow("udp"), NOW
+    )
     assert len(clear) == 2
 
 

@@ -29,6 +29,7 @@ from offhook.sdp.crypto import SUITES
 from offhook.server.recorder import Recorder, TraceLimits
 from offhook.sip.commands import CancelInvite, HangUp, Respond, RespondInvite, SendInDialog, SendInvite, SipCommand
 from offhook.sip.config import SipConfig
+from offhook.sip.domains import aor_of, parted
 from offhook.sip.effects import CloseFlow, Deliver, Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
@@ -95,12 +96,18 @@ class Ways(Protocol):
     def connect(self, effect: do.Connect) -> did.Connected: ...
 
 
+def sip_config(config: CallConfig) -> SipConfig:
+    """What the SIP layer is told of the same server."""
+    hosts = config.hosts if config.domains else frozenset()
+    return SipConfig(DOMAIN, hosts, config.domains, tombstone=TOMBSTONE)
+
+
 class HouseNode:
     """Offhook's core as one node of the link."""
 
     def __init__(self, link: Link, config: CallConfig, outbound: Outbound | None = None, seed: int = 0) -> None:
         self._link, self.seed = link, seed
-        self.endpoint = make_endpoint("offhook", 9 + seed, SipConfig(DOMAIN, tombstone=TOMBSTONE))
+        self.endpoint = make_endpoint("offhook", 9 + seed, sip_config(config))
         self.authenticator = self.endpoint._doorkeeper._authenticator
         self.switchboard = Switchboard(config, SeededIds(3 + seed), self.authenticator, outbound)
         if self.switchboard.gateway is not None:
@@ -342,7 +349,7 @@ class HouseNode:
         entry = self._entry(effect) if callee is None else None
         if entry is not None and isinstance(entry.handler, RingsMembers) and len(entry.handler.members) == 1:
             callee = entry.handler.members[0].account
-        bindings = self.bindings.get(f"sip:{callee.username}@{DOMAIN}", ()) if callee else ()
+        bindings = self.bindings.get(aor_of(callee.username, DOMAIN), ()) if callee else ()
         rights = effect.rights if effect.rights is not None else effect.username
         own = tuple(one for one, name in self.numbers.items() if rights in (one, name))
         shown = CallerNumbers(own, frozenset(self.numbers), next(iter(self.numbers), None))
@@ -364,7 +371,7 @@ class HouseNode:
 
     def member(self, username: str) -> Member:
         """An endpoint with its devices of now."""
-        return Member(self.accounts[username], self.bindings.get(f"sip:{username}@{DOMAIN}", ()))
+        return Member(self.accounts[username], self.bindings.get(aor_of(username, DOMAIN), ()))
 
     def _media(self, effect: do.MediaEffect) -> did.CallEvent | None:
         match effect:
@@ -443,7 +450,7 @@ class Phone:
 
     def register(self) -> None:
         """A binding of this device stands."""
-        aor = f"sip:{self.username}@{DOMAIN}"
+        aor = aor_of(self.username, DOMAIN)
         binding = Binding(aor, parse_uri(self.contact), self.back, f"reg-{self.name}", 1, 1e9)
         node = self.house.node
         node.bindings[aor] = (*node.bindings.get(aor, ()), binding)
@@ -457,7 +464,7 @@ class Phone:
         """INVITE to the house; `uri` stands in the Request-URI instead of the user's address."""
         fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
         extra = Headers([*(WITH_SDP if body else ()), *fields])
-        caller = f"<sip:{from_user or self.username}@{DOMAIN}>"
+        caller = f"<{aor_of(from_user or self.username, DOMAIN)}>"
         command = SendInvite(
             self.call,
             self.there.id,
@@ -475,7 +482,7 @@ class Phone:
         """INVITE to the house for a URI that need not be of ours."""
         fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
         extra = Headers([*(WITH_SDP if body else ()), *fields])
-        caller = f"<sip:{self.username}@{DOMAIN}>"
+        caller = f"<{aor_of(self.username, DOMAIN)}>"
         self.station.perform(SendInvite(self.call, self.there.id, parse_uri(uri), caller, f"<{uri}>", 70, extra, body))
         self.house.link.run(0.1)
 
@@ -542,9 +549,9 @@ class Phone:
 class House:
     """Offhook with alice and bob, each with an account; phones are added as a test needs them."""
 
-    def __init__(self, link: Link, outbound: Outbound | None = None, **settings: float) -> None:
+    def __init__(self, link: Link, outbound: Outbound | None = None, **settings: Any) -> None:
         self.link = link
-        config = CallConfig(domain=DOMAIN, hosts=frozenset({DOMAIN, "127.0.0.2"}), **settings)  # type: ignore[arg-type]
+        config = CallConfig(**{"domain": DOMAIN, "hosts": frozenset({DOMAIN, "127.0.0.2"}), **settings})  # type: ignore[arg-type]
         self.node = HouseNode(link, config, outbound)
         self.station = link.station("offhook", self.node)
         self.station.accounts, self.station.bindings = self.node.accounts, self.node.bindings
@@ -553,13 +560,13 @@ class House:
 
     def caller(self, username: str = "alice", name: str = "", transport: Transport = Transport.TLS) -> Phone:
         """A device over TLS whose flow has proved itself."""
-        phone = Phone(self, name or username, username, transport, f"sip:{username}@127.0.0.1;transport=tls")
+        phone = Phone(self, name or username, username, transport, f"sip:{parted(username)[0]}@127.0.0.1;transport=tls")
         phone.trust()
         return phone
 
     def callee(self, username: str = "bob", name: str = "", transport: Transport = Transport.UDP) -> Phone:
         """A registered device."""
-        phone = Phone(self, name or username, username, transport, f"sip:{name or username}@127.0.0.1:5070")
+        phone = Phone(self, name or username, username, transport, f"sip:{parted(name or username)[0]}@127.0.0.1:5070")
         phone.register()
         return phone
 

@@ -4,6 +4,7 @@ from offhook.sip.config import SipConfig
 from offhook.sip.credentials import Authenticator, AuthSettings
 from offhook.sip.digest import Credentials, both_ha1, response_of
 from offhook.sip.digest import ha1 as make_ha1
+from offhook.sip.domains import parted
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.fields import parse_auth
 from offhook.sip.location import Account
@@ -15,18 +16,25 @@ DOMAIN = "example.com"
 
 def make_authenticator(seed: int = 0, domain: str = DOMAIN) -> Authenticator:
     """The real one, with a fixed secret."""
-    return Authenticator(AuthSettings(domain, frozenset({domain})), b"secret of the tests", SeededIds(seed))
+    return authenticator_of(SipConfig(domain), seed)
+
+
+def authenticator_of(config: SipConfig, seed: int = 0) -> Authenticator:
+    """The same for a server of several domains."""
+    hosts = frozenset({config.domain, *config.aliases})
+    settings = AuthSettings(config.domain, hosts, config.domains)
+    return Authenticator(settings, b"secret of the tests", SeededIds(seed))
 
 
 def make_endpoint(name: str = "node", seed: int = 0, config: SipConfig | None = None) -> SipEndpoint:
     """One SIP node; tokens begin with the first letter of its name, which makes ladders and dumps readable."""
     config = config or SipConfig(DOMAIN)
-    return SipEndpoint(config, SeededIds(seed, name[:1]), make_authenticator(seed, config.domain))
+    return SipEndpoint(config, SeededIds(seed, name[:1]), authenticator_of(config, seed))
 
 
 def make_account(username: str, password: str = "zanzibar", realm: str = DOMAIN) -> Account:
-    """An endpoint's account."""
-    md5, sha256 = both_ha1(username, realm, password)
+    """An endpoint's account, by its name on the server."""
+    md5, sha256 = both_ha1(parted(username)[0], realm, password)
     return Account(f"id-{username}", username, realm, md5, sha256)
 
 

@@ -78,6 +78,8 @@ class House:
     profiles: Profiles
     realm = domain = "offhook.test"
 
+    has_domain_suffix = False
+
     def __init__(self, engine: AsyncEngine, spaces: Spaces, space: Space, token: str) -> None:
         self.engine, self._spaces, self.space, self.text = engine, spaces, space, token
         self.addresses = Addresses(engine)
@@ -99,12 +101,13 @@ class House:
         )  # fmt: skip
         store.guests = Guests(store)  # type: ignore[arg-type]
         store.account = lambda name: self.endpoints.account(name, self.realm) or store.guests.account(name)
+        store.domain_of, store.realm_of = self.endpoints.domain_of, self.realm_of
+        self.authenticator = SimpleNamespace(read=self.tokens.read, realm_of=lambda domain: self.realm)
         self.store = store
         self.token_office = ServerTokenOffice(self)  # type: ignore[arg-type]
         self.session_key = b"key of cookies"
         self.unbound: list[str] = []
         self.now = 0.0
-        self.has_domain_suffix = False
 
     @classmethod
     async def opened(cls, where: Path | Database) -> Any:
@@ -115,7 +118,7 @@ class House:
         space, token = await spaces.create("offhook.test")
         one = cls(engine, spaces, space, token)
         await one.projects.load()
-        one.profiles = Profiles(one, {"offhook.test"}, {"https://settings.example"}, "")  # type: ignore[arg-type]
+        one.profiles = Profiles(one, {"offhook.test"}, {"https://settings.example"}, "", "US")  # type: ignore[arg-type]
         return one
 
     def client(self, **settings: Any) -> httpx.AsyncClient:
@@ -130,10 +133,28 @@ class House:
         return self._spaces.token(project, text)
 
     def profile(self, project_id: str) -> dict[str, Any]:
-        return {"domain": self.profiles.domain(project_id), "realm": self.realm, "websocket_urls": [], "country": "US"}
+        return {
+            "domain": self.profiles.domain(project_id),
+            "realm": self.realm_of(project_id),
+            "websocket_urls": [],
+            "country": self.profiles.country(project_id),
+        }
 
-    def profile_changed(self, project_id: str) -> None:
+    def domain_of(self, project_id: str) -> str:
+        return self.endpoints.domain_of(project_id) or self.domain
+
+    def realm_of(self, project_id: str | None) -> str:
+        return (self.endpoints.realm_of(project_id) if project_id else None) or self.realm
+
+    def alias_refusal(self, project_id: str, host: str) -> tuple[str, str] | None:
+        return self.profiles.alias_refusal(project_id, host)
+
+    def new_profile(self, name: str) -> dict[str, Any]:
+        return self.profiles.made_for(name)
+
+    async def profile_changed(self, project_id: str) -> None:
         self.profiles.changed(project_id)
+        await self.endpoints.move(project_id)
 
     async def remove_project(self, id_: str) -> None:
         for token in [one for one in self.api_tokens if one.project_id == id_]:
@@ -145,6 +166,11 @@ class House:
 
     def registered(self, username: str) -> bool:
         return False
+
+    def under(self, suffix: str, *allowed: str) -> None:
+        """From now on projects have domains of their own."""
+        self.profiles = Profiles(self, {"offhook.test"}, (), suffix, "US", allowed)  # type: ignore[arg-type]
+        self.has_domain_suffix = True
 
     async def unbind(self, username: str) -> None:
         self.unbound.append(username)

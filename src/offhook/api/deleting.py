@@ -22,6 +22,6 @@ async def delete(platform: Platform, row: Owner, hang_up: bool = False) -> None:
 
 async def _endpoint(platform: Platform, row: EndpointRow, hang_up: bool) -> None:
     await platform.endpoints.remove(row.id)
-    await platform.unbind(row.username)
+    await platform.unbind(row.name)
     if hang_up:
-        await platform.hang_up_all(row.username, "endpoint_deleted")
+        await platform.hang_up_all(row.name, "endpoint_deleted")

@@ -239,4 +239,5 @@ class Reader:
             variables=self.variables(most_variables),
             fields=self.headers(),
             project=self._project,
+            domain=self._domain,
         )

@@ -7,6 +7,7 @@ from offhook.api.handler_fields import OF_ENDPOINTS_FIELDS
 from offhook.api.ports import EndpointRow, Platform
 from offhook.api.schemas import CIPHERS, CODECS
 from offhook.api.times import seconds
+from offhook.sip.domains import aor_of
 
 POLICIES = ("default", "passthrough", "block-pstn")
 """Outbound policies: the profile's, may dial numbers, may not."""
@@ -67,7 +68,7 @@ def _policy(row: EndpointRow) -> dict[str, Any]:
 
 def own_part(row: EndpointRow, platform: Platform) -> dict[str, Any]:
     """What is under `offhook`."""
-    registered = platform.registered(row.username)
+    registered = platform.registered(row.name)
     return {
         "extension": None,
         "max_calls": 10,
@@ -79,7 +80,7 @@ def own_part(row: EndpointRow, platform: Platform) -> dict[str, Any]:
         **row.offhook,
         **with_defaults(row.offhook),
         "enabled": row.enabled,
-        "aor": f"sip:{row.username}@{platform.domain}",
+        "aor": aor_of(row.name, platform.domain),
         "registered": registered,
         "reachable": registered,
     }

@@ -65,7 +65,7 @@ async def create(
     id_, more = own_id(platform, body) if view.brings_id else (None, [])
     async with _writing:
         handler = _judge(platform, project, view, body, values, faults + more, None)
-        md5, sha256 = request.app.state.ha1(name, platform.realm, made or password)
+        md5, sha256 = request.app.state.ha1(name, platform.realm_of(project), made or password)
         fields: dict[str, Any] = {"ha1_md5": md5, "ha1_sha256": sha256, **_split_enabled(values, {})}
         fields |= {"id": id_} if id_ else {}
         if handler is not None:
@@ -95,13 +95,14 @@ async def change(request: Request, response: Response, row: EndpointRow, view: V
         if handler is not None:
             values["handler"] = await _settled(platform, row.project_id, handler)
         if password not in (None, ""):
-            values["ha1_md5"], values["ha1_sha256"] = request.app.state.ha1(name, platform.realm, password)
+            realm = platform.realm_of(row.project_id)
+            values["ha1_md5"], values["ha1_sha256"] = request.app.state.ha1(name, realm, password)
             values["credential_version"] = row.credential_version + 1
         changed = await platform.endpoints.change(row.id, **values)
     if changed is None:
         raise Invalid(_TAKEN)
     if "credential_version" in values or values.get("enabled") is False:
-        await platform.unbind(row.username)
+        await platform.unbind(row.name)
     return changed
 
 
@@ -132,7 +133,7 @@ def _judge(
     row: EndpointRow | None,
 ) -> Handler | None:
     """What only the other rows can tell; returns the handler if the body gives one. Raises Invalid with every fault."""
-    other = platform.endpoints.named(str(values.get("username"))) if values.get("username") else None
+    other = platform.endpoints.in_project(project, str(values.get("username"))) if values.get("username") else None
     if other is not None and (row is None or other.id != row.id):
         faults = [*faults, _TAKEN]
     faults = [*faults, *_not_ours(platform, project, values), *_extension_taken(platform, project, values, row)]

@@ -24,6 +24,11 @@ class EndpointRow(Changing, Protocol):
     @property
     def username(self) -> str: ...
     @property
+    def name(self) -> str:
+        """What it is called on this server: the user name, with its domain where that is not the canonical one."""
+        ...
+
+    @property
     def caller_id(self) -> str | None: ...
     @property
     def send_as(self) -> str: ...
@@ -49,6 +54,7 @@ class EndpointRows(PlainRows[EndpointRow], Protocol):
     """The endpoints. `create` and `change` commit before they return, and return None when the name is taken."""
 
     def named(self, username: str) -> EndpointRow | None: ...
+    def in_project(self, project_id: str, username: str) -> EndpointRow | None: ...
     def with_extension(self, project_id: str, extension: str) -> EndpointRow | None: ...
     def of_subscriber(self, subscriber_id: str) -> Sequence[EndpointRow]: ...
 
@@ -121,6 +127,7 @@ class Platform(Protocol):
     version: str
     domain: str
     realm: str
+    """Those of the canonical domain; a project may have its own."""
     endpoints: EndpointRows
     trunks: TrunkRows
     numbers: NumberRows
@@ -153,11 +160,27 @@ class Platform(Protocol):
         """True if projects have domains of their own (sip.domain_suffix)."""
         ...
 
+    def domain_of(self, project_id: str) -> str:
+        """Where the names of a project are meant."""
+        ...
+
+    def realm_of(self, project_id: str) -> str:
+        """The realm in which the endpoints of a project prove themselves; it never changes."""
+        ...
+
+    def alias_refusal(self, project_id: str, host: str) -> tuple[str, str] | None:
+        """Why a host cannot mean the domain of a project: code and words; None where it can."""
+        ...
+
+    def new_profile(self, name: str) -> dict[str, Any]:
+        """What the SIP profile of a new project of that name begins with."""
+        ...
+
     def profile(self, project_id: str) -> dict[str, Any]:
         """What of a project's SIP profile the server knows: `domain`, `realm`, `websocket_urls`, `country`."""
         ...
 
-    def profile_changed(self, project_id: str) -> None:
+    async def profile_changed(self, project_id: str) -> None:
         """Lets calls, registrations and listeners obey the profile that was just written."""
         ...
 

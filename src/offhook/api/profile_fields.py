@@ -28,9 +28,9 @@ OWN_READ_ONLY = ("realm", "websocket_urls")
 Values = dict[str, Any]
 
 
-def profile_fields(body: Mapping[str, Any], numbers: frozenset[str], root: bool) -> tuple[Values, list[Fault]]:
-    """The stored fields that a body gives, and every fault in field order. `numbers` are ours or verified; hosts that mean
-    us are the root project's to choose, because they do so for everybody on the server."""
+def profile_fields(body: Mapping[str, Any], numbers: frozenset[str], own_domain: bool) -> tuple[Values, list[Fault]]:
+    """The stored fields that a body gives, and every fault in field order. `numbers` are ours or verified; hosts and country
+    are of a domain, so that a project which shares the root project's cannot choose them."""
     faults: list[Fault] = []
     values: Values = {}
     for name in FIELDS:
@@ -48,8 +48,8 @@ def profile_fields(body: Mapping[str, Any], numbers: frozenset[str], root: bool)
         if name in own:
             given[name] = _CHECKS[name](f"offhook.{name}", own[name], faults)
     for name in ("aliases", "country"):
-        if given.get(name) and not root:
-            message = f"offhook.{name} must be set by the root project: it holds for the whole server"
+        if given.get(name) and not own_domain:
+            message = f"offhook.{name} must be set by the root project, whose domain this project shares"
             faults.append(Fault(f"offhook.{name}", "invalid_parameter", message))
     if given:
         values["offhook"] = given

@@ -37,9 +37,9 @@ class Admission:
         except PeerError:
             return False
 
-    def challenge(self, flow: Flow, now: float) -> Headers:
+    def challenge(self, request: Request, flow: Flow, now: float) -> Headers:
         """The fields of a first 407."""
-        return self._authenticator.challenge(flow, now, proxy=True)
+        return self._authenticator.challenge(request, flow, now, proxy=True)
 
     def prove(self, request: Request, flow: Flow, account: Account | None, now: float) -> Headers | None:
         """None when the request comes from the account; else the fields of the 407."""
@@ -97,4 +97,6 @@ class Admission:
         uri = parse_name_addr(request.headers.get("From") or "").uri
         if uri.host == ANONYMOUS[0] or uri.unescaped_user.casefold() == ANONYMOUS[1]:
             return True
-        return uri.unescaped_user.casefold() == account.username.casefold() and uri.host in self._hosts
+        return (
+            self._authenticator.domains.name(uri).casefold() == account.username.casefold() and uri.host in self._hosts
+        )

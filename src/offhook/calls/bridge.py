@@ -14,7 +14,7 @@ from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import KeyKind, LegOffer, LegRemote, SourceKind
-from offhook.calls.routing import Destination, conference_of, source_of, speaks
+from offhook.calls.routing import Destination, room_of, source_of, speaks
 from offhook.sdp.description import SdpError, Session
 from offhook.sdp.offer_answer import answer_direction, select
 from offhook.sdp.parse import parse as parse_sdp
@@ -236,7 +236,7 @@ def feed(call: Call, leg: Leg, destination: Destination) -> Effects:
     """What a built-in destination lets a leg hear."""
     assert leg.media is not None
     leg.fed = destination
-    name = conference_of(destination.user)
+    name = room_of(destination)
     if name is not None:
         return conference.enter(call, leg, name)
     if speaks(destination.user):

@@ -15,6 +15,7 @@ from offhook.calls.index import Index
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.routing import Destination
 from offhook.calls.thresholds import Thresholds
+from offhook.sip.domains import Domains, parted
 from offhook.sip.envelope import DialogKey
 from offhook.sip.events import UsageId
 from offhook.sip.fields import parse_name_addr, q850_reason
@@ -50,6 +51,8 @@ class CallConfig:
 
     domain: str
     hosts: AbstractSet[str]
+    domains: Domains = field(default_factory=Domains)
+    """Domains of projects beside `domain`; their hosts are among the hosts."""
     ring_seconds: int = 60
     flow_grace: float = 90.0
     detached_silence: float = 15.0
@@ -153,6 +156,8 @@ class Call:
     placed: Placed | None = None
     project: str = ""
     """The project whose number, endpoint or command made it run a document or be told of; "" leaves it to who called."""
+    domain: str = ""
+    """Where names in it are meant, "" the canonical domain (offhook.sip.domains): the caller's, or that project's."""
     programs: dict[str, Director] = field(default_factory=dict)
     """Documents that run, by the ref of their leg."""
     places: list[Leg] = field(default_factory=list)
@@ -200,14 +205,24 @@ class Call:
         """Whom the caller dialled, in words."""
         if self.placed is not None:
             return self.placed.to
-        return self.callee.username if self.callee is not None else self.destination.user
+        return self._shown(self.callee.username if self.callee is not None else self.destination.name)
 
     @property
     def from_name(self) -> str:
         """Who called, in words: an endpoint, or what a carrier said."""
         if self.placed is not None:
             return self.placed.from_
-        return self.caller.account.username if self.caller.account is not None else self.caller.shown
+        return self._shown(self.caller.account.username) if self.caller.account is not None else self.caller.shown
+
+    def _shown(self, name: str) -> str:
+        """A name without its domain where that is the call's own."""
+        user, domain = parted(name)
+        return user if domain == self.domain else f"{user}@{domain or self.config.domain}"
+
+    @property
+    def at(self) -> str:
+        """The domain in which names of the call are meant."""
+        return self.domain or self.config.domain
 
     def by_usage(self, usage: UsageId) -> Leg | None:
         """The live leg of a usage."""

@@ -103,7 +103,8 @@ class SetMailbox:
 class Place:
     """Places a call to one destination, a callable address; whoever answers there gets `document`, or that of `link`
     (API.md 8.1). `seconds` of ringing; `codecs` () leaves them to the settings; `digits` are pressed after the answer;
-    `secret` are sound files that only whoever answers is to hear: no command reaches such a call."""
+    `secret` are sound files that only whoever answers is to hear: no command reaches such a call. `domain` is that of the
+    names in it, "" the canonical one."""
 
     call_ref: str
     to: str
@@ -120,6 +121,7 @@ class Place:
     variables: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
     project: str = ""
+    domain: str = ""
     secret: tuple[str, ...] = ()
 
 

@@ -11,7 +11,7 @@ from offhook.calls.effects import CallEffect, JoinRoom, PlayFiles, Sip
 from offhook.calls.index import Room
 from offhook.calls.leg import Leg
 from offhook.calls.ports import shard_of
-from offhook.calls.routing import conference_of
+from offhook.calls.routing import room_of
 from offhook.calls.words import LANGUAGES
 from offhook.sip.commands import RespondInvite
 
@@ -23,7 +23,7 @@ FOCUS = ";isfocus"
 
 def near(call: Call) -> int:
     """The media call beside which this call's has to be, 0 for none: members of a room share a shard."""
-    name = conference_of(call.destination.user)
+    name = room_of(call.destination)
     room = call.index.rooms.get(name) if name is not None else None
     return room.number if room is not None else 0
 

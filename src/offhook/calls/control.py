@@ -57,7 +57,7 @@ def impossible(call: Call, leg: Leg, command: LegCommand) -> tuple[str, str] | N
             return "invalid_state", "The leg talks to nobody"
         case ReferLeg() if not leg.takes_refer or leg.detached:
             return "invalid_state", "The leg's device takes no REFER now"
-        case ReferLeg() | ConnectLeg() if command.to and uri_of(command.to, call.config.domain) is None:
+        case ReferLeg() | ConnectLeg() if command.to and uri_of(command.to, call.at) is None:
             return "invalid_sip_destination", f"{command.to} cannot be called"
         case ConnectLeg() if _transferring(call, leg) is not None:
             return "invalid_state", "A transfer of this leg is under way"

@@ -18,6 +18,7 @@ from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import SourceKind
 from offhook.calls.routing import destination_of
+from offhook.sip.domains import aor_of, parted, uri_of_name
 from offhook.sip.errors import PeerError
 from offhook.sip.events import UsageId
 from offhook.sip.fields import q850_reason, quote, sip_reason
@@ -29,10 +30,10 @@ AUTO_ANSWER = (("Call-Info", "<sip:offhook.invalid>;answer-after=0"), ("Answer-M
 """Whoever has clicked need not pick up: the mark that desk phones know, and RFC 5373's."""
 
 
-def target_of(config: CallConfig, text: str) -> Uri | None:
+def target_of(domain: str, text: str) -> Uri | None:
     """What a command dials: a name, a number or a URI. None if it cannot be read."""
     try:
-        return parse_uri(text if ":" in text else f"sip:{text}@{config.domain}")
+        return parse_uri(text if ":" in text else f"sip:{text}@{domain}")
     except PeerError:
         return None
 
@@ -44,7 +45,8 @@ def look_up(command: Dial) -> Effects:
 
 def begin(command: Dial, facts: FactsFound, config: CallConfig, ids: Ids, index: Index, now: float) -> Effects:
     """The account and devices are known: they ring, or the call ends before it began."""
-    target, account = target_of(config, command.target), facts.callee
+    domain = parted(command.username)[1]
+    target, account = target_of(domain or config.domain, command.target), facts.callee
     wrong = _impossible(command, target, facts)
     if wrong is not None or target is None or account is None:
         code = wrong.row.code if wrong is not None else "destination_unknown"
@@ -53,12 +55,12 @@ def begin(command: Dial, facts: FactsFound, config: CallConfig, ids: Ids, index:
     # Nobody has called, so the caller's leg is a place for whichever device answers.
     place = Leg(command.call_ref, "caller", UsageId(""), facts.bindings[0].flow, 0, account)
     call = Call(command.call_ref, place, destination_of(target, config.gruus), now, config, ids, index)
-    index.calls[call.ref], call.by_command = call, True
-    shown = f"{quote(command.name) + ' ' if command.name else ''}<sip:{call.destination.user}@{config.domain}>"
+    index.calls[call.ref], call.by_command, call.domain = call, True, domain
+    shown = f"{quote(command.name) + ' ' if command.name else ''}<{aor_of(call.destination.name, config.domain)}>"
     one = Fork(ids.ref(), place, DialledFirst(target), account, ring_seconds=config.ring_seconds)
     one.follows, one.shown = False, shown
     one.extra = AUTO_ANSWER if command.auto_answer else ()
-    one.destination = destination_of(Uri("sip", account.username, config.domain))
+    one.destination = destination_of(uri_of_name(account.username, config.domain), config.gruus)
     call.forks.append(one)
     return [call.happened("call.created"), *seeking.found(call, one, facts, now)]
 

@@ -92,6 +92,8 @@ class Entry:
     fallback: str = ""
     rights: Account | None = None
     status_events: tuple[str, ...] = ("completed",)
+    domain: str = ""
+    """That of its project, "" the canonical one: the names in its settings are meant there."""
 
 
 @record

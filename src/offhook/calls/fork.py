@@ -20,6 +20,7 @@ from offhook.calls.preferences import MAX_BREADTH, breadth, shares
 from offhook.calls.routing import Destination
 from offhook.record import record
 from offhook.sip.commands import CancelInvite, HangUp, SendInvite
+from offhook.sip.domains import aor_of
 from offhook.sip.envelope import DialogKey, envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import Failure, UsageId
@@ -165,7 +166,7 @@ def invitation_to(call: Call, fork: Fork, name: str) -> Invitation:
     if party.request is not None:
         may = party.account.rights if party.account is not None else frozenset[str]()
         passed = passing.crossing(party.request, may, call.config.pass_headers)
-    way = history_info(fork.history, f"sip:{name}@{domain}")
+    way = history_info(fork.history, aor_of(name, domain))
     return Invitation(fork.shown or passing.identity(party, domain), name, hops_of(party), (*passed, *fork.extra, *way))
 
 
@@ -259,7 +260,7 @@ def _invite(call: Call, fork: Fork, leg: Leg, share: int) -> SendInvite:
         flow=leg.flow.id,
         request_uri=binding.contact,
         from_=said.from_,
-        to=f"<sip:{said.to_name}@{call.config.domain}>",
+        to=f"<{aor_of(said.to_name, call.config.domain)}>",
         max_forwards=said.max_forwards,
         headers=Headers([SDP, ("Max-Breadth", str(share)), *said.passed]),
         body=leg.describe_offer(),

@@ -35,6 +35,7 @@ from offhook.calls.visitors import UNPROVEN, Unproven, Visitors
 from offhook.sip.commands import FromCarrier, MoveUsage
 from offhook.sip.credentials import Authenticator, Challenged
 from offhook.sip.digest import both_ha1
+from offhook.sip.domains import parted, qualified
 from offhook.sip.events import FlowLost, RequestSettled, UsageId
 from offhook.sip.fields import sip_reason
 from offhook.sip.flow import Flow, FlowId
@@ -92,7 +93,9 @@ class Gateway:
 
     def is_emergency(self, uri: Uri) -> bool:
         """True if an emergency number was dialled (TRK-9)."""
-        return not self.outbound.is_foreign(uri) and self.outbound.is_emergency(dialled_in(uri))
+        return not self.outbound.is_foreign(uri) and self.outbound.is_emergency(
+            dialled_in(uri), self.outbound.country(self.authenticator.domains.of(uri.host))
+        )
 
     # ---- a call comes in
 
@@ -112,7 +115,7 @@ class Gateway:
         matched = self.match(request, flow, username is not None)
         if matched is not None and not matched.challenge:
             return matched.trunk
-        trunk = self.outbound.trunks.matcher.by_digest(username) if username is not None else None
+        trunk = self.outbound.trunks.matcher.by_digest(parted(username)[0]) if username is not None else None
         if trunk is not None:
             return trunk if self._proves(request, flow, trunk, now) else UNPROVEN
         return UNPROVEN if matched is not None else None
@@ -122,9 +125,12 @@ class Gateway:
         inbound = trunk.inbound
         if inbound.digest_username is None or inbound.digest_password is None:
             return False
-        realm = self.authenticator.realm
+        # Its From may be of a domain of a project: it is asked in that one's realm.
+        domain = self.authenticator.domain_of(request)
+        realm = self.authenticator.realm_of(domain)
         md5, sha256 = both_ha1(inbound.digest_username, realm, inbound.digest_password.reveal())
-        account = Account(f"trunk-{trunk.id}", inbound.digest_username, realm, md5, sha256)
+        name = qualified(inbound.digest_username, domain)
+        account = Account(f"trunk-{trunk.id}", name, realm, md5, sha256)
         return not isinstance(self.authenticator.verify(request, flow, account, now, proxy=True), Challenged)
 
     def arrive(self, call: Call, trunk: Trunk, now: float) -> Effects:

@@ -12,6 +12,7 @@ from offhook.calls.entry import BeyondTier, Entry, Fetch, ForwardsTo, Locked, Me
 from offhook.calls.events import FactsFound
 from offhook.calls.fork import Fork
 from offhook.calls.outcome import Outcome, refusal
+from offhook.sip.domains import qualified
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers
 
@@ -72,13 +73,13 @@ def _run(call: Call, one: Fork, entry: Entry, document: RunsDocument, now: float
         return refusal("handler_unavailable", text)
     if one in call.forks:
         call.forks.remove(one)
-    call.project = entry.project_id
+    call.project, call.domain = entry.project_id, entry.domain
     return run_for_caller(call, document, entry.status_events, now)
 
 
 def direct(call: Call, own: Entry, now: float) -> Effects:
     """An endpoint's handler takes every call that it makes (API.md section 2), but calls for help."""
-    call.project = own.project_id
+    call.project, call.domain = own.project_id, own.domain
     if isinstance(own.handler, RunsDocument):
         return run_for_caller(call, own.handler, own.status_events, now)
     name = own.handler.name if isinstance(own.handler, NotRun) else "none"
@@ -123,7 +124,7 @@ def _ring_members(call: Call, one: Fork, entry: Entry, members: tuple[Member, ..
 def _start(call: Call, one: Fork, entry: Entry, able: list[tuple[Account, tuple[Binding, ...]]]) -> Effects:
     one.members = {account.username.casefold(): account for account, _ in able}
     one.callee, one.rung = None, False
-    one.invitation = fork.invitation_to(call, one, entry.name)
+    one.invitation = fork.invitation_to(call, one, qualified(entry.name, entry.domain))
     one.ring_seconds = ring_time(call, one, max(account.ring_seconds for account, _ in able))
     before = [] if one.party.offer is not None or one.party.request is None else [one.party]
     for leg in before:

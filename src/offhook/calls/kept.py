@@ -96,6 +96,7 @@ class KeptCall(Struct, frozen=True, array_like=True):
     project: str = ""
     programs: tuple[KeptProgram, ...] = ()
     reports: tuple[KeptReport, ...] = ()
+    domain: str = ""
 
 
 Mark = tuple[object, ...]
@@ -131,7 +132,7 @@ def kept(call: Call, devices: Devices, now: float) -> KeptCall:
         caller=call.caller.ref,
         from_name=call.from_name,
         to_name=call.to_name,
-        destination=call.destination.user,
+        destination=call.destination.name,
         created_at=call.created_at,
         answered_at=call.answered_at,
         callee=call.callee.username if call.callee is not None else "",
@@ -142,6 +143,7 @@ def kept(call: Call, devices: Devices, now: float) -> KeptCall:
         pairs=call.pairs,
         placed=call.placed,
         project=call.project,
+        domain=call.domain,
         programs=kept_work.programs_of(call) if talking else (),
         reports=kept_work.reports_of(call, now),
         history=call.leg_records([leg for leg in call.legs if not talking or leg not in call.parties]),
@@ -172,7 +174,7 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         chosen=leg.chosen,
         remote=leg.remote,
         body=leg.body,
-        fed=leg.fed.user if leg.fed is not None else "",
+        fed=leg.fed.name if leg.fed is not None else "",
         room=leg.room or "",
         room_number=rooms[leg.room].number if leg.room is not None and leg.room in rooms else 0,
         device=leg.device or devices.of(leg.flow.id, username),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from offhook.calls.effects import CallEffect, Sip, StartTimer, StopTimer
 from offhook.record import record
 from offhook.sip.commands import MarkFlow, RespondInvite
+from offhook.sip.domains import name_of
 from offhook.sip.events import BindingsChanged
 from offhook.sip.flow import Reachability
 from offhook.sip.location import Change
@@ -47,14 +48,15 @@ class PageCheck:
 class Away:
     """Endpoints whose last connection was lost, by user name."""
 
-    def __init__(self) -> None:
+    def __init__(self, domain: str = "") -> None:
+        self._domain = domain
         self._lost: OrderedDict[str, float] = OrderedDict()
 
     def changed(self, event: BindingsChanged, now: float) -> None:
         """An endpoint whose last device is gone with its connection."""
         if event.bindings or not any(one.change is Change.FLOW_LOST for one in event.changed):
             return
-        username = event.aor.removeprefix("sip:").rpartition("@")[0]
+        username = name_of(event.aor, self._domain)
         self._lost.pop(username.casefold(), None)
         self._lost[username.casefold()] = now
         if len(self._lost) > REMEMBERED:

@@ -21,6 +21,7 @@ from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.routing import Destination
 from offhook.calls.trunk import Trunk, foreign_trunk, gateway_trunk
 from offhook.calls.trunks import Trunks
+from offhook.sip.domains import Domains, aor_of
 from offhook.sip.fields import quote
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account, Secret
@@ -59,9 +60,16 @@ class Outbound:
     """Owned by the switchboard: the way out of the space."""
 
     def __init__(
-        self, settings: OutboundSettings, hosts: AbstractSet[str], plan: NumberPlan, trunks: Trunks, ids: Ids
+        self,
+        settings: OutboundSettings,
+        hosts: AbstractSet[str],
+        plan: NumberPlan,
+        trunks: Trunks,
+        ids: Ids,
+        domains: Domains | None = None,
     ) -> None:
         self.settings = settings
+        self._domains = domains if domains is not None else Domains()
         self.plan = plan
         self.trunks = trunks
         self._hosts = hosts
@@ -78,17 +86,22 @@ class Outbound:
         text = numbers.dialled_in(uri)
         if not numbers.looks_dialled(text):
             return None
-        if self.is_emergency(text):
+        country = self.country(self._domains.of(uri.host))
+        if self.is_emergency(text, country):
             return text
-        return numbers.normal(text, self.settings.country, self.plan)
+        return numbers.normal(text, country, self.plan)
+
+    def country(self, domain: str) -> str:
+        """By whose rules numbers are read that are dialled at a domain."""
+        return self._domains.country(domain) or self.settings.country
 
     def is_foreign(self, uri: Uri) -> bool:
         """True for a SIP URI with another host than ours."""
         return uri.scheme in ("sip", "sips") and uri.host not in self._hosts
 
-    def is_emergency(self, number: str) -> bool:
-        """TRK-9."""
-        return numbers.is_emergency(number, self.settings.country, self.plan, self.settings.emergency)
+    def is_emergency(self, number: str, country: str = "") -> bool:
+        """TRK-9; `country` where it is not the server's."""
+        return numbers.is_emergency(number, country or self.settings.country, self.plan, self.settings.emergency)
 
     @property
     def carries_emergencies(self) -> bool:
@@ -107,8 +120,9 @@ class Outbound:
         text = numbers.dialled_in(uri)
         number = self.number(uri)
         if number is None:
-            return refusal("number_format_invalid", f"{text} is no number here (country {self.settings.country})")
-        if self.is_emergency(number):
+            country = self.country(self._domains.of(uri.host))
+            return refusal("number_format_invalid", f"{text} is no number here (country {country})")
+        if self.is_emergency(number, self.country(self._domains.of(uri.host))):
             return self._begin(call, one, number, self._emergency_trunks(), known, now)
         wrong = self._forbidden(one, number, permits, now)
         if wrong is not None:
@@ -241,7 +255,7 @@ class Outbound:
         shown = known or CallerNumbers()
         if self.settings.strict_caller_id and asked is not None and not shown.may(asked):
             return refusal("caller_id_not_allowed", f"{asked} is neither a number of ours nor verified")
-        emergency = self.is_emergency(number)
+        emergency = self.is_emergency(number, self.country(call.domain))
         words = partial(self._written, call, one, number, shown, asked, emergency)
         # The endpoint that forwarded here is done: what this comes to is not for its forwardings again.
         one.callee = None
@@ -338,4 +352,4 @@ def foreign_from(party: Leg, domain: str) -> str:
     if passing.withheld(party) or party.account is None:
         return passing.ANONYMOUS
     name = party.account.caller_id
-    return f"{quote(name) + ' ' if name else ''}<sip:{party.account.username}@{domain}>"
+    return f"{quote(name) + ' ' if name else ''}<{aor_of(party.account.username, domain)}>"

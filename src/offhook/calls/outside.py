@@ -84,13 +84,13 @@ class Outside:
             return [Sip(Respond(event.transaction, outcome.status, outcome.headers(self._config.domain)))]
         username = self._admission.claimed(request, event.flow, now)
         if username is None:
-            return [Sip(Respond(event.transaction, 407, self._admission.challenge(event.flow, now)))]
+            return [Sip(Respond(event.transaction, 407, self._admission.challenge(request, event.flow, now)))]
         destination = destination_of(request.uri, self._config.gruus)
         token = f"{TOKEN}{self._ids.token()}"
         self._waiting[token] = event, destination
         if len(self._waiting) > WAITING:
             self._waiting.popitem(last=False)
-        return [LookUp(token, username, destination.user)]
+        return [LookUp(token, username, destination.name)]
 
     def found(self, event: FactsFound, now: float) -> Effects:
         """The facts are there."""
@@ -101,7 +101,7 @@ class Outside:
         sender = event.caller
         challenge = self._admission.prove(asked.request, asked.flow, sender, now)
         if challenge is not None or sender is None:
-            headers = challenge or self._admission.challenge(asked.flow, now)
+            headers = challenge or self._admission.challenge(asked.request, asked.flow, now)
             return [Sip(Respond(asked.transaction, 407, headers))]
         proven = Asked(asked, sender, destination, event.callee, event.bindings, event.numbers, event.permits)
         wrong = self._admission.refuse_sender(asked.request, asked.flow, sender)

@@ -6,6 +6,7 @@ leg never appear on another.
 
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
+from offhook.sip.domains import aor_of
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr, quote
 from offhook.sip.grammar import CONTROL, TOKEN
@@ -64,7 +65,7 @@ def identity(leg: Leg, domain: str) -> str:
         return ANONYMOUS
     display = _from_of(leg.request)[0] if leg.request is not None else ""
     name = leg.account.caller_id or display
-    return f"{quote(name) + ' ' if name else ''}<sip:{leg.account.username}@{domain}>"
+    return f"{quote(name) + ' ' if name else ''}<{aor_of(leg.account.username, domain)}>"
 
 
 def _from_of(request: Request) -> tuple[str, str, str]:

@@ -47,9 +47,9 @@ def gone(call: Call, one: Fork, code: str) -> None:
 
 def target_fork(call: Call, party: Leg, target: DialTarget, seconds: float, waiter: Waiter) -> tuple[Fork, Uri | None]:
     """The fork of one destination, and its URI; None: it cannot be dialled."""
-    domain = call.config.domain
+    domain = call.at
     uri = uri_of(target.to, domain)
-    from_ = sender(target.from_, "", domain) if target.from_ else identity(party, domain)
+    from_ = sender(target.from_, "", domain) if target.from_ else identity(party, call.config.domain)
     place = Leg(call.ids.ref(), "callee", UsageId(""), NOWHERE, 0, identity=from_)
     place.dialled, place.to_name = "outbound-dial", shown(uri) if uri is not None else target.to
     place.from_name = target.from_ or (call.to_name if party.dialled == "outbound-api" else call.from_name)

@@ -36,15 +36,17 @@ SECRET_ROUNDS = 4
 
 def begin(command: Place, config: CallConfig, ids: Ids, index: Index, now: float) -> Effects:
     """The call is there, and its destination is looked for."""
-    uri = uri_of(command.to, config.domain)
-    from_ = places.sender(command.from_, command.name, config.domain)
+    domain = command.domain or config.domain
+    uri = uri_of(command.to, domain)
+    from_ = places.sender(command.from_, command.name, domain)
     place = Leg(command.call_ref, "caller", UsageId(""), places.NOWHERE, 0, identity=from_, shown=command.from_)
     place.dialled, place.began_at = "outbound-api", now
     to = shown(uri) if uri is not None else command.to
-    destination = destination_of(uri or Uri("sip", "", config.domain), config.gruus)
+    destination = destination_of(uri or Uri("sip", "", domain), config.gruus)
     call = Call(command.call_ref, place, destination, now, config, ids, index)
     call.placed = Placed(command.from_, to, command.link.url if command.link is not None else "", command.variables)
     index.calls[call.ref], call.by_command, call.project = call, True, command.project
+    call.domain = command.domain
     call.sealed = bool(command.secret)
     reports.listen(call, place, command.wish)
     number = places.number_of(command.from_, index)

@@ -33,7 +33,7 @@ class Referrals:
             return self._refuse(event, Outcome(400, refusal("transfer_not_allowed").row, str(error)))
         username = self._admission.claimed(event.request, event.flow, now)
         if username is None:
-            return [Sip(Respond(event.transaction, 407, self._admission.challenge(event.flow, now)))]
+            return [Sip(Respond(event.transaction, 407, self._admission.challenge(event.request, event.flow, now)))]
         found = self._index.named(named) if named is not None else None
         account = found[1].account if found is not None else None
         if found is None or account is None or account.username.casefold() != username.casefold():

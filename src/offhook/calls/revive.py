@@ -17,6 +17,7 @@ from offhook.calls.ports import LegFacts
 from offhook.calls.routing import BUILT_INS, SPEAKING, Destination
 from offhook.calls.trunk import Trunk, foreign_kept
 from offhook.sip.commands import FromCarrier
+from offhook.sip.domains import parted
 from offhook.sip.fields import sip_reason
 from offhook.sip.ids import Ids
 from offhook.sip.location import Account
@@ -57,6 +58,7 @@ def revive(
         pairs=kept.pairs,
         placed=kept.placed,
         project=kept.project,
+        domain=kept.domain,
         history=tuple(one for one in kept.history if one[0] not in {leg.ref for leg in parties}),
     )
     index.calls[call.ref] = call
@@ -149,5 +151,6 @@ def _leg(kept: KeptLeg, known: Known) -> Leg:
     )
 
 
-def _destination(user: str) -> Destination:
-    return Destination(user, user.casefold() in {*BUILT_INS, *SPEAKING})
+def _destination(name: str) -> Destination:
+    user, domain = parted(name)
+    return Destination(user, user.casefold() in {*BUILT_INS, *SPEAKING}, domain=domain)

@@ -4,6 +4,7 @@ import re
 
 from offhook.calls.ports import SourceKind
 from offhook.record import record
+from offhook.sip.domains import parted, qualified
 from offhook.sip.gruu import Gruu, Gruus
 from offhook.sip.uri import Uri
 
@@ -30,7 +31,7 @@ PRIVATE = "/private/"
 
 @record
 class Destination:
-    """The name that was dialled, and the built-in it names, if it does. With a GRUU the name is its endpoint's, and only the
+    """The user part that was dialled, and the built-in it names, if it does. With a GRUU it is its endpoint's, and only the
     bindings of one device are meant. `channel` is audio or video where the caller chose (API.md 1.8)."""
 
     user: str
@@ -39,16 +40,25 @@ class Destination:
     uri: Uri | None = None
     """As it was dialled; a number may need its parameters, a foreign URI its host."""
     channel: str = ""
+    domain: str = ""
+    """Where it was dialled, "" the canonical domain (offhook.sip.domains)."""
+
+    @property
+    def name(self) -> str:
+        """What to look for."""
+        return qualified(self.user, self.domain)
 
 
 def destination_of(uri: Uri, gruus: Gruus | None = None) -> Destination:
     """A Request-URI of a host of ours; names are compared without regard to case (API.md 1.8)."""
     gruu = gruus.read(uri) if gruus is not None else None
     if gruu is not None:
-        return Destination(gruu.user, False, gruu, uri)
+        user, domain = parted(gruu.user)
+        return Destination(user, False, gruu, uri, domain=domain)
     user, channel = _called(uri)
+    domain = gruus.domains.of(uri.host) if gruus is not None else ""
     built_in = user.casefold() in BUILT_INS or speaks(user) or conference_of(user) is not None
-    return Destination(user, built_in, None, uri, channel)
+    return Destination(user, built_in, None, uri, channel, domain)
 
 
 def _called(uri: Uri) -> tuple[str, str]:
@@ -81,3 +91,9 @@ def conference_of(user: str) -> str | None:
     """The conference that a dialled name means; names are compared without regard to case."""
     found = _CONFERENCE.fullmatch(user)
     return found.group(1).casefold() if found is not None else None
+
+
+def room_of(destination: Destination) -> str | None:
+    """The same with its domain: two may have conferences of one name."""
+    name = conference_of(destination.user)
+    return qualified(name, destination.domain) if name is not None else None

@@ -6,6 +6,7 @@ from offhook.calls.fork import Fork
 from offhook.calls.leg import Leg
 from offhook.calls.numbers import dialled_in
 from offhook.calls.outcome import Outcome, refusal
+from offhook.sip.domains import parted
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr
 from offhook.sip.location import Account
@@ -20,7 +21,12 @@ def refused(call: Call, one: Fork, callee: Account | None) -> Outcome | None:
         names = _dialled(call, one)
         if any(matches(name, one.rights.block_targets) for name in names):
             return refusal("target_blocked", f"{one.rights.username} may not call {names[0]}")
-    if callee is not None and matches(caller_name(one.party), callee.block_callers):
+    if callee is None:
+        return None
+    name = caller_name(one.party)
+    user, domain = parted(name)
+    near = domain == parted(callee.username)[1]
+    if matches(name, callee.block_callers) or (near and matches(user, callee.block_callers)):
         return refusal("caller_blocked", f"{callee.username} takes no calls from here")
     return None
 
@@ -31,9 +37,9 @@ def _dialled(call: Call, one: Fork) -> list[str]:
         return [""]
     uri, out = one.destination.uri, call.index.outbound
     if uri is None:
-        return [one.destination.user]
+        return [one.destination.user, one.destination.name]
     number = out.number(uri) if out is not None else None
-    return [one.destination.user, dialled_in(uri), *([number] if number is not None else [])]
+    return [one.destination.user, one.destination.name, dialled_in(uri), *([number] if number is not None else [])]
 
 
 def caller_name(leg: Leg) -> str:

@@ -19,6 +19,7 @@ from offhook.calls.leg import Leg
 from offhook.calls.numbers import dialled_in, looks_dialled
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.routing import Destination, destination_of
+from offhook.sip.domains import aor_of, parted, qualified
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Response
 from offhook.sip.uri import Uri
@@ -82,11 +83,11 @@ def look_up_of(
     """The same before there is a call."""
     out, uri = index.outbound, dialled.uri
     if out is None or uri is None:
-        return LookUp(token, username, dialled.user)
+        return LookUp(token, username, dialled.name)
     if out.is_foreign(uri) or (out.is_emergency(dialled_in(uri)) and out.carries_emergencies):
         # TRK-9: where help can be called, no endpoint of that name is in its way.
         return LookUp(token, username, None, None, rights, project=project)
-    return LookUp(token, username, dialled.user, out.number(uri), rights, project=project)
+    return LookUp(token, username, dialled.name, out.number(uri), rights, project=project)
 
 
 def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
@@ -97,6 +98,9 @@ def found(call: Call, one: Fork, facts: FactsFound, now: float) -> Effects:
         if one.callee is not None:
             unwanted = refusal("forward_refused", f"{one.callee.username} forwards, but {unwanted.text}")
         return _give_up(call, one, unwanted, now)
+    if facts.entry is not None and call.caller.account is None and not call.domain:
+        # Who comes from outside calls the names of whom he reaches.
+        call.domain = facts.entry.domain
     if facts.entry is not None and (looped := handling.enter(one, facts.entry)) is not None:
         return _fail(call, one, looped, now)
     if callee is None:
@@ -244,12 +248,12 @@ def _fall_back(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
     """A number whose handler was not reached goes on to its own fallback (API.md 5.2)."""
     waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
     entry = handling.fall_back(one)
-    uri = _target(call, entry.fallback, foreign=True)
+    uri = _target(call, entry.fallback, entry.domain, foreign=True)
     if uri is None:
         text = f"{entry.name} falls back to {entry.fallback}, which is not reached from here"
         return _give_up(call, one, refusal("forward_refused", text), now)
     cause = history.BUSY if outcome.row.code in handling.BUSY else history.NO_ANSWER
-    one.history = (*one.history, history.Entry(f"sip:{entry.name}@{call.config.domain}", cause))
+    one.history = (*one.history, history.Entry(aor_of(qualified(entry.name, entry.domain), call.config.domain), cause))
     decided = call.explain(f"{entry.name} falls back to {entry.fallback}: {outcome.text}")
     return [decided, *waiter.forwarded(call, one), *seek(call, one, uri, now)]
 
@@ -259,14 +263,14 @@ def _forward(call: Call, one: Fork, target: str, cause: int, now: float) -> Effe
     assert one.callee is not None
     forwarder = one.callee
     waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
-    uri = _target(call, target, foreign=cause != history.DEFLECTED)
+    uri = _target(call, target, parted(forwarder.username)[1], foreign=cause != history.DEFLECTED)
     if len(one.history) >= call.config.forward_hops:
         text = f"More than {call.config.forward_hops} forwardings, the limit forward_hops"
         return _give_up(call, one, refusal("forward_refused", text), now)
     if uri is None:
         text = f"{forwarder.username} forwards to {target}, which is not reached from here"
         return _give_up(call, one, refusal("forward_refused", text), now)
-    one.history = (*one.history, history.Entry(f"sip:{forwarder.username}@{call.config.domain}", cause))
+    one.history = (*one.history, history.Entry(aor_of(forwarder.username, call.config.domain), cause))
     one.rights, one.stages, one.failures = forwarder, [], []
     decided = call.explain(f"{forwarder.username} forwards to {target}")
     return [decided, *waiter.forwarded(call, one), *seek(call, one, uri, now)]
@@ -279,9 +283,10 @@ def _give_up(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
     return waiter.failed(call, one, outcome, now)
 
 
-def _target(call: Call, text: str, foreign: bool) -> Uri | None:
-    """A target of a setting or of a Contact: a name, a number or a URI; a device may not send calls to foreign hosts."""
-    uri = uri_of(text, call.config.domain)
+def _target(call: Call, text: str, domain: str, foreign: bool) -> Uri | None:
+    """A target of a setting or of a Contact: a name at that domain, a number or a URI; no device may send calls to foreign
+    hosts."""
+    uri = uri_of(text, domain or call.config.domain)
     if uri is None:
         return None
     ours = uri.scheme == "tel" or uri.host in call.config.hosts

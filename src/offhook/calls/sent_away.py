@@ -29,13 +29,13 @@ class Referring:
 
 def send(call: Call, leg: Leg, command: ReferLeg, now: float) -> Effects:
     """REFER; what becomes of it is told as `calling.call.refer`."""
-    uri = uri_of(command.to, call.config.domain)
+    uri = uri_of(command.to, call.at)
     if uri is None:
         return []
     reports.listen(call, leg, _only_refer(command.wish))
     leg.referring = Referring()
-    by = uri_of(command.by, call.config.domain) if command.by else None
-    fields = Headers([("Refer-To", f"<{uri}>"), ("Referred-By", f"<{by or f'sip:{call.config.domain}'}>")])
+    by = uri_of(command.by, call.at) if command.by else None
+    fields = Headers([("Refer-To", f"<{uri}>"), ("Referred-By", f"<{by or f'sip:{call.at}'}>")])
     mine = ClientCredentials(command.username, command.password) if command.username else None
     told = _say(call, leg, "inProgress", now)
     return [

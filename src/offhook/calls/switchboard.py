@@ -77,6 +77,7 @@ from offhook.calls.events import (
 from offhook.calls.gateway import Gateway
 from offhook.calls.index import Index
 from offhook.calls.kept import kept, mark_of
+from offhook.calls.late import Away
 from offhook.calls.leg import Leg
 from offhook.calls.outbound import Outbound
 from offhook.calls.outcome import Outcome, refusal
@@ -90,6 +91,7 @@ from offhook.calls.trunk import Trunk
 from offhook.calls.watching import Watchers
 from offhook.sip.commands import Respond, RespondInvite
 from offhook.sip.credentials import Authenticator
+from offhook.sip.domains import parted
 from offhook.sip.events import (
     AckMissing,
     AckReceived,
@@ -141,12 +143,12 @@ class Switchboard:
     def __init__(
         self, config: CallConfig, ids: Ids, authenticator: Authenticator, outbound: Outbound | None = None
     ) -> None:
-        self._config = replace(config, gruus=Gruus(authenticator.key("gruu"), config.domain))
+        self._config = replace(config, gruus=Gruus(authenticator.key("gruu"), config.domain, config.domains))
         self._ids = ids
         self._authenticator = authenticator
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
         self._texts = Texts(self._config, ids)
-        self._index = Index()
+        self._index = Index(away=Away(config.domain))
         self._watchers = Watchers(self._config, ids, self._index)
         rooms: dict[str, outside.Room] = {
             "MESSAGE": self._texts,
@@ -199,6 +201,11 @@ class Switchboard:
         call = self.call(ref)
         leg = call.by_ref(ref) or call.caller if call is not None else None
         return (call, leg) if call is not None and leg is not None else None
+
+    @property
+    def gruus(self) -> Gruus | None:
+        """Reads URIs of ours that mean one device, and the domains of all."""
+        return self._config.gruus
 
     @property
     def index(self) -> Index:
@@ -314,12 +321,12 @@ class Switchboard:
         if isinstance(visit, Application):
             return self._visited(event, visit, now)
         if trunk is None and (username is None or judged is not None):
-            return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(flow, now)))]
+            return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(request, flow, now)))]
         destination = destination_of(request.uri, self._config.gruus)
         call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index, event.tag)
         self._calls[call.ref] = call
         if trunk is not None and self.gateway is not None:
-            call.destination = Destination(destination.user, False, None, destination.uri)
+            call.destination = Destination(destination.user, False, None, destination.uri, domain=destination.domain)
             return self._after(self.gateway.arrive(call, trunk, now), now)
         if destination.built_in:
             return [LookUp(call.ref, username, None)]
@@ -434,15 +441,12 @@ class Switchboard:
         if challenge is not None or event.caller is None:
             # Not yet a call: nothing is kept of a stranger's INVITE.
             self._forget(call)
-            return [
-                Sip(
-                    RespondInvite(call.caller.usage, 407, challenge or self._admission.challenge(call.caller.flow, now))
-                )
-            ]
+            fields = challenge or self._admission.challenge(call.request, call.caller.flow, now)
+            return [Sip(RespondInvite(call.caller.usage, 407, fields))]
         # A leg that takes another's place adds none.
         replaces = call.request.headers.get("Replaces") is not None
         busy = 0 if replaces else self._index.busy(event.caller.username, call, event.caller.max_calls)
-        call.caller.account = event.caller
+        call.caller.account, call.domain = event.caller, parted(event.caller.username)[1]
         self._index.touched[call.ref] = call
         call.know(call.caller)
         caller = call.caller

@@ -15,6 +15,7 @@ from offhook.calls.outside import Asked
 from offhook.calls.passing import ANONYMOUS
 from offhook.calls.text_out import TextsOut
 from offhook.sip.commands import Respond, SendInDialog, SendRequest
+from offhook.sip.domains import aor_of
 from offhook.sip.events import DeviceReturned, RequestAnswered, RequestInDialog, RequestSettled
 from offhook.sip.fields import parse_name_addr, quote, warning
 from offhook.sip.flow import FlowId, Transport
@@ -135,7 +136,7 @@ class Texts:
         if given.uri.unescaped_user.casefold() == "anonymous" or given.uri.host == "anonymous.invalid":
             from_ = ANONYMOUS
         else:
-            from_ = f"{quote(name) + ' ' if name else ''}<sip:{sender.username}@{self._config.domain}>"
+            from_ = f"{quote(name) + ' ' if name else ''}<{aor_of(sender.username, self._config.domain)}>"
         passed = tuple((field, value) for field, value in request.headers if field in CROSSING)
         return KeptText(self._ids.ref(), to, from_, passed, request.body)
 
@@ -151,7 +152,7 @@ class Texts:
         return [self._message(Branch(text.text.ref, name), text.text, device.flow.id, device.contact, left)]
 
     def _message(self, token: Branch, text: KeptText, flow: FlowId, contact: Uri, hops: int) -> Sip:
-        to = f"<sip:{text.to}@{self._config.domain}>"
+        to = f"<{aor_of(text.to, self._config.domain)}>"
         headers = Headers(text.fields)
         return Sip(SendRequest(token, "MESSAGE", flow, contact, text.from_, to, headers, text.body, hops))
 

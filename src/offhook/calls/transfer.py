@@ -15,6 +15,7 @@ from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.ports import SourceKind
 from offhook.sip.commands import AcceptSubscription, Notify, Respond
+from offhook.sip.domains import aor_of, parted, uri_of_name
 from offhook.sip.errors import PeerError
 from offhook.sip.events import SubscriptionId
 from offhook.sip.fields import sip_reason, warning
@@ -170,12 +171,13 @@ def blind(call: Call, transfer: Transfer, target: Uri, refused: Outcome | None, 
     one = Fork(call.ids.ref(), transferee, seeking.Seeker(transfer), leg.account, transferor=leg)
     if target.host in call.config.refer_hosts:
         # XFER-9: some clients write their vendor's host.
-        target = replace(target, host=call.config.domain, port=None)
+        home = parted(leg.account.username)[1] if leg.account is not None else call.domain
+        target = replace(target, host=home or call.config.domain, port=None)
     wrong = refused or _unreachable(call, target)
     if wrong is not None:
         return transfer.failed(call, one, wrong, now)
     by = leg.account.username if leg.account is not None else ""
-    one.extra = (("Referred-By", f"<sip:{by}@{call.config.domain}>"),) if by else ()
+    one.extra = (("Referred-By", f"<{aor_of(by, call.config.domain)}>"),) if by else ()
     return [*bridge.play(transferee, SourceKind.MUSIC), *seeking.seek(call, one, target, now)]
 
 
@@ -236,5 +238,5 @@ def recall(call: Call, transferor: Leg, party: Leg, now: float) -> Effects:
         return ending.end(call, "transfer_failed", "server", now, sip_reason(480, text))
     one = Fork(call.ids.ref(), party, Recall(party), transferor.account, ring_seconds=call.config.recall_seconds)
     one.follows = False
-    target = Uri("sip", transferor.account.username, call.config.domain)
+    target = uri_of_name(transferor.account.username, call.config.domain)
     return [*bridge.play(party, SourceKind.RINGBACK), *seeking.seek(call, one, target, now)]

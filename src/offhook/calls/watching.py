@@ -29,6 +29,7 @@ from offhook.calls.outside import Asked
 from offhook.calls.passing import withheld
 from offhook.calls.presence import Publications
 from offhook.sip.commands import AcceptSubscription, MoveSubscription, Notify, Respond, SendRequest
+from offhook.sip.domains import aor_of, name_of
 from offhook.sip.errors import PeerError
 from offhook.sip.events import BindingsChanged, DeviceReturned, SubscribeReceived, SubscriptionId
 from offhook.sip.fields import parse_contacts, parse_name_addr
@@ -169,7 +170,7 @@ class Watchers:
 
     def bindings_changed(self, event: BindingsChanged, now: float) -> Effects:
         """Devices came or went."""
-        username = event.aor.removeprefix("sip:").rpartition("@")[0]
+        username = name_of(event.aor, self._config.domain)
         watches = self._of_target.get(username.casefold(), {})
         gone = [one for one in event.changed if not one.change.active]
         for watch in watches.values():
@@ -194,7 +195,7 @@ class Watchers:
         account = event.callee
         if account is None or not account.unsolicited_mwi:
             return []
-        entity = f"sip:{account.username}@{self._config.domain}"
+        entity = aor_of(account.username, self._config.domain)
         body = message_summary(entity, *self._mailboxes.get(account.username.casefold(), (0, 0)))
         headers = Headers([("Event", "message-summary"), ("Subscription-State", "active"), ("Content-Type", SUMMARY)])
         name = f"<{entity}>"
@@ -248,7 +249,7 @@ class Watchers:
     # ---- what is said
 
     def _body(self, watch: Watch, account: Account, bindings: tuple[Binding, ...], now: float) -> bytes:
-        entity = f"sip:{account.username}@{self._config.domain}"
+        entity = aor_of(account.username, self._config.domain)
         watch.version += 1
         match watch.package:
             case "dialog":
@@ -363,12 +364,12 @@ def _line(call: Call, leg: Leg, may_see_remote: bool, domain: str) -> DialogLine
 def _remote(call: Call, leg: Leg, domain: str) -> tuple[str, str]:
     """Address and name of the other side."""
     if leg is call.caller:
-        return f"sip:{call.to_name}@{domain}", ""
+        return aor_of(call.to_name, call.at), ""
     caller = call.caller
     if withheld(caller):
         return "", ""
     if caller.account is not None:
-        return f"sip:{caller.account.username}@{domain}", caller.account.caller_id or ""
+        return aor_of(caller.account.username, domain), caller.account.caller_id or ""
     try:
         # As the devices called see him, and nothing of where he came from (CALL-19).
         given = parse_name_addr(caller.identity)

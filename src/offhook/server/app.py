@@ -112,7 +112,10 @@ class App:
         self.flows = FlowTable(settings.limits.flows, settings.limits.flows_per_source)
         self.sockets = Sockets(self.flows)
         sip = settings.sip
-        self.profiles = Profiles(self.store, self._own_hosts(), settings.http.origins, sip.domain_suffix)
+        own = self._own_hosts()
+        self.profiles = Profiles(
+            self.store, own, settings.http.origins, sip.domain_suffix, sip.country, sip.project_aliases
+        )
         self._hosts = self.profiles.hosts
         self.tokens = await self._token_keys()
         self.authenticator = Authenticator(self._auth_settings(), self.store.space.secret, ids, self.tokens)
@@ -154,7 +157,8 @@ class App:
         self._take_trunks_into_service()
         for one in self.store.applications:
             self.platform.reception.application_changed(one.id)
-        profiles.apply(self, self.store.space.project_id)
+        for project in self.store.projects:
+            await profiles.apply(self, project.id)
         if taken:
             log.info("calls taken back", count=taken)
             self.driver.tell(EngineReady())
@@ -393,6 +397,7 @@ class App:
         return AuthSettings(
             realm=self.store.space.realm,
             hosts=self._hosts,
+            domains=self.profiles.domains,
             digest_order=self.settings.sip.digest_order,
             digest_uri=self.settings.sip.digest_uri,
             ephemeral_hash=self.settings.sip.ephemeral_hash,
@@ -411,6 +416,7 @@ class App:
         return SipConfig(
             domain=self.store.space.domain,
             aliases=self._hosts,
+            domains=self.profiles.domains,
             realm=self.store.space.realm,
             trusted_proxies=self.settings.sip.trusted_proxies,
             outbound_strict=self.settings.sip.outbound_strict,
@@ -440,13 +446,15 @@ class App:
         )
 
     def _is_emergency(self, uri: Uri) -> bool:
-        return is_emergency(dialled_in(uri), self.settings.sip.country, WorldPlan(), self.settings.numbers.emergency)
+        country = self.profiles.domains.country(self.profiles.domains.of(uri.host)) or self.settings.sip.country
+        return is_emergency(dialled_in(uri), country, WorldPlan(), self.settings.numbers.emergency)
 
     def _call_config(self) -> CallConfig:
         limits = self.settings.limits
         return CallConfig(
             domain=self.store.space.domain,
             hosts=self._hosts,
+            domains=self.profiles.domains,
             ring_seconds=self.settings.sip.ring_seconds,
             hold=self.settings.sip.hold,
             language=self.settings.sounds.language,
@@ -494,7 +502,12 @@ class App:
             day_ends=asyncio.get_running_loop().time() + (midnight - now).total_seconds(),
         )
         return Outbound(
-            settings, self._hosts, WorldPlan(), Trunks(space.domain, ids, self.authenticator.key("trunk lines")), ids
+            settings,
+            self._hosts,
+            WorldPlan(),
+            Trunks(space.domain, ids, self.authenticator.key("trunk lines")),
+            ids,
+            self.profiles.domains,
         )
 
     def _take_trunks_into_service(self) -> None:

@@ -57,12 +57,14 @@ class ServerCallDesk:
     def refusal(self, project: str, command: Place) -> tuple[str, str, str] | None:
         driver = self._app.driver
         switchboard = driver.switchboard
-        uri = uri_of(command.to, self._app.store.space.domain)
+        uri = uri_of(command.to, command.domain or self._app.store.space.domain)
         if uri is None:
             return "to", "to_destination_unresolvable", f"{command.to} cannot be called"
         out = switchboard.index.outbound
         foreign = out is not None and out.is_foreign(uri)
-        facts = driver.facts_of(look_up_of(switchboard.index, "api", None, destination_of(uri), "", project))
+        facts = driver.facts_of(
+            look_up_of(switchboard.index, "api", None, destination_of(uri, switchboard.gruus), "", project)
+        )
         wrong = placing.impossible(uri, facts, switchboard.index, driver.now())
         if wrong is not None:
             return "to", RENAMED.get(wrong.row.code, wrong.row.code), wrong.text

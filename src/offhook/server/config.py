@@ -78,8 +78,11 @@ class Sip(_Group):
     aliases: tuple[str, ...] = ()
     """Further hosts that mean us; the addresses we listen on always do."""
     domain_suffix: str = Field("", pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)?$")
-    """With wildcard DNS (`*.pbx.example.com`), the part after the star: a project with a `domain_identifier` is reached at
-    IDENTIFIER.SUFFIX too. User names stay unique on the server."""
+    """With wildcard DNS (`*.pbx.example.com`), the part after the star: a subproject with a `domain_identifier` has
+    IDENTIFIER.SUFFIX for itself, with user names, a realm and registrations of its own."""
+    project_aliases: tuple[str, ...] = ()
+    """Hosts (or `.example.com` for all below) that subprojects may take as aliases; those under their own domain they always
+    may. What means one project means it for every caller, so that only names of its own should be listed."""
     port: int = Field(5060, ge=0, le=65535)
     """UDP and TCP; 0 takes any free port."""
     tls_port: int = Field(5061, ge=0, le=65535)

@@ -55,7 +55,7 @@ class ServerDevices:
     async def call(self, endpoint_id: str, instance_id: str, name: str) -> None:
         endpoint = self._app.store.endpoints.get(endpoint_id)
         if endpoint is not None:
-            there = self._app.store.instances(self._app.store.aor(endpoint.username))
+            there = self._app.store.instances(self._app.store.aor(endpoint.name))
             await self._app.store.devices.called(endpoint_id, instance_id, name, there)
 
     def leave(self, ids: Collection[str] | None) -> None:
@@ -74,7 +74,7 @@ class ServerDevices:
 
     def _bindings(self, row: Device) -> list[Binding]:
         endpoint = self._app.store.endpoints.get(row.endpoint_id)
-        found = self._app.store.find(self._app.store.aor(endpoint.username)) if endpoint is not None else ()
+        found = self._app.store.find(self._app.store.aor(endpoint.name)) if endpoint is not None else ()
         return [one for one in found if device_name(one.instance) == row.instance_id]
 
     def _live(self) -> list[Binding]:
@@ -84,7 +84,7 @@ class ServerDevices:
     def _shown(self, row: Device, there: set[tuple[str, str]]) -> dict[str, Any]:
         """`there` are the (address of record, instance id) that are registered. Figures of calls are not kept by device."""
         endpoint = self._app.store.endpoints.get(row.endpoint_id)
-        aor = self._app.store.aor(endpoint.username) if endpoint is not None else ""
+        aor = self._app.store.aor(endpoint.name) if endpoint is not None else ""
         return {
             "id": row.id,
             "endpoint_id": row.endpoint_id,

@@ -12,6 +12,7 @@ from offhook.calls.entry import Entry, Permits
 from offhook.server.entries import Entries
 from offhook.server.guests import Guests
 from offhook.server.profiles import Profiles
+from offhook.sip.domains import aor_of, name_of
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account, Binding, device_name
 from offhook.store.addresses import Addresses
@@ -58,8 +59,16 @@ class Store:
     def __post_init__(self) -> None:
         self.guests = Guests(self)
 
+    def domain_of(self, project_id: str) -> str:
+        """The domain that a project has for itself; "" where its names are in the canonical one."""
+        return self.endpoints.domain_of(project_id)
+
+    def realm_of(self, project_id: str | None) -> str:
+        """In which the endpoints of a project prove themselves."""
+        return (self.endpoints.realm_of(project_id) if project_id is not None else None) or self.space.realm
+
     def aor(self, username: str) -> str:
-        return f"sip:{username}@{self.space.domain}"
+        return aor_of(username, self.space.domain)
 
     def account(self, username: str) -> Account | None:
         account = self.endpoints.account(username, self.space.realm)
@@ -67,7 +76,7 @@ class Store:
 
     def seen(self, aor: str, fresh: list[Binding]) -> None:
         """Devices have registered or refreshed."""
-        endpoint = self.endpoints.named(aor.removeprefix("sip:").rpartition("@")[0]) if fresh else None
+        endpoint = self.endpoints.named(name_of(aor, self.space.domain)) if fresh else None
         if endpoint is not None:
             there = self.instances(aor)
             for one in fresh:

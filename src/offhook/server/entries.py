@@ -22,6 +22,7 @@ from offhook.calls.entry import (
 )
 from offhook.calls.routing import PRIVATE, RESUME
 from offhook.sip import guests
+from offhook.sip.domains import parted
 from offhook.sip.guests import Guest
 from offhook.sip.location import Account
 from offhook.sip.uri import parse_uri
@@ -60,39 +61,50 @@ class Entries:
             fallback=own.get("fallback") or "",
             rights=rights_of(row.id, row.number, self._store.space.realm),
             status_events=tuple(own.get("status_events", ("completed",))),
+            domain=self._store.endpoints.domain_of(row.project_id),
         )
 
     def called(self, name: str, by: str | None, project: str = "") -> Account | Entry | None:
         """Whom a name means in the project of the endpoint that calls, else in the one given: an endpoint by its name, an
-        extension, an address (API.md 1.8). `/private/NAME` is an address and nothing else."""
+        extension, an address (API.md 1.8). `/private/NAME` is an address and nothing else. A name at the domain of a project
+        is meant there, whoever calls."""
         store = self._store
         caller = store.endpoints.named(by) if by else None
-        guest = guests.read(by) if by and caller is None else None
+        guest = guests.read(parted(by)[0]) if by and caller is None else None
         if guest is not None:
             return self._called_by(guest, name)
+        endpoint = store.endpoints.named(name)
         project = caller.project_id if caller is not None else project or store.space.project_id
+        name, domain = parted(name)
+        if domain != self._store.endpoints.domain_of(project):
+            project = store.endpoints.project_at(domain) or store.space.project_id
         if name.startswith(PRIVATE):
             address = store.addresses.named(project, name.removeprefix(PRIVATE))
             return self._of_address(address) if address is not None else None
-        endpoint = store.endpoints.named(name) or store.endpoints.with_extension(project, name)
+        endpoint = endpoint or store.endpoints.with_extension(project, name)
         if endpoint is not None:
             own = store.addresses.of(endpoint.id)
-            return self._of_address(own) if own is not None and own.locked else store.account(endpoint.username)
+            return self._of_address(own) if own is not None and own.locked else store.account(endpoint.name)
         address = store.addresses.named(project, name)
         if address is not None:
             return self._of_address(address)
         application = store.applications.named(name.casefold())
-        return self._application(application) if application is not None else None
+        if application is None or self._store.endpoints.domain_of(application.project_id) != domain:
+            return None
+        return self._application(application)
 
     def _called_by(self, guest: Guest, name: str) -> Account | Entry | None:
         """Whom a name means for somebody who may call a few addresses and nothing else."""
         store = self._store
-        project = store.guests.project(guest)
+        project, full = store.guests.project(guest), name
+        name, domain = parted(name)
+        if project is not None and domain != self._store.endpoints.domain_of(project):
+            project = None
         if name.casefold() == RESUME:
             return None
         address = store.addresses.named(project, name.removeprefix(PRIVATE)) if project is not None else None
         if address is None and project is not None and not name.startswith(PRIVATE):
-            endpoint = store.endpoints.named(name) or store.endpoints.with_extension(project, name)
+            endpoint = store.endpoints.named(full) or store.endpoints.with_extension(project, name)
             address = store.addresses.of(endpoint.id) if endpoint is not None else None
         if address is not None and address.id in guest.addresses:
             return self._of_address(address)
@@ -100,16 +112,16 @@ class Entries:
 
     def _of_address(self, address: "Address") -> Account | Entry | None:
         """What an address leads to; an endpoint's own leads to it like its name."""
-        name = f"{PRIVATE}{address.name}"
+        name, domain = f"{PRIVATE}{address.name}", self._store.endpoints.domain_of(address.project_id)
         if address.locked:
-            return Entry(address.id, name, Locked(), "address", address.project_id)
+            return Entry(address.id, name, Locked(), "address", address.project_id, domain=domain)
         endpoint = self._store.endpoints.get(address.owner_id)
         if endpoint is not None:
-            return self._store.account(endpoint.username)
+            return self._store.account(endpoint.name)
         resource = self._store.resources.get(address.owner_id)
         fields = (handler_of(resource) or resource.settings) if resource is not None else {}
         handler = self.handler(fields.get("call_handler"), fields, fields.get("call_sip_endpoint_id"))
-        return Entry(address.id, name, handler, "address", address.project_id)
+        return Entry(address.id, name, handler, "address", address.project_id, domain=domain)
 
     def _of_row(self, row: "NumberRow") -> Handler | None:
         # Rows from before handlers had names have only an endpoint.
@@ -141,7 +153,8 @@ class Entries:
     def _application(self, row: "ApplicationRow") -> Entry:
         settings = row.settings
         handler = self.handler(settings.get("call_handler"), settings, settings.get("call_sip_endpoint_id"))
-        return Entry(row.id, row.identifier, handler, row.type, row.project_id)
+        domain = self._store.endpoints.domain_of(row.project_id)
+        return Entry(row.id, row.identifier, handler, row.type, row.project_id, domain=domain)
 
     def gateway(self, id_: str) -> ForwardsTo | None:
         """A SIP gateway by its id."""
@@ -168,7 +181,7 @@ class Entries:
 
     def _member(self, endpoint_id: str | None) -> Member | None:
         row = self._store.endpoints.get(endpoint_id) if endpoint_id else None
-        account = self._store.account(row.username) if row is not None else None
+        account = self._store.account(row.name) if row is not None else None
         if account is None:
             return None
         return Member(account, self._store.find(self._store.aor(account.username)))
@@ -181,7 +194,7 @@ class Entries:
             return None
         events = tuple(row.offhook.get("status_events") or ("completed",))
         handler = self.handler(name, row.handler, None)
-        return Entry(row.id, row.username, handler, "endpoint", row.project_id, status_events=events)
+        return Entry(row.id, row.username, handler, "endpoint", row.project_id, status_events=events, domain=row.domain)
 
     def caller_numbers(self, username: str, project: str = "") -> CallerNumbers | None:
         """What may be shown to the outside of an endpoint, of a number that calls on to its fallback, or, "", of a call that

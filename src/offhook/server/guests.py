@@ -4,6 +4,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from offhook.sip import guests
+from offhook.sip.domains import parted
 from offhook.sip.guests import WIDGET, Guest
 from offhook.sip.location import Account, Secret
 
@@ -23,9 +24,12 @@ class Guests:
         self._nothing = Secret(secrets.token_hex(32))
 
     def account(self, name: str) -> Account | None:
-        """The account of a guest's name; None for another name, and for a widget's that is gone."""
-        guest = guests.read(name)
-        if guest is None:
+        """The account of a guest's name; None for another name, for a widget's that is gone, and in another domain than that
+        of the addresses' project."""
+        user, domain = parted(name)
+        guest = guests.read(user)
+        project = self.project(guest) if guest is not None else None
+        if guest is None or domain != (self._store.endpoints.domain_of(project) if project is not None else ""):
             return None
         line_calls = 0
         if guest.tier == WIDGET:
@@ -36,13 +40,13 @@ class Guests:
         return Account(
             id=name,
             username=name,
-            realm=self._store.space.realm,
+            realm=self._store.endpoints.realm_of(project or "") or self._store.space.realm,
             ha1_md5=self._nothing,
             ha1_sha256=self._nothing,
             caller_id=guest.tier.capitalize(),
             max_calls=CALLS_OF_WIDGET if guest.tier == WIDGET else CALLS,
             tier=guest.tier,
-            project=self.project(guest) or "",
+            project=project or "",
             line=guest.widget,
             line_calls=line_calls,
         )

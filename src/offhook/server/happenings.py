@@ -14,6 +14,7 @@ from offhook.calls.explanation import explanation
 from offhook.calls.leg import Leg
 from offhook.server.events import Events
 from offhook.server.views import direction_of
+from offhook.sip.domains import parted
 from offhook.sip.flow import FlowId
 from offhook.sip.location import Binding
 from offhook.sip.rate import Rates
@@ -41,6 +42,7 @@ class World(Protocol):
     """What is looked up: endpoints by user name, trunks by id, calls by ref (live or just ended), bindings by flow."""
 
     def endpoint(self, username: str) -> Owner | None: ...
+    def owner(self, aor: str) -> Owner | None: ...
     def trunk(self, id_: str) -> Owner | None: ...
     def call(self, ref: str) -> Call | None: ...
     def on_flow(self, flow: FlowId) -> list[Binding]: ...
@@ -79,8 +81,9 @@ class Happenings:
     # ---- devices
 
     def _of_binding(self, type_: str, details: dict[str, str]) -> None:
-        username = details.get("aor", "").partition(":")[2].partition("@")[0]
-        endpoint = self._world.endpoint(username)
+        aor = details.get("aor", "")
+        endpoint = self._world.owner(aor)
+        username = parted(aor.removeprefix("sip:"))[0]
         data: dict[str, Any] = {"endpoint_id": endpoint.id if endpoint is not None else None, "username": username}
         data |= {"registration_id": details.pop("id", None), **details}
         data["instance"] = details.get("instance") or None
@@ -168,7 +171,7 @@ def _about(call: Call, leg: Leg | None) -> dict[str, Any]:
         data["leg"] = {
             "role": leg.role,
             "endpoint_id": leg.account.endpoint_id if leg.account else None,
-            "username": leg.account.username if leg.account else None,
+            "username": parted(leg.account.username)[0] if leg.account else None,
             "trunk_id": leg.trunk.id or None if leg.trunk else None,
             "user_agent": leg.user_agent[:200],
             "transport": leg.flow.transport.value.lower(),

@@ -112,7 +112,7 @@ class Neighbours:
         after = {one.id: one for one in rows if ids is None or one.id in ids}
         for id_ in before.keys() | after.keys():
             if before.get(id_) != after.get(id_):
-                self._app.platform.profile_changed(id_)
+                await self._app.platform.profile_changed(id_)
 
     async def _applications(self, ids: Collection[str] | None) -> None:
         rows = self._app.store.applications
@@ -134,10 +134,10 @@ class Neighbours:
         await rows.refresh(ids)
         for id_, old in before.items():
             new = rows.get(id_)
-            kept = new is not None and new.enabled and new.username == old.username
+            kept = new is not None and new.enabled and new.name == old.name
             if not kept or (new is not None and new.credential_version != old.credential_version):
                 # As where it was written: whoever registered with what is no longer good, registers again.
-                await self._app.platform.unbind(old.username)
+                await self._app.platform.unbind(old.name)
 
     async def _devices(self, ids: Collection[str] | None) -> None:
         await self._app.store.devices.refresh(ids)

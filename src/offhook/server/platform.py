@@ -89,7 +89,7 @@ class ServerPlatform:
 
     async def remove_project(self, id_: str) -> None:
         await projects.remove(self._app, id_)
-        profiles.apply(self._app, id_)
+        await profiles.apply(self._app, id_)
 
     @property
     def has_domain_suffix(self) -> bool:
@@ -98,8 +98,20 @@ class ServerPlatform:
     def profile(self, project_id: str) -> dict[str, Any]:
         return profiles.view(self._app, project_id)
 
-    def profile_changed(self, project_id: str) -> None:
-        profiles.apply(self._app, project_id)
+    def domain_of(self, project_id: str) -> str:
+        return self._app.store.domain_of(project_id) or self.domain
+
+    def realm_of(self, project_id: str) -> str:
+        return self._app.store.realm_of(project_id)
+
+    def alias_refusal(self, project_id: str, host: str) -> tuple[str, str] | None:
+        return self._app.profiles.alias_refusal(project_id, host)
+
+    def new_profile(self, name: str) -> dict[str, Any]:
+        return self._app.profiles.made_for(name)
+
+    async def profile_changed(self, project_id: str) -> None:
+        await profiles.apply(self._app, project_id)
 
     def registered(self, username: str) -> bool:
         return bool(self._app.store.find(self._app.store.aor(username)))

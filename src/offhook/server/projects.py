@@ -13,7 +13,7 @@ async def remove(app: "App", id_: str) -> None:
     store = app.store
     for endpoint in [one for one in store.endpoints if one.project_id == id_]:
         await store.endpoints.remove(endpoint.id)
-        await app.platform.unbind(endpoint.username)
+        await app.platform.unbind(endpoint.name)
     for trunk in [one for one in store.trunks if one.project_id == id_]:
         await store.trunks.remove(trunk.id)
         app.driver.command(DropTrunk(trunk.id))

@@ -28,7 +28,7 @@ class ServerReception:
         self.ip_auth_entries = app.settings.limits.ip_auth_entries
 
     def country(self, project_id: str) -> str:
-        return self._app.profiles.of(project_id).country or self._app.settings.sip.country
+        return self._app.profiles.country(project_id)
 
     def is_ours(self, host: str) -> bool:
         return host in self._app.profiles.hosts

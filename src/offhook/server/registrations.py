@@ -9,6 +9,7 @@ from offhook.calls.routing import PRIVATE
 from offhook.server.reach import websocket_urls
 from offhook.server.views import iso
 from offhook.sip import ephemeral, guests
+from offhook.sip.domains import name_of, parted
 from offhook.sip.flow import FlowId
 from offhook.sip.location import Binding, device_name
 from offhook.sip.tokens import MEMBER
@@ -25,13 +26,13 @@ def rows(app: "App", now: float) -> list[dict[str, Any]]:
 
 
 def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[str, Any]:
-    username = one.aor.removeprefix("sip:").rpartition("@")[0]
-    endpoint = app.store.endpoints.named(username)
+    name = name_of(one.aor, app.store.space.domain)
+    endpoint = app.store.endpoints.named(name)
     device = app.store.devices.of(endpoint.id, one.instance) if endpoint is not None else None
     return {
         "id": one.id,
         "endpoint_id": endpoint.id if endpoint is not None else None,
-        "username": username,
+        "username": parted(name)[0],
         "aor": one.aor,
         "contact": str(one.contact),
         "instance_id": device_name(one.instance) or None,
@@ -118,16 +119,16 @@ def kick(app: "App", id_: str, hang_up: bool) -> bool:
 
 
 def provision(app: "App", username: str, seconds: int, origin: str, asked: str, now: float) -> dict[str, Any]:
-    """Credentials for a page, of an endpoint or a guest, which end after `seconds`; `asked`: under which URL they were
-    asked for."""
-    space, account = app.store.space, app.store.account(username)
+    """Credentials for a page, of an endpoint or a guest by its name (offhook.sip.domains), which end after `seconds`; `asked`:
+    under which URL they were asked for."""
+    account, endpoint = app.store.account(username), app.store.endpoints.named(username)
     assert account is not None
-    token, ends = app.tokens.mint(username, seconds, origin, account.tier)
-    user = ephemeral.write(username, ends)
-    endpoint = app.store.endpoints.named(username)
-    domain = app.profiles.domain(endpoint.project_id) if endpoint is not None else space.domain
-    aor, expires_at = f"sip:{username}@{domain}", iso(now + seconds, now)
-    name = account.caller_id or username
+    token, ends = app.tokens.mint(username, seconds, origin, account.tier, account.realm)
+    plain, own = parted(username)
+    user = ephemeral.write(plain, ends)
+    domain = own or (app.profiles.domain(endpoint.project_id) if endpoint is not None else app.store.space.domain)
+    aor, expires_at = f"sip:{plain}@{domain}", iso(now + seconds, now)
+    name = account.caller_id or plain
     return {
         "sip": {
             "uri": aor,
@@ -142,8 +143,8 @@ def provision(app: "App", username: str, seconds: int, origin: str, asked: str, 
             "uri": aor,
             "display_name": name,
             "authorization_user": user,
-            "password": app.authenticator.ephemeral_password(user).reveal(),
-            "realm": space.realm,
+            "password": app.authenticator.ephemeral_password(user, own).reveal(),
+            "realm": account.realm,
             "registrar_server": f"sip:{domain}",
             "register": account.tier == MEMBER,
             "register_expires": 300,
@@ -159,7 +160,7 @@ def provision(app: "App", username: str, seconds: int, origin: str, asked: str, 
 
 def _destinations(app: "App", username: str, domain: str) -> dict[str, str]:
     """Whom a page may offer to call: what tries the sound, or all that a guest may call."""
-    guest = guests.read(username)
+    guest = guests.read(parted(username)[0])
     if guest is None or app.store.endpoints.named(username) is not None:
         return {name: f"sip:{name}@{domain}" for name in ("echo", "test")}
     found = (app.store.addresses.get(one) for one in guest.addresses)

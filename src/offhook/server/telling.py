@@ -26,6 +26,7 @@ from offhook.server.observe import log
 from offhook.server.outbox import Outbox
 from offhook.server.peers import outward_http
 from offhook.server.subscriptions import Subscriptions
+from offhook.sip.domains import name_of
 from offhook.sip.endpoint import SipEndpoint
 from offhook.sip.flow import FlowId
 from offhook.sip.location import Binding
@@ -151,6 +152,9 @@ class _World:
 
     def endpoint(self, username: str) -> Owner | None:
         return self.store.endpoints.named(username) if username else None
+
+    def owner(self, aor: str) -> Owner | None:
+        return self.endpoint(name_of(aor, self.store.space.domain))
 
     def trunk(self, id_: str) -> Owner | None:
         return self.store.trunks.get(id_)

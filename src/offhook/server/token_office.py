@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from offhook.api.token_ports import Holder, Pair, Wrong
 from offhook.sip import guests
+from offhook.sip.domains import parted, qualified
 from offhook.sip.guests import Guest
 from offhook.sip.tokens import MEMBER, SKEW
 
@@ -28,12 +29,16 @@ class ServerTokenOffice:
         return int(time.time())
 
     def guest(self, tier: str, addresses: tuple[str, ...], widget: str = "") -> str:
-        return guests.write(Guest(tier, addresses, widget), secrets.token_hex(4))
+        guest = Guest(tier, addresses, widget)
+        project = self._app.store.guests.project(guest)
+        domain = self._app.store.domain_of(project) if project is not None else ""
+        return qualified(guests.write(guest, secrets.token_hex(4)), domain)
 
     def issue(self, subject: str, tier: str, ends_at: int, origin: str = "", fingerprint: str = "") -> Pair:
         tokens, seconds = self._app.tokens, ends_at - self.unix()
         more = {"fingerprint": fingerprint} if fingerprint else {}
-        token, _ = tokens.mint(subject, seconds, origin, tier, **more)
+        realm = self._app.store.realm_of(self._project(subject))
+        token, _ = tokens.mint(subject, seconds, origin, tier, realm, **more)
         about = {"jti": str(uuid.uuid4()), "lives": seconds, **more}
         return Pair(token, tokens.mint_refresh(subject, seconds + LONGER, origin, tier, **about))
 
@@ -51,10 +56,11 @@ class ServerTokenOffice:
         return self.issue(found["sub"], found["tier"], ends_at, found.get("origin", ""), found.get("fingerprint", ""))
 
     def holder(self, token: str, origin: str) -> Holder | Wrong:
-        claims, now = self._app.tokens.read(token), self.unix()
+        claims, now = self._app.authenticator.read(token), self.unix()
         if claims is None:
             return Wrong("token_wrong_key", "The token is not signed by a key of this server, or was altered")
-        if self._app.store.space.realm not in claims.audience or (claims.origin and claims.origin != origin):
+        realm = self._app.authenticator.realm_of(parted(claims.subject)[1])
+        if realm not in claims.audience or (claims.origin and claims.origin != origin):
             return Wrong("token_other_space", "The token is for another space, another use or pages of another origin")
         if claims.not_before > now + SKEW:
             return Wrong("token_early", "The token is not valid yet: the clocks of issuer and server differ")
@@ -63,12 +69,12 @@ class ServerTokenOffice:
         account, project = self._app.store.account(claims.subject), self._project(claims.subject)
         if account is None or project is None or not account.enabled or account.tier != claims.tier:
             return Wrong("credentials_wrong", "Whom the token was made for is gone or switched off")
-        guest = guests.read(claims.subject) if claims.tier != MEMBER else None
+        guest = guests.read(parted(claims.subject)[0]) if claims.tier != MEMBER else None
         addresses = guest.addresses if guest is not None else ()
         return Holder(project, account.username, claims.tier, addresses, int(claims.expires_at))
 
     def _project(self, subject: str) -> str | None:
-        endpoint, guest = self._app.store.endpoints.named(subject), guests.read(subject)
+        endpoint, guest = self._app.store.endpoints.named(subject), guests.read(parted(subject)[0])
         if endpoint is not None:
             return endpoint.project_id
         return self._app.store.guests.project(guest) if guest is not None else None

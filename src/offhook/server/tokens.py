@@ -86,10 +86,13 @@ class Tokens:
 
     # ---- minting
 
-    def mint(self, subject: str, seconds: int, origin: str = "", tier: str = MEMBER, **more: Any) -> tuple[str, int]:
-        """A token for an endpoint or a guest, and the Unix time at which it ends."""
+    def mint(
+        self, subject: str, seconds: int, origin: str = "", tier: str = MEMBER, realm: str = "", **more: Any
+    ) -> tuple[str, int]:
+        """A token for an endpoint or a guest, and the Unix time at which it ends. `realm` is the subject's where that is
+        not the canonical domain's."""
         now = int(time.time())
-        return self._signed(self._realm, subject, now, now + seconds, origin, tier, more), now + seconds
+        return self._signed(realm or self._realm, subject, now, now + seconds, origin, tier, more), now + seconds
 
     def mint_refresh(self, subject: str, seconds: int, origin: str, tier: str, **about: Any) -> str:
         """What such a token is renewed with. It has an audience of its own, so that nobody calls with it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
+from offhook.sip.domains import Domains
 from offhook.sip.timers import Timers
 from offhook.sip.transaction.table import TransactionLimits
 from offhook.sip.uri import Uri
@@ -77,6 +78,8 @@ class SipConfig:
     domain: str
     aliases: AbstractSet[str] = frozenset()
     """Further hosts that mean us; they may change while we run."""
+    domains: Domains = field(default_factory=Domains)
+    """Domains beside `domain`; their hosts are among the aliases."""
     realm: str = ""
     """Digest realm; the domain unless given."""
     server: str = "Offhook"
@@ -134,6 +137,10 @@ class SipConfig:
         """True when the URI's host is our domain or one of its aliases."""
         host = uri.host.lower()
         return host == self.domain.lower() or host in self.aliases
+
+    def canonical(self, host: str) -> str:
+        """The domain that a host of ours means."""
+        return self.domains.of(host) or self.domain
 
     def is_trusted_proxy(self, address: str) -> bool:
         """True for a peer whose Path is believed."""

@@ -207,13 +207,12 @@ def contact_value(binding: Binding, gruus: tuple[str, str] | None, now: float) -
     return text
 
 
-def gruus_of(gruus: Gruus, ids: Ids, binding: Binding) -> tuple[str, str] | None:
-    """The GRUUs of a binding; None for one without an instance that a URI can name."""
+def gruus_of(gruus: Gruus, ids: Ids, name: str, binding: Binding) -> tuple[str, str] | None:
+    """The GRUUs of a binding of that endpoint; None for one without an instance that a URI can name."""
     if binding.instance is None or not nameable(binding.instance):
         return None
-    user = binding.aor.removeprefix("sip:").rpartition("@")[0]
-    public = gruus.public(user, binding.instance)
-    return public, gruus.temporary(user, binding.instance, binding.call_id, ids)
+    public = gruus.public(name, binding.instance)
+    return public, gruus.temporary(name, binding.instance, binding.call_id, ids)
 
 
 def option_tags(headers: Headers, name: str) -> list[str]:

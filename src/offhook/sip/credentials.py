@@ -9,12 +9,13 @@ import hashlib
 import hmac
 from collections import OrderedDict, deque
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from offhook.record import record
 from offhook.sip import ephemeral, tokens
 from offhook.sip.attempts import Attempts, source_of
 from offhook.sip.digest import Credentials, challenge, ha1, parse_credentials, proves
+from offhook.sip.domains import Domains, parted, qualified
 from offhook.sip.effects import Note
 from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr, quote, warning
@@ -35,6 +36,8 @@ class AuthSettings:
     realm: str
     hosts: AbstractSet[str]
     """Lower-case hosts that a digest URI may name (AUTH-6)."""
+    domains: Domains = field(default_factory=Domains)
+    """Domains with a realm of their own; `realm` is that of the canonical one."""
     digest_order: tuple[str, ...] = ("MD5",)
     """Challenges offered, in this order. Any second one breaks a client that people use: JsSIP reads the last, SIP.js the
     first, baresip gives up when one is not MD5 (docs/decisions/0007). Answers by either algorithm are verified."""
@@ -98,7 +101,8 @@ class Authenticator:
         self._settings = settings
         self._secret = secret
         self._reader = reader
-        self.realm = settings.realm
+        self.domains = settings.domains
+        """Those beside the canonical one."""
         self._nonces = Nonces(settings.realm, secret, ids, settings.epoch, settings.nc_lru)
         budgets = (settings.fails_per_user_source, settings.fails_per_source, settings.sources)
         self._attempts = Attempts(*budgets)
@@ -117,16 +121,34 @@ class Authenticator:
         """A key of its own for each purpose, from the space's secret; 32 octets."""
         return derived_key(self._secret, purpose)
 
+    # ---- in which domain
+
+    def domain_of(self, request: Request) -> str:
+        """The domain whose endpoint a request is from: by To of a REGISTER, by From of all else; by the Request-URI where
+        those name no host of ours."""
+        if not self.domains:
+            return ""
+        try:
+            uri = parse_name_addr(request.headers.get("To" if request.method == "REGISTER" else "From") or "").uri
+        except PeerError:
+            uri = request.uri
+        return self.domains.of(uri.host if uri.host in self._settings.hosts else request.uri.host)
+
+    def realm_of(self, domain: str) -> str:
+        """The realm in which the endpoints of a domain prove themselves."""
+        own = self.domains.realm(domain) if domain else None
+        return own if own is not None else self._settings.realm
+
     # ---- challenges
 
-    def challenge(self, flow: Flow, now: float, proxy: bool = False, stale: bool = False) -> Headers:
+    def challenge(self, request: Request, flow: Flow, now: float, proxy: bool = False, stale: bool = False) -> Headers:
         """The challenge fields for 401, or for 407 with `proxy`; one nonce for all algorithms (AUTH-1)."""
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         nonce = self._nonces.issue(flow, now)
-        settings = self._settings
-        fields = [(name, challenge(settings.realm, nonce, one, stale)) for one in settings.digest_order]
+        settings, realm = self._settings, self.realm_of(self.domain_of(request))
+        fields = [(name, challenge(realm, nonce, one, stale)) for one in settings.digest_order]
         if settings.authz_server and self._reader is not None and (flow.secure or flow.loopback):
-            fields.append((name, f"Bearer realm={quote(settings.realm)}, authz_server={quote(settings.authz_server)}"))
+            fields.append((name, f"Bearer realm={quote(realm)}, authz_server={quote(settings.authz_server)}"))
         return Headers(fields)
 
     # ---- who does it claim to be
@@ -136,24 +158,36 @@ class Authenticator:
         `NOBODY` for a token that is not genuine, None without credentials."""
         token = tokens.bearer(request, flow)
         if token is not None and self._reader is not None:
-            claims = self._reader.read(token[: tokens.LONGEST])
+            claims = self.read(token)
             return claims.subject if claims is not None else NOBODY
         return self.username(request, proxy)
 
     def username(self, request: Request, proxy: bool = False) -> str | None:
-        """The endpoint that digest credentials for our realm name; None without such."""
-        found = self._find(request, proxy)
+        """The endpoint that digest credentials for the realm of the request's domain name; None without such."""
+        domain = self.domain_of(request)
+        found = self._find(request, proxy, domain)
         if found is None:
             return None
         short = ephemeral.read(found.username)
-        return short.endpoint if short is not None else found.username
+        return qualified(short.endpoint if short is not None else found.username, domain)
 
-    def _find(self, request: Request, proxy: bool) -> Credentials | None:
+    def _find(self, request: Request, proxy: bool, domain: str) -> Credentials | None:
         for value in request.headers.all("Proxy-Authorization" if proxy else "Authorization"):
             credentials = parse_credentials(value)
-            if credentials is not None and credentials.realm == self._settings.realm:
+            if credentials is not None and credentials.realm == self.realm_of(domain):
                 return credentials
         return None
+
+    def read(self, token: str) -> Claims | None:
+        """A token's claims; whom it is for is named in the domain whose realm it is for."""
+        claims = self._reader.read(token[: tokens.LONGEST]) if self._reader is not None else None
+        if claims is None or "@" in claims.subject or self._settings.realm in claims.audience:
+            return claims
+        return replace(claims, subject=qualified(claims.subject, self.domains.of_realm(claims.audience)))
+
+    def _judge(self, claims: Claims, flow: Flow, now: float, method: str = "") -> Fault | None:
+        realm = self.realm_of(parted(claims.subject)[1])
+        return tokens.judge(claims, realm, flow, self._unix(now), method)
 
     # ---- verification
 
@@ -171,16 +205,15 @@ class Authenticator:
         `in_dialog`: a credential that has ended meanwhile still speaks for its call (AUTH-12)."""
         token = tokens.bearer(request, flow)
         if token is not None and self._reader is not None:
-            claims = self._reader.read(token[: tokens.LONGEST])
-            return self._by_token(claims, request.method, flow, account, now, proxy, in_dialog)
+            return self._by_token(self.read(token), request, flow, account, now, proxy, in_dialog)
         return self._by_digest(request, flow, account, now, proxy, in_dialog)
 
     def presented(self, token: str, flow: Flow, now: float) -> Claims | Fault:
         """A token that came with the upgrade of a WebSocket, judged like one in a request."""
-        claims = self._reader.read(token[: tokens.LONGEST]) if self._reader is not None else None
+        claims = self.read(token)
         if claims is None:
             return tokens.WRONG_KEY
-        return tokens.judge(claims, self._settings.realm, flow, self._unix(now)) or claims
+        return self._judge(claims, flow, now) or claims
 
     def _unix(self, now: float) -> float:
         return now + self._settings.epoch
@@ -190,7 +223,7 @@ class Authenticator:
     def _by_token(
         self,
         claims: Claims | None,
-        method: str,
+        request: Request,
         flow: Flow,
         account: Account | None,
         now: float,
@@ -199,7 +232,7 @@ class Authenticator:
     ) -> Verdict:
         fault = tokens.WRONG_KEY
         if claims is not None:
-            judged = tokens.judge(claims, self._settings.realm, flow, self._unix(now), method)
+            judged = self._judge(claims, flow, now, request.method)
             if judged is None or (in_dialog and judged.slug == "token-expired"):
                 known = account is not None and account.username == claims.subject
                 wrong = tokens.fits(claims, account) if known and account is not None else None
@@ -210,7 +243,7 @@ class Authenticator:
                 )
             fault = judged
         self.notes.append(Note(fault.slug, {"source": flow.remote[0], "text": fault.text}))
-        headers = self.challenge(flow, now, proxy)
+        headers = self.challenge(request, flow, now, proxy)
         words = warning(self._settings.realm, fault.slug, fault.text)
         return Challenged(Headers([*headers, ("Warning", words)]), fault.slug, fault)
 
@@ -219,34 +252,35 @@ class Authenticator:
     def _by_digest(
         self, request: Request, flow: Flow, account: Account | None, now: float, proxy: bool, in_dialog: bool
     ) -> Verdict:
-        credentials = self._find(request, proxy)
+        domain = self.domain_of(request)
+        credentials = self._find(request, proxy, domain)
         if credentials is None:
-            return Challenged(self.challenge(flow, now, proxy))
+            return Challenged(self.challenge(request, flow, now, proxy))
         short = ephemeral.read(credentials.username)
-        user = short.endpoint if short is not None else credentials.username
+        user = qualified(short.endpoint if short is not None else credentials.username, domain)
         source = source_of(flow.remote[0])
         age = self._nonces.age(credentials.nonce, flow, now)
         attempts = self._foreign if age is None else self._attempts
         if attempts.locked(source, user, now) or self._attempts.locked(source, user, now):
-            return Challenged(self.challenge(flow, now, proxy), "login-locked")
+            return Challenged(self.challenge(request, flow, now, proxy), "login-locked")
         right = self._right(credentials, request, account, user)
         if not right or account is None:
             self._failed(attempts, source, user, now)
-            return Challenged(self.challenge(flow, now, proxy), "credentials-wrong")
+            return Challenged(self.challenge(request, flow, now, proxy), "credentials-wrong")
         attempts.succeeded(source, user)
         if short is not None and short.expires_at <= self._unix(now) and not in_dialog:
-            return self._ended(short.expires_at, flow, now, proxy)
+            return self._ended(short.expires_at, request, flow, now, proxy)
         # AUTH-5: too old, of another flow, or used before.
         fresh = age is not None and age <= self._settings.nonce_life
         if not fresh or not self._nonces.count(credentials.nonce, credentials.nc, credentials.qop):
-            return Challenged(self.challenge(flow, now, proxy, stale=True), "stale-nonce")
+            return Challenged(self.challenge(request, flow, now, proxy, stale=True), "stale-nonce")
         return Verified(account, short.expires_at - self._settings.epoch if short is not None else None)
 
-    def _ended(self, expires_at: int, flow: Flow, now: float, proxy: bool) -> Challenged:
+    def _ended(self, expires_at: int, request: Request, flow: Flow, now: float, proxy: bool) -> Challenged:
         """AUTH-12: the password was right, its time is over; whoever knows it may know that too."""
         text = f"The password ended {round(self._unix(now) - expires_at)} seconds ago"
         words = ("Warning", warning(self._settings.realm, "token-expired", text))
-        headers = Headers([*self.challenge(flow, now, proxy), words])
+        headers = Headers([*self.challenge(request, flow, now, proxy), words])
         return Challenged(headers, "token-expired", Fault("token-expired", text))
 
     def _failed(self, attempts: Attempts, source: str, user: str, now: float) -> None:
@@ -269,9 +303,9 @@ class Authenticator:
         """AUTH-7: an unknown user costs the same hashes, over a decoy that no password fits."""
         decoy = hmac.new(self._secret, b"decoy" + credentials.username.encode("utf-8", "replace"), hashlib.sha256)
         known = account is not None and account.username == user
-        if user != credentials.username:
-            made = ephemeral.password(self._ephemeral_key, credentials.username, self._settings.ephemeral_hash)
-            own = ha1(credentials.algorithm, credentials.username, self._settings.realm, made.reveal())
+        if ephemeral.read(credentials.username) is not None:
+            made = self.ephemeral_password(credentials.username, parted(user)[1])
+            own = ha1(credentials.algorithm, credentials.username, credentials.realm, made.reveal())
             return own if known else Secret(decoy.hexdigest())
         if account is None or not known or account.tier != tokens.MEMBER:
             # Whom only a name describes has no password of his own.
@@ -289,9 +323,10 @@ class Authenticator:
             return equivalent(uri, request.uri)
         return uri.host in self._settings.hosts
 
-    def ephemeral_password(self, username: str) -> Secret:
-        """The password of an `EXPIRY:ENDPOINT` user name (AUTH-11)."""
-        return ephemeral.password(self._ephemeral_key, username, self._settings.ephemeral_hash)
+    def ephemeral_password(self, username: str, domain: str = "") -> Secret:
+        """The password of an `EXPIRY:ENDPOINT` user name (AUTH-11); no domain's is good in another."""
+        key = self.key(f"ephemeral-password {domain}") if domain else self._ephemeral_key
+        return ephemeral.password(key, username, self._settings.ephemeral_hash)
 
     # ---- devices that are kept away
 
@@ -333,12 +368,12 @@ class Authenticator:
         return self._flows.of(flow, username, now) is not None
 
     def named(self, request: Request, name: str) -> str | None:
-        """The user part of From or To, if it is an address at a host of ours."""
+        """Whom From or To names, if it is an address at a host of ours."""
         try:
             uri = parse_name_addr(request.headers.get(name) or "").uri
         except PeerError:
             return None
-        return uri.unescaped_user if uri.host in self._settings.hosts else None
+        return self.domains.name(uri) if uri.host in self._settings.hosts else None
 
     def proven(self, flow: FlowId, account: Account | None, now: float) -> Verified | None:
         """What an earlier proof on this flow still says of the account; None when it must prove itself."""

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from offhook.sip.domains import Domains, parted
 from offhook.sip.ids import Ids
 from offhook.sip.location import Binding
 from offhook.sip.seal import Sealer
@@ -25,7 +26,8 @@ _USER = "-_.!~*'()&=+$,;?/"
 
 @dataclass(frozen=True, slots=True)
 class Gruu:
-    """The instance a URI means. `mark` is empty in a public one; a temporary one is good under one Call-ID only."""
+    """The instance a URI means, and the name of its endpoint. `mark` is empty in a public one; a temporary one is good under
+    one Call-ID only."""
 
     user: str
     instance: str
@@ -39,21 +41,23 @@ class Gruu:
 
 
 class Gruus:
-    """`key` is shared by all nodes; `domain` stands behind the @ of what is made here."""
+    """`key` is shared by all nodes; `domain` stands behind the @ of what is made here, unless a name has its own."""
 
-    def __init__(self, key: bytes, domain: str) -> None:
+    def __init__(self, key: bytes, domain: str, domains: Domains | None = None) -> None:
         self._sealer = Sealer(key)
         self._domain = domain
+        self.domains = domains if domains is not None else Domains()
 
-    def public(self, user: str, instance: str) -> str:
-        """`sip:USER@DOMAIN;gr=INSTANCE`; `user` without escapes, a `nameable` instance."""
+    def public(self, name: str, instance: str) -> str:
+        """`sip:USER@DOMAIN;gr=INSTANCE`; a name without escapes (offhook.sip.domains), a `nameable` instance."""
+        user, domain = parted(name)
         plain = user if user.isalnum() and user.isascii() else quote(user, safe=_USER)
-        return f"sip:{plain}@{self._domain};gr={bare(instance)}"
+        return f"sip:{plain}@{domain or self._domain};gr={bare(instance)}"
 
-    def temporary(self, user: str, instance: str, call_id: str, ids: Ids) -> str:
+    def temporary(self, name: str, instance: str, call_id: str, ids: Ids) -> str:
         """`sip:SEALED@DOMAIN;gr`, another one each time."""
-        data = _mark(call_id) + _packed(bare(instance)) + user.encode()
-        return f"sip:{self._sealer.seal(data, ids.octets(8))}@{self._domain};gr"
+        data = _mark(call_id) + _packed(bare(instance)) + name.encode()
+        return f"sip:{self._sealer.seal(data, ids.octets(8))}@{parted(name)[1] or self._domain};gr"
 
     def read(self, uri: Uri) -> Gruu | None:
         """What a URI of a host of ours means; None for one that is no GRUU, or none that we made."""
@@ -61,7 +65,7 @@ class Gruus:
             return None
         instance = unquote(uri.params["gr"] or "")
         if instance:
-            return Gruu(uri.unescaped_user, instance)
+            return Gruu(self.domains.name(uri), instance)
         data = self._sealer.open(uri.user or "")
         return None if data is None else _unpacked(data)
 

@@ -5,6 +5,7 @@ authenticator, so that a flow proven by either is trusted by both (AUTH-9).
 """
 
 from offhook.sip.credentials import Authenticator, Challenged, Verdict
+from offhook.sip.domains import parted
 from offhook.sip.effects import Note
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account
@@ -54,7 +55,7 @@ class Doorkeeper:
 
     def challenge(self, request: Request, flow: Flow, now: float) -> Headers:
         """The challenge fields for a first 401 or 407."""
-        return self._authenticator.challenge(flow, now, proxy=_proxy(request))
+        return self._authenticator.challenge(request, flow, now, proxy=_proxy(request))
 
     def judge(
         self, request: Request, account: Account | None, flow: Flow, now: float, in_dialog: bool = False
@@ -91,10 +92,10 @@ class Doorkeeper:
         return notes
 
 
-def _spells(request: Request, username: str) -> bool:
+def _spells(request: Request, name: str) -> bool:
     """True when the only credentials plainly name this user: whoever is believed already need not have them taken apart."""
     values = request.headers.all("Authorization")
-    return len(values) == 1 and values[0][:7].lower() == "digest " and f'username="{username}"' in values[0]
+    return len(values) == 1 and values[0][:7].lower() == "digest " and f'username="{parted(name)[0]}"' in values[0]
 
 
 def _proxy(request: Request) -> bool:

@@ -26,6 +26,7 @@ from offhook.sip.contacts import (
 )
 from offhook.sip.core import Core
 from offhook.sip.credentials import Challenged, Verified
+from offhook.sip.domains import name_of
 from offhook.sip.effects import CloseFlow, Deliver, FindRegistration, Send, UpdateBindings
 from offhook.sip.encode import encode
 from offhook.sip.envelope import Envelope
@@ -80,7 +81,7 @@ class Registrar:
         self._doorkeeper = doorkeeper
         self._carried = Carried(flows)
         self._probes = Probes(core, self._silent)
-        self._gruus = Gruus(doorkeeper.key("gruu"), core.config.domain)
+        self._gruus = Gruus(doorkeeper.key("gruu"), core.config.domain, core.config.domains)
         self._reader = Reader(core.config)
         self._supported = ("Supported", ", ".join(core.config.registrar_supported))
         self._per_aor = Rates(limits.rate_per_aor, max(1.0, limits.rate_per_aor), limits.sources)
@@ -94,9 +95,12 @@ class Registrar:
         return self._carried.running_timers + self._probes.running_timers
 
     def peer(self, flow: FlowId) -> str | None:
-        """The user name registered through a flow, if it is one and only one."""
+        """Who is registered through a flow, if it is one and only one."""
         aor = self._carried.only(flow)
-        return None if aor is None else aor.removeprefix("sip:").rpartition("@")[0]
+        return None if aor is None else self._name(aor)
+
+    def _name(self, aor: str) -> str:
+        return name_of(aor, self._core.config.domain)
 
     def carries(self, flow: FlowId) -> bool:
         """True while somebody is registered through the flow."""
@@ -210,8 +214,9 @@ class Registrar:
         uri = parse_name_addr(request.headers.get("To") or "").uri
         if uri.scheme not in ("sip", "sips"):
             raise Refused(400, self._core.warning("bad-address", "To is not a SIP address of record"))
-        if uri.host != self._core.config.domain and self._core.config.is_ours(uri):
-            uri = replace(uri, host=self._core.config.domain)
+        config = self._core.config
+        if uri.host != config.domain and config.is_ours(uri):
+            uri = replace(uri, host=config.canonical(uri.host))
         # One text for the binding, its index and its clock.
         return intern(address_of_record(uri))
 
@@ -228,11 +233,11 @@ class Registrar:
         if account.tier != MEMBER:
             text = f"A token of the tier {account.tier} may not register"
             raise Refused(403, self._core.warning("token-tier-not-allowed", text))
-        user, _, host = token.aor.removeprefix("sip:").rpartition("@")
-        if host != self._core.config.domain:
+        name, host = self._name(token.aor), token.aor.rpartition("@")[2]
+        if host != self._core.config.canonical(host):
             raise Refused(404, self._core.warning("domain-unknown", f"{host} is not served here"))
-        if user != account.username:
-            raise Refused(403, self._core.warning("not-your-address", f"{account.username} may not register {user}"))
+        if name != account.username:
+            raise Refused(403, self._core.warning("not-your-address", f"{account.username} may not register {name}"))
 
     def _reg_4_device(self, flow: Flow, account: Account, wishes: list[Wish]) -> None:
         """API.md 12.2: an operator keeps this device away, which may be known only once its Contact is read."""
@@ -327,7 +332,7 @@ class Registrar:
 
     def _contact(self, binding: Binding, with_gruus: bool, now: float) -> str:
         """REG-13: GRUUs for a client that asked; the temporary one is new in every answer."""
-        gruus = gruus_of(self._gruus, self._core.ids, binding) if with_gruus else None
+        gruus = gruus_of(self._gruus, self._core.ids, self._name(binding.aor), binding) if with_gruus else None
         return contact_value(binding, gruus, now)
 
     # bindings that end by themselves
@@ -380,8 +385,8 @@ class Registrar:
         back = replace(waiting, flow=token.flow, attached=True)
         after = tuple(back if one is waiting else one for one in bindings)
         changed = (Changed(back, Change.REFRESHED),)
-        user = token.aor.removeprefix("sip:").rpartition("@")[0]
-        told = [Deliver(DeviceReturned(token.aor, user, back)), Deliver(BindingsChanged(token.aor, after, changed))]
+        returned = Deliver(DeviceReturned(token.aor, self._name(token.aor), back))
+        told = [returned, Deliver(BindingsChanged(token.aor, after, changed))]
         return [*self._reg_12_write(token.aor, bindings, after, now), *told]
 
     def restore(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[Effect]:

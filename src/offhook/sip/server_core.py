@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from offhook.sip.contacts import option_tags
 from offhook.sip.core import Core
 from offhook.sip.dialog import contact_uri
+from offhook.sip.domains import aor_of
 from offhook.sip.effects import Deliver, FindRegistration, Note, Send
 from offhook.sip.envelope import DialogKey, Envelope
 from offhook.sip.errors import PeerError
@@ -177,7 +178,7 @@ class ServerCore:
         if username is None:
             return self._core.answer(key, 407, self._doorkeeper.challenge(request, flow, now))
         token = InDialog(key, request, fields, flow, fields.dialog)
-        return [FindRegistration(token, username, f"sip:{username}@{self._core.config.domain}")]
+        return [FindRegistration(token, username, aor_of(username, self._core.config.domain))]
 
     def proven(self, token: InDialog, account: Account | None, now: float) -> list[Effect]:
         """The account for an in-dialog request from elsewhere has come."""

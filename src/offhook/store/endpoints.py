@@ -12,6 +12,7 @@ from sqlalchemy import Executable, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from offhook.sip.domains import qualified
 from offhook.sip.location import Account, Forward, Secret
 from offhook.store.addresses import Addresses
 from offhook.store.changes import read_again
@@ -25,7 +26,8 @@ DEFAULT_MAX_CALLS = 10
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row. `handler` holds the call_* fields, `offhook` our own ones (API.md 2.2), both as given."""
+    """One row. `handler` holds the call_* fields, `offhook` our own ones (API.md 2.2), both as given. `domain` is its
+    project's, "" the canonical one."""
 
     id: str
     project_id: str
@@ -44,13 +46,19 @@ class Endpoint:
     offhook: dict[str, Any] = field(default_factory=dict)
     enabled: bool = True
     subscriber_id: str | None = None
+    domain: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called on this server (offhook.sip.domains)."""
+        return qualified(self.username, self.domain)
 
     def account(self, realm: str, profile: Profile = Profile()) -> Account:  # noqa: B008 - it is frozen
         """What SIP needs to know of the endpoint; `profile` says what it leaves open."""
         sip, block = self.offhook.get("sip", {}), self.offhook.get("block", {})
         return Account(
             id=self.id,
-            username=self.username,
+            username=self.name,
             realm=realm,
             ha1_md5=self.ha1_md5,
             ha1_sha256=self.ha1_sha256,
@@ -91,13 +99,45 @@ class Endpoints:
         self._of_subscriber: dict[str, dict[str, Endpoint]] = {}
         self._accounts: dict[str, Account] = {}
         self._profiles: dict[str, Profile] = {}
+        self._domains: dict[str, str] = {}
 
-    def use_profile(self, project_id: str, profile: Profile) -> None:
-        """What the endpoints of a project have unless they say otherwise, from now on."""
-        self._profiles[project_id] = profile
+    def use_profile(self, project_id: str, profile: Profile, domain: str = "") -> None:
+        """What the endpoints of a project have unless they say otherwise, from now on, and where new ones are called."""
+        self._profiles[project_id], self._domains[project_id] = profile, domain
         for one in self:
             if one.project_id == project_id:
-                self._accounts.pop(one.username.casefold(), None)
+                self._accounts.pop(one.name.casefold(), None)
+
+    async def move(self, project_id: str) -> tuple[list[Endpoint], list[Endpoint]]:
+        """The endpoints of a project are of its domain from now on, committed; they keep their realm. Returns them as they
+        were, and those that stay where they are because another there has the name."""
+        domain = self._domains.get(project_id, "")
+        rows = [one for one in self if one.project_id == project_id and one.domain != domain]
+        whole = update(endpoints).where(endpoints.c.project_id == project_id).values(domain=domain)
+        if not rows:
+            return [], []
+        if await self._execute(whole):
+            moved = rows
+        else:
+            each = [(one, update(endpoints).where(endpoints.c.id == one.id).values(domain=domain)) for one in rows]
+            moved = [one for one, statement in each if await self._execute(statement)]
+        for one in moved:
+            self._forget(one)
+            self._remember(replace(one, domain=domain))
+        return moved, [one for one in rows if one not in moved]
+
+    def domain_of(self, project_id: str) -> str:
+        """The domain of a project; "" is the canonical one."""
+        return self._domains.get(project_id, "")
+
+    def project_at(self, domain: str) -> str | None:
+        """Whose domain that is; None for the canonical one, which several may share."""
+        return next((id_ for id_, known in self._domains.items() if domain and known == domain), None)
+
+    def realm_of(self, project_id: str) -> str | None:
+        """The realm of a project; None is the canonical domain's."""
+        profile = self._profiles.get(project_id)
+        return profile.realm if profile is not None else None
 
     async def load(self) -> None:
         """Reads every row, and mends what is without an address yet."""
@@ -132,15 +172,21 @@ class Endpoints:
         return self._by_id.get(id_)
 
     def named(self, username: str) -> Endpoint | None:
-        """By user name, without regard to case."""
+        """By its name on this server (offhook.sip.domains), without regard to case."""
         return self._by_name.get(username.casefold())
 
+    def in_project(self, project_id: str, username: str) -> Endpoint | None:
+        """Who is called so where the names of the project are, which may be one of another project's."""
+        return self.named(qualified(username, self._domains.get(project_id, "")))
+
     def account(self, username: str, realm: str) -> Account | None:
-        """What SIP needs to know of the endpoint of that name; made once for each version of the row."""
+        """What SIP needs to know of the endpoint of that name; made once for each version of the row. `realm` is the
+        canonical domain's."""
         folded = username.casefold()
         known = self._accounts.get(folded)
         if known is None and (endpoint := self._by_name.get(folded)) is not None:
-            known = self._accounts[folded] = endpoint.account(realm, self._profiles.get(endpoint.project_id, Profile()))
+            profile = self._profiles.get(endpoint.project_id, Profile())
+            known = self._accounts[folded] = endpoint.account(profile.realm or realm, profile)
         return known
 
     def with_extension(self, project_id: str, extension: str) -> Endpoint | None:
@@ -154,7 +200,8 @@ class Endpoints:
     async def create(self, **fields: Any) -> Endpoint | None:
         """A new row with its address, committed; None when the name is taken, without regard to case, or the id is."""
         now = datetime.now(UTC)
-        endpoint = Endpoint(**{"id": new_id(), "created_at": now, "updated_at": now, **fields})
+        domain = self._domains.get(fields["project_id"], "")
+        endpoint = Endpoint(**{"id": new_id(), "created_at": now, "updated_at": now, "domain": domain, **fields})
         if not await self._execute(insert(endpoints).values(**_to_row(endpoint))):
             return None
         self._remember(endpoint)
@@ -191,20 +238,20 @@ class Endpoints:
 
     def _remember(self, endpoint: Endpoint) -> None:
         self._by_id[endpoint.id] = endpoint
-        self._by_name[endpoint.username.casefold()] = endpoint
+        self._by_name[endpoint.name.casefold()] = endpoint
         if extension := endpoint.offhook.get("extension"):
             self._by_extension[endpoint.project_id, extension] = endpoint
         if endpoint.subscriber_id is not None:
             self._of_subscriber.setdefault(endpoint.subscriber_id, {})[endpoint.id] = endpoint
-        self._accounts.pop(endpoint.username.casefold(), None)
+        self._accounts.pop(endpoint.name.casefold(), None)
 
     def _forget(self, endpoint: Endpoint) -> None:
         self._by_id.pop(endpoint.id, None)
-        self._by_name.pop(endpoint.username.casefold(), None)
+        self._by_name.pop(endpoint.name.casefold(), None)
         self._by_extension.pop((endpoint.project_id, endpoint.offhook.get("extension") or ""), None)
         if endpoint.subscriber_id is not None:
             self._of_subscriber.get(endpoint.subscriber_id, {}).pop(endpoint.id, None)
-        self._accounts.pop(endpoint.username.casefold(), None)
+        self._accounts.pop(endpoint.name.casefold(), None)
 
 
 _PLAIN = (
@@ -219,6 +266,7 @@ _PLAIN = (
     "offhook",
     "enabled",
     "subscriber_id",
+    "domain",
     "created_at",
     "updated_at",
 )

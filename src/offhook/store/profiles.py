@@ -35,6 +35,8 @@ class Profile:
     origins: tuple[str, ...] = ()
     country: str | None = None
     domain_identifier: str | None = None
+    realm: str | None = None
+    """Fixed when the profile was made; None is the canonical domain's."""
 
 
 def read(stored: Mapping[str, Any]) -> Profile:
@@ -52,4 +54,5 @@ def read(stored: Mapping[str, Any]) -> Profile:
         origins=tuple(own["origins"]),
         country=own["country"],
         domain_identifier=stored.get("domain_identifier"),
+        realm=stored.get("realm"),
     )

@@ -95,11 +95,13 @@ class Projects:
         row = self._rows.get(id_)
         return row.signing_key if row is not None else Secret("")
 
-    async def create(self, parent: str, name: str, settings: dict[str, Any]) -> Project:
+    async def create(
+        self, parent: str, name: str, settings: dict[str, Any], profile: dict[str, Any] | None = None
+    ) -> Project:
         """A new subproject with a signing key, committed."""
         above = self._rows[parent]
         now = datetime.now(UTC)
-        row = Project(new_id(), above.space_id, name, parent, now, now, settings, {}, _new_key())
+        row = Project(new_id(), above.space_id, name, parent, now, now, settings, profile or {}, _new_key())
         await self._execute(insert(projects).values(**self._write(row)))
         self._rows[row.id] = row
         return row

@@ -63,6 +63,7 @@ endpoints = Table(
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("username", String(64), nullable=False),
     Column("username_folded", String(64), nullable=False),
+    Column("domain", String(320), nullable=False, default="", server_default=""),
     Column("ha1_md5", String(32), nullable=False),
     Column("ha1_sha256", String(64), nullable=False),
     Column("credential_version", Integer, nullable=False, default=1),
@@ -78,7 +79,7 @@ endpoints = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("project_id", "username_folded", name="endpoints_username_unique"),
-    Index("endpoints_username_on_domain", "username_folded", unique=True),
+    Index("endpoints_username_on_domain", "domain", "username_folded", unique=True),
 )
 
 bindings = Table(
@@ -145,7 +146,7 @@ texts = Table(
     "texts",
     metadata,
     Column("ref", String(36), primary_key=True),
-    Column("recipient", String(64), nullable=False),
+    Column("recipient", String(400), nullable=False),
     Column("sender", Text, nullable=False),
     Column("fields", JSON, nullable=False),
     Column("body", LargeBinary, nullable=False),

@@ -95,7 +95,7 @@ async def command_call(request: Request, response: Response, token: Calling) -> 
 async def _dial(request: Request, token: TokenRow, params: Mapping[str, Any]) -> dict[str, Any]:
     platform: Platform = request.app.state.platform
     desk = platform.call_desk
-    reader = Reader(desk, token.project_id, platform.domain, params)
+    reader = Reader(desk, token.project_id, platform.domain_of(token.project_id), params)
     command = await reader.dial(platform.new_id(), platform.custom_variables)
     if not reader.faults:
         wrong = desk.refusal(token.project_id, command)
@@ -136,7 +136,7 @@ async def _command(
     if lacking is not None:
         raise Invalid(Fault("command", "feature_not_available", lacking))
     assert make is not None
-    reader = Reader(desk, token.project_id, platform.domain, params)
+    reader = Reader(desk, token.project_id, platform.domain_of(token.project_id), params)
     if command == "update":
         _may_update(reader, params, str(shown["status"]))
     made = await make(reader, id_, params)

@@ -66,6 +66,8 @@ def taken(platform: Platform, identifier: str, field: str, id_: str | None) -> l
     """What speaks against an identifier: another has it, or an endpoint or built-in is called so."""
     known = platform.reception.applications.named(identifier)
     ours = platform.endpoints.named(identifier) is not None or identifier in BUILT_INS
+    if platform.has_domain_suffix:
+        ours = ours or any(one.profile.get("domain_identifier") == identifier for one in platform.projects)
     if ours or identifier.startswith("conference-") or (known is not None and known.id != id_):
         return [Fault(field, "value_not_unique", f"{field.capitalize()} has already been taken")]
     return []

@@ -27,9 +27,7 @@ async def list_states(request: Request, token: Reading) -> dict[str, Any]:
     query = dict(request.query_params)
     wanted = query.get("presence", "")
     mine = [row for row in platform.endpoints if row.project_id == token.project_id]
-    rows = [
-        (row.id, state) for row in mine if wanted in ("", (state := platform.endpoint_state(row.username))["presence"])
-    ]
+    rows = [(row.id, state) for row in mine if wanted in ("", (state := platform.endpoint_state(row.name))["presence"])]
     return page(rows, lambda row: row[0], lambda row: row[1], PATH, query)
 
 
@@ -40,4 +38,4 @@ async def show_state(id_: str, request: Request, token: Reading) -> dict[str, An
     row: EndpointRow | None = platform.endpoints.get(id_)
     if row is None or row.project_id != token.project_id:
         raise not_found("endpoint_not_found", "No SIP endpoint has this id")
-    return platform.endpoint_state(row.username)
+    return platform.endpoint_state(row.name)

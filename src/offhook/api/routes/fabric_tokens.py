@@ -62,7 +62,7 @@ async def create_subscriber_token(request: Request, response: Response, token: C
     if body.get("scope") == "sat:refresh" and not body.get("fingerprint"):
         ends_at = min(ends_at, now + WITHOUT_FINGERPRINT)
     row, endpoint = await member(request, token.project_id, body["reference"], body)
-    pair = platform.token_office.issue(endpoint.username, MEMBER, ends_at, "", body.get("fingerprint") or "")
+    pair = platform.token_office.issue(endpoint.name, MEMBER, ends_at, "", body.get("fingerprint") or "")
     response.headers["Cache-Control"] = "no-store"
     return {"subscriber_id": row.id, "token": pair.token, "refresh_token": pair.refresh_token}
 
@@ -134,9 +134,9 @@ async def _endpoint_of(request: Request, row: ResourceRow) -> EndpointRow:
     while True:
         name = address.name[:60] if number == 1 else f"{address.name[:60]}-{number}"
         number += 1
-        if platform.endpoints.named(name) is not None:
+        if platform.endpoints.in_project(row.project_id, name) is not None:
             continue
-        md5, sha256 = request.app.state.ha1(name, platform.realm, secrets.token_urlsafe(24))
+        md5, sha256 = request.app.state.ha1(name, platform.realm_of(row.project_id), secrets.token_urlsafe(24))
         made = await platform.endpoints.create(
             project_id=row.project_id,
             username=name,

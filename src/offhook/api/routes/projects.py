@@ -90,7 +90,9 @@ async def create_project(request: Request, response: Response, token: Management
     name, settings = _fields(body, faults, new=True)
     if faults:
         raise Invalid(*faults)
-    return _keyed(await platform.projects.create(token.project_id, name, settings), response)
+    made = await platform.projects.create(token.project_id, name, settings, platform.new_profile(name))
+    await platform.profile_changed(made.id)
+    return _keyed(made, response)
 
 
 @router.get(PATH + "/{id_}", **described(gives=SHOWN))

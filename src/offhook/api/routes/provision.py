@@ -65,15 +65,15 @@ async def _name(platform: Platform, subject: str, device: Mapping[str, Any]) -> 
 
 
 async def _subject(request: Request, project: str, body: Mapping[str, Any]) -> str:
-    """The user name of the endpoint that the body names. Raises 404."""
+    """The name of the endpoint that the body means. Raises 404."""
     platform: Platform = request.app.state.platform
     if body.get("reference"):
         _, endpoint = await member(request, project, body["reference"], {})
-        return endpoint.username
-    row = platform.endpoints.get(body["endpoint"]) or platform.endpoints.named(body["endpoint"])
+        return endpoint.name
+    row = platform.endpoints.get(body["endpoint"]) or platform.endpoints.in_project(project, body["endpoint"])
     if row is None or row.project_id != project:
         raise not_found("endpoint_not_found", "No SIP endpoint has this id or user name")
-    return row.username
+    return row.name
 
 
 def _faults(body: dict[str, Any], holder: Holder) -> list[Fault]:

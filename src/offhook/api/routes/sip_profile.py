@@ -78,6 +78,14 @@ def shown(row: ProjectRow, platform: Platform) -> dict[str, Any]:
     }
 
 
+def _hosts(platform: Platform, project: str, aliases: list[str]) -> list[Fault]:
+    """What speaks against hosts that are to mean the project's domain."""
+    found = [(one, platform.alias_refusal(project, one.lower())) for one in aliases]
+    return [
+        Fault("offhook.aliases", why[0], f"offhook.aliases: {host} {why[1]}") for host, why in found if why is not None
+    ]
+
+
 @router.get(PATH, **described(gives=SHOWN))
 async def show_profile(request: Request, token: Calling) -> dict[str, Any]:
     """What the endpoints of the project have unless they say otherwise."""
@@ -94,16 +102,21 @@ async def change_profile(request: Request, response: Response, token: Calling) -
     async with _writing:
         row = _row(platform, token.project_id)
         numbers = frozenset(one.number for one in platform.numbers if one.project_id == row.id)
-        values, faults = profile_fields(body, numbers, root=row.parent_id is None)
+        values, faults = profile_fields(
+            body, numbers, row.parent_id is None or platform.domain_of(row.id) != platform.domain
+        )
         label = values.get("domain_identifier")
         taken = {one.profile.get("domain_identifier") for one in platform.projects if one.id != row.id}
+        if platform.has_domain_suffix:
+            taken |= {one.identifier for one in platform.reception.applications}
         if label is not None and label in taken:
             faults.append(Fault("domain_identifier", "value_not_unique", "Domain_identifier has already been taken"))
+        faults += _hosts(platform, row.id, values.get("offhook", {}).get("aliases", []) if not faults else [])
         if faults:
             raise Invalid(*faults)
         own = {**row.profile.get("offhook", {}), **values.get("offhook", {})}
         changed = await platform.projects.change(row.id, profile={**row.profile, **values, "offhook": own})
     if changed is None:
         raise not_found("project_not_found", "The project of this token is gone")
-    platform.profile_changed(changed.id)
+    await platform.profile_changed(changed.id)
     return shown(changed, platform)
