@@ -119,7 +119,7 @@ def kick(app: "App", id_: str, hang_up: bool) -> bool:
 
 
 def provision(app: "App", username: str, seconds: int, origin: str, asked: str, now: float) -> dict[str, Any]:
-    """Credentials for a page, of an endpoint or a guest by its name (offhook.sip.domains), which end after `seconds`; `asked`:
+    """Credentials for a page, of an endpoint or a guest by name (offhook.sip.domains), which end after `seconds`; `asked`:
     under which URL they were asked for."""
     account, endpoint = app.store.account(username), app.store.endpoints.named(username)
     assert account is not None
