@@ -6,13 +6,18 @@ Lives here: who wants to hear of which leg, and what is new since the last time.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from offhook.calls import history
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.document import StatusWish
 from offhook.calls.effects import TellStatus
 from offhook.calls.leg import Leg, LegState
+from offhook.calls.passing import ANONYMOUS
 from offhook.calls.ports import Quality
 from offhook.record import record
+from offhook.sip.errors import PeerError
+from offhook.sip.fields import NameAddr, parse_name_addr
+from offhook.sip.message import Request
 
 STATES = ("queued", "initiated", "created", "ringing", "answered", "ending", "ended")
 """The words of JSON events, in order."""
@@ -50,8 +55,21 @@ class LegReport:
     uri: str = ""
     fields: tuple[tuple[str, str], ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[tuple[str, str], ...] = ()
+    """From, To and Contact of its INVITE, as they came."""
     quality: Quality | None = None
+    sound: "Sound | None" = None
     project: str = ""
+
+
+@record
+class Sound:
+    """What samples of an answered leg tell beside its last figures; milliseconds."""
+
+    jitter_min: float
+    jitter_max: float
+    buffer_max: int
+    ptime: int
 
 
 @dataclass(slots=True, eq=False)
@@ -144,7 +162,8 @@ def report(call: Call, leg: Leg, state: str, now: float) -> LegReport:
         kind_in(call, leg),
         leg.from_name or call.from_name,
         leg.to_name or call.to_name,
-        name=(leg.account.caller_id or "") if leg.account is not None and leg is call.caller and request else "",
+        name=_caller_name(leg) if leg is call.caller and request is not None else "",
+        forwarded_from=_forwarded_from(call, leg),
         parent="" if leg is call.caller else call.ref,
         peer=peer.ref if peer is not None else "",
         began_at=leg.began_at if leg.began_at is not None else call.created_at,
@@ -159,9 +178,43 @@ def report(call: Call, leg: Leg, state: str, now: float) -> LegReport:
         uri=str(request.uri) if request is not None else "",
         fields=_fields(leg),
         variables=call.placed.variables if call.placed is not None else (),
+        addresses=_addresses(request) if request is not None else (),
         project=call.project,
         quality=(leg.facts.quality if leg.facts is not None else leg.quality) if leg.answered_at is not None else None,
+        sound=_sound(leg) if leg.answered_at is not None else None,
     )
+
+
+def _addresses(request: Request) -> tuple[tuple[str, str], ...]:
+    return tuple((name, request.headers.get(name) or "") for name in ("From", "To", "Contact"))
+
+
+def _caller_name(leg: Leg) -> str:
+    """The display name that came with the call, or that of its endpoint."""
+    if leg.account is not None:
+        return leg.account.caller_id or ""
+    return _named(leg.identity).display if leg.identity and leg.identity != ANONYMOUS else ""
+
+
+def _forwarded_from(call: Call, leg: Leg) -> str:
+    """Who was called before, and sent the call on: the last that did, unless he hides it."""
+    fork = call.fork_of(leg)
+    left = fork.history if fork is not None else history.read(leg.request.headers) if leg.request is not None else ()
+    return _named(left[-1].address).uri.unescaped_user if left and not left[-1].private else ""
+
+
+def _named(text: str) -> NameAddr:
+    try:
+        return parse_name_addr(text)
+    except PeerError:
+        return parse_name_addr("<sip:unknown>")
+
+
+def _sound(leg: Leg) -> Sound:
+    every = [one for _, one in leg.samples] or [leg.quality]
+    jitter = [one.jitter_ms for one in every]
+    ptime = leg.audio.ptime if leg.audio is not None else 20
+    return Sound(min(jitter), max(jitter), max(one.buffer_ms for one in every), ptime)
 
 
 def sip_code(leg: Leg) -> int:

@@ -313,9 +313,9 @@ class Driver:
         if about is None:
             return
         ref, text = about
-        call = self.switchboard.by_ref(ref)
-        said = Said("command", ref if call is not None and call.by_ref(ref) is not None else "", text)
-        self.recorder.said(call.ref if call is not None else ref, said, self._now(), begins=text.startswith("dial "))
+        begins = text.startswith("dial ")
+        call = None if begins else self.switchboard.call(ref)
+        self.recorder.said(call.ref if call is not None else ref, Said("command", ref, text), self._now(), begins)
 
     async def ask(self, request: SendRequest) -> RequestSettled:
         """Sends a request of the operator's, who waits for its end."""

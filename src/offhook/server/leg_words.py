@@ -11,6 +11,7 @@ from typing import Any
 from offhook.calls.program import STATUS
 from offhook.calls.reports import LegReport
 from offhook.sip.errors import PeerError
+from offhook.sip.fields import parse_name_addr
 from offhook.sip.response import phrase
 from offhook.sip.uri import parse_uri
 
@@ -208,27 +209,35 @@ def _sip_parts(leg: LegReport) -> dict[str, str]:
 
 
 def _sip_data(leg: LegReport) -> dict[str, str]:
-    parts = {"sip_call_id": leg.sip_call_id, "sip_req_uri": leg.uri}
-    for side, text in (("from", leg.from_), ("to", leg.to)):
+    parts = {"sip_call_id": leg.sip_call_id}
+    came = {name.lower(): value for name, value in leg.addresses}
+    named = {"req": leg.uri, "from": leg.from_, "to": leg.to, "contact": "", **came}
+    for side, text in named.items():
+        if ":" not in text:
+            parts[f"sip_{side}_user"] = text
+            continue
         try:
-            uri = parse_uri(text if ":" in text else f"sip:{text}")
+            uri = parse_name_addr(text).uri
         except PeerError:
             continue
         parts |= {f"sip_{side}_uri": str(uri), f"sip_{side}_user": uri.unescaped_user, f"sip_{side}_host": uri.host}
+        parts[f"sip_{side}_port"] = str(uri.port or "")
     return {name: value for name, value in parts.items() if value}
 
 
 def _sound(leg: LegReport) -> dict[str, str]:
-    one = leg.quality
-    if one is None:
+    one, more = leg.quality, leg.sound
+    if one is None or more is None:
         return {}
     return {
         "AudioInMos": f"{one.mos:.2f}",
         "AudioInMediaPacketCount": str(one.packets_in),
         "AudioInSkipPacketCount": str(one.lost_in),
         "AudioInFlushPacketCount": str(one.late_in),
-        "AudioInJitterMaxVariance": f"{one.jitter_ms:.2f}",
-        "AudioInLargestJbSize": str(one.buffer_ms),
+        "AudioInJitterMinVariance": f"{more.jitter_min:.2f}",
+        "AudioInJitterMaxVariance": f"{more.jitter_max:.2f}",
+        "AudioInLargestJbSize": str(more.buffer_max),
+        "AudioInAveragePtime": str(more.ptime),
         "AudioInDtmfPacketCount": str(one.dtmf_in),
         "AudioOutMediaPacketCount": str(one.packets_out),
         "AudioOutDtmfPacketCount": str(one.dtmf_out),

@@ -268,7 +268,10 @@ _WORDS: dict[type, Callable[[_Writer, Any], Words | None]] = {
     do.RequestKeyFrame: lambda w, one: ("media", f"{w.name(one.leg)} is asked for a whole picture"),
     did.MediaOpened: lambda _, one: ("media", f"{len(one.legs)} legs are open"),
     did.MediaRefused: lambda _, one: ("media", f"the engine refuses: {one.text} ({one.code})"),
-    did.PathChanged: lambda w, one: ("ice", f"{w.name(one.leg)}: path {one.local} <-> {one.remote} ({one.reason})"),
+    did.PathChanged: lambda w, one: (
+        _path_kind(one),
+        f"{w.name(one.leg)}: path {one.local} <-> {one.remote} ({one.reason})",
+    ),
     did.KeysReady: lambda w, one: ("dtls", f"{w.name(one.leg)}: keys are there, {one.suite}"),
     did.FirstMedia: lambda w, one: ("media", f"{w.name(one.leg)}: first sound after {one.after_ms} ms"),
     did.MediaStopped: lambda w, one: ("media", f"{w.name(one.leg)}: no packet for {one.silent_ms} ms"),
@@ -286,6 +289,10 @@ _WORDS: dict[type, Callable[[_Writer, Any], Words | None]] = {
     sip.AckMissing: lambda w, one: ("timer", f"no ACK came from {w.usage(one.usage)}"),
     sip.DialogLost: lambda w, one: ("timer", f"{w.usage(one.usage)} no longer knows the call"),
 }
+
+
+def _path_kind(event: did.PathChanged) -> str:
+    return "ice" if event.reason.startswith("ice") else "media"
 
 
 def _heard(remote: Any) -> str:
