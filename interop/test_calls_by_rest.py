@@ -205,11 +205,23 @@ async def test_a_number_runs_cxml_and_its_callbacks_are_valid_forms(serve: Serve
         last = [form for path, form in forms if path == "/noun"][-1]
         assert last["ParentCallSid"] == asked["CallSid"]
         assert int(last["AudioInMediaPacketCount"]) > 50
+        assert {*last} >= SOUND, SOUND - {*last}
+        assert (last["AudioInAveragePtime"], last["CallbackSource"], last["SipResultCode"]) == (
+            "20",
+            "call-progress-events",
+            "200",
+        )
         number = [form["CallStatus"] for path, form in forms if path == "/number"]
         assert number == ["initiated", "completed"]
         assert [form["SequenceNumber"] for path, form in forms if path == "/number"] == ["0", "1"]
 
 
+SOUND = {
+    "AudioInMos", "AudioInMediaPacketCount", "AudioInSkipPacketCount", "AudioInFlushPacketCount", "AudioInJitterMinVariance",
+    "AudioInJitterMaxVariance", "AudioInLargestJbSize", "AudioInAveragePtime", "AudioInDtmfPacketCount",
+    "AudioOutMediaPacketCount", "AudioOutDtmfPacketCount", "CallDuration", "SipInviteResultPhrase", "OffhookEndCode",
+    "Timestamp",
+}  # fmt: skip
 SWML = {"sections": {"main": ["answer"]}}
 GOOD: dict[str, Any] = {"to": "bob", "from": "alice", "swml": SWML}
 REFUSED: list[tuple[dict[str, Any], str, str]] = [

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from interop.support.plain_phone import PlainPhone
+from interop.support.plain_phone import SDP, PlainPhone
 from interop.support.server import Offhook
 from interop.test_command_line import offhook
 
@@ -40,6 +40,33 @@ async def test_nothing_arrives(server: Offhook, phone: PlainPhone) -> None:
     sending = asyncio.create_task(phone.rtp(0, 100))
     await server.until(ref, lambda call: "no_media_from_device" not in call["findings"], 5)
     await sending
+
+
+HOME = "IN IP4 192.168.1.20"
+
+
+@pytest.mark.parametrize(
+    ("description", "code", "line"),
+    [
+        (SDP.replace("IN IP4 127.0.0.1", HOME), "sdp_address_private", "c_line"),
+        (SDP.replace("1 1 IN IP4 127.0.0.1", f"1 1 {HOME}"), "sip_alg_suspected", "o_line"),
+    ],
+)
+async def test_addresses_that_lead_nowhere(server: Offhook, description: str, code: str, line: str) -> None:
+    phone = PlainPhone("bob", server.passwords["bob"], server.domain, server.sip)
+    phone.description = description
+    await phone.call("echo")
+    finding, _ = await explained(server, code, 6)
+    assert finding["direction"] == "from_device"
+    evidence = finding["evidence"]
+    assert isinstance(evidence, dict)
+    assert (evidence[line], evidence["source"], evidence["verdict"]) == ("192.168.1.20", "127.0.0.1", "no_packets")
+    ref = (await server.calls())[0]["call_ref"]
+    diagnosis = (await server.http.get(f"/api/offhook/calls/{ref}/diagnosis")).json()
+    assert (diagnosis["paths"][0]["state"], diagnosis["paths"][0]["blocked_at"]) == ("silent", "before_offhook")
+    assert diagnosis["findings"][0]["url"].endswith(f"/docs/errors#{code}")
+    await phone.hang_up()
+    phone.close()
 
 
 async def test_a_payload_type_nobody_agreed(server: Offhook, phone: PlainPhone) -> None:

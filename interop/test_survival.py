@@ -16,6 +16,7 @@ from interop.support.browser import Browser, Page
 from interop.support.cable import Cable
 from interop.support.crowd import Crowd
 from interop.support.server import Offhook
+from interop.test_events import every_event
 
 LIBRARIES = [("chromium", "jssip"), ("chromium", "sipjs"), ("firefox", "jssip"), ("firefox", "sipjs")]
 
@@ -76,6 +77,13 @@ async def test_the_socket_breaks_in_mid_call_and_comes_back(
         await page.hang_up()
         await server.until_idle(3)
         assert (await server.call(ref))["end_code"] == "hangup"
+        # 4. both were told of, in a row without gaps, and the trace knows of path and keys
+        told = [(one["sequence"], one["type"]) for one in await every_event(server, call_ref=ref)]
+        assert [number for number, _ in told] == list(range(1, len(told) + 1))
+        types = [type_ for _, type_ in told]
+        assert types.index("call.answered") < types.index("call.detached") < types.index("call.moved")
+        trace = (await server.http.get(f"/api/offhook/calls/{ref}/trace")).json()["data"]
+        assert {"ice", "dtls", "sdp"} <= {one["kind"] for one in trace}
 
 
 @pytest.mark.parametrize("library", ["jssip", "sipjs"])

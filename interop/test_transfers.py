@@ -10,6 +10,7 @@ from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
 from interop.support.linphone import Linphone
 from interop.support.server import Offhook
+from interop.test_events import until_told
 
 ALICE, BOB, CAROL = 1000, 700, 440
 """Hz of each party's tone."""
@@ -158,6 +159,8 @@ async def test_baresip_transfers(server: Offhook, tmp_path: Path) -> None:
         await page.hang_up()
         await carol.expect("CALL_CLOSED")
         await server.until_idle(5)
+        [told] = await until_told(server, "", "call.transferred", 1)
+        assert told["data"]["to"] == "carol"
 
 
 @pytest.mark.parametrize("attended", [False, True])

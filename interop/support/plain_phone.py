@@ -20,7 +20,10 @@ def _field(name: str, message: str) -> str:
 
 
 class PlainPhone:
-    """`await phone.call("echo")` sets a call up; `rtp(...)` sends packets to where the answer says."""
+    """`await phone.call("echo")` sets a call up; `rtp(...)` sends packets to where the answer says.
+    `description` is its SDP."""
+
+    description = SDP
 
     def __init__(self, username: str, password: str, domain: str, server: str, instance: str = "") -> None:
         host, port = server.split(":")
@@ -88,7 +91,7 @@ class PlainPhone:
     async def invite(self, user: str) -> str:
         """INVITE, digest; the final response."""
         target = f"sip:{user}@{self._domain}"
-        body = SDP.format(port=self._rtp.getsockname()[1])
+        body = self.description.format(port=self._rtp.getsockname()[1])
         typed = "Content-Type: application/sdp\r\n"
         await self._send(self._request("INVITE", target, 1, f"<{target}>", typed, body))
         challenge = await self._final()
