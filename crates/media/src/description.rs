@@ -412,6 +412,8 @@ pub struct Quality {
     pub dtmf_in: u64,
     /// Digits sent.
     pub dtmf_out: u64,
+    /// Parts in a million by which the peer's clock is too fast; 0 in the first 70 seconds.
+    pub drift_ppm: f64,
 }
 
 /// What the engine knows of a leg. Ages in milliseconds, -1 = never.

@@ -104,6 +104,7 @@ pub(crate) fn measure(leg: &Leg, listener: Option<&Leg>) -> Quality {
         },
         dtmf_in: leg.rx.digits,
         dtmf_out: leg.tx.digits.sent,
+        drift_ppm: measures.drift_ppm,
     }
 }
 

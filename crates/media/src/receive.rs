@@ -116,6 +116,7 @@ pub(crate) struct Measures {
     pub(crate) reordered: u64,
     pub(crate) duplicates: u64,
     pub(crate) jitter_ms: f64,
+    pub(crate) drift_ppm: f64,
     /// Mean length of a run of losses, against what chance would give; 1 is random.
     pub(crate) burst_ratio: f64,
 }
@@ -480,6 +481,7 @@ impl Receiver {
             measures.duplicates += statistics.duplicates();
             if Some(stream.ssrc) == self.current {
                 measures.jitter_ms = statistics.jitter_ms();
+                measures.drift_ppm = statistics.drift_ppm();
             }
         }
         if self.loss_runs > 0 && measures.expected > 0 {

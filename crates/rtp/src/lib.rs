@@ -15,6 +15,7 @@
     )
 )]
 
+mod drift;
 pub mod event;
 pub mod extension;
 pub mod framing;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::drift::Drift;
 use crate::rtcp::ReportBlock;
 use crate::window::{Position, WIDE_WINDOW, WINDOW, Window};
 
@@ -45,6 +46,7 @@ pub struct ReceiveStatistics {
     expected_prior: u64,
     received_prior: u64,
     jitter: Jitter,
+    drift: Drift,
     /// Retransmissions come: later packets than `MAX_MISORDER` are no jump.
     repaired: bool,
 }
@@ -65,6 +67,7 @@ impl ReceiveStatistics {
             expected_prior: 0,
             received_prior: 0,
             jitter: Jitter::default(),
+            drift: Drift::default(),
             repaired: false,
         }
     }
@@ -83,12 +86,14 @@ impl ReceiveStatistics {
         let arrival = self.place(sequence);
         if arrival == Arrival::Restarted {
             self.jitter.forget_transit();
+            self.drift = Drift::default();
         }
         if matches!(
             arrival,
             Arrival::InOrder | Arrival::Reordered | Arrival::Restarted
         ) {
             self.jitter.packet(timestamp, now, self.clock_rate);
+            self.drift.packet(timestamp, now, self.clock_rate);
         }
         arrival
     }
@@ -201,6 +206,12 @@ impl ReceiveStatistics {
     #[must_use]
     pub fn jitter_ms(&self) -> f64 {
         f64::from(self.jitter()) * 1000.0 / f64::from(self.clock_rate.max(1))
+    }
+
+    /// Parts in a million by which the sender's clock is too fast (below 0: too slow) by ours; 0 in the first 70 seconds.
+    #[must_use]
+    pub fn drift_ppm(&self) -> f64 {
+        self.drift.ppm()
     }
 
     /// Extended highest sequence number as reports carry it: cycles and number.

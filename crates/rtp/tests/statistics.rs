@@ -199,3 +199,43 @@ fn silence_and_clock_jumps_are_not_jitter() {
     statistics.packet(113, 900_160 + 11 * 160, now + TICK * 213);
     assert_eq!(statistics.jitter(), 0);
 }
+
+/// Drift after five minutes of a sender whose clock is off, each packet up to `jitter_us` late, all of them by
+/// `longer_us` more from the middle on.
+fn drift_of(ppm: i64, jitter_us: u64, longer_us: u64) -> f64 {
+    let (mut statistics, start) = (ReceiveStatistics::new(8_000), Instant::now());
+    let mut random = 1_u64;
+    for n in 0_u32..15_000 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let due = i64::from(n) * 20_000 * 1_000_000 / (1_000_000 + ppm);
+        let late = (random >> 33) % (jitter_us + 1) + if n >= 7_500 { longer_us } else { 0 };
+        let now = start + Duration::from_micros(u64::try_from(due).unwrap() + late);
+        statistics.packet(n as u16, n * 160, now);
+    }
+    statistics.drift_ppm()
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_from_jitter_and_a_longer_path() {
+    for ppm in [-300, -50, 0, 50, 300] {
+        for (jitter_us, longer_us) in [(0, 0), (15_000, 0), (15_000, 40_000)] {
+            let found = drift_of(ppm, jitter_us, longer_us);
+            assert!(
+                (found - ppm as f64).abs() < 20.0,
+                "{ppm} ppm, {jitter_us} us, {longer_us} us: {found}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_clock_is_not_judged_before_seventy_seconds() {
+    let (mut statistics, start) = (ReceiveStatistics::new(8_000), Instant::now());
+    for n in 0_u32..3_400 {
+        let now = start + Duration::from_micros(u64::from(n) * 20_020);
+        statistics.packet(n as u16, n * 160, now);
+    }
+    assert!(statistics.drift_ppm() == 0.0);
+}
