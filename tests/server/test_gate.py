@@ -1,6 +1,7 @@
 """AUTH-10: a token at the upgrade makes the flow trusted, or the words say why not."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -59,14 +60,14 @@ def test_a_good_token_makes_the_flow_trusted_until_it_ends(gate: TokenGate) -> N
 @pytest.mark.parametrize(
     ("token", "slug"),
     [
-        ("forged", "token-wrong-key"),
-        (minted("bob", -120), "token-expired"),
-        (minted("nobody"), "credentials-wrong"),
-        (minted("BOB"), "credentials-wrong"),
+        (lambda: "forged", "token-wrong-key"),
+        (lambda: minted("bob", -120), "token-expired"),
+        (lambda: minted("nobody"), "credentials-wrong"),
+        (lambda: minted("BOB"), "credentials-wrong"),
     ],
 )
-def test_words_of_a_refusal(gate: TokenGate, token: str, slug: str) -> None:
-    assert (gate.admit(token, PAGE, NOW) or "").split()[0] == slug
+def test_words_of_a_refusal(gate: TokenGate, token: Callable[[], str], slug: str) -> None:
+    assert (gate.admit(token(), PAGE, NOW) or "").split()[0] == slug
     assert gate.authenticator.trusted(PAGE.id, NOW) is None
 
 

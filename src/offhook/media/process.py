@@ -118,7 +118,8 @@ class MediaProcess:
             self._watching.cancel()
         if hasattr(self, "engine") and self.engine.connected:
             with contextlib.suppress(MediaError, TimeoutError):
-                await asyncio.wait_for(self.engine.exit(), STOP_TIME)
+                async with asyncio.timeout(STOP_TIME):
+                    await self.engine.exit()
             await self._end(self.engine.pid, asked=True)
         await self._bury()
 
@@ -151,7 +152,8 @@ class MediaProcess:
         except OSError:
             return False
         try:
-            hello = await asyncio.wait_for(asyncio.shield(client.hello), START_TIME)
+            async with asyncio.timeout(START_TIME):
+                hello = await asyncio.shield(client.hello)
         except (TimeoutError, MediaError) as error:
             client.close()
             if isinstance(error, MediaError) and error.code != "engine_lost":

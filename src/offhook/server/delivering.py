@@ -89,6 +89,7 @@ class Deliverer:
         """Ends soon; what is not done stays in the table."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         under_way = list(self._busy.values())
         if under_way:
             await asyncio.wait(under_way, timeout=FAREWELL)
@@ -107,7 +108,8 @@ class Deliverer:
                 log.warning("webhooks wait for the database", text=str(error)[:200])
                 pause = PAUSE
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     async def _begin_due(self) -> float:
         """Begins what is due as far as there is room; returns seconds until the next look."""

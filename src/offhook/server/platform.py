@@ -205,7 +205,8 @@ class ServerPlatform:
 
     async def _facts(self, leg: int) -> LegFacts | None:
         with contextlib.suppress(MediaError, TimeoutError):
-            return await asyncio.wait_for(self._app.media.engine.facts(leg), FACTS_TIME)
+            async with asyncio.timeout(FACTS_TIME):
+                return await self._app.media.engine.facts(leg)
         return None
 
     async def _may_see(self, ref: str, project: str) -> bool:

@@ -144,7 +144,8 @@ class Tokens:
         while True:
             await asyncio.sleep(UNKNOWN)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), REFRESH)
+                async with asyncio.timeout(REFRESH):
+                    await self._wanted.wait()
             # Before the fetch, so that a key that is missed meanwhile is asked for again.
             self._wanted.clear()
             await self._fetch()

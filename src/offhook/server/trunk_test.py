@@ -105,7 +105,8 @@ class TrunkTest:
             credentials=trunk.credentials,
         )
         try:
-            settled = await asyncio.wait_for(self.ask(request), trunk.health.timeout)
+            async with asyncio.timeout(trunk.health.timeout):
+                settled = await self.ask(request)
         except TimeoutError:
             raise Failed("trunk_timeout", f"no answer to OPTIONS within {trunk.health.timeout:g} s") from None
         if settled.response is None:

@@ -100,7 +100,8 @@ class Changes:
             await connection.run_sync(self._make_triggers)
         self._task = asyncio.create_task(self._run(), name="changes of other nodes")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._listening.wait(), postgres.PATIENCE)
+            async with asyncio.timeout(postgres.PATIENCE):
+                await self._listening.wait()
 
     def _make_triggers(self, connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({TRIGGER_LOCK})"))

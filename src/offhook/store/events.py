@@ -195,7 +195,8 @@ class EventRows:
     async def quiet(self, patience: float) -> None:
         """Returns once nobody reads, after `patience` seconds at the latest: before the database is closed."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._quiet.wait(), patience)
+            async with asyncio.timeout(patience):
+                await self._quiet.wait()
 
     async def read(self, wanted: Wanted, after: int, most: int) -> Reading:
         """The first `most` events behind a cursor, in order."""

@@ -133,7 +133,8 @@ class Writer:
     async def stop(self, patience: float = 5.0) -> None:
         """Writes what is left, for at most `patience` seconds, and ends."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.drained(), patience)
+            async with asyncio.timeout(patience):
+                await self.drained()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -150,7 +151,8 @@ class Writer:
         while True:
             await self._something_to_do()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), LINGER)
+                async with asyncio.timeout(LINGER):
+                    await self._hurry.wait()
             while self._queue:
                 await self._write([self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))])
             self._wake.clear()
@@ -161,7 +163,8 @@ class Writer:
         """Returns when something is queued; meanwhile tries to empty the spool now and then."""
         while self._spool is not None and self._spool.length:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, self._retry_at - time.monotonic()))
+                async with asyncio.timeout(max(0.0, self._retry_at - time.monotonic())):
+                    await self._wake.wait()
                 return
             await self._in_thread(self._empty_spool)
         await self._wake.wait()

@@ -74,7 +74,8 @@ async def list_events(request: Request, token: Reading) -> Response:
         if rows or more or left <= 0 or desk.closed() or await request.is_disconnected():
             return JSONResponse({"data": rows, "next_cursor": str(after), "has_more": more})
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), min(left, desk.look))
+            async with asyncio.timeout(min(left, desk.look)):
+                await news.wait()
         if desk.closed():
             # The database is about to be closed too.
             return JSONResponse({"data": [], "next_cursor": str(after), "has_more": False})
@@ -136,7 +137,8 @@ async def _told(platform: Platform, token_id: str, asked: Asked, after: int) -> 
             yield ":\n\n"
             continue
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), min(silence, desk.look))
+            async with asyncio.timeout(min(silence, desk.look)):
+                await news.wait()
 
 
 def _open(desk: EventDesk) -> EventDesk:
