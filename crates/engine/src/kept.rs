@@ -10,7 +10,7 @@ use offhook_media::event::Event;
 const MAX_DIGITS: usize = 16;
 /// Log lines kept: the first ones say what went wrong.
 const MAX_LINES: usize = 256;
-/// Ends of players and recordings kept: somebody waits for each.
+/// Ends of players, recordings and feeds kept: somebody waits for each.
 const MAX_ENDS: usize = 16_384;
 /// State kept: ten kinds of all legs that the ports of one machine allow, so that a fault elsewhere costs no memory.
 const MAX_STATES: usize = 1 << 16;
@@ -55,7 +55,12 @@ impl Kept {
                 *count += 1;
                 *count <= MAX_DIGITS
             }
-            (Event::PlayFinished { .. } | Event::RecordingFinished { .. }, _) => {
+            (
+                Event::PlayFinished { .. }
+                | Event::RecordingFinished { .. }
+                | Event::FeedChanged { .. },
+                _,
+            ) => {
                 self.ends += 1;
                 self.ends <= MAX_ENDS
             }
@@ -119,6 +124,7 @@ fn state(event: &Event) -> Option<(u64, State)> {
         | Event::KeyFrameWanted { .. }
         | Event::PlayFinished { .. }
         | Event::RecordingFinished { .. }
+        | Event::FeedChanged { .. }
         | Event::LogLine { .. } => None,
     }
 }

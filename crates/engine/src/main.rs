@@ -1,6 +1,7 @@
 //! `offhook-media`: the media engine's process. It never speaks on its standard streams but for a fatal line.
 
 mod control;
+mod feeds;
 mod handover;
 mod kept;
 mod names;
@@ -87,6 +88,11 @@ fn serve(
             },
         )
         .map_err(|e| format!("recorder: {e}"))?,
+        feeds: feeds::start(feeds::Listener {
+            told: told_in.clone(),
+            wake: Arc::clone(&wake),
+        })
+        .map_err(|e| format!("feeds: {e}"))?,
     };
     let (mut shards, mut webrtc_ports) = (Vec::new(), Vec::new());
     for number in 0..options.shards {

@@ -1,4 +1,4 @@
-//! A shard's ways to the recorder: a bounded queue for each recording. What finds no room is lost and marked; a shard never
+//! A shard's ways to the recorder and to feeds: a bounded queue for each. What finds no room is lost and told; a shard never
 //! waits.
 
 use std::collections::HashMap;
@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use offhook_media::event::Event;
+use offhook_media::feed::{FeedBegin, Return};
 use offhook_media::recording::{Begin, Entry, Piece};
 
+use crate::feeds;
 use crate::recorder::{Order, RING, failed};
 use crate::worker::{Queues, Work};
 
@@ -17,9 +19,12 @@ struct Ring {
     lost: Option<u64>,
 }
 
-/// All recordings of a shard.
+/// All recordings and feeds of a shard; their numbers are of one row.
 #[derive(Default)]
-pub struct Rings(HashMap<u64, Ring>);
+pub struct Rings {
+    recordings: HashMap<u64, Ring>,
+    feeds: HashMap<u64, Arc<feeds::Ring>>,
+}
 
 impl Rings {
     /// Hands a recording to the recorder; the event says why not.
@@ -34,7 +39,7 @@ impl Rings {
         };
         match queues.auxiliary.recorder.try_send(order) {
             Ok(()) => {
-                self.0.insert(
+                self.recordings.insert(
                     number,
                     Ring {
                         entries,
@@ -52,12 +57,43 @@ impl Rings {
         }
     }
 
-    /// More of a recording; after its end nothing comes.
+    /// Hands a feed over; the event says why not.
+    pub fn feed(&mut self, begin: FeedBegin, queues: &Queues) -> Option<Event> {
+        let (leg, number) = (begin.leg, begin.number);
+        let ring = Arc::new(feeds::Ring::new());
+        let order = feeds::Order {
+            begin,
+            ring: Arc::clone(&ring),
+            work: queues.own.clone(),
+            wake: Arc::clone(&queues.wake),
+        };
+        match queues.auxiliary.feeds.try_send(order) {
+            Ok(()) => {
+                self.feeds.insert(number, ring);
+                None
+            }
+            Err(error) => {
+                let over = Work::Returned(leg, number, Return::Over);
+                let _ = queues.own.try_send(over);
+                let text = "too many feeds are begun at once".to_owned();
+                Some(feeds::failed(&error.into_inner().begin, text))
+            }
+        }
+    }
+
+    /// More of a recording or a feed; after its end nothing comes.
     pub fn push(&mut self, number: u64, entry: Entry) {
-        let Some(ring) = self.0.get_mut(&number) else {
+        let ends = matches!(entry.what, Piece::End(_));
+        if let Some(ring) = self.feeds.get(&number) {
+            ring.push(entry);
+            if ends {
+                self.feeds.remove(&number);
+            }
+            return;
+        }
+        let Some(ring) = self.recordings.get_mut(&number) else {
             return;
         };
-        let ends = matches!(entry.what, Piece::End(_));
         let at_us = entry.at_us;
         if let Some(from) = ring.lost {
             let what = Piece::Lost(from);
@@ -70,12 +106,13 @@ impl Rings {
         }
         if ends {
             // Closing the queue ends it too, should the end itself have found no room.
-            self.0.remove(&number);
+            self.recordings.remove(&number);
         }
     }
 
-    /// The recorder has ended this one.
+    /// The other side has ended this one.
     pub fn forget(&mut self, number: u64) {
-        self.0.remove(&number);
+        self.recordings.remove(&number);
+        self.feeds.remove(&number);
     }
 }

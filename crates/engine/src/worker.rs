@@ -15,11 +15,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use offhook_media::clip::{Clip, Wanted};
 use offhook_media::command::Command;
 use offhook_media::event::{Event, Reply};
+use offhook_media::feed::Return;
 use offhook_media::{
     Engine, Input, Now, Output, Packet, PortPair, ReplyToken, ShardConfig, SocketId, Transmit,
     WebRtcSocket,
 };
 
+use crate::feeds;
 use crate::kept::Kept;
 use crate::random::System;
 use crate::recorder;
@@ -53,6 +55,8 @@ pub enum Work {
     Sound(Box<Wanted>, Result<Arc<Clip>, String>),
     /// The recorder has ended this one by itself.
     RecordingOver(u64),
+    /// What the receiver of a feed sent back: the feed's leg and number.
+    Returned(u64, u64, Return),
 }
 
 /// A command with what belongs to it.
@@ -86,6 +90,8 @@ pub struct Auxiliary {
     pub sounds: SyncSender<Job>,
     /// Recordings.
     pub recorder: SyncSender<recorder::Order>,
+    /// Feeds.
+    pub feeds: tokio::sync::mpsc::Sender<feeds::Order>,
 }
 
 /// Both ends' queues, bounded.
@@ -249,6 +255,13 @@ impl Worker {
                 Ok(Work::RecordingOver(number)) => {
                     self.rings.forget(number);
                     self.engine.handle(Input::RecordingOver(number), now);
+                }
+                Ok(Work::Returned(leg, number, what)) => {
+                    if what == Return::Over {
+                        self.rings.forget(number);
+                    }
+                    self.engine
+                        .handle(Input::Returned { leg, number, what }, now);
                 }
                 Err(TryRecvError::Empty) => break true,
                 Err(TryRecvError::Disconnected) => break false,
@@ -434,6 +447,10 @@ impl Worker {
                 Output::RecordBegin(begin) => {
                     let queues = &self.queues;
                     let refused = self.rings.begin(*begin, queues);
+                    refused.into_iter().for_each(|event| self.event(event));
+                }
+                Output::FeedBegin(begin) => {
+                    let refused = self.rings.feed(*begin, &self.queues);
                     refused.into_iter().for_each(|event| self.event(event));
                 }
                 Output::Record(number, entry) => self.rings.push(number, entry),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::description::{LegOffer, LegRemote, PathKind, Recording, SourceKind};
+use crate::description::{Feed, LegOffer, LegRemote, PathKind, Recording, SourceKind};
 
 /// One command. `n` is its number; the reply repeats it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,6 +138,24 @@ pub enum Command {
         /// The recording.
         recording: String,
     },
+    /// Begins a feed. Reply: `Done`; `FeedChanged` tells the rest.
+    FeedStart {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// What is carried where to.
+        spec: Feed,
+    },
+    /// Ends a feed. Reply: `Done`.
+    FeedStop {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// The feed.
+        feed: String,
+    },
     /// Ends the leg's player. Reply: `Done`.
     Stop {
         /// Number.
@@ -225,6 +243,8 @@ impl Command {
             | Self::RecordPause { n, .. }
             | Self::RecordResume { n, .. }
             | Self::RecordStop { n, .. }
+            | Self::FeedStart { n, .. }
+            | Self::FeedStop { n, .. }
             | Self::Stop { n, .. }
             | Self::SendDigits { n, .. }
             | Self::RequestKeyFrame { n, .. }
@@ -250,6 +270,8 @@ impl Command {
             | Self::RecordPause { leg, .. }
             | Self::RecordResume { leg, .. }
             | Self::RecordStop { leg, .. }
+            | Self::FeedStart { leg, .. }
+            | Self::FeedStop { leg, .. }
             | Self::Stop { leg, .. }
             | Self::SendDigits { leg, .. }
             | Self::RequestKeyFrame { leg, .. }

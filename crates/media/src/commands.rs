@@ -75,6 +75,8 @@ impl Engine {
             | Command::RecordPause { leg, .. }
             | Command::RecordResume { leg, .. }
             | Command::RecordStop { leg, .. }
+            | Command::FeedStart { leg, .. }
+            | Command::FeedStop { leg, .. }
             | Command::Stop { leg, .. }
             | Command::SendDigits { leg, .. }
             | Command::RequestKeyFrame { leg, .. }
@@ -138,6 +140,8 @@ impl Engine {
             Command::RecordStop { recording, .. } => {
                 self.record_change(id, &recording, Piece::End("stopped"), now)?;
             }
+            Command::FeedStart { spec, .. } => self.feed_start(id, spec, now)?,
+            Command::FeedStop { feed, .. } => self.feed_stop(id, &feed, now)?,
             Command::Stop { .. } => self.stop(id, now),
             Command::SendDigits {
                 digits, each_ms, ..

@@ -376,6 +376,66 @@ fn both() -> Side {
     Side::Both
 }
 
+/// Which sound of a leg a feed carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Track {
+    /// What the leg's peer says.
+    Inbound,
+    /// What it hears.
+    Outbound,
+    /// Each by itself.
+    Both,
+}
+
+/// How a feed's sound is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// G.711 mu-law, 8 kHz.
+    Mulaw,
+    /// 16-bit samples, low byte first.
+    L16,
+}
+
+/// What only the receiver of a feed is to read: it is not shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+/// Live sound of a leg to a WebSocket, and back (API.md 13.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    /// The name that other commands and the event repeat, and its receiver as `streamSid`.
+    pub feed: String,
+    /// ws:// or wss://.
+    pub url: String,
+    /// Address and port of the URL's host, looked up and found allowed by signalling: nothing else is connected.
+    pub address: String,
+    /// What it carries.
+    pub track: Track,
+    /// How.
+    pub encoding: Encoding,
+    /// Hz: 8000, 16000 or 24000.
+    pub rate: u32,
+    /// Sound that comes back is heard by the leg's peer.
+    pub two_way: bool,
+    /// Bearer token for the receiver; empty for none.
+    pub bearer: Hidden,
+    /// Whose call it is, and which: told to the receiver.
+    pub account: String,
+    /// See `account`.
+    pub call: String,
+    /// Names and values of the user's own, told to the receiver.
+    pub parameters: Vec<(String, String)>,
+}
+
 /// Measures of one leg at one moment. Milliseconds, percent, packets.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -437,7 +497,7 @@ pub struct LegFacts {
     pub codec_out: String,
     /// Whether what we send is re-encoded.
     pub transcoded: bool,
-    /// none, tone, music, ringback, files, leg:ID or room:NUMBER.
+    /// none, tone, music, ringback, files, feed, leg:ID or room:NUMBER.
     pub source: String,
     /// open, no_address, no_keys, on_hold, no_source.
     pub gate: String,

@@ -44,9 +44,9 @@ pub struct Engine {
     pub(crate) calls: HashMap<u64, Vec<LegId>, foldhash::fast::RandomState>,
     pub(crate) rooms: HashMap<u64, Room, foldhash::fast::RandomState>,
     pub(crate) next_call: u64,
-    /// The last player of files, and the last recording: their numbers tell late answers apart.
+    /// The last player of files, and the last recording or feed: their numbers tell late answers apart.
     pub(crate) next_player: u64,
-    pub(crate) next_recording: u64,
+    pub(crate) next_tap: u64,
     pub(crate) demux: Demux,
     pub(crate) timers: Timers,
     /// Where the 20 slots of 1 ms begin.
@@ -81,7 +81,7 @@ impl Engine {
             rooms: HashMap::default(),
             next_call: 1,
             next_player: 0,
-            next_recording: 0,
+            next_tap: 0,
             demux,
             timers: Timers::default(),
             epoch: None,
@@ -142,6 +142,9 @@ impl Engine {
             }
             Input::RecordingOver(number) => {
                 self.guarded(|engine| engine.recording_over(number));
+            }
+            Input::Returned { leg, number, what } => {
+                self.guarded(|engine| engine.returned(LegId(leg), number, what, now));
             }
             Input::Timeout => self.timeouts(now),
         }

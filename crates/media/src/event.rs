@@ -54,7 +54,7 @@ pub enum Reply {
         legs: Vec<LegFacts>,
     },
     /// Not carried out. `code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, engine_busy,
-    /// bad_description, bad_address, room_full, too_many_taps, unknown_recording.
+    /// bad_description, bad_address, room_full, too_many_taps, unknown_recording, unknown_feed.
     Refused {
         /// Number.
         n: u64,
@@ -174,6 +174,24 @@ pub enum Event {
         bytes: u64,
         /// (from ms, to ms, pause or overflow): silence that was not silent in the call.
         marks: Vec<(u64, u64, String)>,
+    },
+    /// A feed. `state`: streaming, lost (its socket is tried again), finished; `reason` when it is finished: stopped,
+    /// ended (with its leg), closed (by the receiver), failed.
+    FeedChanged {
+        /// The leg.
+        leg: u64,
+        /// The feed.
+        feed: String,
+        /// Where it is.
+        state: String,
+        /// Why it is over; else empty.
+        reason: String,
+        /// For people, when something failed.
+        text: String,
+        /// Messages of sound that were sent.
+        sent: u64,
+        /// Those that were dropped, because the receiver was too slow or away.
+        dropped: u64,
     },
     /// The leg is gone by a fault of its own: one of `Refused`'s codes, or panic.
     LegFailed {

@@ -9,6 +9,7 @@ use crate::clip::{Clip, Wanted};
 use crate::command::Command;
 use crate::dtls::Identity;
 use crate::event::{Event, Reply};
+use crate::feed::{FeedBegin, Return};
 use crate::recording::{Begin, Entry};
 
 /// Largest datagram, and the size of every packet buffer: Ethernet frames with room for an authentication tag.
@@ -143,6 +144,15 @@ pub enum Input<'a> {
     },
     /// The writer of recordings has ended this one by itself.
     RecordingOver(u64),
+    /// What the receiver of a feed sent back.
+    Returned {
+        /// The feed's leg.
+        leg: u64,
+        /// The feed's number.
+        number: u64,
+        /// What.
+        what: Return,
+    },
     /// The time of the last `Output::Timeout` has come.
     Timeout,
 }
@@ -217,7 +227,9 @@ pub enum Output {
     Fetch(Wanted),
     /// Begin a recording.
     RecordBegin(Box<Begin>),
-    /// More of the recording of this number.
+    /// Begin a feed.
+    FeedBegin(Box<FeedBegin>),
+    /// More of the recording or the feed of this number.
     Record(u64, Entry),
     /// The leg of these sockets is gone: close them.
     Release(PortPair),

@@ -27,6 +27,7 @@ mod dtls;
 mod engine;
 pub mod event;
 mod facts;
+pub mod feed;
 mod ice;
 mod ids;
 mod io;

@@ -44,7 +44,11 @@ impl Engine {
     pub(crate) fn source_of(&self, id: LegId) -> Option<LegId> {
         match self.legs.get(id)?.tx.source {
             Source::Leg(source) => Some(source),
-            Source::None | Source::Player(_) | Source::Prompt(_) | Source::Room(_) => None,
+            Source::None
+            | Source::Player(_)
+            | Source::Prompt(_)
+            | Source::Feed(_)
+            | Source::Room(_) => None,
         }
     }
 
@@ -53,7 +57,7 @@ impl Engine {
         let playing = self.legs.get(id).is_some_and(|leg| match &leg.tx.source {
             Source::Player(player) => player.plays(kind, country),
             Source::Prompt(prompt) => prompt.is_music() && kind == SourceKind::Music,
-            Source::None | Source::Leg(_) | Source::Room(_) => false,
+            Source::None | Source::Leg(_) | Source::Feed(_) | Source::Room(_) => false,
         });
         if playing {
             return;
@@ -128,6 +132,7 @@ impl Engine {
     /// The leg's source no longer feeds it.
     fn unlink_source(&mut self, id: LegId) {
         self.replace_prompt(id);
+        self.replace_feed(id);
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

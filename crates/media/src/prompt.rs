@@ -211,7 +211,7 @@ impl Engine {
         }
         self.next_player += 1;
         let number = self.next_player;
-        let before = self.set_aside(id);
+        let before = self.set_aside(id, now);
         if let Some(leg) = self.legs.get_mut(id) {
             let prompt = Prompt::new(request, number, before);
             leg.feed_from(Source::Prompt(Box::new(prompt)));
@@ -221,7 +221,7 @@ impl Engine {
     }
 
     /// What feeds the leg now, to come back to: a bridge's link from its source stays.
-    fn set_aside(&mut self, id: LegId) -> Before {
+    pub(crate) fn set_aside(&mut self, id: LegId, now: Now) -> Before {
         let Some(leg) = self.legs.get_mut(id) else {
             return Before::Nothing;
         };
@@ -236,6 +236,12 @@ impl Engine {
                 Before::Room(room)
             }
             Source::None => Before::Nothing,
+            Source::Feed(mut feed) => {
+                // Nothing comes back to it: its receiver takes the leg again with its next sound.
+                let before = std::mem::replace(&mut feed.before, Before::Nothing);
+                self.played_out(id, *feed, now);
+                before
+            }
             source => {
                 leg.tx.digits.release_all();
                 Before::Source(source)
@@ -249,7 +255,13 @@ impl Engine {
             return;
         };
         self.tell_finished(id, &prompt, reason, text);
-        match std::mem::replace(&mut prompt.before, Before::Nothing) {
+        let before = std::mem::replace(&mut prompt.before, Before::Nothing);
+        self.give_back(id, before, now);
+    }
+
+    /// What fed the leg before another source does so again.
+    pub(crate) fn give_back(&mut self, id: LegId, before: Before, now: Now) {
+        match before {
             Before::Nothing => {}
             Before::Room(room) => {
                 let muted = self.legs.get(id).is_some_and(|leg| leg.muted);

@@ -16,8 +16,8 @@ use crate::leg::Leg;
 use crate::outbox::Outbox;
 use crate::receive::Incoming;
 
-/// Taps on one leg or room (MEDIA.md section 9).
-const MAX_TAPS: usize = 4;
+/// Taps on one leg or room, recordings and feeds together (MEDIA.md section 9).
+pub(crate) const MAX_TAPS: usize = 4;
 /// Bytes of a recording's name and of its file's.
 const MAX_NAME: usize = 255;
 /// Rate of a recording in which anybody is wide-band, Hz; more would only store what telephony has not carried.
@@ -93,24 +93,37 @@ pub enum Piece {
     Pause,
     /// From here on sound is written again.
     Resume,
+    /// A press of the leg's peer, and its length in ms; only feeds hear of it.
+    Digit(char, u32),
+    /// The place of a mark that a feed's receiver set has been played.
+    Mark(String),
     /// There was no room for entries since this time (microseconds since the start).
     Lost(u64),
     /// It is over: stopped or ended.
     End(&'static str),
 }
 
+/// What a tap is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    Recording,
+    /// Sound comes back at this rate, Hz; `None`: none does.
+    Feed(Option<u32>),
+}
+
 /// A tap on a leg or room.
 pub(crate) struct Tap {
-    number: u64,
-    name: String,
-    start: Instant,
-    says: Option<u8>,
-    hears: Option<u8>,
-    paused: bool,
+    pub(crate) number: u64,
+    pub(crate) name: String,
+    pub(crate) start: Instant,
+    pub(crate) says: Option<u8>,
+    pub(crate) hears: Option<u8>,
+    pub(crate) paused: bool,
+    pub(crate) what_for: Use,
 }
 
 impl Tap {
-    fn entry(&self, what: Piece, now: Instant) -> Output {
+    pub(crate) fn entry(&self, what: Piece, now: Instant) -> Output {
         let since = now.saturating_duration_since(self.start).as_micros();
         let at_us = u64::try_from(since).unwrap_or(u64::MAX);
         Output::Record(self.number, Entry { at_us, what })
@@ -119,7 +132,7 @@ impl Tap {
 
 /// Taps, none as a rule.
 #[derive(Default)]
-pub(crate) struct Taps(Vec<Tap>);
+pub(crate) struct Taps(pub(crate) Vec<Tap>);
 
 impl Taps {
     pub(crate) fn is_empty(&self) -> bool {
@@ -185,7 +198,8 @@ impl Taps {
     }
 
     fn named(&mut self, name: &str) -> Option<&mut Tap> {
-        self.0.iter_mut().find(|tap| tap.name == name)
+        let of_it = |tap: &&mut Tap| tap.name == name && tap.what_for == Use::Recording;
+        self.0.iter_mut().find(of_it)
     }
 
     /// All recordings here are over.
@@ -205,7 +219,7 @@ impl Engine {
         now: Now,
     ) -> Result<(), Refusal> {
         check(&spec)?;
-        let number = self.next_recording + 1;
+        let number = self.next_tap + 1;
         let (says, hears) = match spec.side {
             Side::Both => (Some(0), Some(1)),
             Side::Says => (Some(0), None),
@@ -224,7 +238,7 @@ impl Engine {
             .taps(id, spec.side == Side::Room)
             .ok_or_else(|| bad_description("the leg is in no room"))?;
         if taps.0.len() >= MAX_TAPS {
-            let text = format!("{MAX_TAPS} recordings run here, as many as may");
+            let text = format!("{MAX_TAPS} recordings and feeds run here, as many as may");
             return Err(("too_many_taps", text));
         }
         if taps.named(&spec.recording).is_some() {
@@ -237,8 +251,9 @@ impl Engine {
             says,
             hears,
             paused: false,
+            what_for: Use::Recording,
         });
-        self.next_recording = number;
+        self.next_tap = number;
         self.out.push(Output::RecordBegin(Box::new(Begin {
             number,
             leg: id.0,
@@ -273,7 +288,8 @@ impl Engine {
             let changes = ends || before != tap.paused;
             told = Some(changes.then(|| tap.entry(piece.clone(), now.instant)));
             if ends {
-                taps.0.retain(|tap| tap.name != name);
+                taps.0
+                    .retain(|tap| tap.name != name || tap.what_for != Use::Recording);
             }
             break;
         }

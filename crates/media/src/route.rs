@@ -131,6 +131,8 @@ impl Engine {
             if let Change::Ended(digit) = change {
                 if let (Some(leg), Some(name)) = (self.legs.get_mut(from), character(digit.event)) {
                     leg.rx.digits += 1;
+                    leg.taps
+                        .pressed(name, digit.duration_ms, &mut self.out, now.instant);
                     self.out.event(Event::Digit {
                         leg: from.0,
                         digit: name.to_string(),

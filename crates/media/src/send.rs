@@ -10,6 +10,7 @@ use offhook_rtp::sequence::SeqMap;
 
 use crate::description;
 use crate::digits::Digits;
+use crate::feed::FeedSource;
 use crate::ids::LegId;
 use crate::player::Player;
 use crate::prompt::Prompt;
@@ -24,6 +25,8 @@ pub(crate) enum Source {
     Player(Player),
     /// A player of files.
     Prompt(Box<Prompt>),
+    /// What a feed's receiver sends back.
+    Feed(Box<FeedSource>),
     /// The number of a room.
     Room(u64),
 }
@@ -294,7 +297,7 @@ impl Sender {
         self.decoding = None;
     }
 
-    /// none, tone, music, ringback, files, leg:ID, or room:NUMBER.
+    /// none, tone, music, ringback, files, feed, leg:ID, or room:NUMBER.
     pub(crate) fn source_name(&self) -> String {
         match &self.source {
             Source::None => "none".to_owned(),
@@ -302,6 +305,7 @@ impl Sender {
             Source::Player(player) => player.name().to_owned(),
             Source::Prompt(prompt) if prompt.is_music() => "music".to_owned(),
             Source::Prompt(_) => "files".to_owned(),
+            Source::Feed(_) => "feed".to_owned(),
             Source::Room(number) => format!("room:{number:#x}"),
         }
     }
@@ -316,7 +320,7 @@ impl Sender {
         self.decoding
             .as_ref()
             .is_some_and(|decoding| decoding.begun())
-            || matches!(self.source, Source::Player(_))
+            || matches!(self.source, Source::Player(_) | Source::Feed(_))
             || self.digits.tone().is_some()
     }
 

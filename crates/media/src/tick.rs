@@ -142,6 +142,7 @@ impl Engine {
             }
         }
         leg.tx.encoding = Some(encoding);
+        self.feed_tick(id, now);
     }
 
     fn event_timer(&mut self, id: LegId, now: Now) {
@@ -261,7 +262,11 @@ impl Engine {
                 .legs
                 .get(*feeder)
                 .and_then(|feeder| verdict::inward(feeder, stopped_after, now.instant)),
-            Source::None | Source::Player(_) | Source::Prompt(_) | Source::Room(_) => None,
+            Source::None
+            | Source::Player(_)
+            | Source::Prompt(_)
+            | Source::Feed(_)
+            | Source::Room(_) => None,
         };
         let room = leg.tx.source.room().and_then(|room| self.rooms.get(&room));
         let overruns = room.map_or(leg.tx.overruns, |room| room.overruns);
@@ -303,6 +308,7 @@ fn fill(leg: &mut Leg, rate: u32, sound: &mut [i16], now: Instant) {
                 .for_each(|(sample, pulled)| *sample = *pulled);
         }
         (None, Source::Player(player)) => player.fill(rate, sound),
+        (None, Source::Feed(feed)) => feed.fill(rate, sound),
         (None, _) => {}
     }
 }

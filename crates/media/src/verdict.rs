@@ -265,7 +265,7 @@ fn no_source(leg: &Leg, feeder: Option<&Verdict>, now: Instant) -> Option<Verdic
     let verdict = || Verdict::new("no_source").with("source", leg.tx.source_name());
     match &leg.tx.source {
         Source::None => Some(verdict()),
-        Source::Player(_) | Source::Prompt(_) | Source::Room(_) => None,
+        Source::Player(_) | Source::Prompt(_) | Source::Feed(_) | Source::Room(_) => None,
         Source::Leg(_) => match feeder {
             Some(cause) => Some(verdict().with("verdict", cause.name)),
             None if recent(leg.tx.last, now, LASTING) => None,

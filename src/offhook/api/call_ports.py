@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from offhook.calls.commands import LegCommand, Place
+from offhook.calls.commands import LegCommand, Place, StreamCommand
 from offhook.calls.document import Document
 
 Refusal = tuple[str, str]
@@ -22,6 +22,10 @@ class CallDesk(Protocol):
         """Why a document or webhook may not be at a URL: `not_an_http_url` or `url_is_unsafe`."""
         ...
 
+    async def stream_address(self, project: str, url: str) -> str | Refusal:
+        """Address and port behind a ws:// or wss:// URL that may be connected; or why it may not."""
+        ...
+
     def refusal(self, project: str, command: Place) -> tuple[str, str, str] | None:
         """Why a call cannot be placed, as far as it is known without a packet: the field, a code and a sentence."""
         ...
@@ -38,11 +42,12 @@ class CallDesk(Protocol):
         """One leg, also after its end."""
         ...
 
-    def judge(self, project: str, command: LegCommand) -> Refusal | None:
-        """Why a command cannot be carried out: `call_not_found`, or a code of section 8.2."""
+    def judge(self, project: str, command: LegCommand | StreamCommand) -> Refusal | None:
+        """Why a command cannot be carried out: `call_not_found`, `not_found` for what runs on it, or a
+        code of section 8.2."""
         ...
 
-    def perform(self, command: LegCommand) -> None:
+    def perform(self, command: LegCommand | StreamCommand) -> None:
         """Carries it out; the outcome is an event."""
         ...
 

@@ -4,7 +4,7 @@ Lives here: field by field, each fault in its own words. Never here: what is kno
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from offhook.api.call_ports import CallDesk
@@ -36,8 +36,11 @@ MOST_HEADERS = 20
 class Reader:
     """One body of parameters; `faults` in field order."""
 
-    def __init__(self, desk: CallDesk, project: str, domain: str, params: Mapping[str, Any]) -> None:
-        self._desk, self._project, self._domain, self._params = desk, project, domain, params
+    def __init__(
+        self, desk: CallDesk, project: str, domain: str, params: Mapping[str, Any], new_id: Callable[[], str]
+    ) -> None:
+        self._desk, self.project, self._domain, self._params = desk, project, domain, params
+        self.new_id = new_id
         self.faults: list[Fault] = []
 
     def fault(self, field: str, code: str, message: str) -> None:
@@ -67,10 +70,21 @@ class Reader:
         if not isinstance(value, str):
             self.fault(name, "not_an_http_url", f"{name.capitalize()} must be an http or https URL")
             return ""
-        wrong = await self._desk.url_refusal(self._project, value)
+        wrong = await self._desk.url_refusal(self.project, value)
         if wrong is not None:
             self.fault(name, *wrong)
         return value
+
+    async def stream_address(self, url: object) -> str:
+        """Where a stream's `url` leads, checked; "" when it may not be used."""
+        if not isinstance(url, str):
+            self.fault("url", "not_an_http_url", "Url must be a ws or wss URL")
+            return ""
+        found = await self._desk.stream_address(self.project, url)
+        if isinstance(found, str):
+            return found
+        self.fault("url", *found)
+        return ""
 
     def method(self, name: str) -> str:
         """GET or POST."""
@@ -238,6 +252,6 @@ class Reader:
             digits=self.digits("send_digits"),
             variables=self.variables(most_variables),
             fields=self.headers(),
-            project=self._project,
+            project=self.project,
             domain=self._domain,
         )

@@ -3,7 +3,7 @@
 from offhook.calls.applications import Application
 from offhook.calls.document import Document, Link, StatusWish
 from offhook.calls.entry import Permits
-from offhook.calls.ports import Recording
+from offhook.calls.ports import Feed, Recording
 from offhook.calls.trunk import Trunk
 from offhook.record import record
 from offhook.sip.location import Secret
@@ -259,6 +259,27 @@ class StopRecording:
     recording: str
 
 
+@record
+class StartStream:
+    """Sends a leg's sound to a WebSocket, from its answer on. `control` names the stream on its leg, `spec.feed` everywhere;
+    `stream.streaming`, `stream.lost` and `stream.finished` repeat both. `name` is the user's."""
+
+    leg_ref: str
+    control: str
+    spec: Feed
+    name: str = ""
+
+
+@record
+class StopStream:
+    """Ends a stream."""
+
+    leg_ref: str
+    control: str
+
+
+StreamCommand = StartStream | StopStream
+
 SoundCommand = PlaySounds | StopSounds | StartRecording | PauseRecording | ResumeRecording | StopRecording
 
 LegCommand = EndLeg | PartLegs | ConnectLeg | ReferLeg | HoldLeg | PressDigits | TellUserEvent | Listen | NoteReport
@@ -277,4 +298,5 @@ CallCommand = (
     | Place
     | LegCommand
     | SoundCommand
+    | StreamCommand
 )

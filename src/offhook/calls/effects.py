@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from offhook.calls.ports import LegOffer, LegRemote, Recording, SourceKind
+from offhook.calls.ports import Feed, LegOffer, LegRemote, Recording, SourceKind
 from offhook.record import record
 from offhook.sip.commands import SipCommand
 from offhook.sip.flow import FlowId
@@ -196,6 +196,22 @@ class ChangeRecording:
 
 
 @record
+class FeedMedia:
+    """Begins a feed; `FeedChanged` tells the rest."""
+
+    leg: int
+    spec: Feed
+
+
+@record
+class StopFeed:
+    """Ends a feed."""
+
+    leg: int
+    feed: str
+
+
+@record
 class AskTime:
     """What time is it for people here? `TimeTold` follows."""
 
@@ -378,6 +394,8 @@ MediaEffect = (
     | PlayFiles
     | RecordMedia
     | ChangeRecording
+    | FeedMedia
+    | StopFeed
     | SendDigits
     | CloseMediaLeg
     | CloseMedia

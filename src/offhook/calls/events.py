@@ -260,6 +260,20 @@ class RecordingFinished:
 
 
 @record
+class FeedChanged:
+    """A feed. `state`: streaming, lost (its socket is tried again), finished; `reason` when it is finished: stopped, ended
+    (with its leg), closed (by the receiver), failed (`text` says why). `sent` and `dropped` count messages of sound."""
+
+    leg: int
+    feed: str
+    state: str
+    reason: str = ""
+    text: str = ""
+    sent: int = 0
+    dropped: int = 0
+
+
+@record
 class TimeTold:
     """The answer to `AskTime`: local time; `weekday` 0 is Monday."""
 
@@ -285,10 +299,14 @@ MediaEvent = (
     | LegMediaFailed
 )
 
+EndOfTap = RecordingFinished | FeedChanged
+"""What is told of a leg that may be gone."""
+
 CallEvent = (
     SipEvent
     | MediaEvent
     | RecordingFinished
+    | FeedChanged
     | TimeTold
     | TimerFired
     | FactsFound

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from offhook.calls.dialog_names import DialogNames
 from offhook.calls.late import Away
+from offhook.record import record
 from offhook.sip.events import UsageId
 from offhook.sip.replaces import Named
 
@@ -29,6 +30,20 @@ class Room:
     legs: set[str] = field(default_factory=set)
 
 
+@record
+class Stream:
+    """A stream that runs: the refs of its call and leg, the name by which commands know it, the engine's number of the leg,
+    and what the user called it."""
+
+    call_ref: str
+    leg_ref: str
+    control: str
+    media: int
+    name: str
+    url: str
+    two_way: bool
+
+
 @dataclass(slots=True)
 class Index:
     """`calls` are the live ones by ref; `usages` holds live legs only; `media` and `legs` are by the engine's numbers of a
@@ -45,6 +60,8 @@ class Index:
     """Conferences that have a member, by name."""
     recordings: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     """Recordings that run, by name: the refs of their call and leg, and the engine's number of the leg."""
+    streams: dict[str, Stream] = field(default_factory=dict)
+    """Streams that run, by the names of their feeds."""
     away: Away = field(default_factory=Away)
     awaited: dict[str, dict[str, "Call"]] = field(default_factory=dict)
     """Calls that wait for a device of an endpoint, by its user name (LIVE-4)."""

@@ -22,6 +22,7 @@ from offhook.sip.message import Headers, Request
 
 if TYPE_CHECKING:
     from offhook.calls.adoption import Device
+    from offhook.calls.commands import StartStream
     from offhook.calls.sent_away import Referring
 
 
@@ -109,6 +110,10 @@ class Leg:
     fed: Destination | None = None
     rounds: int = 0
     playing: str = ""
+    streams: dict[str, str] = field(default_factory=dict)
+    """Names of the feeds that run, by the names that commands know."""
+    awaiting: "list[StartStream]" = field(default_factory=list)
+    """Streams that begin with the answer."""
     """How often a built-in destination that speaks has done so; the name of the sound files that play."""
     room: str | None = None
     device: "Device | None" = None

@@ -225,6 +225,43 @@ class Recording:
     silence_ms: int = 0
 
 
+class FeedTrack(StrEnum):
+    """Which sound of a leg a feed carries: what its peer says, what it hears, or each by itself."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    BOTH = "both"
+
+
+class FeedEncoding(StrEnum):
+    """G.711 mu-law at 8 kHz, or 16-bit samples, low byte first."""
+
+    MULAW = "mulaw"
+    L16 = "l16"
+
+
+@record
+class Feed:
+    """Live sound of a leg to a WebSocket, and back when it is `two_way` (API.md 13.4). `feed` names it, `address` is the
+    checked address and port of the URL's host, `rate` 8000, 16000 or 24000 Hz; `account`, `call` and `parameters` are told
+    to the receiver. `bearer` is never shown."""
+
+    feed: str
+    url: str
+    address: str
+    track: FeedTrack = FeedTrack.INBOUND
+    encoding: FeedEncoding = FeedEncoding.MULAW
+    rate: int = 8_000
+    two_way: bool = False
+    bearer: str = ""
+    account: str = ""
+    call: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<feed {self.feed} of {self.track} to {self.address}>"
+
+
 @record
 class Quality:
     """Measures of one leg at one moment (API.md 12.3). Milliseconds, percent, packets."""

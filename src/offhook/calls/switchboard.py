@@ -36,6 +36,7 @@ from offhook.calls import (
     seeking,
     sent_away,
     sounding,
+    streaming,
     survival,
     trunk_call,
     visitors,
@@ -54,6 +55,7 @@ from offhook.calls.commands import (
     Place,
     SetMailbox,
     SoundCommand,
+    StreamCommand,
     TryTrunk,
 )
 from offhook.calls.dial_back import DialBacks, Redial
@@ -67,6 +69,7 @@ from offhook.calls.events import (
     EngineLost,
     EngineReady,
     FactsFound,
+    FeedChanged,
     FlowProbed,
     Located,
     RecordingFinished,
@@ -243,6 +246,9 @@ class Switchboard:
             case _ if isinstance(command, SoundCommand):
                 heard_leg = self.leg(command.leg_ref)
                 return self._after(sounding.perform(*heard_leg, command), now) if heard_leg is not None else []
+            case _ if isinstance(command, StreamCommand):
+                heard_leg = self.leg(command.leg_ref)
+                return self._after(streaming.perform(*heard_leg, command, now), now) if heard_leg is not None else []
             case _ if isinstance(command, LegCommand):
                 found_leg = self.leg(command.leg_ref)
                 return self._after(control.perform(*found_leg, command, now), now) if found_leg is not None else []
@@ -274,7 +280,7 @@ class Switchboard:
             case (
                 RequestReceived() | SubscribeReceived() | NotifyDue() | SubscriptionEnded() | RequestSettled()
                 | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned() | DocumentFetched()
-                | RecordingFinished() | TimeTold()
+                | RecordingFinished() | FeedChanged() | TimeTold()
             ):  # fmt: skip
                 return self._after(self._beside(event, now), now)
             case CallKept() | EngineLost() | EngineReady():
@@ -293,7 +299,7 @@ class Switchboard:
         match event:
             case EngineLost():
                 lost = [one for one in self._calls.values() if one.media_calls or one.reopening]
-                told = sounding.engine_lost(self._index)
+                told = [*sounding.engine_lost(self._index), *streaming.engine_lost(self._index, now)]
                 return [*told, *(effect for call in lost for effect in reopen.lost(call, now))]
             case CallKept():
                 return self._revive(event, now)
@@ -354,11 +360,13 @@ class Switchboard:
     def _beside(
         self,
         event: RequestReceived | SubscribeReceived | NotifyDue | SubscriptionEnded | RequestSettled | RequestAnswered
-        | TextsFound | BindingsChanged | DeviceReturned | DocumentFetched | RecordingFinished | TimeTold,
+        | TextsFound | BindingsChanged | DeviceReturned | DocumentFetched | RecordingFinished | FeedChanged | TimeTold,
         now: float,
     ) -> Effects:  # fmt: skip
         """What is not about a call, or only in passing."""
         match event:
+            case FeedChanged():
+                return streaming.changed(self._index, event, now)
             case RecordingFinished() | TimeTold():
                 return sounding.told(self._index, event)
             case RequestReceived() if event.request.method == "REFER":
@@ -585,6 +593,7 @@ class Switchboard:
         told_of, self._index.reports = self._index.reports, {}
         for call in {**touched, **told_of}.values():
             reports.stamp(call, now)
+            effects += streaming.begin_waiting(call)
         effects += [one for call in told_of.values() for one in reports.due(call, now)]
         # Last, because what was told need not be told by the next process.
         effects += [one for call in {**touched, **told_of}.values() for one in self._keep(call, now)]

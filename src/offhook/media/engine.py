@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, Recording, SourceKind
+from offhook.calls.ports import Feed, LegFacts, LegLocal, LegOffer, LegRemote, Recording, SourceKind
 from offhook.media import messages as wire
 from offhook.media.client import MediaClient, MediaError, Then
 
@@ -96,6 +96,14 @@ class MediaEngine:
     async def stop_recording(self, leg: int, recording: str) -> None:
         """Ends a recording."""
         await self._client.call(wire.RecordStop, leg=leg, recording=recording)
+
+    async def feed(self, leg: int, spec: Feed) -> None:
+        """Begins a feed; `FeedChanged` names it as it goes."""
+        await self._client.call(wire.FeedStart, leg=leg, spec=spec)
+
+    async def stop_feed(self, leg: int, feed: str) -> None:
+        """Ends a feed."""
+        await self._client.call(wire.FeedStop, leg=leg, feed=feed)
 
     async def stop(self, leg: int) -> None:
         """Ends the leg's player."""

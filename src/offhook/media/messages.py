@@ -8,7 +8,7 @@ ignored; an unknown command is refused by name (`Refused`, code `unknown_command
 
 from msgspec import Struct
 
-from offhook.calls.ports import LegFacts, LegLocal, LegOffer, LegRemote, Quality, Recording, SourceKind
+from offhook.calls.ports import Feed, LegFacts, LegLocal, LegOffer, LegRemote, Quality, Recording, SourceKind
 
 PROTOCOL_VERSION = 1
 MAX_FRAME = 1 << 20
@@ -137,6 +137,22 @@ class RecordStop(Message, frozen=True):
     recording: str
 
 
+class FeedStart(Message, frozen=True):
+    """Begins a feed; `FeedChanged` tells the rest. Reply: `Done`."""
+
+    n: int
+    leg: int
+    spec: Feed
+
+
+class FeedStop(Message, frozen=True):
+    """Ends a feed. Reply: `Done`."""
+
+    n: int
+    leg: int
+    feed: str
+
+
 class Stop(Message, frozen=True):
     """Ends the leg's player: files give way to what fed the leg before them, else it has no source then. Reply: `Done`."""
 
@@ -206,6 +222,8 @@ Command = (
     | RecordPause
     | RecordResume
     | RecordStop
+    | FeedStart
+    | FeedStop
     | Stop
     | SendDigits
     | RequestKeyFrame
@@ -258,7 +276,7 @@ class Closed(Message, frozen=True):
 
 class Refused(Message, frozen=True):
     """`code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, room_full, engine_busy, bad_description,
-    bad_address, too_many_taps, unknown_recording."""
+    bad_address, too_many_taps, unknown_recording, unknown_feed."""
 
     n: int
     code: str
@@ -362,6 +380,19 @@ class RecordingFinished(Message, frozen=True):
     marks: tuple[tuple[int, int, str], ...]
 
 
+class FeedChanged(Message, frozen=True):
+    """A feed. `state`: streaming, lost (its socket is tried again), finished; `reason` when it is finished: stopped, ended
+    (with its leg), closed (by the receiver), failed (`text` says why). `sent` and `dropped` count messages of sound."""
+
+    leg: int
+    feed: str
+    state: str
+    reason: str
+    text: str
+    sent: int
+    dropped: int
+
+
 class LegFailed(Message, frozen=True):
     """The leg is gone by a fault of its own. `cause` is one of Refused's codes or `panic`."""
 
@@ -394,6 +425,7 @@ Event = (
     | Heard
     | PlayFinished
     | RecordingFinished
+    | FeedChanged
     | LegFailed
     | KeyFrameWanted
     | LogLine

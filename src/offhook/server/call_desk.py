@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from offhook.api.call_ports import Refusal
 from offhook.api.paging import stored_page
 from offhook.api.times import milliseconds
-from offhook.calls import control, placing
+from offhook.calls import control, placing, streaming
 from offhook.calls.addresses import uri_of
 from offhook.calls.call import Call
-from offhook.calls.commands import EndLeg, LegCommand, Listen, Place
+from offhook.calls.commands import EndLeg, LegCommand, Listen, Place, StreamCommand
 from offhook.calls.document import Document
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.numbers import looks_dialled
@@ -21,6 +21,7 @@ from offhook.server.document_text import read_inline
 from offhook.server.leg_views import leg_view, logged_view, queued_view
 from offhook.server.log_rows import shown
 from offhook.store.call_log import CallLog
+from offhook.transport.outward_http import HttpFailed
 
 if TYPE_CHECKING:
     from offhook.server.app import App
@@ -53,6 +54,17 @@ class ServerCallDesk:
         if wrong.code == "not_an_http_url":
             return wrong.code, f"Url must be an http or https URL: {wrong}"
         return wrong.code, f"Url must not point to {wrong}"
+
+    async def stream_address(self, project: str, url: str) -> str | Refusal:
+        row = self._app.store.projects.get(project)
+        if row is not None and row.settings.get("force_https_requests") and url.lower().startswith("ws://"):
+            return "url_is_unsafe", "Url must be wss (force_https_requests of the project)"
+        try:
+            return await self._app.telling.http.socket_address(url)
+        except HttpFailed as wrong:
+            if wrong.code == "url_is_unsafe":
+                return wrong.code, f"Url must not point to {wrong}"
+            return "not_an_http_url", f"Url must be a ws or wss URL that can be reached: {wrong}"
 
     def refusal(self, project: str, command: Place) -> tuple[str, str, str] | None:
         driver = self._app.driver
@@ -125,7 +137,7 @@ class ServerCallDesk:
 
     # ---- commands
 
-    def judge(self, project: str, command: LegCommand) -> Refusal | None:
+    def judge(self, project: str, command: LegCommand | StreamCommand) -> Refusal | None:
         if self.dialler.find(command.leg_ref) is not None:
             if isinstance(command, EndLeg | Listen):
                 return None
@@ -133,9 +145,11 @@ class ServerCallDesk:
         found = self._leg(project, command.leg_ref)
         if found is None:
             return "call_not_found", "No live call has this id"
+        if isinstance(command, StreamCommand):
+            return streaming.impossible(*found, command)
         return control.impossible(*found, command)
 
-    def perform(self, command: LegCommand) -> None:
+    def perform(self, command: LegCommand | StreamCommand) -> None:
         if isinstance(command, EndLeg) and self.dialler.drop(command.leg_ref):
             return
         self._app.driver.command(command)

@@ -44,7 +44,7 @@ from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websoc
 from offhook.sip.revival import DialogRecord
 from offhook.transport.flow import LEFT
 
-MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent | calls_events.RecordingFinished]] = {
+MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent | calls_events.EndOfTap]] = {
     media.PathChanged: lambda e: calls_events.PathChanged(e.leg, e.local, e.remote, e.reason),
     media.KeysReady: lambda e: calls_events.KeysReady(e.leg, e.suite),
     media.FirstMedia: lambda e: calls_events.FirstMedia(e.leg, e.after_ms),
@@ -59,6 +59,7 @@ MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent | calls_events.
     media.RecordingFinished: lambda e: calls_events.RecordingFinished(
         e.leg, e.recording, e.file, e.reason, e.text, e.duration_ms, e.bytes, e.marks
     ),
+    media.FeedChanged: lambda e: calls_events.FeedChanged(e.leg, e.feed, e.state, e.reason, e.text, e.sent, e.dropped),
     media.LegFailed: lambda e: calls_events.LegMediaFailed(e.leg, e.cause),
 }
 """The engine's events as call control knows them."""

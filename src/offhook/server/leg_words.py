@@ -53,12 +53,14 @@ class Words:
         event_id: str,
         sequence: int,
     ) -> dict[str, Any]:
-        """`calling.call.refer` and `calling.call.user_event`."""
+        """`calling.call.refer`, `calling.call.stream` and `calling.call.user_event`."""
         params = self._params(leg)
         if kind == "refer":
             params["state"] = details["state"]
             params["sip_refer_response_code"] = _number(details["response"])
             params["sip_notify_response_code"] = _number(details["notify"])
+        elif kind == "stream":
+            params |= details
         else:
             params["event"] = details["event"]
         own = {"event_id": event_id, "sequence": sequence, "call_ref": leg.call_ref}

@@ -37,6 +37,8 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     },
     do.RecordMedia: lambda e: {"kind": wire.RecordStart, "leg": e.leg, "spec": e.spec},
     do.ChangeRecording: lambda e: {"kind": _CHANGES[e.change], "leg": e.leg, "recording": e.recording},
+    do.FeedMedia: lambda e: {"kind": wire.FeedStart, "leg": e.leg, "spec": e.spec},
+    do.StopFeed: lambda e: {"kind": wire.FeedStop, "leg": e.leg, "feed": e.feed},
     do.SendDigits: lambda e: {"kind": wire.SendDigits, "leg": e.leg, "digits": e.digits, "each_ms": e.each_ms},
     do.RequestKeyFrame: lambda e: {"kind": wire.RequestKeyFrame, "leg": e.leg},
     do.CloseMediaLeg: lambda e: {"kind": wire.CloseLeg, "leg": e.leg},
@@ -105,5 +107,7 @@ class MediaWork:
         if isinstance(effect, do.RecordMedia):
             spec = effect.spec
             self._tell(did.RecordingFinished(effect.leg, spec.recording, spec.file, "failed", error.text))
+        if isinstance(effect, do.FeedMedia):
+            self._tell(did.FeedChanged(effect.leg, effect.spec.feed, "finished", "failed", error.text))
         if isinstance(effect, do.CloseMedia):
             self._tell(did.MediaClosed(effect.media_call, ()))

@@ -379,6 +379,7 @@ _OF_USAGE = frozenset({sip.AckMissing, sip.DialogLost, sip.InviteRejected})
 _OF_MEDIA = frozenset(
     {did.PathChanged, did.KeysReady, did.FirstMedia, did.MediaStopped, did.MediaResumed, did.DigitPressed}
     | {did.SilenceFound, did.Heard, did.LegMediaFailed, did.KeyFrameWanted, did.PlayFinished, did.RecordingFinished}
+    | {did.FeedChanged}
 )
 
 _OF_CALL: dict[type, Callable[[Any], str]] = {
@@ -396,6 +397,8 @@ _OF_LEG: dict[type, Callable[[Any], int]] = {
     do.PlayFiles: lambda one: one.leg,
     do.RecordMedia: lambda one: one.leg,
     do.ChangeRecording: lambda one: one.leg,
+    do.FeedMedia: lambda one: one.leg,
+    do.StopFeed: lambda one: one.leg,
     do.SendDigits: lambda one: one.leg,
     do.CloseMediaLeg: lambda one: one.leg,
 }

@@ -92,6 +92,23 @@ class OutwardHttp:
             return error
         return None
 
+    async def socket_address(self, text: str) -> str:
+        """Address and port that a ws:// or wss:// URL may be connected at, judged as every other. Raises HttpFailed."""
+        scheme, separator, rest = text.partition("://")
+        as_http = {"ws": "http", "wss": "https"}.get(scheme.lower())
+        if not separator or as_http is None:
+            raise HttpFailed("not_an_http_url", "it does not begin with ws:// or wss://")
+        try:
+            url = parse_url(f"{as_http}://{rest}")
+            if url.authorization is not None:
+                raise HttpFailed("not_an_http_url", "it has a user name in it; use authorization_bearer_token")
+            found = (await self._way.addresses(url.host))[0]
+        except NotAnHttpUrl as error:
+            raise HttpFailed("not_an_http_url", str(error)) from None
+        except LookUpFailed as error:
+            raise HttpFailed("unreachable", str(error)) from None
+        return f"[{found}]:{url.port}" if ":" in found else f"{found}:{url.port}"
+
     async def send(
         self,
         method: str,

@@ -36,7 +36,7 @@ struct Outline {
     n: u64,
 }
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
@@ -49,6 +49,8 @@ const COMMANDS: [&str; 20] = [
     "RecordPause",
     "RecordResume",
     "RecordStop",
+    "FeedStart",
+    "FeedStop",
     "Stop",
     "SendDigits",
     "RequestKeyFrame",

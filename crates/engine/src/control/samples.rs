@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::message::Greeting;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 20] = [
     "RecordPause",
     "RecordResume",
     "RecordStop",
+    "FeedStart",
+    "FeedStop",
     "Stop",
     "SendDigits",
     "RequestKeyFrame",
@@ -40,7 +42,7 @@ const REPLIES: [&str; 7] = [
     "Closed",
     "Refused",
 ];
-const EVENTS: [&str; 14] = [
+const EVENTS: [&str; 15] = [
     "PathChanged",
     "KeysReady",
     "FirstMedia",
@@ -52,6 +54,7 @@ const EVENTS: [&str; 14] = [
     "Heard",
     "PlayFinished",
     "RecordingFinished",
+    "FeedChanged",
     "LegFailed",
     "KeyFrameWanted",
     "LogLine",

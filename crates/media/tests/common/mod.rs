@@ -76,6 +76,8 @@ pub struct World {
     /// Recordings that were begun, and what they were given.
     pub begun: Vec<recording::Begin>,
     pub recorded: Vec<(u64, recording::Entry)>,
+    /// Feeds that were begun; what they carry is in `recorded`.
+    pub fed: Vec<feed::FeedBegin>,
     pub peers: Vec<webrtc::Peer>,
     replies: Vec<Reply>,
     timeout: Option<Instant>,
@@ -118,6 +120,7 @@ impl World {
             wanted: Vec::new(),
             begun: Vec::new(),
             recorded: Vec::new(),
+            fed: Vec::new(),
             peers: Vec::new(),
             replies: Vec::new(),
             timeout: None,
@@ -184,6 +187,7 @@ impl World {
                 }
                 Output::Fetch(wanted) => self.wanted.push(wanted),
                 Output::RecordBegin(begin) => self.begun.push(*begin),
+                Output::FeedBegin(begin) => self.fed.push(*begin),
                 Output::Record(number, entry) => self.recorded.push((number, entry)),
                 Output::Timeout(at) => {
                     self.timeout = at;
@@ -263,6 +267,11 @@ impl World {
     /// Answers for a sound that a player wanted.
     pub fn fetched(&mut self, wanted: clip::Wanted, clip: Result<Arc<clip::Clip>, String>) {
         self.input(Input::Fetched { wanted, clip });
+    }
+
+    /// What a feed's receiver sends back.
+    pub fn returned(&mut self, leg: u64, number: u64, what: feed::Return) {
+        self.input(Input::Returned { leg, number, what });
     }
 
     pub fn unreachable(&mut self, socket: SocketId, destination: SocketAddr) {

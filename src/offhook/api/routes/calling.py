@@ -1,7 +1,7 @@
 """Placing and steering calls: `/api/calling/calls` (API.md section 8)."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -15,6 +15,7 @@ from offhook.api.errors import ApiError, Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TokenRow
 from offhook.api.requests import body_object, note_names
+from offhook.api.streams import start_stream, stop_stream
 from offhook.calls.commands import (
     ConnectLeg,
     EndLeg,
@@ -24,6 +25,8 @@ from offhook.calls.commands import (
     PartLegs,
     PressDigits,
     ReferLeg,
+    StartStream,
+    StreamCommand,
     TellUserEvent,
 )
 from offhook.calls.document import StatusWish
@@ -35,7 +38,7 @@ PATH = "/api/calling/calls"
 REASONS = ("hangup", "cancel", "busy", "noAnswer", "decline", "error")
 USER_EVENT = 4096
 """Bytes of a user's own event."""
-LATER = ("play", "record", "collect", "detect", "tap", "stream", "denoise")
+LATER = ("play", "record", "collect", "detect", "tap", "denoise")
 NEVER = ("transcribe", "live_", "ai_", "ai", "send_fax", "receive_fax")
 COMMAND = record("Command", "command", command=text(), id=text(), params=loose())
 LEG = record(
@@ -95,7 +98,7 @@ async def command_call(request: Request, response: Response, token: Calling) -> 
 async def _dial(request: Request, token: TokenRow, params: Mapping[str, Any]) -> dict[str, Any]:
     platform: Platform = request.app.state.platform
     desk = platform.call_desk
-    reader = Reader(desk, token.project_id, platform.domain_of(token.project_id), params)
+    reader = Reader(desk, token.project_id, platform.domain_of(token.project_id), params, platform.new_id)
     command = await reader.dial(platform.new_id(), platform.custom_variables)
     if not reader.faults:
         wrong = desk.refusal(token.project_id, command)
@@ -113,7 +116,7 @@ async def _dial(request: Request, token: TokenRow, params: Mapping[str, Any]) ->
 
 # ---- commands on a leg
 
-Made = Callable[[Reader, str, Mapping[str, Any]], Awaitable[list[LegCommand]]]
+Made = Callable[[Reader, str, Mapping[str, Any]], Awaitable[Sequence[LegCommand | StreamCommand]]]
 
 
 async def _command(
@@ -136,7 +139,7 @@ async def _command(
     if lacking is not None:
         raise Invalid(Fault("command", "feature_not_available", lacking))
     assert make is not None
-    reader = Reader(desk, token.project_id, platform.domain_of(token.project_id), params)
+    reader = Reader(desk, token.project_id, platform.domain_of(token.project_id), params, platform.new_id)
     if command == "update":
         _may_update(reader, params, str(shown["status"]))
     made = await make(reader, id_, params)
@@ -144,13 +147,15 @@ async def _command(
         raise Invalid(*reader.faults)
     for one in made:
         wrong = desk.judge(token.project_id, one)
-        if wrong is not None and wrong[0] == "call_not_found":
+        if wrong is not None and wrong[0] in ("call_not_found", "not_found"):
             raise not_found(*wrong)
         if wrong is not None:
-            raise Invalid(Fault("id", *wrong))
+            raise Invalid(Fault("control_id" if wrong[0] == "not_unique_within_project" else "id", *wrong))
     for one in made:
         desk.perform(one)
-    return await _leg(desk, token, id_)
+    leg = await _leg(desk, token, id_)
+    started = next((one.control for one in made if isinstance(one, StartStream)), None)
+    return leg if started is None else {**leg, "offhook": {**leg["offhook"], "control_id": started}}
 
 
 ENDED = ("ended", "failed", "canceled", "completed")
@@ -164,7 +169,7 @@ def _lacking(command: str) -> str | None:
     if name.split(".")[0] in LATER:
         return f"{command} is not available; a document at url can route the call instead"
     if name.startswith(NEVER):
-        return f"{command} is not available; calling.stream will carry the audio to a service of yours"
+        return f"{command} is not available; calling.stream carries the audio to a service of yours"
     return None
 
 
@@ -278,4 +283,6 @@ COMMANDS: dict[str, Made] = {
     "calling.unmute": _hold(muted=False),
     "calling.send_digits": _digits,
     "calling.user_event": _user_event,
+    "calling.stream": start_stream,
+    "calling.stream.stop": stop_stream,
 }

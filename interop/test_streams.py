@@ -1,0 +1,139 @@
+"""Streams of live calls by REST: a phone's sound at a WebSocket server, the server's at the phone (API.md 13.1, 13.4)."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from signalwire.rest import RestClient
+
+from interop.support.audio import level_at
+from interop.support.baresip import Baresip
+from interop.support.server import Offhook
+from interop.test_calls_by_rest import command, told, until_told
+from tests.support.receiver import Receiver
+from tests.support.rtp_peer import RATE, tone
+from tests.support.stream_receiver import StreamReceiver
+
+REFUSED: list[tuple[dict[str, Any], int, str]] = [
+    ({}, 422, "missing_required_parameter"),
+    ({"url": "http://127.0.0.1/"}, 422, "not_an_http_url"),
+    ({"url": "ws://a:b@127.0.0.1/"}, 422, "not_an_http_url"),
+    ({"url": "ws://nowhere.invalid/"}, 422, "not_an_http_url"),
+    ({"url": "ws://169.254.169.254/"}, 422, "url_is_unsafe"),
+    ({"url": "wss://10.0.0.1/"}, 422, "url_is_unsafe"),
+    ({"codec": "MP3"}, 422, "invalid_parameter_value"),
+    ({"codec": "PCMU@16000h"}, 422, "invalid_parameter_value"),
+    ({"track": "sideways"}, 422, "invalid_parameter_value"),
+    ({"control_id": "x" * 129}, 422, "invalid_parameter"),
+    ({"custom_parameters": {"a": 1}}, 422, "invalid_parameter"),
+    ({"offhook": {"two_way": "yes"}}, 422, "invalid_parameter"),
+]
+
+
+async def send(server: Offhook, name: str, id_: str, params: dict[str, Any]) -> httpx.Response:
+    """Any command, whatever becomes of it."""
+    return await server.http.post("/api/calling/calls", json={"command": name, "id": id_, "params": params})
+
+
+async def test_a_call_is_streamed_both_ways_and_outlives_its_receiver(server: Offhook, tmp_path: Path) -> None:
+    await server.add_endpoint("carol", "carols-password")
+    receiver = StreamReceiver()
+    await receiver.open()
+    async with (
+        Receiver() as hooks,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as bob,
+        Baresip(tmp_path, "carol", "carols-password", server.domain, server.sip, tone=900) as carol,
+    ):
+        await bob.registered()
+        await carol.registered()
+        await bob.dial("carol")
+        await carol.expect("CALL_INCOMING")
+        legs = (await server.http.get("/api/calling/calls")).json()["data"]
+        id_ = next(one["id"] for one in legs if one["direction"] == "inbound")
+        await command(server, "update", id=id_, status_url=hooks.url("/s"), status_events=["ended"])
+        # 1. what is asked for before the answer begins with it
+        url = f"ws://localhost:{receiver.port}/audio"
+        params = {"url": url, "track": "both_tracks", "control_id": "s1", "name": "mine"}
+        more = {"offhook": {"two_way": True}, "custom_parameters": {"ticket": "17"}}
+        more["authorization_bearer_token"] = "the-token"
+        answer = await send(server, "calling.stream", id_, {**params, **more})
+        assert (answer.status_code, answer.json()["offhook"]["control_id"]) == (200, "s1"), answer.text
+        await asyncio.sleep(0.3)
+        assert receiver.connections == []
+        await carol.answer()
+        await receiver.until(lambda: len(receiver.media("inbound")) > 150)
+        assert receiver.headers["Authorization"] == "Bearer the-token"
+        begin = receiver.of("start")[0]["start"]
+        assert (begin["accountSid"], begin["callSid"], begin["customParameters"]) == (
+            server.project,
+            id_,
+            {"ticket": "17"},
+        )
+        # 2. each side is in its track, and none of the other's
+        for track, own, other in (("inbound", 700, 900), ("outbound", 900, 700)):
+            samples = receiver.sound(track)[-RATE:].astype(float)
+            assert level_at(samples / 32_768, RATE, own) > -30
+            assert level_at(samples / 32_768, RATE, other) < -50
+        # 3. a press is told
+        await bob.press("5")
+        await receiver.until(lambda: receiver.of("dtmf"))
+        assert receiver.of("dtmf")[0]["dtmf"]["digit"] == "5"
+        # 4. what the receiver says is heard in the call, and its mark comes back when it is over
+        await receiver.speak(tone(440, 3.0))
+        await receiver.say("mark", mark={"name": "said"})
+        await asyncio.sleep(0.5)
+        heard = await bob.heard_now(1.5)
+        assert abs(heard.frequency - 440) < 10
+        await receiver.until(lambda: receiver.of("mark"))
+        assert receiver.of("mark")[0]["mark"]["name"] == "said"
+        await asyncio.sleep(1.0)
+        assert abs((await bob.heard_now(1.5)).frequency - 900) < 10
+        # 5. a second one beside it is refused, an unknown one not found
+        for name, given, status in (
+            ("calling.stream", params, 422),
+            ("calling.stream", {"url": url}, 422),
+            ("calling.stream.stop", {"control_id": "nothing"}, 404),
+            ("calling.stream.stop", {}, 422),
+        ):
+            answer = await send(server, name, id_, given)
+            assert answer.status_code == status, (name, given, answer.text)
+        # 6. its receiver is gone for good: three tries, a finding, and the call goes on
+        await receiver.close()
+        events = await until_told(hooks, "/s", 2)
+        streams = [one["params"] for one in events if one["event_type"] == "calling.call.stream"]
+        assert [(one["control_id"], one["state"], one["name"]) for one in streams] == [
+            ("s1", "streaming", "mine"), ("s1", "finished", "mine"),
+        ]  # fmt: skip
+        shown = (await server.http.get(f"/api/offhook/calls/{id_}")).json()
+        assert "stream_failed" in json.dumps(shown)
+        assert abs((await bob.heard_now(1.5)).frequency - 900) < 10
+        for given, status, code in REFUSED:
+            answer = await send(server, "calling.stream", id_, {"url": url, **given} if given else given)
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code), (given, answer.text)
+        await bob.hang_up()
+    assert len(told(hooks, "/s")) >= 2
+
+
+async def test_the_official_sdk_begins_and_ends_a_stream(server: Offhook, tmp_path: Path) -> None:
+    receiver = StreamReceiver()
+    await receiver.open()
+    client = RestClient(project=server.project, token=server.token, host=server.http_url.split("//")[1].rstrip("/"))
+    async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as bob:
+        await bob.registered()
+        await bob.dial("echo")
+        await bob.expect("CALL_ESTABLISHED")
+        id_ = (await server.http.get("/api/calling/calls")).json()["data"][0]["id"]
+        url = f"ws://127.0.0.1:{receiver.port}/"
+        wanted = {"url": url, "codec": "L16@16000h", "track": "inbound_track", "control_id": "sdk"}
+        await asyncio.to_thread(lambda: client.calling.stream(id_, **wanted))  # type: ignore[arg-type]
+        await receiver.until(lambda: len(receiver.media("inbound")) > 100)
+        await asyncio.to_thread(lambda: client.calling.stream_stop(id_, control_id="sdk"))
+        await receiver.until(lambda: receiver.of("stop"))
+        samples = receiver.sound("inbound", "audio/x-L16")[-16_000:].astype(float)
+        assert level_at(samples / 32_768, 16_000, 700) > -30
+        assert np.abs(samples).max() > 1_000
+        await bob.hang_up()
+    await receiver.close()
