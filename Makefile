@@ -25,7 +25,7 @@ test-rust: $(VENV)/.installed  ## the engine's tests
 	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)
 
 test-python: setup $(VENV)/.dev $(VENV)/.peers  ## the Python tests
-	$(BIN)/pytest tests fuzz $(if $(LONG),,-m "not long")
+	$(BIN)/pytest tests fuzz $(if $(LONG),,-n 2 --dist loadfile -m "not long")
 
 ladders: setup $(VENV)/.dev  ## store the ladders of the scenarios anew; read the difference before you keep it
 	LADDERS=write $(BIN)/pytest tests/scenarios -m ladder
