@@ -8,6 +8,8 @@ declare -A package=(
   [sipp]=sip-tester [linphonec]=linphone-cli [tshark]=tshark [pg_createcluster]=postgresql [certutil]=libnss3-tools
 )
 missing=()
+# H264 is a module of its own, not a program.
+[ -e /usr/lib/baresip/modules/avcodec.so ] || missing+=(baresip-ffmpeg)
 for program in "${!package[@]}"; do
   command -v "$program" >/dev/null || missing+=(${package[$program]})
 done

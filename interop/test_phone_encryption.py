@@ -1,6 +1,6 @@
 """A foreign phone with SRTP by keys in the descriptions (RFC 4568), demanded or left to us.
 
-baresip's DTLS-SRTP cannot be tested: its certificate is RSA, which the engine's handshake does not take yet.
+baresip's DTLS-SRTP is refused: its certificate is RSA and cannot be chosen (docs/reference/foreign-peers.md).
 """
 
 import asyncio

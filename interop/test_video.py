@@ -173,7 +173,7 @@ async def media_address(page: Page, server: Offhook) -> tuple[str, int]:
 async def test_a_video_phone_and_a_page_see_each_other(server: Offhook, tmp_path: Path, encryption: str) -> None:
     """A SIP phone: its own ports for each line, keys of its own, no retransmission streams."""
     phone = Baresip(
-        tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, encryption=encryption, video=True
+        tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, encryption=encryption, video="VP8"
     )
     async with Browser("chromium", tmp_path) as browser, phone:
         await phone.registered()
@@ -202,7 +202,7 @@ async def test_a_video_phone_and_a_page_see_each_other(server: Offhook, tmp_path
 
 
 async def test_a_video_phone_sees_its_echo(server: Offhook, tmp_path: Path) -> None:
-    async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, video=True) as phone:
+    async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, video="VP8") as phone:
         await phone.registered()
         await phone.dial("echo")
         await phone.expect("CALL_ESTABLISHED")

@@ -47,8 +47,9 @@ module_app              ctrl_tcp.so
 """
 
 VIDEO = """\
-module                  vp8.so
+module                  {codec}.so
 module                  fakevideo.so
+module                  snapshot.so
 video_source            fakevideo,nil
 video_display           fakevideo,nil
 video_size              352x288
@@ -56,7 +57,9 @@ video_bitrate           256000
 video_fps               15
 videnc_format           yuv420p
 """
-"""A camera that draws by itself, and a screen that nobody looks at."""
+"""A camera that draws by itself, a screen that nobody looks at, and a picture of it on demand."""
+
+VIDEO_MODULES = {"VP8": "vp8", "H264": "avcodec"}
 
 MODULES = {"PCMU": "g711", "PCMA": "g711", "G722": "g722", "opus": "opus"}
 EVENT_TIME = 20.0
@@ -79,7 +82,7 @@ class Baresip:
         contact: str = "",
         watches: bool = False,
         auth_user: str = "",
-        video: bool = False,
+        video: str = "",
     ) -> None:
         self.home = home / f"baresip-{username}"
         self.username, self.domain = username, domain
@@ -137,7 +140,7 @@ class Baresip:
         )
         if self._video:
             with (self.home / "config").open("a") as config:
-                config.write(VIDEO)
+                config.write(VIDEO.format(codec=VIDEO_MODULES[self._video]))
         if self._contact:
             # Whom it writes to, and watches. Not its mailbox: refused once, the module mwi asks again without a pause
             # and keeps the phone from all else (baresip/baresip#2726).
@@ -154,7 +157,7 @@ class Baresip:
             f';outbound="sip:{self._server};lr;transport={self._transport}";regint=600'
             f";audio_codecs={self._codec};dtmfmode=rtpevent;answermode=manual;sipnat=none"
             + (f";mediaenc={self._encryption}" if self._encryption else "")
-            + (";video_codecs=VP8" if self._video else "")
+            + (f";video_codecs={self._video}" if self._video else "")
             + "\n"
         )
         (self.home / "accounts").write_text(account)
@@ -246,6 +249,19 @@ class Baresip:
                 return
             await asyncio.sleep(0.05)  # a file; nothing can be awaited for it
         raise AssertionError(f"no {text!r}: {(self.home / 'log').read_text(errors='replace')[-2000:]}")
+
+    async def snapshot(self, within: float = EVENT_TIME) -> bytes:
+        """The picture that it shows, as PNG, once there is one."""
+        path = self.home / "shown.png"
+        for _ in range(int(within / 0.5)):
+            path.unlink(missing_ok=True)
+            await self.command("snapshot_recv", str(path))
+            await asyncio.sleep(0.5)  # it is taken with the next picture, and nothing tells of it
+            if path.exists() and path.read_bytes().endswith(b"IEND\xaeB`\x82"):
+                return path.read_bytes()
+        raise AssertionError(
+            f"{self.username} shows nothing: {(self.home / 'log').read_text(errors='replace')[-2000:]}"
+        )
 
     async def heard_now(self, seconds: float = 3.0) -> Tone:
         """The tone in what the phone receives during the next seconds."""

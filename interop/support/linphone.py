@@ -16,7 +16,7 @@ sip_port={port}
 sip_tcp_port={tcp}
 sip_tls_port=-1
 default_proxy=0
-media_encryption=none
+media_encryption={encryption}
 
 [rtp]
 audio_rtp_port={rtp}
@@ -64,10 +64,10 @@ class Linphone:
 
     def __init__(
         self, home: Path, username: str, password: str, domain: str, server: str, tone: int, transport: str = "udp",
-        video: bool = False,
+        video: bool = False, encryption: str = "none",
     ) -> None:  # fmt: skip
         self.home = home / f"linphone-{username}"
-        self._transport, self._video = transport, video
+        self._transport, self._video, self._encryption = transport, video, encryption
         self.username, self.domain = username, domain
         self._password, self._server, self._tone = password, server, tone
         self.log = self.home / "log"
@@ -82,6 +82,7 @@ class Linphone:
             CONFIG.format(
                 port=free_port(), tcp=free_port(), rtp=free_port(), server=self._server, username=self.username,
                 domain=self.domain, password=self._password, transport=self._transport, instance=INSTANCE,
+                encryption=self._encryption,
             )
             + (VIDEO if self._video else "")
         )  # fmt: skip

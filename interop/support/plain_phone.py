@@ -77,7 +77,14 @@ class PlainPhone:
         self._contact = _field("Contact", answer).split("<")[1].split(">")[0]
         self._to = _field("To", answer)
         await self._send(self._request("ACK", self._contact, 2, self._to))
-        media = re.search(r"m=audio (\d+)", answer)
+        self._answered(answer.partition("\r\n\r\n")[2])
+
+    def _offer(self) -> str:
+        """The description that it calls with."""
+        return self.description.format(port=self._rtp.getsockname()[1])
+
+    def _answered(self, description: str) -> None:
+        media = re.search(r"m=audio (\d+)", description)
         assert media
         self._media = ("127.0.0.1", int(media.group(1)))
 
@@ -91,7 +98,7 @@ class PlainPhone:
     async def invite(self, user: str) -> str:
         """INVITE, digest; the final response."""
         target = f"sip:{user}@{self._domain}"
-        body = self.description.format(port=self._rtp.getsockname()[1])
+        body = self._offer()
         typed = "Content-Type: application/sdp\r\n"
         await self._send(self._request("INVITE", target, 1, f"<{target}>", typed, body))
         challenge = await self._final()

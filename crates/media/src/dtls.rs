@@ -225,6 +225,7 @@ impl Handshake {
         self.attempts.iter_mut().for_each(ArrayVec::clear);
         self.phase = Phase::Waiting;
         self.barred = false;
+        self.error.clear();
     }
 
     /// Begins if it is ours to begin: call when the path to `peer` is up and the description known.

@@ -169,6 +169,10 @@ fn keys(leg: &Leg) -> Option<Verdict> {
             .with("expected", handshake.expected())
             .with("seen", handshake.seen()),
         Phase::Failed => Verdict::new("dtls_failed").with("error", handshake.error()),
+        // Another attempt is under way; what ended the last one is the better answer.
+        Phase::Handshake if !handshake.error().is_empty() => {
+            Verdict::new("dtls_failed").with("error", handshake.error())
+        }
         Phase::Waiting => Verdict::new("dtls_no_hello").with("role", role),
         Phase::Handshake if handshake.seen().is_empty() && handshake.is_active() => {
             Verdict::new("dtls_no_hello").with("role", role)

@@ -361,3 +361,19 @@ fn no_keys_while_a_handshake_does_not_go_on() {
         assert_eq!(verdict, "no_keys", "{direction}");
     }
 }
+
+#[test]
+fn dtls_failed_though_we_try_again() {
+    let mut world = World::new();
+    let (leg, _, phone) = call(&mut world, Latch::Exact, true, INSIDE);
+    // The peer has no suite in common with us, and says so each time we begin.
+    let fatal = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
+    for _ in 0..10 {
+        world.datagram(phone.socket, phone.address, &fatal);
+        world.advance_ms(300);
+    }
+    let (at, verdict) = world.verdicts(leg, "in")[0].clone();
+    assert!((2_000..=2_500).contains(&at), "{at}");
+    assert_eq!(verdict, "dtls_failed");
+    assert_ne!(world.evidence(leg, "dtls_failed")["error"], "");
+}

@@ -75,8 +75,8 @@ def offer_for_offer(flow: Flow, media: Media, names: tuple[str, ...], choice: Ke
         detect_digits=not media.webrtc,
         audio=codecs(select(media.formats, names)),
         address="" if media.webrtc else flow.local[0],
-        # Phones get RTCP on a port of its own (RFC 3605): the answer to them never says rtcp-mux.
-        rtcp_mux=media.webrtc and media.rtcp_mux,
+        # Phones get RTCP on a port of its own (RFC 3605), but where a handshake would be needed for that port, too.
+        rtcp_mux=media.rtcp_mux and (media.webrtc or media.handshake),
         # MEDIA.md trap 2: passive towards browsers unless they insist; active towards SIP peers that leave the choice.
         dtls_active=media.setup == "passive" or (media.handshake and not media.webrtc and media.setup == "actpass"),
         ptime=media.ptime,

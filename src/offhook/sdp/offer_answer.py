@@ -176,8 +176,8 @@ def _video_line(webrtc: bool, audio: LocalAudio, video: LocalVideo, protocol: st
     elif video.rtcp_port and video.rtcp_port != port + 1:
         attributes.append(f"rtcp:{video.rtcp_port}")
     attributes += [line.write() for line in video.crypto]
-    if audio.setup and not webrtc:
-        attributes += [f"fingerprint:sha-256 {audio.fingerprint}", f"setup:{audio.setup}"]
+    if not webrtc:
+        attributes += _handshake(audio, video.rtcp_port)
     numbers = tuple(str(one.payload_type) for one in video.formats)
     default = "UDP/TLS/RTP/SAVPF" if webrtc else audio.profile
     return Line("video", port, protocol or default, numbers, tuple(attributes))
@@ -221,11 +221,19 @@ def _line(webrtc: bool, local: LocalAudio, protocol: str) -> Line:
     elif local.rtcp_port and local.rtcp_port != port + 1:
         attributes.append(f"rtcp:{local.rtcp_port}")
     attributes += [line.write() for line in local.crypto]
-    if local.setup and not webrtc:
-        attributes += [f"fingerprint:sha-256 {local.fingerprint}", f"setup:{local.setup}"]
+    if not webrtc:
+        attributes += _handshake(local, local.rtcp_port)
     numbers = tuple(str(one.payload_type) for one in local.formats)
     default = "UDP/TLS/RTP/SAVPF" if webrtc else local.profile
     return Line("audio", port, protocol or default, numbers, tuple(attributes))
+
+
+def _handshake(local: LocalAudio, rtcp_port: int) -> list[str]:
+    """What a line of a phone says of DTLS (RFC 5763 section 5); without an RTCP port of its own, that both share one."""
+    if not local.setup:
+        return []
+    said = [f"fingerprint:sha-256 {local.fingerprint}", f"setup:{local.setup}"]
+    return said if rtcp_port else [*said, "rtcp-mux"]
 
 
 _SPELLING = {"OPUS": "opus", EVENT: "telephone-event", RTX: "rtx"}

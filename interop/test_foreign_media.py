@@ -1,0 +1,190 @@
+"""Foreign programs at the media engine beyond browsers and phones: H264 by libavcodec, rtpengine's DTLS-SRTP and SDES without
+ICE, rtpengine as a relay in the middle, aiortc with full ICE through a call."""
+
+import asyncio
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
+
+from bench.ng import Value
+from interop.support.audio import tone_in
+from interop.support.baresip import Baresip
+from interop.support.browser import Browser
+from interop.support.linphone import Linphone
+from interop.support.plain_phone import PlainPhone
+from interop.support.rtpengine import RelayedPhone, Rtpengine
+from interop.support.server import Offhook
+from interop.test_browser_calls import signed_in
+from interop.test_phone_calls import PHONE_TONE, is_tone
+from interop.test_video import moves
+from tests.media.test_webrtc_aiortc import RATE, TONE, Tone, hear
+
+
+@pytest.fixture
+async def relay(tmp_path: Path) -> AsyncIterator[Rtpengine]:
+    async with Rtpengine(tmp_path) as one:
+        yield one
+
+
+HANDSHAKE: dict[str, Value] = {"transport_protocol": "UDP/TLS/RTP/SAVP", "SDES": "off"}
+KINDS: dict[str, tuple[str, str, dict[str, Value]]] = {
+    "plain": ("", "", {"transport_protocol": "RTP/AVP"}),
+    "SDES": ("", "", {"transport_protocol": "RTP/SAVP", "DTLS": "off"}),
+    "DTLS, the choice is ours": ("actpass", "active", HANDSHAKE),
+    "DTLS, it begins": ("active", "passive", HANDSHAKE),
+    "DTLS, on one port": ("active", "passive", HANDSHAKE | {"rtcp_mux": ["offer"]}),
+}
+"""What is offered as the role in the handshake, and answered; how the relay is told to describe itself."""
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+async def test_a_relay_in_the_middle(server: Offhook, relay: Rtpengine, kind: str) -> None:
+    """rtpengine between a plain phone and the echo: what is said comes back whole, encrypted on our side of it or not."""
+    setup, role, words = KINDS[kind]
+    phone = RelayedPhone(relay, "alice", server.passwords["alice"], server.domain, server.sip, setup, **words)
+    listening = asyncio.create_task(phone.listen())
+    try:
+        await phone.call("echo")
+        await phone.rtp(0, 150)
+        await asyncio.sleep(0.2)  # the last packets are on their way
+        call = await server.call((await server.calls())[0]["call_ref"])
+        leg = call["legs"][0]
+        secured = bool(leg["media"]["encryption"])
+        # 1: encrypted as it was offered
+        assert secured == (kind != "plain"), (leg, phone.described)
+        if role:
+            assert f"a=setup:{role}" in phone.answered
+            assert ("a=rtcp-mux" in phone.answered) == ("one port" in kind)
+        # 2: the sound comes back, but for what was said while the handshake went on
+        assert len(phone.heard_back) >= 130, (len(phone.heard_back), leg["facts"], relay.log[-2000:])
+        assert {packet[12:] for packet in phone.heard_back} == {bytes(range(160))}
+        # 3: one stream, in order
+        numbers = [struct.unpack(">H", packet[2:4])[0] for packet in phone.heard_back]
+        assert [(b - a) % 65_536 for a, b in zip(numbers, numbers[1:], strict=False)] == [1] * (len(numbers) - 1)
+        await phone.hang_up()
+    finally:
+        listening.cancel()
+        phone.close()
+    await server.until_idle(3)
+
+
+class AiortcPhone(PlainPhone):
+    """SIP over UDP, and the media of a WebRTC peer that checks every pair (full ICE)."""
+
+    def __init__(self, peer: RTCPeerConnection, username: str, password: str, domain: str, server: str) -> None:
+        super().__init__(username, password, domain, server)
+        self._peer = peer
+        self.answer = ""
+
+    def _offer(self) -> str:
+        return str(self._peer.localDescription.sdp)
+
+    def _answered(self, description: str) -> None:
+        self.answer = description
+
+
+async def test_aiortc_and_a_phone_hear_each_other(server: Offhook, tmp_path: Path) -> None:
+    peer = RTCPeerConnection()
+    caller = AiortcPhone(peer, "alice", server.passwords["alice"], server.domain, server.sip)
+    async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone:
+        await phone.registered()
+        try:
+            peer.addTrack(Tone())
+            await peer.setLocalDescription(await peer.createOffer())
+            calling = asyncio.create_task(caller.call("bob"))
+            await phone.expect("CALL_INCOMING")
+            await phone.answer()
+            await calling
+            await peer.setRemoteDescription(RTCSessionDescription(caller.answer, "answer"))
+            # 1: aiortc hears the phone
+            heard = await hear(peer, 2.5)
+            is_tone(tone_in(heard[RATE // 2 :], RATE), PHONE_TONE, 1.5)
+            # 2: by ICE and DTLS-SRTP, and nothing is silent
+            leg = (await server.call((await server.calls())[0]["call_ref"]))["legs"][0]
+            assert leg["media"]["encryption"].startswith("dtls-srtp AEAD_AES")
+            assert (leg["facts"]["path_state"], leg["facts"]["verdict_in"], leg["facts"]["verdict_out"]) == (
+                "connected", "", "",
+            )  # fmt: skip
+            await caller.hang_up()
+            await phone.expect("CALL_CLOSED")
+            # 3: the phone has heard aiortc
+            assert phone.heard().frequency == pytest.approx(TONE, rel=0.01)
+        finally:
+            await peer.close()
+            caller.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "verdict"), [("baresip", "dtls_no_hello"), ("linphone", "dtls_failed")])
+async def test_a_certificate_with_an_rsa_key_is_refused_by_name(
+    server: Offhook, tmp_path: Path, name: str, verdict: str
+) -> None:
+    """docs/reference/foreign-peers.md: what does not work is said. Linphone tells why it ends the handshake, baresip not."""
+    where = (tmp_path, "alice", server.passwords["alice"], server.domain, server.sip)
+    phone = (
+        Baresip(*where, encryption="dtls_srtp")
+        if name == "baresip"
+        else Linphone(*where, PHONE_TONE, encryption="dtls")
+    )
+    async with phone:
+        await phone.registered()
+        await phone.dial("echo")
+        async with asyncio.timeout(20):
+            while not (calls := await server.calls()):
+                await asyncio.sleep(0.1)  # as a dashboard asks
+        call = await server.until(calls[0]["call_ref"], lambda one: bool(one["legs"][0]["facts"]["verdict_in"]), 8)
+        facts = call["legs"][0]["facts"]
+        assert facts["verdict_in"] == verdict, facts
+        await phone.hang_up()
+
+
+async def test_h264_of_a_phone_and_a_page(server: Offhook, tmp_path: Path) -> None:
+    """libavcodec at the one end, Chromium's codec at the other: each decodes the other's picture."""
+    phone = Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, video="H264")
+    async with Browser("chromium", tmp_path) as browser, phone:
+        await phone.registered()
+        alice = await signed_in(browser, server, "alice")
+        await alice.run("agent.camera(true)")
+        await alice.call(server.uri("bob"))
+        await phone.expect("CALL_INCOMING")
+        await phone.answer()
+        await alice.expect("confirmed")
+        # 1: the page sees the phone's picture move
+        seen = await moves(alice)
+        assert (seen["codec"], seen["frameWidth"]) == ("video/H264", 352)
+        # 2: the phone has decoded the page's: its snapshot is a picture of many colours
+        assert differences(await phone.snapshot()) > 50
+        await alice.hang_up()
+
+
+@pytest.mark.long
+async def test_h264_between_phones(server: Offhook, tmp_path: Path) -> None:
+    one, other = (
+        Baresip(tmp_path, name, server.passwords[name], server.domain, server.sip, video="H264")
+        for name in ("alice", "bob")
+    )
+    async with one as alice, other as bob:
+        await alice.registered()
+        await bob.registered()
+        await alice.dial("bob")
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await alice.expect("CALL_ESTABLISHED")
+        for phone in (alice, bob):
+            assert differences(await phone.snapshot()) > 6, "the stripes of its camera"
+        await alice.hang_up()
+
+
+def differences(png: bytes) -> int:
+    """How many values the differences between neighbours of a PNG file's pixels take: one colour has a handful."""
+    data, at = b"", 8
+    while at < len(png):
+        size, kind = struct.unpack(">I4s", png[at : at + 8])
+        if kind == b"IDAT":
+            data += png[at + 8 : at + 8 + size]
+        at += size + 12
+    return len(set(zlib.decompress(data)))
