@@ -1,7 +1,8 @@
-"""Foreign programs at the media engine beyond browsers and phones: H264 by libavcodec, rtpengine's DTLS-SRTP and SDES without
-ICE, rtpengine as a relay in the middle, aiortc with full ICE through a call."""
+"""Foreign programs at the media engine: H264 by libavcodec, rtpengine's DTLS-SRTP and SDES without ICE, rtpengine as a relay
+in the middle, aiortc with full ICE through a call."""
 
 import asyncio
+import itertools
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -64,7 +65,7 @@ async def test_a_relay_in_the_middle(server: Offhook, relay: Rtpengine, kind: st
         assert {packet[12:] for packet in phone.heard_back} == {bytes(range(160))}
         # 3: one stream, in order
         numbers = [struct.unpack(">H", packet[2:4])[0] for packet in phone.heard_back]
-        assert [(b - a) % 65_536 for a, b in zip(numbers, numbers[1:], strict=False)] == [1] * (len(numbers) - 1)
+        assert [(b - a) % 65_536 for a, b in itertools.pairwise(numbers)] == [1] * (len(numbers) - 1)
         await phone.hang_up()
     finally:
         listening.cancel()
