@@ -53,6 +53,9 @@ async def test_endpoints(server: Offhook) -> None:
     assert (code, said.strip()) == (0, "changed carol")
     code, said = await offhook(server.data, "endpoint", "show", "carol")
     assert "'busy': 'bob'" in said
+    assert (await offhook(server.data, "endpoint", "set", "carol", "--max-calls-per-hour", "20"))[0] == 0
+    shown = (await offhook(server.data, "endpoint", "show", "carol"))[1]
+    assert "max_calls_per_hour 20" in " ".join(shown.split())
     code, said = await offhook(server.data, "endpoint", "set", "carol", "--ring", "loudly")
     assert code == 1
     assert "offhook.ring must be one of: parallel, serial, q" in said

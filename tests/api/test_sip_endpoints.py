@@ -206,3 +206,14 @@ async def test_forwarding_and_the_options_of_sip_are_checked_kept_and_shown(
     )
     assert answer.headers["x-offhook-ignored"] == "star, offhook.sun, offhook.forward.moon"
     assert "moon" not in answer.json()["offhook"]["forward"]
+
+
+async def test_a_limit_of_an_hour_can_be_set_and_taken_away(client: httpx.AsyncClient) -> None:
+    row = await made(client, "carol")
+    assert row["offhook"]["max_calls_per_hour"] is None, "1. none of its own"
+    for value in (20, None):
+        changed = await client.put(f"{PATH}/{row['id']}", json={"offhook": {"max_calls_per_hour": value}})
+        assert changed.json()["offhook"]["max_calls_per_hour"] == value, "2. as it was given"
+    for wrong in (0, 10_001, True, "5"):
+        refused = await client.put(f"{PATH}/{row['id']}", json={"offhook": {"max_calls_per_hour": wrong}})
+        assert refused.json()["errors"][0]["attribute"] == "offhook.max_calls_per_hour", "3. 1 to 10000"

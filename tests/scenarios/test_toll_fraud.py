@@ -125,6 +125,35 @@ def test_an_endpoint_s_calls_to_numbers_are_limited_by_the_second(link: Link) ->
     house.assert_nothing_left(alice)
 
 
+def test_an_endpoint_s_own_limit_of_an_hour(link: Link) -> None:
+    """Its calls to trunks alone are counted, and calls for help are not held up (TRK-9)."""
+    house = house_with_trunk(link)
+    house.node.accounts["alice"] = replace(house.node.accounts["alice"], max_calls_per_hour=2)
+    alice, bob, carrier = house.caller(), house.callee(), house.outside.carriers[CARRIER]
+    for _ in range(2):
+        alice.dial(HOME)
+        carrier.respond(486)
+    alice.dial(ABROAD)
+    assert alice.final().status == 404, "1. what no trunk may carry is refused as such"
+    alice.dial(HOME)
+    final = alice.final()
+    assert (final.status, "endpoint-rate-exceeded" in house.warning(final)) == (403, True), "2. the third is refused"
+    assert [(one["code"], one["endpoint"]) for one in refusals(house)][-1] == ("endpoint_rate_exceeded", "alice"), (
+        "3. told"
+    )
+    alice.dial("bob")
+    assert bob.got("INVITE"), "4. calls inside go on"
+    alice.cancel()
+    alice.dial(HELP)
+    assert len(carrier.got("INVITE")) == 3, "5. and calls for help"
+    carrier.respond(486)
+    house.link.run(3600)
+    alice.dial(HOME)
+    carrier.respond(486)
+    assert alice.final().status == 486, "6. an hour later it may call again"
+    house.assert_nothing_left(alice, bob)
+
+
 @pytest.mark.parametrize(
     ("limit", "code"),
     [({"max_channels": 1}, "trunk_full"), ({"max_channels_out": 1}, "trunk_full"),

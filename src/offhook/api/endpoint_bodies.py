@@ -4,12 +4,13 @@ from offhook.api.describe import Schema, flag, identifier, list_of, loose, nulla
 from offhook.api.endpoint_options import RINGS
 from offhook.api.fabric_bodies import wrapper
 from offhook.api.handler_fields import OF_ENDPOINTS, OF_ENDPOINTS_FIELDS
-from offhook.api.schemas import ENCRYPTIONS, OFFHOOK_FIELDS, STATUS_EVENTS
+from offhook.api.schemas import ENCRYPTIONS, MOST_HOURLY, OFFHOOK_FIELDS, STATUS_EVENTS
 
 _OFFHOOK: dict[str, Schema] = {
     **dict.fromkeys(OFFHOOK_FIELDS, loose()),
     "extension": nullable(text(8, 2, r"^\d{2,8}$")),
     "max_calls": whole(1, 100),
+    "max_calls_per_hour": nullable(whole(1, MOST_HOURLY)),
     "ring_seconds": whole(5, 600),
     "ring": one_of(*RINGS),
     "do_not_disturb": flag(),

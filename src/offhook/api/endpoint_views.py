@@ -72,6 +72,7 @@ def own_part(row: EndpointRow, platform: Platform) -> dict[str, Any]:
     return {
         "extension": None,
         "max_calls": 10,
+        "max_calls_per_hour": None,
         "ring_seconds": 60,
         "ring": "parallel",
         "do_not_disturb": False,

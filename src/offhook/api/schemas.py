@@ -21,9 +21,12 @@ CIPHERS = (
 )
 ENCRYPTIONS = ("default", "required", "optional")
 BUILT_INS = frozenset({"echo", "tone", "music", "clock", "test", "resume"})
+MOST_HOURLY = 10_000
+"""Of `max_calls_per_hour`: each call of the hour is remembered."""
 OFFHOOK_FIELDS = (
     "extension",
     "max_calls",
+    "max_calls_per_hour",
     "ring_seconds",
     "ring",
     "do_not_disturb",
@@ -140,17 +143,24 @@ def endpoint_fields(body: Mapping[str, Any], required: tuple[str, ...]) -> tuple
     return values, faults
 
 
+_RANGES = {"max_calls": (1, 100, False), "ring_seconds": (5, 600, False), "max_calls_per_hour": (1, MOST_HOURLY, True)}
+"""Of whole numbers: the least, the most, and whether null is one."""
+
+
+def _range_faults(field: str, given: Any, low: int, high: int, none: bool) -> list[Fault]:
+    fine = (none and given is None) or (isinstance(given, int) and not isinstance(given, bool) and low <= given <= high)
+    rule = f"{field} must be between {low} and {high}{', or null' if none else ''}"
+    return [] if fine else [Fault(field, "invalid_parameter", rule)]
+
+
 def _offhook(value: Any) -> tuple[Values, list[Fault]]:
     if not isinstance(value, dict):
         return {}, [Fault("offhook", "invalid_parameter", "Offhook must be an object")]
     faults: list[Fault] = []
-    ranges = {"max_calls": (1, 100), "ring_seconds": (5, 600)}
     for name, given in value.items():
         field = f"offhook.{name}"
-        if name in ranges:
-            low, high = ranges[name]
-            if not isinstance(given, int) or isinstance(given, bool) or not low <= given <= high:
-                faults.append(Fault(field, "invalid_parameter", f"{field} must be between {low} and {high}"))
+        if name in _RANGES:
+            faults += _range_faults(field, given, *_RANGES[name])
         elif name in DEFAULTS:
             faults += nested_faults(name, given)
         elif name == "ring":

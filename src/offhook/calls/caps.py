@@ -1,4 +1,5 @@
-"""How much one trunk carries: calls at a time, new calls a second and an hour, talking time a day (TRK-11).
+"""How much one trunk carries: calls at a time, new calls a second and an hour, talking time a day (TRK-11); calls an hour of
+one endpoint.
 
 Counted when a try begins and given back when it ends, in one step each, so that two calls never take the same last place.
 """
@@ -80,3 +81,25 @@ class Usage:
         while now >= self._day_ends:
             self._day_ends += DAY
             self._talked = 0.0
+
+
+class Hourly:
+    """How many calls each endpoint placed to trunks in the last hour; only those with a limit are counted, at most `parties`
+    of them, so that the longest unheard starts anew."""
+
+    def __init__(self, parties: int) -> None:
+        self._parties = parties
+        self._begun: dict[str, deque[float]] = {}
+
+    def allow(self, party: str, limit: int, now: float) -> bool:
+        """Counts one more call; False, and nothing counted, when there were `limit` in the hour before."""
+        begun = self._begun.pop(party, None) or deque()
+        while begun and begun[0] <= now - HOUR:
+            begun.popleft()
+        allowed = len(begun) < limit
+        if allowed:
+            begun.append(now)
+        self._begun[party] = begun
+        if len(self._begun) > self._parties:
+            del self._begun[next(iter(self._begun))]
+        return allowed

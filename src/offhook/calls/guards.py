@@ -12,7 +12,7 @@ WATCHED = frozenset(
     {
         "pstn_blocked", "prefix_not_allowed", "not_routable", "external_sip_not_allowed", "caller_id_not_allowed",
         "calls_per_second_exceeded", "trunk_full", "trunk_rate_exceeded", "trunk_quota_used", "target_blocked",
-        "source_not_allowed", "emergency_not_configured",
+        "source_not_allowed", "emergency_not_configured", "endpoint_rate_exceeded",
     }
 )  # fmt: skip
 """Refusals that are told as `security.call_refused`: each of them may be somebody who calls at another's expense."""

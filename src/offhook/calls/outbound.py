@@ -11,6 +11,7 @@ from functools import partial
 from offhook.calls import bridge, caller_id, hunt, numbers, passing
 from offhook.calls.call import Call, Effects
 from offhook.calls.caller_id import Caller, CallerNumbers, Shown
+from offhook.calls.caps import Hourly
 from offhook.calls.entry import ForwardsTo, Permits
 from offhook.calls.fork import Fork, Invitation, hops_of
 from offhook.calls.history import diversion, history_info
@@ -75,6 +76,7 @@ class Outbound:
         self._hosts = hosts
         self._ids = ids
         self._rates = Rates(settings.rate, settings.burst, ENDPOINTS)
+        self._hourly = Hourly(ENDPOINTS)
         self._foreign = Rates(settings.foreign_rate, max(1.0, settings.foreign_rate), ENDPOINTS)
 
     # ---- what was dialled
@@ -127,7 +129,10 @@ class Outbound:
         wrong = self._forbidden(one, number, permits, now)
         if wrong is not None:
             return wrong
-        return self._begin(call, one, number, self._trunks_for(number, permits), known, now)
+        trunks = self._trunks_for(number, permits)
+        if not isinstance(trunks, Outcome):
+            trunks = self._too_many(one, now) or trunks
+        return self._begin(call, one, number, trunks, known, now)
 
     def judge(self, uri: Uri, permits: Permits) -> Outcome | None:
         """Why a call of the API cannot go out, as far as it is known without a packet; None where a way can be tried."""
@@ -177,7 +182,16 @@ class Outbound:
             return refusal("prefix_not_allowed", f"{number} begins with a prefix that trunk {state.trunk.name} blocks")
         if not length:
             return refusal("not_routable", f"Trunk {state.trunk.name} has no prefix of {number} in allowed_prefixes")
-        return self._begin(call, one, number, [state.trunk], known, now)
+        trunks = self._too_many(one, now) or [state.trunk]
+        return self._begin(call, one, number, trunks, known, now)
+
+    def _too_many(self, one: Fork, now: float) -> Outcome | None:
+        """The endpoint's own hour, counted only for what would go out."""
+        most = one.rights.max_calls_per_hour if one.rights is not None else None
+        if one.rights is None or most is None or self._hourly.allow(one.rights.id, most, now):
+            return None
+        text = f"{one.rights.username} has placed {most} calls to trunks in an hour, as many as it may (max_calls_per_hour)"
+        return refusal("endpoint_rate_exceeded", text)
 
     def _switched_off(self, permits: Permits) -> bool:
         return not (self.settings.enabled and permits.pstn_enabled)

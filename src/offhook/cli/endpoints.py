@@ -71,6 +71,9 @@ def set_(
     ring: Annotated[str | None, typer.Option(help="How its devices ring: parallel, serial or q.")] = None,
     ring_seconds: Annotated[int | None, typer.Option(help="How long they ring, 5 to 600.")] = None,
     max_calls: Annotated[int | None, typer.Option(help="Calls at a time, 1 to 100.")] = None,
+    max_calls_per_hour: Annotated[
+        str | None, typer.Option(help="Calls to trunks in an hour, 1 to 10000; empty for no limit of its own.")
+    ] = None,
     pickup_group: Annotated[
         str | None, typer.Option(help="Endpoints of one group may take each other's calls.")
     ] = None,
@@ -93,6 +96,8 @@ def set_(
     )
     sip = _given(dtmf=dtmf, pickup_group=pickup_group, may_page=may_page, may_alert=may_alert, may_watch=may_watch)
     plain = _given(do_not_disturb=do_not_disturb, ring=ring, ring_seconds=ring_seconds, max_calls=max_calls)
+    if max_calls_per_hour is not None:
+        plain["max_calls_per_hour"] = int(max_calls_per_hour) if max_calls_per_hour.isdigit() else None
     block = {
         name: [one for one in entries if one]
         for name, entries in (("callers", block_caller), ("targets", block_target))

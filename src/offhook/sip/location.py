@@ -63,6 +63,8 @@ class Account:
     caller_id: str | None = None
     enabled: bool = True
     max_calls: int = 10
+    max_calls_per_hour: int | None = None
+    """Calls to trunks that it may place in an hour; None is no limit of its own."""
     ring_seconds: int = 60
     codecs: tuple[str, ...] = ("OPUS", "G722", "PCMU", "PCMA", "VP8", "H264")
     early_media: bool = True

@@ -66,6 +66,7 @@ class Endpoint:
             caller_id=self.caller_id,
             enabled=self.enabled,
             max_calls=self.offhook.get("max_calls", DEFAULT_MAX_CALLS),
+            max_calls_per_hour=self.offhook.get("max_calls_per_hour"),
             ring_seconds=self.offhook.get("ring_seconds", DEFAULT_RING_SECONDS),
             codecs=self.codecs or profile.codecs or DEFAULT_CODECS,
             encryption=profile.encryption if self.encryption == "default" else self.encryption,
