@@ -42,3 +42,12 @@ async def test_the_link_of_an_error_leads_to_its_row(client: httpx.AsyncClient) 
     assert refused["remedy"] == CATALOGUE["unknown_parameter"].remedy
     compat = (await client.get("/2010-04-01/nothing")).json()
     assert f'id="{compat["code"]}"' in page
+
+
+async def test_every_path_declares_its_parameters(client: httpx.AsyncClient) -> None:
+    schema = (await client.get("/openapi.json")).json()
+    for path, operations in schema["paths"].items():
+        named = re.findall(r"\{([^}]+)\}", path)
+        for verb, operation in operations.items():
+            declared = [one["name"] for one in operation.get("parameters", []) if one["in"] == "path"]
+            assert sorted(declared) == sorted(named), f"{verb} {path}"

@@ -1,5 +1,6 @@
 """The OpenAPI document: what the routes state, and what follows from the rules of API.md section 1 for each of them."""
 
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -68,6 +69,16 @@ def _complete(path: str, verb: str, operation: Schema) -> None:
             "description": HTTPStatus(status).phrase,
             "content": {"application/json": {"schema": _shape(path, status)}},
         }
+    _declare(path, operation)
+
+
+def _declare(path: str, operation: Schema) -> None:
+    """Every name in braces is a parameter of the path, whether the handler reads it or not."""
+    given = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+    for name in re.findall(r"\{([^}]+)\}", path):
+        if name not in given:
+            one = {"name": name, "in": "path", "required": True, "schema": text()}
+            operation.setdefault("parameters", []).append(one)
 
 
 def _by_rule(path: str, verb: str, operation: Schema) -> Iterator[int]:
