@@ -55,12 +55,14 @@ format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the h
 	cargo fmt --all
 	cd web && npm run format
 
-bench: setup $(VENV)/.dev $(VENV)/.peers  ## the relay, SRTP, transcoding and rooms beside rtpengine; prints tables
+bench: setup $(VENV)/.dev $(VENV)/.peers  ## the relay, SRTP, browsers, transcoding, rooms, memory; beside rtpengine, prints tables
 	$(BIN)/python -m bench.relay --most
 	$(BIN)/python -m bench.relay --suite AES_CM_128_HMAC_SHA1_80
 	$(BIN)/python -m bench.relay --suite AEAD_AES_128_GCM
+	$(BIN)/python -m bench.relay --suite webrtc
 	$(BIN)/python -m bench.transcode
 	$(BIN)/python -m bench.transcode --members 100,500
+	$(BIN)/python -m bench.legs
 
 bench-signalling: setup $(VENV)/.dev $(VENV)/.peers  ## registrations, connections and calls beside Kamailio and rtpengine
 	$(BIN)/python -m bench.signalling

@@ -6,6 +6,8 @@ import socket
 
 KEY_OCTETS = {"AES_CM_128_HMAC_SHA1_80": 30, "AEAD_AES_128_GCM": 28}
 """Master key and salt (RFC 4568 section 6.2, RFC 7714 section 12)."""
+WEBRTC = "webrtc"
+"""Instead of a suite: the leg is a browser, with ICE and DTLS."""
 
 Value = int | bytes | str | list["Value"] | dict[str, "Value"]
 
@@ -60,7 +62,7 @@ def _decode_items(data: bytes) -> tuple[list[Value], bytes]:
 class NgClient:
     """One rtpengine. Methods raise OSError (TimeoutError after `timeout` seconds) and RuntimeError for a refusal."""
 
-    def __init__(self, port: int, timeout: float = 2.0) -> None:
+    def __init__(self, port: int, timeout: float = 10.0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(timeout)
         self._socket.connect(("127.0.0.1", port))
@@ -99,6 +101,24 @@ class NgClient:
         near = self.request("answer", to_tag="b", sdp=sdp, transport_protocol="RTP/AVP", **tags)
         return str(_audio_port(near)), f"{_audio_port(far)} {suite} {ours} {its}"
 
+    def open_webrtc(self, name: str, ports: tuple[int, int], fingerprint: str) -> tuple[str, str]:
+        """The same with a browser on the second leg: the ports, and credentials of ICE behind the second."""
+        tags: dict[str, Value] = {"call_id": name, "from_tag": "a", "replace": ["origin"]}
+        secured: dict[str, Value] = {
+            "ICE": "force", "transport_protocol": "UDP/TLS/RTP/SAVPF", "rtcp_mux": ["offer", "require"],
+        }  # fmt: skip
+        far = self.request("offer", sdp=describe(ports[0]), **secured, **tags)
+        ufrag, password = new_credentials()
+        extra = (
+            f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{password}", f"a=fingerprint:sha-256 {fingerprint}", "a=setup:active",
+            "a=rtcp-mux", f"a=candidate:1 1 udp 2130706431 127.0.0.1 {ports[1]} typ host",
+        )  # fmt: skip
+        sdp = describe(ports[1], "UDP/TLS/RTP/SAVPF", extra=extra)
+        plain: dict[str, Value] = {"ICE": "remove", "transport_protocol": "RTP/AVP", "rtcp_mux": ["demux"]}
+        near = self.request("answer", to_tag="b", sdp=sdp, **plain, **tags)
+        its = _attribute(far, "ice-ufrag"), _attribute(far, "ice-pwd")
+        return str(_audio_port(near)), f"{_audio_port(far)} {WEBRTC} {ufrag} {password} {its[0]} {its[1]}"
+
     def open_transcoded(self, name: str, ports: tuple[int, int]) -> tuple[int, int, int]:
         """A call from PCMU to Opus: the ports to send to, and Opus's payload type."""
         tags: dict[str, Value] = {"call_id": name, "from_tag": "a", "replace": ["origin"], "ICE": "remove"}
@@ -113,6 +133,11 @@ class NgClient:
 def new_key(suite: str) -> str:
     """Master key and salt in hex."""
     return secrets.token_hex(KEY_OCTETS[suite])
+
+
+def new_credentials() -> tuple[str, str]:
+    """User name fragment and password of ICE (RFC 8445 section 5.3)."""
+    return secrets.token_hex(4), secrets.token_hex(12)
 
 
 def describe(port: int, profile: str = "RTP/AVP", formats: str = "0", extra: tuple[str, ...] = ()) -> str:
@@ -145,6 +170,13 @@ def _crypto(answer: dict[str, Value], suite: str) -> tuple[str, str]:
             material = rest.partition("inline:")[2].split("|")[0]
             return name.removeprefix("a=crypto:"), base64.b64decode(material + "=" * (-len(material) % 4)).hex()
     raise RuntimeError(f"rtpengine offers no {suite}: {answer!r}")
+
+
+def _attribute(answer: dict[str, Value], name: str) -> str:
+    for line in _lines(answer):
+        if line.startswith(f"a={name}:"):
+            return line.partition(":")[2]
+    raise RuntimeError(f"no {name} in rtpengine's answer: {answer!r}")
 
 
 def _audio_port(answer: dict[str, Value]) -> int:

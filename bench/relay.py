@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import report
-from bench.ng import KEY_OCTETS
-from bench.servers import PEER_PORT, SERVERS, Running, Setting, generate
+from bench.ng import KEY_OCTETS, WEBRTC
+from bench.servers import PEER_PORT, SERVERS, Running, Setting, generate, with_certificate
 from offhook.media.client import MediaError
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +47,10 @@ def _arguments(line: list[str]) -> argparse.Namespace:
     parser.add_argument("--rates", default="20000,80000", help="packets a second over all legs, separated by commas")
     parser.add_argument("--legs", type=int, default=500, help="an even number")
     parser.add_argument(
-        "--suite", choices=["", *KEY_OCTETS], default="", help="SRTP on the second leg of each call (SDES)"
+        "--suite",
+        choices=["", *KEY_OCTETS, WEBRTC],
+        default="",
+        help="second leg of each call: SRTP (SDES), or a browser",
     )
     parser.add_argument("--most", action="store_true", help="also climb to the highest rate without loss")
     parser.add_argument("--quick", action="store_true", help="one round of 2 s with 50 legs: does it work at all?")
@@ -76,6 +79,7 @@ async def _load(setting: Setting, running: Running, rate: int, arguments: argpar
     return await generate(
         setting, arguments.seconds + arguments.warm, "rtp", "--plan", str(plan), "--rate", str(rate),
         "--seconds", str(arguments.seconds), "--warm", str(arguments.warm), "--server", str(running.pid),
+        "--certificate", str(setting.certificate),
     )  # fmt: skip
 
 
@@ -92,13 +96,15 @@ async def _run(name: str, rate: int, number: int, setting: Setting, arguments: a
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
-    """Who is measured: a bare relay knows nothing of SRTP."""
-    return [name for name in SERVERS if not arguments.suite or not name.startswith("bare")]
+    """Who is measured: a bare relay knows nothing of SRTP, and what security adds is seen beside plain legs."""
+    without = "bare" if arguments.suite else "offhook, plain"
+    return [name for name in SERVERS if not name.startswith(without)]
 
 
 def _setting(arguments: argparse.Namespace, binaries: Path, folder: Path) -> Setting:
     cores = arguments.server_core, arguments.generator_core
-    return Setting(folder, binaries, *cores, arguments.legs // 2, arguments.suite)
+    setting = Setting(folder, binaries, *cores, arguments.legs // 2, arguments.suite)
+    return with_certificate(setting) if arguments.suite == WEBRTC else setting
 
 
 async def _measure(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
@@ -149,7 +155,7 @@ def main(line: list[str]) -> int:
             runs = asyncio.run(_measure(arguments, binaries, Path(folder)))
             best = asyncio.run(_most(arguments, binaries, Path(folder))) if arguments.most else []
     except (OSError, RuntimeError, MediaError, subprocess.CalledProcessError) as error:
-        print(f"bench.relay: {error}", file=sys.stderr)
+        print(f"bench.relay: {error!r}", file=sys.stderr)
         return 1
     print(report.table(runs, machine, arguments))
     for run in best:

@@ -6,11 +6,11 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.ng import NgClient, new_key
-from offhook.calls.ports import Codec, Crypto, KeyKind, LegOffer, LegRemote, PathKind
+from bench.ng import WEBRTC, NgClient, new_credentials, new_key
+from offhook.calls.ports import Codec, Crypto, KeyKind, LegLocal, LegOffer, LegRemote, PathKind
 from offhook.media.client import MediaClient, MediaError
 from offhook.media.engine import MediaEngine
 
@@ -37,7 +37,8 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What each server is started with. With a `suite` (its name in SDP) the second leg of each call is SRTP."""
+    """What each server is started with. With a `suite` (its name in SDP) the second leg of each call is SRTP; with `WEBRTC`
+    it is a browser, whose certificate lies in the folder and has this fingerprint."""
 
     folder: Path
     binaries: Path
@@ -45,6 +46,12 @@ class Setting:
     generator_core: int
     calls: int
     suite: str = ""
+    fingerprint: str = ""
+
+    @property
+    def certificate(self) -> Path:
+        """The generator's certificate and key."""
+        return self.folder / "certificate"
 
 
 Start = Callable[[Setting], AbstractAsyncContextManager[Running]]
@@ -90,8 +97,15 @@ async def engine(setting: Setting) -> AsyncIterator[Running]:
     async with engine_process(setting) as (process, media):
         ways: list[str] = []
         for call in range(setting.calls):
-            ways += await _engine_call(media, PEER_PORT + 2 * call, setting.suite)
+            ways += await _engine_call(media, PEER_PORT + 2 * call, setting)
         yield Running(process.pid, ways)
+
+
+@asynccontextmanager
+async def plain_engine(setting: Setting) -> AsyncIterator[Running]:
+    """The same, both legs plain: what security adds is the difference."""
+    async with engine(replace(setting, suite="")) as running:
+        yield running
 
 
 async def _connect(control: Path) -> MediaClient:
@@ -104,22 +118,42 @@ async def _connect(control: Path) -> MediaClient:
             await asyncio.sleep(0.02)
 
 
-async def _engine_call(media: MediaEngine, peer: int, suite: str) -> list[str]:
-    # The peer's RTCP goes to its RTP port: the generator has no other, and would answer with ICMP errors.
-    plain = LegOffer(PathKind.PORT, KeyKind.PLAIN, (PCMU,), "127.0.0.1", rtcp_mux=False)
-    secured = LegOffer(PathKind.PORT, KeyKind.SDES, (PCMU,), "127.0.0.1", rtcp_mux=False, suites=(suite,))
-    opened = await media.open_call((plain, secured if suite else plain))
+def plain_offer(codec: Codec) -> LegOffer:
+    """A leg of plain RTP at a port of its own."""
+    return LegOffer(PathKind.PORT, KeyKind.PLAIN, (codec,), "127.0.0.1", rtcp_mux=False)
+
+
+async def _engine_call(media: MediaEngine, peer: int, setting: Setting) -> list[str]:
+    plain = plain_offer(PCMU)
+    suite, secured = setting.suite, plain
+    if suite == WEBRTC:
+        secured = LegOffer(PathKind.WEBRTC, KeyKind.DTLS, (PCMU,))
+    elif suite:
+        secured = LegOffer(PathKind.PORT, KeyKind.SDES, (PCMU,), "127.0.0.1", rtcp_mux=False, suites=(suite,))
+    opened = await media.open_call((plain, secured))
     ways: list[str] = []
     for index, leg in enumerate(opened.legs):
-        port, way = peer + index, str(leg.candidates[0][1])
-        crypto: tuple[Crypto, ...] = ()
-        if leg.crypto:
-            ours = new_key(suite)
-            crypto, way = (Crypto(suite, ours),), f"{way} {suite} {ours} {leg.crypto[0].key}"
-        await media.complete(leg.leg, LegRemote((PCMU,), "127.0.0.1", port, rtcp_port=port, crypto=crypto))
+        remote, way = answer(leg, peer + index, setting)
+        await media.complete(leg.leg, remote)
         ways.append(way)
     await media.bridge(opened.legs[0].leg, opened.legs[1].leg)
     return ways
+
+
+def answer(leg: LegLocal, port: int, setting: Setting) -> tuple[LegRemote, str]:
+    """What the generator's leg says, and its way to the engine."""
+    # The peer's RTCP goes to its RTP port: the generator has no other, and would answer with ICMP errors.
+    remote, way = LegRemote((PCMU,), "127.0.0.1", port, rtcp_port=port), str(leg.candidates[0][1])
+    if leg.crypto:
+        key = new_key(setting.suite)
+        remote = replace(remote, crypto=(Crypto(setting.suite, key),))
+        way += f" {setting.suite} {key} {leg.crypto[0].key}"
+    elif leg.ufrag:
+        ufrag, password = new_credentials()
+        hashes = (("sha-256", setting.fingerprint),)
+        remote = LegRemote((PCMU,), ufrag=ufrag, password=password, fingerprints=hashes)
+        way += f" {WEBRTC} {ufrag} {password} {leg.ufrag} {leg.password}"
+    return remote, way
 
 
 @asynccontextmanager
@@ -145,7 +179,11 @@ async def rtpengine(setting: Setting) -> AsyncIterator[Running]:
             ways: list[str] = []
             for call in range(setting.calls):
                 peer = PEER_PORT + 2 * call
-                ways += control.open_call(f"bench-{call}", (peer, peer + 1), setting.suite)
+                ports = peer, peer + 1
+                if setting.suite == WEBRTC:
+                    ways += control.open_webrtc(f"bench-{call}", ports, setting.fingerprint)
+                else:
+                    ways += control.open_call(f"bench-{call}", ports, setting.suite)
             yield Running(process.pid, ways)
 
 
@@ -178,6 +216,7 @@ def bare(gather_us: int) -> Start:
 SERVERS: dict[str, Start] = {
     "offhook": engine,
     "rtpengine": rtpengine,
+    "offhook, plain": plain_engine,
     "bare relay": bare(0),
     "bare relay, 1 ms": bare(GATHER_US),
 }
@@ -199,6 +238,13 @@ async def generate(setting: Setting, seconds: float, *words: str) -> dict[str, f
         raise RuntimeError("the load generator failed; its words are above")
     measured: dict[str, float] = json.loads(said)
     return measured
+
+
+def with_certificate(setting: Setting) -> Setting:
+    """The setting with a certificate for browsers. Raises OSError, subprocess.CalledProcessError."""
+    command = (str(setting.binaries / "offhook-loadgen"), "certificate", "--file", str(setting.certificate))
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return replace(setting, fingerprint=json.loads(done.stdout)["fingerprint"])
 
 
 def rtpengine_version() -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 from bench import report, speech
 from bench.ng import NgClient
 from bench.relay import ROOT, build
-from bench.servers import NG_PORT, PCMU, PEER_PORT, Setting, engine_process, generate, rtpengine_process
-from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
+from bench.servers import NG_PORT, PCMU, PEER_PORT, Setting, engine_process, generate, plain_offer, rtpengine_process
+from offhook.calls.ports import Codec, LegRemote
 from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
 
@@ -55,10 +55,6 @@ Served = tuple[int, list[Leg]]
 Start = Callable[[Setting], AbstractAsyncContextManager[Served]]
 
 
-def _offer(codec: Codec) -> LegOffer:
-    return LegOffer(PathKind.PORT, KeyKind.PLAIN, (codec,), "127.0.0.1", rtcp_mux=False)
-
-
 async def _complete(media: MediaEngine, leg: int, codec: Codec, port: int) -> None:
     await media.complete(leg, LegRemote((codec,), "127.0.0.1", port, rtcp_port=port))
 
@@ -69,7 +65,7 @@ async def offhook(setting: Setting) -> AsyncIterator[Served]:
     async with engine_process(setting) as (process, media):
         legs: list[Leg] = []
         for call in range(setting.calls):
-            opened = await media.open_call((_offer(PCMU), _offer(OPUS)))
+            opened = await media.open_call((plain_offer(PCMU), plain_offer(OPUS)))
             for index, (leg, codec) in enumerate(zip(opened.legs, (PCMU, OPUS), strict=True)):
                 await _complete(media, leg.leg, codec, PEER_PORT + 2 * call + index)
                 legs.append(Leg(leg.candidates[0][1], codec.name.lower(), codec.payload_type))
@@ -96,7 +92,7 @@ async def room(setting: Setting) -> AsyncIterator[Served]:
     async with engine_process(setting) as (process, media):
         legs, first = [], 0
         for member in range(setting.calls):
-            opened = await media.open_call((_offer(OPUS),))
+            opened = await media.open_call((plain_offer(OPUS),))
             first = first or opened.call
             leg = opened.legs[0]
             await _complete(media, leg.leg, OPUS, PEER_PORT + member)
@@ -126,15 +122,21 @@ def _setting(arguments: argparse.Namespace, binaries: Path, folder: Path, count:
     return Setting(folder, binaries, arguments.server_core, arguments.generator_core, count)
 
 
-async def _load(
-    setting: Setting, legs: list[Leg], files: list[Path], pid: int, arguments: argparse.Namespace
-) -> dict[str, float]:
+def write_plan(folder: Path, legs: list[Leg], files: list[Path]) -> Path:
+    """What each leg of the generator says, as it reads it."""
     steps = {"pcmu": 160, "opus": 960}
-    plan = setting.folder / "plan"
+    plan = folder / "plan"
     plan.write_text("".join(
         f"{PEER_PORT + index} {leg.port} {leg.payload_type} {steps[leg.codec]} {file}\n"
         for index, (leg, file) in enumerate(zip(legs, files, strict=True))
     ))  # fmt: skip
+    return plan
+
+
+async def _load(
+    setting: Setting, legs: list[Leg], files: list[Path], pid: int, arguments: argparse.Namespace
+) -> dict[str, float]:
+    plan = write_plan(setting.folder, legs, files)
     return await generate(
         setting, arguments.seconds + arguments.warm, "frames", "--plan", str(plan), "--server", str(pid),
         "--seconds", str(arguments.seconds), "--warm", str(arguments.warm), "--keep", str(HEARD), "--folder",
@@ -211,7 +213,7 @@ def main(line: list[str]) -> int:
             work = _rooms if arguments.members else _calls
             runs = asyncio.run(work(arguments, binaries, Path(folder)))
     except (OSError, RuntimeError, MediaError, subprocess.CalledProcessError) as error:
-        print(f"bench.transcode: {error}", file=sys.stderr)
+        print(f"bench.transcode: {error!r}", file=sys.stderr)
         return 1
     print("\n".join(_summary(runs)))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

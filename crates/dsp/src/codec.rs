@@ -103,7 +103,7 @@ impl Codec {
 /// Encoder settings; only Opus uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderOptions {
-    /// Bits per second; `None` is 16 000 at 8 kHz, else 24 000.
+    /// Bits per second; `None` is 20 000 at 8 kHz, else 24 000.
     pub bitrate: Option<u32>,
     /// CPU effort, 0 to 10.
     pub complexity: u8,
@@ -126,7 +126,8 @@ impl Default for EncoderOptions {
 
 impl EncoderOptions {
     fn opus(self, rate: u32) -> opus::Settings {
-        let default = if rate <= 8_000 { 16_000 } else { 24_000 };
+        // At 8 kHz 20 kbit/s of complexity 1 sound better than 16 of complexity 5, for less than half the time.
+        let default = if rate <= 8_000 { 20_000 } else { 24_000 };
         opus::Settings {
             bitrate: i32::try_from(self.bitrate.unwrap_or(default)).unwrap_or(i32::MAX),
             complexity: self.complexity,
@@ -218,13 +219,27 @@ impl Encoder {
     /// # Errors
     /// [`CodecError::Opus`].
     pub fn set_loss_percent(&mut self, percent: u8) -> Result<(), CodecError> {
-        if let EncoderKind::Opus(encoder, options) = &mut self.kind {
-            if options.loss_percent != percent {
-                options.loss_percent = percent;
-                encoder.configure(options.opus(self.rate))?;
-            }
+        self.change(|options| options.loss_percent = percent)
+    }
+
+    /// Sets the CPU effort of an Opus encoder, 0 to 10; others ignore it.
+    ///
+    /// # Errors
+    /// [`CodecError::Opus`].
+    pub fn set_complexity(&mut self, complexity: u8) -> Result<(), CodecError> {
+        self.change(|options| options.complexity = complexity)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut EncoderOptions)) -> Result<(), CodecError> {
+        let EncoderKind::Opus(encoder, options) = &mut self.kind else {
+            return Ok(());
+        };
+        let before = *options;
+        change(options);
+        if *options == before {
+            return Ok(());
         }
-        Ok(())
+        encoder.configure(options.opus(self.rate))
     }
 
     /// Forgets the signal so far: for a source switch.

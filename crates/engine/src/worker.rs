@@ -35,7 +35,8 @@ use crate::trouble::Trouble;
 const COMMANDS: u64 = u64::MAX;
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
-/// From this many packets a second upwards a shard wakes at most every `COALESCE`: draining more at once saves wake-ups.
+/// From this many packets and ticks a second upwards a shard wakes at most every `COALESCE`: draining more at once saves
+/// wake-ups.
 const BUSY: u32 = 5_000;
 const COALESCE: Duration = Duration::from_millis(1);
 /// Outputs that may wait in order, events among them: as many as the queue to the control thread takes.
@@ -143,6 +144,10 @@ pub struct Worker {
     trouble: Trouble,
     rings: Rings,
     packets: u32,
+    /// Ticks of the engine, as far as looked at.
+    ticks: u64,
+    /// Time worked in the window.
+    worked: Duration,
     window: Instant,
     overruns_at: Instant,
     busy: bool,
@@ -174,6 +179,8 @@ impl Worker {
             trouble: Trouble::default(),
             rings: Rings::default(),
             packets: 0,
+            ticks: 0,
+            worked: Duration::ZERO,
             window: Instant::now(),
             overruns_at: Instant::now(),
             busy: false,
@@ -213,9 +220,11 @@ impl Worker {
             self.streams.retry();
             due = self.outputs(now);
             self.trouble.note(self.engine.panics(), now.instant);
+            let worked = now.instant.elapsed();
+            self.worked += worked;
             self.window(now.instant);
             if self.busy {
-                std::thread::sleep(COALESCE.saturating_sub(now.instant.elapsed()));
+                std::thread::sleep(COALESCE.saturating_sub(worked));
             }
         }
     }
@@ -592,8 +601,12 @@ impl Worker {
             return;
         }
         let per_window = BUSY / u32::try_from(1000 / WINDOW.as_millis()).unwrap_or(1);
-        self.busy = self.packets >= per_window;
+        let ticks = self.engine.ticks() - std::mem::replace(&mut self.ticks, self.engine.ticks());
+        self.busy = u64::from(self.packets) + ticks >= u64::from(per_window);
         self.packets = 0;
+        let passed = woke.duration_since(self.window).max(WINDOW);
+        let share = std::mem::take(&mut self.worked).as_micros() * 100 / passed.as_micros();
+        self.engine.worked(u8::try_from(share).unwrap_or(100));
         self.window = woke;
         self.tell_load();
         if woke.duration_since(self.overruns_at) >= OVERRUNS {

@@ -100,7 +100,8 @@ fn read_plan(text: &str) -> Result<Vec<Way>, String> {
     Ok(plan)
 }
 
-fn read_frames(mut data: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// Frames of a file, each after its length (16 bits); `None` when it is cut off or empty.
+pub fn read_frames(mut data: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut frames = Vec::new();
     while let Some((length, rest)) = data.split_first_chunk::<2>() {
         let (frame, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;

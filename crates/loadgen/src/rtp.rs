@@ -9,16 +9,16 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use offhook_rtp::keys::MasterKeys;
 use offhook_rtp::srtp::{MAX_OVERHEAD, SrtpIn, SrtpOut};
-use offhook_rtp::suite::Suite;
 use serde::Serialize;
 use socket2::SockRef;
 
 use crate::arguments::Arguments;
 use crate::cpu;
 use crate::latency::Latencies;
+use crate::plan::{self, Security, Way};
 use crate::sys::Epoll;
+use crate::webrtc::{Browser, Identity};
 
 /// Octets of an RTP header without extensions (RFC 3550 section 5.1).
 const HEADER: usize = 12;
@@ -33,6 +33,11 @@ const BURST: u32 = 64;
 /// How long the sink listens after the last packet.
 const DRAIN: Duration = Duration::from_millis(300);
 const RECEIVE_BUFFER: usize = 1 << 20;
+/// Browsers that shake hands at once, and how long all may take.
+const SHAKING: usize = 32;
+const CONNECT_TIME: Duration = Duration::from_secs(60);
+/// How often a browser asks whether its peer still consents (RFC 7675 section 5.1).
+const CONSENT: Duration = Duration::from_secs(5);
 
 /// How much to send.
 pub struct Load {
@@ -44,6 +49,8 @@ pub struct Load {
     pub warm: Duration,
     /// Process whose run time is measured; 0 for none.
     pub server: u32,
+    /// File of the browsers' certificate; empty when the plan has none.
+    pub certificate: String,
 }
 
 /// What one run measured; counts are of packets sent within the window, times are nanoseconds or microseconds by name.
@@ -66,18 +73,23 @@ pub struct Measured {
     server_cpu_ns: u64,
     busiest_thread_ns: u64,
     generator_cpu_ns: u64,
+    /// Browsers of the plan, the suite they have, and what the server needed to connect them all.
+    browsers: usize,
+    suite: &'static str,
+    connect_cpu_ns: u64,
 }
 
 /// `offhook-loadgen rtp`: one JSON line.
 pub fn command(arguments: &Arguments) -> Result<(), String> {
     let path: String = arguments.need("plan")?;
     let text = fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
-    let plan = read_plan(&text)?;
+    let plan = plan::read(&text)?;
     let load = Load {
         rate: arguments.or("rate", 20_000)?,
         window: Duration::from_secs_f64(arguments.or("seconds", 5.0)?),
         warm: Duration::from_secs_f64(arguments.or("warm", 1.0)?),
         server: arguments.or("server", 0)?,
+        certificate: arguments.or("certificate", String::new())?,
     };
     if load.rate == 0 {
         return Err("--rate 0: at least one packet a second".into());
@@ -90,53 +102,6 @@ pub fn command(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// Where a leg of ours is, where it sends to, and its keys if it is secured.
-#[derive(Clone, Debug)]
-pub struct Way {
-    /// Our port.
-    pub local: u16,
-    /// The server's port.
-    pub server: u16,
-    /// What we send with and what we hear with (SDES, RFC 4568).
-    pub keys: Option<(MasterKeys, MasterKeys)>,
-}
-
-/// Legs of a plan: `LOCAL_PORT SERVER_PORT [SUITE OUR_KEY ITS_KEY]` on each line, two lines for each call; keys are master
-/// key and salt in hex.
-pub fn read_plan(text: &str) -> Result<Vec<Way>, String> {
-    let ways: Option<Vec<_>> = text.lines().map(read_way).collect();
-    ways.filter(|ways| !ways.is_empty() && ways.len() % 2 == 0)
-        .ok_or_else(|| {
-            "the plan needs an even number of lines LOCAL_PORT SERVER_PORT [SUITE OUR_KEY ITS_KEY]"
-                .into()
-        })
-}
-
-fn read_way(line: &str) -> Option<Way> {
-    let mut words = line.split(' ');
-    let (local, server) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    let keys = match words.next() {
-        None => None,
-        Some(name) => {
-            let suite: Suite = name.parse().ok()?;
-            let mut read = || MasterKeys::from_inline(suite, &from_hex(words.next()?)?).ok();
-            Some((read()?, read()?))
-        }
-    };
-    Some(Way {
-        local,
-        server,
-        keys,
-    })
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect()
-}
-
 struct Leg {
     socket: UdpSocket,
     packet: [u8; PACKET],
@@ -144,6 +109,7 @@ struct Leg {
     timestamp: u32,
     heard: u64,
     secure: Option<(SrtpOut, SrtpIn)>,
+    browser: Option<Box<Browser>>,
 }
 
 impl Leg {
@@ -158,12 +124,12 @@ impl Leg {
         packet[8..12].copy_from_slice(&(SSRC + index).to_be_bytes());
         packet[HEADER..HEADER + 4].copy_from_slice(&MARK);
         packet[HEADER + 4..HEADER + 8].copy_from_slice(&index.to_be_bytes());
-        let secure = match &way.keys {
-            None => None,
-            Some((ours, its)) => Some((
-                SrtpOut::new(ours).map_err(io::Error::other)?,
-                SrtpIn::new(its).map_err(io::Error::other)?,
+        let secure = match &way.security {
+            Security::Keys(keys) => Some((
+                SrtpOut::new(&keys.0).map_err(io::Error::other)?,
+                SrtpIn::new(&keys.1).map_err(io::Error::other)?,
             )),
+            Security::None | Security::WebRtc(..) => None,
         };
         Ok(Self {
             socket,
@@ -172,7 +138,27 @@ impl Leg {
             timestamp: 160,
             heard: 0,
             secure,
+            browser: None,
         })
+    }
+
+    /// Drives the handshake by what came and by time; the suite once there are keys.
+    fn shake(&mut self, now: Instant) -> Result<Option<&'static str>, String> {
+        let Some(browser) = &mut self.browser else {
+            return Ok(None);
+        };
+        let socket = &self.socket;
+        // A full socket repeats by itself.
+        let send = |bytes: &[u8]| drop(socket.send(bytes));
+        let mut buffer = [0u8; 2048];
+        while let Ok(length) = socket.recv(&mut buffer) {
+            browser.receive(&buffer[..length], now, send)?;
+        }
+        browser.advance(now, send)?;
+        Ok(browser.keys().map(|(out, heard, suite)| {
+            self.secure = Some((out, heard));
+            suite
+        }))
     }
 
     fn send(&mut self, at: u64) -> io::Result<()> {
@@ -229,6 +215,9 @@ struct Run {
     send_errors: u64,
     late_max: u64,
     latencies: Latencies,
+    /// Legs that are browsers, and the number of the next consent check.
+    browsers: Vec<usize>,
+    checks: u64,
 }
 
 /// Sends a load along a plan and measures.
@@ -242,6 +231,10 @@ pub fn run(plan: &[Way], load: &Load) -> io::Result<Measured> {
         }
     };
     let own = || cpu::run_times(std::process::id());
+    let before = servers();
+    let suite = run.connect(plan, &load.certificate)?;
+    let connect_cpu_ns = cpu::between(&before, &servers()).0;
+    run.start = Instant::now();
     let next = run.pace(0, load.rate, run.window.0);
     let (server_before, own_before) = (servers(), own());
     run.pace(next, load.rate, run.window.1);
@@ -267,6 +260,9 @@ pub fn run(plan: &[Way], load: &Load) -> io::Result<Measured> {
         server_cpu_ns,
         busiest_thread_ns,
         generator_cpu_ns: cpu::between(&own_before, &own_after).0,
+        browsers: run.browsers.len(),
+        suite,
+        connect_cpu_ns,
     })
 }
 
@@ -291,7 +287,69 @@ impl Run {
             send_errors: 0,
             late_max: 0,
             latencies: Latencies::new(),
+            browsers: Vec::new(),
+            checks: 0,
         })
+    }
+
+    /// Connects the browsers of the plan; the suite they have, empty without any.
+    fn connect(&mut self, plan: &[Way], certificate: &str) -> io::Result<&'static str> {
+        let mut waiting = Vec::new();
+        for (index, way) in plan.iter().enumerate() {
+            if let Security::WebRtc(ours, its) = &way.security {
+                waiting.push((index, ours, its));
+                self.browsers.push(index);
+            }
+        }
+        if waiting.is_empty() {
+            return Ok("");
+        }
+        let identity = Identity::read(certificate).map_err(io::Error::other)?;
+        let (start, mut shaking, mut suite) = (Instant::now(), Vec::new(), "");
+        while !(waiting.is_empty() && shaking.is_empty()) {
+            let now = Instant::now();
+            if now - start > CONNECT_TIME {
+                let text = format!(
+                    "{} browsers are not connected",
+                    waiting.len() + shaking.len()
+                );
+                return Err(io::Error::other(text));
+            }
+            while shaking.len() < SHAKING {
+                let Some((index, ours, its)) = waiting.pop() else {
+                    break;
+                };
+                let leg = &mut self.legs[index];
+                let address = leg.socket.local_addr()?;
+                let browser = Browser::new(ours, its, address, &identity, now);
+                leg.browser = Some(Box::new(browser));
+                shaking.push(index);
+            }
+            let mut left = Vec::new();
+            for index in shaking {
+                match self.legs[index].shake(now).map_err(io::Error::other)? {
+                    Some(found) => suite = found,
+                    None => left.push(index),
+                }
+            }
+            shaking = left;
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(suite)
+    }
+
+    /// Consent checks, evenly spaced.
+    fn consent(&mut self) {
+        let count = self.browsers.len() as u64;
+        if count == 0 || self.now() < self.checks * nanoseconds(CONSENT) / count {
+            return;
+        }
+        let index = self.browsers[usize::try_from(self.checks % count).unwrap_or(0)];
+        self.checks += 1;
+        let leg = &self.legs[index];
+        if let Some(browser) = &leg.browser {
+            let _ = leg.socket.send(&browser.check());
+        }
     }
 
     fn now(&self) -> u64 {
@@ -309,6 +367,7 @@ impl Run {
                 self.send(next, now, due);
                 next += 1;
             }
+            self.consent();
             self.receive();
         }
         next
@@ -338,6 +397,16 @@ impl Run {
                 continue;
             };
             let now = Instant::now();
+            if buffer[0] < 64 {
+                let Leg {
+                    socket, browser, ..
+                } = &mut self.legs[index];
+                if let Some(browser) = browser {
+                    let _ =
+                        browser.receive(&buffer[..length], now, |bytes| drop(socket.send(bytes)));
+                }
+                continue;
+            }
             let opened = self.legs[index].opened(&mut buffer[..length], now);
             let Some((from, at)) = opened.and_then(read_packet) else {
                 continue;
@@ -366,30 +435,11 @@ mod tests {
     use super::*;
     use crate::relay;
 
-    #[test]
-    fn a_plan_is_two_ports_a_line_and_two_lines_a_call() {
-        let plan = read_plan("1 2\n3 4\n").expect("a right plan");
-        assert_eq!((plan[1].local, plan[1].server), (3, 4));
-        assert!(read_plan("1 2\n").is_err() && read_plan("").is_err());
-        assert!(read_plan("1 2\n3 x\n").is_err());
-    }
-
-    #[test]
-    fn a_secured_leg_names_suite_and_keys() {
-        let key = "00".repeat(30);
-        let line = |suite: &str| format!("1 2 {suite} {key} {key}\n3 4\n");
-        let plan = read_plan(&line("AES_CM_128_HMAC_SHA1_80")).expect("a right plan");
-        assert!(plan[0].keys.is_some() && plan[1].keys.is_none());
-        // GCM has a salt of 12 octets, not 14.
-        assert!(read_plan(&line("AEAD_AES_128_GCM")).is_err());
-        assert!(read_plan(&line("ROT13")).is_err());
-    }
-
     fn plain(local: u16, server: u16) -> Way {
         Way {
             local,
             server,
-            keys: None,
+            security: Security::None,
         }
     }
 
@@ -410,6 +460,7 @@ mod tests {
             window: Duration::from_millis(200),
             warm: Duration::from_millis(20),
             server: std::process::id(),
+            certificate: String::new(),
         };
         let measured = run(&legs, &load).expect("ports");
         relaying.join().expect("no panic").expect("relayed");
@@ -434,6 +485,7 @@ mod tests {
             window: Duration::from_millis(50),
             warm: Duration::ZERO,
             server: 0,
+            certificate: String::new(),
         };
         let measured = run(&legs, &load).expect("ports");
         assert_eq!(measured.lost, measured.sent);

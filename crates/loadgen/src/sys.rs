@@ -1,4 +1,4 @@
-//! The calls that std has no safe form of: epoll. Nothing else in this crate is unsafe.
+//! The calls that std has no safe form of: epoll, and a thread's own time. Nothing else in this crate is unsafe.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -61,4 +61,15 @@ impl Epoll {
             .iter()
             .map(|event| usize::try_from(event.u64).unwrap_or(0))
     }
+}
+
+/// Time that this thread has run, nanoseconds.
+pub fn thread_time() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
 }

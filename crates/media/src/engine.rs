@@ -9,6 +9,7 @@ use dimpl::Config;
 use hashbrown::HashMap;
 
 use crate::demux::{Demux, Owner};
+use crate::effort::Effort;
 use crate::event::{Event, Reply};
 use crate::ids::{Arena, LegId};
 use crate::io::{
@@ -35,6 +36,7 @@ pub struct Engine {
     pub(crate) webrtc: Vec<WebRtcSocket>,
     pub(crate) identity: Identity,
     pub(crate) settings: Settings,
+    pub(crate) effort: Effort,
     /// Over ICE, and without.
     pub(crate) dtls: [Option<Arc<Config>>; 2],
     pub(crate) random: Box<dyn Random + Send>,
@@ -59,6 +61,7 @@ pub struct Engine {
     /// Sockets of a command that no leg owns yet: given back if the command fails.
     pub(crate) unclaimed: Vec<PortPair>,
     panics: u64,
+    pub(crate) ticks: u64,
 }
 
 impl Engine {
@@ -72,6 +75,7 @@ impl Engine {
             shard: config.shard,
             webrtc: config.webrtc,
             identity: config.identity,
+            effort: Effort::new(config.settings.opus_complexity),
             settings: config.settings,
             dtls: [dtls::config(false), dtls::config(true)],
             random,
@@ -90,6 +94,7 @@ impl Engine {
             in_hand: None,
             unclaimed: Vec::new(),
             panics: 0,
+            ticks: 0,
         }
     }
 
@@ -177,6 +182,11 @@ impl Engine {
         legs.map(weight).sum()
     }
 
+    /// What share of its time in percent the shard worked since the last call, ten times a second: Opus follows it.
+    pub fn worked(&mut self, percent: u8) {
+        self.effort.measured(percent);
+    }
+
     /// Whether a leg has authenticated this source on this shared socket.
     pub fn knows(&self, socket: SocketId, source: SocketAddr) -> bool {
         self.demux.leg_of(socket, source).is_some()
@@ -190,6 +200,11 @@ impl Engine {
     /// Panics contained so far; the shell stops giving calls to a shard that collects them.
     pub fn panics(&self) -> u64 {
         self.panics
+    }
+
+    /// Ticks of legs that encode so far.
+    pub fn ticks(&self) -> u64 {
+        self.ticks
     }
 
     /// Datagrams that belonged to no leg, and addresses of legs in the demultiplexer.

@@ -63,7 +63,7 @@ pub struct PortPair {
 pub struct Settings {
     /// Silence after which `MediaStopped` is told.
     pub stopped_after: Duration,
-    /// Opus complexity, 0..=10: encoder time against quality.
+    /// Opus complexity of an idle shard, 0..=10: encoder time against quality. A busy one goes down to 1.
     pub opus_complexity: u8,
 }
 

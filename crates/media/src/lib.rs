@@ -24,6 +24,7 @@ mod describe;
 pub mod description;
 mod digits;
 mod dtls;
+mod effort;
 mod engine;
 pub mod event;
 mod facts;

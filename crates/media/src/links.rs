@@ -108,7 +108,7 @@ impl Engine {
     }
 
     fn compile_source(&mut self, id: LegId) {
-        let complexity = self.settings.opus_complexity;
+        let complexity = self.effort.complexity();
         let Some(Source::Leg(from)) = self.legs.get(id).map(|leg| &leg.tx.source) else {
             return;
         };

@@ -350,7 +350,7 @@ impl Engine {
         sound: &[i16],
         now: Now,
     ) {
-        let complexity = self.settings.opus_complexity;
+        let complexity = self.effort.complexity();
         let listens = |id: LegId| !voices.iter().any(|(speaker, _)| *speaker == id);
         for member in &room.members {
             let Some(leg) = self.legs.get(*member).filter(|_| listens(*member)) else {
@@ -374,6 +374,7 @@ impl Engine {
         }
         for shared in &mut room.shared {
             let (kind, ticks) = ((shared.codec, shared.ms), shared.encoding.packet_ticks());
+            shared.encoding.set_complexity(complexity);
             shared.encoding.push(sound);
             while let Some(payload) = shared.encoding.packet() {
                 for member in &room.members {
@@ -387,7 +388,7 @@ impl Engine {
     }
 
     fn send_speaker(&mut self, id: LegId, rate: u32, sound: &[i16], now: Now) {
-        let complexity = self.settings.opus_complexity;
+        let complexity = self.effort.complexity();
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

@@ -201,7 +201,7 @@ impl Engine {
         payload: &[u8],
         now: Now,
     ) {
-        let complexity = self.settings.opus_complexity;
+        let complexity = self.effort.complexity();
         let Some(leg) = self.legs.get_mut(sink) else {
             return;
         };
@@ -252,8 +252,9 @@ pub(crate) fn prepare_encoding(
         .as_ref()
         .map_or(leg.offer.ptime, |remote| remote.ptime);
     let fits = |encoding: &Encoding| encoding.fits(codec, rate, ptime);
-    if !leg.tx.encoding.as_deref().is_some_and(fits) {
-        leg.tx.encoding = Encoding::new(codec, rate, ptime, complexity).map(Box::new);
+    match leg.tx.encoding.as_deref_mut() {
+        Some(encoding) if fits(encoding) => encoding.set_complexity(complexity),
+        _ => leg.tx.encoding = Encoding::new(codec, rate, ptime, complexity).map(Box::new),
     }
 }
 

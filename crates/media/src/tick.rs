@@ -35,10 +35,13 @@ impl Engine {
         }
         self.in_hand = Some(id);
         match kind {
-            Kind::Media => match leg.tx.source.room() {
-                Some(room) => self.room_tick(id, room, at, now),
-                None => self.tick(id, at, now),
-            },
+            Kind::Media => {
+                self.ticks += 1;
+                match leg.tx.source.room() {
+                    Some(room) => self.room_tick(id, room, at, now),
+                    None => self.tick(id, at, now),
+                }
+            }
             Kind::Event => self.event_timer(id, now),
             Kind::Supervise => self.supervise(id, now),
             Kind::Report => self.report(id, now),
@@ -88,7 +91,7 @@ impl Engine {
     }
 
     fn tick(&mut self, id: LegId, at: Instant, now: Now) {
-        let (epoch, complexity) = (self.epoch.unwrap_or(at), self.settings.opus_complexity);
+        let (epoch, complexity) = (self.epoch.unwrap_or(at), self.effort.complexity());
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

@@ -186,6 +186,12 @@ impl Encoding {
         encoded.ok().and_then(|len| self.payload.get(..len))
     }
 
+    /// How hard Opus works from the next packet on, 0 to 10.
+    pub(crate) fn set_complexity(&mut self, complexity: u8) {
+        // An encoder that refuses keeps its settings.
+        let _ = self.encoder.set_complexity(complexity);
+    }
+
     /// What the peer reports to lose, for Opus' forward error correction.
     pub(crate) fn set_loss(&mut self, percent: u8) {
         let percent = if percent > FEC_FROM_PERCENT {
