@@ -137,3 +137,11 @@ async def test_a_name_and_a_did_range_belong_to_one_trunk(client: httpx.AsyncCli
 
 async def test_a_trunk_of_another_project_does_not_exist(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{PATH}/019900aa-0000-7000-8000-000000000000")).status_code == 404
+
+
+async def test_a_trunk_shows_its_ciphers_and_refuses_to_register_in_shape_f(client: httpx.AsyncClient) -> None:
+    made = await client.post(PATH, json=ACME)
+    assert made.status_code == 201, made.text
+    assert len(made.json()["ciphers"]) == 6
+    answer = await client.post(f"{PATH}/{made.json()['id']}/register")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "trunk_does_not_register")

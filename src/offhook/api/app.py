@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -205,10 +205,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = [
-            Fault(str(one["loc"][-1]), "invalid_parameter", f"{one['loc'][-1]}: {one['msg']}") for one in error.errors()
-        ]
-        return as_response(request, Invalid(*faults))
+        return as_response(request, Invalid(*map(_unreadable, error.errors())))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
@@ -220,6 +217,14 @@ def _add_errors(app: FastAPI) -> None:
             raise error
         message = "The database does not answer; what was asked for is most likely not done. Calls go on"
         return as_response(request, ApiError(503, "store_unavailable", message, {"Retry-After": "5"}))
+
+
+def _unreadable(error: Mapping[str, Any]) -> Fault:
+    field = str(error["loc"][-1])
+    if error["type"] == "literal_error":
+        names = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+        return Fault(field, "invalid_parameter_value", f"{field} must be one of: {names}")
+    return Fault(field, "invalid_parameter", f"{field}: {error['msg']}")
 
 
 def _of_routing(request: Request, error: HTTPException) -> ApiError:

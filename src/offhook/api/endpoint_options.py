@@ -32,7 +32,7 @@ def _flag(value: Any) -> str:
 
 
 def _dtmf(value: Any) -> str:
-    return "" if value in DTMF else f"must be one of {', '.join(DTMF)}"
+    return "" if value in DTMF else f"must be one of: {', '.join(DTMF)}"
 
 
 def _group(value: Any) -> str:
@@ -80,7 +80,8 @@ def nested_faults(name: str, given: Any) -> list[Fault]:
         if check is None:
             continue
         if wrong := check(value):
-            faults.append(Fault(f"{field}.{key}", "invalid_parameter", f"{field}.{key} {wrong}"))
+            code = "invalid_parameter_value" if wrong.startswith("must be one of: ") else "invalid_parameter"
+            faults.append(Fault(f"{field}.{key}", code, f"{field}.{key} {wrong}"))
     return faults
 
 

@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from offhook.api import fabric, handlers
 from offhook.api.endpoint_options import merged
 from offhook.api.endpoint_views import POLICIES
-from offhook.api.errors import Fault, Invalid, not_found
+from offhook.api.errors import Fault, Invalid, in_order, not_found
 from offhook.api.fabric_fields import own_id
 from offhook.api.handler_fields import FIELDS, OF_ENDPOINTS, Handler, handler_fields
 from offhook.api.ports import EndpointRow, Platform
@@ -139,8 +139,12 @@ def _judge(
     faults = [*faults, *_not_ours(platform, project, values), *_extension_taken(platform, project, values, row)]
     handler, more = _handler(platform, project, view, body, row.handler if row is not None else {})
     if faults or more:
-        raise Invalid(*faults, *more)
+        raise Invalid(*in_order([*faults, *more], FIELD_ORDER))
     return handler
+
+
+FIELD_ORDER = ("id", "username", "password", "caller_id", "send_as", "codecs", "ciphers", "encryption", "call_handler")
+"""Of API.md 2.2; what belongs to a handler, and `offhook`, follow."""
 
 
 def _not_ours(platform: Platform, project: str, values: Mapping[str, Any]) -> list[Fault]:

@@ -6,7 +6,8 @@ Invalid(faults)                      422; shape S below /api/relay/rest, shape F
 Below /2010-04-01 and /api/laml/2010-04-01 both are answered in shape C, with an integer as the code.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -107,6 +108,12 @@ class Invalid(Exception):
             row = CATALOGUE.get(fault.code)
             body["remedy"] = fault.remedy or (row.remedy if row is not None else fault.message)
         return body
+
+
+def in_order(faults: Iterable[Fault], names: Iterable[str]) -> list[Fault]:
+    """Faults in the order of the fields that they are about; those of other fields come last (API.md 1.5)."""
+    places = {name: at for at, name in enumerate(dict.fromkeys(names))}
+    return sorted(faults, key=lambda one: places.get(re.split(r"[.\[]", one.attribute)[0], len(places)))
 
 
 def not_found(code: str, message: str) -> ApiError:

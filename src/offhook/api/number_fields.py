@@ -165,6 +165,9 @@ def _own(given: Any, faults: list[Fault]) -> Values:
     found: Values = {name: given[name] for name in OWN if name in given}
     faults += _text("offhook.caller_name", found.get("caller_name"), 64)
     faults += _text("offhook.fallback", found.get("fallback"), LONGEST_TARGET)
+    if " " in str(found.get("fallback") or ""):
+        message = "Offhook.fallback must be a name, a number or a SIP URI, or null"
+        faults.append(Fault("offhook.fallback", "invalid_parameter", message))
     seconds_ = found.get("ring_seconds", 60)
     if seconds_ is None:
         found["ring_seconds"] = 60

@@ -99,7 +99,8 @@ def _page(
     def link(**extra: str | int) -> str:
         return f"{path}?{urlencode({**keep, 'page_size': size, **extra})}"
 
-    links = {"self": f"{path}?{urlencode(dict(query))}" if query else path, "first": link()}
+    asked = {name: value for name, value in query.items() if value}
+    links = {"self": f"{path}?{urlencode(asked)}" if asked else path, "first": link()}
     if after:
         links["next"] = link(page_number=number + 1, page_token=_cursor("PA", key(shown[-1])))
     if before:

@@ -71,7 +71,7 @@ def _whole(low: int, high: int, none: bool = False, or_zero: bool = False) -> Ch
 def _one_of(*names: str) -> Check:
     def check(field: str, value: Any, faults: list[Fault]) -> Any:
         if value not in names:
-            _say(faults, field, f"must be one of {', '.join(names)}")
+            _say(faults, field, f"must be one of: {', '.join(names)}", "invalid_parameter_value")
         return value
 
     return check
@@ -328,6 +328,18 @@ FIELDS: dict[str, tuple[Any, Check]] = {
 }
 """Every field with its default and its check. The order is that of API.md 12.1, and of the faults."""
 
+ORDER = (
+    "name",
+    "description",
+    "enabled",
+    "targets",
+    "outbound_proxy",
+    "username",
+    "auth_username",
+    "password",
+    *FIELDS,
+)
+"""Of the faults: the password stands where API.md 12.1 has it."""
 NESTED = ("inbound", "numbers", "caller_id", "failover", "health")
 """Objects whose given members are laid over the ones that stand."""
 SECRETS = ("password",)

@@ -15,6 +15,7 @@ from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.number_ports import Reception
 from offhook.api.ports import EndpointRows, KeptThings, NumberRows, TokenRow, TrunkRows
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
+from offhook.api.times import milliseconds
 from offhook.api.token_ports import TokenOffice
 from offhook.calls.call import Call
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
@@ -284,7 +285,7 @@ class ServerPlatform:
         served = self._app.certificates.served
         if served is None or served.shown is None:
             return None
-        return {"subject": served.shown.subject, "expires_at": served.shown.expires_at.isoformat()}
+        return {"subject": served.shown.subject, "expires_at": milliseconds(served.shown.expires_at)}
 
     def _media_addresses(self) -> list[str]:
         usable = [one for one in host_addresses() if not one.startswith(("127.", "[::1", "[fe80", "169.254."))]

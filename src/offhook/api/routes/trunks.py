@@ -8,14 +8,15 @@ from fastapi import APIRouter, Request, Response
 
 from offhook.api.auth import Management, Reading
 from offhook.api.describe import described, listing, text
-from offhook.api.errors import ApiError, Fault, Invalid, not_found
+from offhook.api.errors import ApiError, Fault, Invalid, in_order, not_found
 from offhook.api.number_fields import E164
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TrunkRow
 from offhook.api.requests import body_object, unknown_fields
+from offhook.api.schemas import CIPHERS
 from offhook.api.times import milliseconds
 from offhook.api.trunk_bodies import CHANGE, NEW, SHOWN, TEST, TESTED
-from offhook.api.trunk_fields import overlaps, secret_fault, trunk_fields
+from offhook.api.trunk_fields import ORDER, overlaps, secret_fault, trunk_fields
 
 PATH = "/api/offhook/trunks"
 router = APIRouter(tags=["Trunks"])
@@ -29,6 +30,7 @@ def shown(row: TrunkRow, platform: Platform) -> dict[str, Any]:
         "type": "trunk",
         "id": row.id,
         **row.settings,
+        "ciphers": row.settings["ciphers"] or list(CIPHERS),
         "inbound": inbound,
         "password_set": row.password is not None,
         "created_at": milliseconds(row.created_at),
@@ -127,7 +129,7 @@ async def register_trunk(id_: str, request: Request, token: Management) -> dict[
     platform: Platform = request.app.state.platform
     row = _own(platform, token.project_id, id_)
     if not row.settings["register"]:
-        raise ApiError(422, "trunk_does_not_register", "Set register to true first")
+        raise Invalid(Fault("register", "trunk_does_not_register", "register must be true first"))
     await platform.register_trunk(row.id)
     return shown(row, platform)
 
@@ -174,7 +176,7 @@ def _judge(platform: Platform, values: Mapping[str, Any], id_: str | None, fault
                 words = f"did_ranges {shared} is delivered by trunk {other.name} already"
                 faults.append(Fault("did_ranges", "value_not_unique", words))
     if faults:
-        raise Invalid(*faults)
+        raise Invalid(*in_order(faults, ORDER))
 
 
 def _taken() -> Fault:

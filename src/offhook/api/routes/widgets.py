@@ -12,6 +12,7 @@ from offhook.api.fabric_ports import ResourceRow
 from offhook.api.paging import page
 from offhook.api.ports import Platform
 from offhook.api.requests import body_object, unknown_fields
+from offhook.api.times import milliseconds
 from offhook.api.widgets import MOST_CALLS, MOST_ORIGINS, WIDGET, new_key, widget_fields
 
 PATH = "/api/offhook/widgets"
@@ -30,7 +31,7 @@ _SHOWN = record("Widget", "id", "key", *_FIELDS, id=identifier(), key=text(), **
 def _shown(row: ResourceRow) -> dict[str, Any]:
     """The key is public: it stands in pages."""
     fields = {name: row.settings[name] for name in ("key", "address_id", "origins", "max_calls")}
-    return {"id": row.id, "name": row.name, **fields, "created_at": row.created_at.isoformat()}
+    return {"id": row.id, "name": row.name, **fields, "created_at": milliseconds(row.created_at)}
 
 
 @router.get(PATH, **described(gives=listing(_SHOWN)))
