@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _BEARER = re.compile(
     r"/api/fabric/addresses(/[^/]+)?|/api/fabric/subscriber/invites|/api/offhook/provision"
-    r"|/api/offhook/calls/[^/]+/client_reports|/healthz|/readyz|/openapi\.json|/docs(/errors)?"
+    r"|/api/fabric/subscriber/devices/(token|refresh)|/api/offhook/calls/[^/]+/client_reports|/healthz|/readyz|/openapi\.json|/docs(/errors)?"
 )
 _WIDGETS = "/api/fabric/embeds/tokens"
 """Each widget has origins of its own, which its route judges by the Origin field."""

@@ -14,6 +14,8 @@ ROWS = (
         "Send project id and API token by Basic auth, or log in"),
     rest("scope_missing", 403, "The API token does not open this; the text names the scope",
         "Use another token, or give it the scope by PATCH /api/project/tokens"),
+    rest("token_not_renewable", 403, "The token is not one that its page may renew by itself",
+        "Ask for it with scope sat:refresh and a fingerprint, or renew it at your backend"),
     rest("csrf_header_missing", 403, "A write by cookie came without X-Offhook-Request",
         "Send X-Offhook-Request: 1 with every write of the dashboard"),
     rest("origin_not_allowed", 403, "The page's origin is not one that the widget names", "Add the origin to the widget"),
@@ -29,6 +31,8 @@ ROWS = (
         "Wait for Retry-After; nothing was done"),
     rest("store_unavailable", 503, "The database takes no writes now", "Try again after Retry-After; see the log"),
     # fields
+    rest("proof_wrong", 422, "The proof of possession (RFC 9449) does not fit the token, the request or the time",
+        "Sign it anew with the key of the fingerprint; set the clock"),
     rest("missing_required_parameter", 422, "A required field is absent or blank", "Give the field that the text names"),
     rest("invalid_parameter", 422, "A field has the wrong type, pattern, length or range", "See the rule in the text"),
     rest("invalid_parameter_value", 422, "A field is not one of the words that are allowed", "Use one named in the text"),

@@ -4,9 +4,11 @@ import secrets
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from offhook.api.token_ports import Holder, Pair, Wrong
+from offhook.server.possession import Possession
+from offhook.server.tokens import RENEWS
 from offhook.sip import guests
 from offhook.sip.domains import parted, qualified
 from offhook.sip.guests import Guest
@@ -24,6 +26,7 @@ class ServerTokenOffice:
 
     def __init__(self, app: "App") -> None:
         self._app = app
+        self._possession = Possession()
 
     def unix(self) -> int:
         return int(time.time())
@@ -34,9 +37,13 @@ class ServerTokenOffice:
         domain = self._app.store.domain_of(project) if project is not None else ""
         return qualified(guests.write(guest, secrets.token_hex(4)), domain)
 
-    def issue(self, subject: str, tier: str, ends_at: int, origin: str = "", fingerprint: str = "") -> Pair:
+    def issue(
+        self, subject: str, tier: str, ends_at: int, origin: str = "", fingerprint: str = "", scope: str = ""
+    ) -> Pair:
         tokens, seconds = self._app.tokens, ends_at - self.unix()
-        more = {"fingerprint": fingerprint} if fingerprint else {}
+        more: dict[str, Any] = {"scope": scope} if scope else {}
+        if fingerprint:
+            more |= {"fingerprint": fingerprint, "cnf": {"jkt": fingerprint}}
         realm = self._app.store.realm_of(self._project(subject))
         token, _ = tokens.mint(subject, seconds, origin, tier, realm, **more)
         about = {"jti": str(uuid.uuid4()), "lives": seconds, **more}
@@ -53,7 +60,16 @@ class ServerTokenOffice:
             return Wrong("not_a_refresh_token", "Whom the token was made for is gone")
         await answers.give_back(found["jti"], datetime.fromtimestamp(found["exp"], UTC))
         ends_at = self.unix() + found["lives"]
-        return self.issue(found["sub"], found["tier"], ends_at, found.get("origin", ""), found.get("fingerprint", ""))
+        kept = (found.get(name, "") for name in ("origin", "fingerprint", "scope"))
+        return self.issue(found["sub"], found["tier"], ends_at, *kept)
+
+    def unproven(self, proof: str, fingerprint: str, path: str, token: str | None) -> str:
+        return self._possession.wrong(proof, fingerprint, path, token, self.unix())
+
+    def renewable(self, holder: Holder, seconds: int) -> dict[str, Any]:
+        ends_at = self.unix() + seconds
+        made = self.issue(holder.subject, holder.tier, ends_at, "", holder.fingerprint, RENEWS)
+        return {"token": made.token, "expires_at": ends_at, "expires_in": seconds}
 
     def holder(self, token: str, origin: str) -> Holder | Wrong:
         claims, now = self._app.authenticator.read(token), self.unix()
@@ -71,7 +87,8 @@ class ServerTokenOffice:
             return Wrong("credentials_wrong", "Whom the token was made for is gone or switched off")
         guest = guests.read(parted(claims.subject)[0]) if claims.tier != MEMBER else None
         addresses = guest.addresses if guest is not None else ()
-        return Holder(project, account.username, claims.tier, addresses, int(claims.expires_at))
+        ends_at = int(claims.expires_at)
+        return Holder(project, account.username, claims.tier, addresses, ends_at, claims.fingerprint)
 
     def _project(self, subject: str) -> str | None:
         endpoint, guest = self._app.store.endpoints.named(subject), guests.read(parted(subject)[0])

@@ -33,6 +33,8 @@ UNKNOWN = 60.0
 SET_SIZE = 262_144
 """Octets a key set may have."""
 FETCH = 5.0
+RENEWS = "sat:refresh"
+"""The scope of a token that its page may renew by itself."""
 REMEMBERED = 1_024
 """Good tokens whose claims are remembered, for each comes with many requests; 1 KiB each."""
 
@@ -196,7 +198,14 @@ def _claims(token: str, key: Any, algorithm: str, issuer: str) -> Claims | None:
         return None
     if not all(isinstance(one, str) for one in texts):
         return None
-    return Claims(texts[0], tuple(audience), float(times[0]), float(times[1]), texts[1], texts[2])
+    return Claims(texts[0], tuple(audience), float(times[0]), float(times[1]), texts[1], texts[2], _bound_to(found))
+
+
+def _bound_to(found: dict[str, Any]) -> str:
+    """The key that a token is bound to (RFC 9449 section 6), where its page may renew it."""
+    bound = found.get("cnf")
+    fingerprint = bound.get("jkt") if isinstance(bound, dict) and found.get("scope") == RENEWS else None
+    return fingerprint if isinstance(fingerprint, str) else ""
 
 
 _SIGNATURE_ONLY: Options = {

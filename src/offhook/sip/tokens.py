@@ -32,6 +32,8 @@ class Claims:
     not_before: float = 0.0
     tier: str = MEMBER
     origin: str = ""
+    fingerprint: str = ""
+    """Of the key whose holder may renew it without a backend; "" for nobody (API.md 4.3)."""
 
 
 class TokenReader(Protocol):

@@ -62,7 +62,8 @@ async def create_subscriber_token(request: Request, response: Response, token: C
     if body.get("scope") == "sat:refresh" and not body.get("fingerprint"):
         ends_at = min(ends_at, now + WITHOUT_FINGERPRINT)
     row, endpoint = await member(request, token.project_id, body["reference"], body)
-    pair = platform.token_office.issue(endpoint.name, MEMBER, ends_at, "", body.get("fingerprint") or "")
+    bound = body.get("fingerprint") or "", body.get("scope") or ""
+    pair = platform.token_office.issue(endpoint.name, MEMBER, ends_at, "", *bound)
     response.headers["Cache-Control"] = "no-store"
     return {"subscriber_id": row.id, "token": pair.token, "refresh_token": pair.refresh_token}
 
