@@ -143,6 +143,16 @@ class House:
     def domain_of(self, project_id: str) -> str:
         return self.endpoints.domain_of(project_id) or self.domain
 
+    def domain_at(self, host: str) -> str:
+        return self.profiles.domains.of(host) or self.domain
+
+    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any]:
+        return {
+            "sip": {"uri": username},
+            "jssip": {"ttl": seconds},
+            "token": {"value": self.tokens.mint(username, 60)[0]},
+        }
+
     def realm_of(self, project_id: str | None) -> str:
         return (self.endpoints.realm_of(project_id) if project_id else None) or self.realm
 

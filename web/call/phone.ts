@@ -10,6 +10,8 @@ export type CallState = "idle" | "calling" | "ringing" | "talking";
 export interface Account {
   username: string;
   password: string;
+  /** Where it is not the user name: credentials that end by themselves have one of their own. */
+  authorizationUser?: string;
   domain: string;
   url: string;
   displayName?: string;
@@ -75,6 +77,12 @@ export class Phone {
 
   // ---- registration
 
+  /** Signing in failed before there was anything to register with. */
+  refused(registration: Registration, message: string): void {
+    this.#change({ ...EMPTY, registration: "connecting" });
+    this.#change({ registration, message });
+  }
+
   signIn(account: Account): void {
     this.#ua?.stop();
     this.#account = account;
@@ -83,6 +91,7 @@ export class Phone {
       sockets: [socket],
       uri: `sip:${account.username}@${account.domain}`,
       password: account.password,
+      ...(account.authorizationUser ? { authorization_user: account.authorizationUser } : {}),
       display_name: account.displayName ?? account.username,
       register_expires: 300,
       session_timers: true,

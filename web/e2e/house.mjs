@@ -48,6 +48,20 @@ export class Server {
     return this.first.endpoints.find((one) => one.username === username).password;
   }
 
+  /** What a back end asks of the API. */
+  async post(where, body) {
+    const { project_id: project, api_token: token } = this.first;
+    const answer = await fetch(new URL(where, this.running.http_url), {
+      method: "POST",
+      headers: {
+        "Content-Type": "application/json",
+        Authorization: `Basic ${Buffer.from(`${project}:${token}`).toString("base64")}`,
+      },
+      body: JSON.stringify(body),
+    });
+    assert.ok(answer.ok, `${where}: ${answer.status}`);
+  }
+
   log() {
     return readFileSync(path.join(this.home, "log"), "utf8");
   }

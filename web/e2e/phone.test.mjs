@@ -188,3 +188,18 @@ async function api(resource) {
   assert.equal(answer.status, 200);
   return answer.json();
 }
+
+test("a subscriber signs in with e-mail and password", async () => {
+  await server.post("/api/fabric/resources/subscribers", { email: "ann@example.com", password: "correct horse" });
+  const phone = await PhonePage.open(browser, server);
+  await phone.signIn("ann@example.com", "certainly wrong");
+  await phone.registration("wrong-password");
+  await phone.type("password", "correct horse");
+  await phone.click("sign-in");
+  await phone.registration("registered");
+  await phone.dial("echo");
+  await phone.call("talking");
+  await phone.click("hangup");
+  await phone.call("idle");
+  await phone.close();
+});

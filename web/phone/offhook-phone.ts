@@ -17,6 +17,12 @@ const CALL: Record<View["call"], string> = { idle: "", calling: "calling", ringi
 const REMEMBERED = "offhook-account";
 const INSTANCE = "offhook-instance";
 
+/** What the server answers a login with. */
+interface SignedIn {
+  sip: { domain: string };
+  jssip: { uri: string; password: string; authorization_user: string; display_name: string };
+}
+
 interface Remembered {
   username: string;
   password: string;
@@ -86,13 +92,49 @@ export class OffhookPhone extends HTMLElement {
     document.removeEventListener("keydown", this.#onKey);
   }
 
-  /** Registers with an endpoint's credentials. */
+  /** Registers with an endpoint's credentials, or with a subscriber's e-mail and password. */
   async signIn(username: string, password: string): Promise<void> {
     this.#name = username;
     const server = new URL(this.getAttribute("server") ?? location.href, location.href);
     const domain = this.getAttribute("domain") ?? (await this.#domain(server));
     const scheme = server.protocol === "https:" ? "wss" : "ws";
-    this.phone.signIn({ username, password, domain, url: `${scheme}://${server.host}/`, instance: instance() });
+    const url = `${scheme}://${server.host}/`;
+    if (username.includes("@")) return this.#signInByEmail(server, url, username, password);
+    this.phone.signIn({ username, password, domain, url, instance: instance() });
+  }
+
+  /** A subscriber's e-mail and password for credentials that end by themselves. */
+  async #signInByEmail(server: URL, url: string, email: string, password: string): Promise<void> {
+    const answer = await this.#logIn(server, email, password);
+    if (!answer) return;
+    const { sip, jssip } = answer;
+    const username = jssip.uri.slice("sip:".length, jssip.uri.lastIndexOf("@"));
+    this.phone.signIn({
+      username,
+      password: jssip.password,
+      authorizationUser: jssip.authorization_user,
+      displayName: jssip.display_name,
+      domain: sip.domain,
+      url,
+      instance: instance(),
+    });
+  }
+
+  async #logIn(server: URL, email: string, password: string): Promise<SignedIn | null> {
+    const device = { instance_id: instance(), name: "Web phone" };
+    try {
+      const answer = await fetch(new URL("/api/offhook/subscribers/login", server), {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ email, password, device }),
+      });
+      if (answer.ok) return (await answer.json()) as SignedIn;
+      const many = answer.status === 429;
+      this.phone.refused(many ? "refused" : "wrong-password", many ? "Too many wrong logins; wait a minute" : "");
+    } catch {
+      this.phone.refused("server-gone", "The server cannot be reached");
+    }
+    return null;
   }
 
   async #domain(server: URL): Promise<string> {

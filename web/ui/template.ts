@@ -22,7 +22,7 @@ export const TEMPLATE = `
 
   <form id="sign-in-form" autocomplete="on">
     <div class="field">
-      <label for="username">User name</label>
+      <label for="username">User name or e-mail</label>
       <input id="username" name="username" type="text" autocomplete="username" autocapitalize="none" spellcheck="false" required>
     </div>
     <div class="field">

@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _BEARER = re.compile(
-    r"/api/fabric/addresses(/[^/]+)?|/api/fabric/subscriber/invites|/api/offhook/provision"
+    r"/api/fabric/addresses(/[^/]+)?|/api/fabric/subscriber/invites|/api/offhook/provision|/api/offhook/subscribers/login"
     r"|/api/fabric/subscriber/devices/(token|refresh)|/api/offhook/calls/[^/]+/client_reports|/healthz|/readyz|/openapi\.json|/docs(/errors)?"
 )
 _WIDGETS = "/api/fabric/embeds/tokens"

@@ -164,6 +164,10 @@ class Platform(Protocol):
         """Where the names of a project are meant."""
         ...
 
+    def domain_at(self, host: str) -> str:
+        """The domain that a host of ours means; the canonical one for any other."""
+        ...
+
     def realm_of(self, project_id: str) -> str:
         """The realm in which the endpoints of a project prove themselves; it never changes."""
         ...

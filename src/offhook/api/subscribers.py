@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Mapping
@@ -71,6 +72,15 @@ async def sealed(body: Mapping[str, Any], settings: dict[str, Any]) -> dict[str,
         hashlib.scrypt, str(body["password"]).encode(), salt=salt, n=SCRYPT_COST, r=SCRYPT_BLOCK, p=1
     )
     return {**settings, "secret_password": base64.b64encode(salt + made).decode()}
+
+
+async def knows_password(settings: Mapping[str, Any], password: str) -> bool:
+    """True for the password that `sealed` has kept; without one the same work is done, and nothing fits."""
+    kept = base64.b64decode(settings.get("secret_password") or "") or bytes(16 + 64)
+    made = await asyncio.to_thread(
+        hashlib.scrypt, password.encode(), salt=kept[:16], n=SCRYPT_COST, r=SCRYPT_BLOCK, p=1
+    )
+    return hmac.compare_digest(made, kept[16:]) and bool(settings.get("secret_password"))
 
 
 def shown_name(settings: Mapping[str, Any]) -> str:

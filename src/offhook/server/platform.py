@@ -102,6 +102,9 @@ class ServerPlatform:
     def domain_of(self, project_id: str) -> str:
         return self._app.store.domain_of(project_id) or self.domain
 
+    def domain_at(self, host: str) -> str:
+        return self._app.profiles.domains.of(host) or self.domain
+
     def realm_of(self, project_id: str) -> str:
         return self._app.store.realm_of(project_id)
 

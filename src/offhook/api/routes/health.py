@@ -62,4 +62,4 @@ async def public(request: Request, response: Response) -> dict[str, str]:
     """What the web phone needs before anyone has signed in: the SIP domain. Tells a stranger nothing about endpoints."""
     platform: Platform = request.app.state.platform
     response.headers["Access-Control-Allow-Origin"] = "*"
-    return {"domain": platform.domain, "version": platform.version}
+    return {"domain": platform.domain_at((request.url.hostname or "").lower()), "version": platform.version}

@@ -52,12 +52,12 @@ async def provision(request: Request, response: Response, holder: Asking) -> dic
     # A widget's token is for pages of one origin, and so is what comes of it.
     origin = request.headers.get("origin", "") if holder.tier == WIDGET else body.get("origin") or ""
     given = platform.provision(subject, seconds, origin, f"{request.url.scheme}://{request.url.netloc}")
-    await _name(platform, subject, device)
+    await device_named(platform, subject, device)
     given["jssip"]["instance_id"] = (device.get("instance_id") or str(uuid.uuid4())).lower()
     return given
 
 
-async def _name(platform: Platform, subject: str, device: Mapping[str, Any]) -> None:
+async def device_named(platform: Platform, subject: str, device: Mapping[str, Any]) -> None:
     """Keeps what a page calls itself, where it is an endpoint's own and can be told from others."""
     endpoint = platform.endpoints.named(subject)
     if endpoint is not None and device.get("instance_id") and device.get("name"):
@@ -81,12 +81,22 @@ def _faults(body: dict[str, Any], holder: Holder) -> list[Fault]:
     faults = unknown_fields(body, KNOWN)
     if holder.tier == API_TOKEN:
         faults += _whom_faults(body)
-    ttl = body.get("ttl", USUAL)
-    if not isinstance(ttl, int) or isinstance(ttl, bool) or not SHORTEST <= ttl <= LONGEST:
-        faults.append(Fault("ttl", "invalid_parameter", f"ttl must be between {SHORTEST} and {LONGEST} seconds"))
+    faults += ttl_faults(body)
     if not _fits(body.get("origin"), _ORIGIN):
         faults.append(Fault("origin", "invalid_parameter", "origin must be like https://app.example.com"))
-    device = body.get("device")
+    return faults + device_faults(body)
+
+
+def ttl_faults(body: Mapping[str, Any]) -> list[Fault]:
+    """How long credentials may live."""
+    ttl = body.get("ttl", USUAL)
+    fine = isinstance(ttl, int) and not isinstance(ttl, bool) and SHORTEST <= ttl <= LONGEST
+    return [] if fine else [Fault("ttl", "invalid_parameter", f"ttl must be between {SHORTEST} and {LONGEST} seconds")]
+
+
+def device_faults(body: Mapping[str, Any]) -> list[Fault]:
+    """What a page says of itself."""
+    device, faults = body.get("device"), list[Fault]()
     if device is not None and not (isinstance(device, dict) and _fits(device.get("instance_id"), _UUID)):
         faults.append(Fault("device", "invalid_parameter", "device.instance_id must be a UUID"))
     name = device.get("name") if isinstance(device, dict) else None
