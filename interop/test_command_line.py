@@ -3,18 +3,22 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
 
 from interop.support.baresip import Baresip
+from interop.support.browser import Browser
 from interop.support.server import Offhook
+from offhook.cli import app
 
 COMMAND = str(Path(sys.executable).with_name("offhook"))
 
 
-async def offhook(data: Path, *arguments: str, settings: dict[str, str] | None = None) -> tuple[int, str]:
-    """(exit code, everything it said)."""
+async def process(data: Path, *arguments: str, settings: dict[str, str] | None = None) -> tuple[int, str]:
+    """(exit code, everything it said) of a process of its own, which takes half a second of the processor to begin."""
     environment = {"PATH": "/usr/bin:/bin", "OFFHOOK_DATA": str(data), **(settings or {})}
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
@@ -27,8 +31,17 @@ async def offhook(data: Path, *arguments: str, settings: dict[str, str] | None =
     return process.returncode, out.decode()
 
 
+async def offhook(data: Path, *arguments: str, settings: dict[str, str] | None = None) -> tuple[int, str]:
+    """(exit code, everything it said) of a command that is run in this process: the server is another one in any case."""
+    environment = {"OFFHOOK_DATA": str(data), **(settings or {})}
+    done = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
 async def test_version_and_a_server_that_is_not_there(tmp_path: Path) -> None:
-    code, said = await offhook(tmp_path / "none", "--version")
+    code, said = await process(tmp_path / "none", "--version")
     assert (code, said.split()[0]) == (0, "offhook")
     code, said = await offhook(tmp_path / "none", "endpoint", "list")
     assert code == 1
@@ -85,26 +98,10 @@ async def test_a_call_is_shown_and_ended(server: Offhook, tmp_path: Path) -> Non
         assert "ended: api_hangup" in said
 
 
-async def test_doctor(server: Offhook, tmp_path: Path) -> None:
-    code, said = await offhook(server.data, "doctor")
-    assert "the server runs" in said
-    assert server.running["sip"] in said
-    assert "browsers are told" in said
-    assert code == 0, said
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        code, said = await offhook(tmp_path / "other", "doctor", settings={"OFFHOOK_HTTP_PORT": port})
-    assert code == 1
-    assert f"WRONG  TCP {port} (http.port) is in use" in said
-    assert "Stop the other program" in said
-
-
 async def test_a_taken_port_is_named_at_the_start(server: Offhook, tmp_path: Path) -> None:
     port = server.running["http_url"].rpartition(":")[2]
     settings = {"OFFHOOK_HTTP_PORT": port, "OFFHOOK_SIP_PORT": "0", "OFFHOOK_MEDIA_PORT": "0"}
-    code, said = await offhook(tmp_path / "second", "serve", settings=settings)
+    code, said = await process(tmp_path / "second", "serve", settings=settings)
     assert code == 1
     assert f"cannot listen on http.port {port}" in said
     assert "Traceback" not in said
@@ -210,3 +207,126 @@ async def test_a_call_is_placed_transferred_and_looked_up(server: Offhook, tmp_p
         code, said = await offhook(server.data, "call", "log", leg)
         assert "busy (api_hangup)" in said
         assert "call.transferred" in said
+
+
+async def test_everything_that_is_listed_or_done_speaks_json(server: Offhook, tmp_path: Path) -> None:
+    """Each command with `--json` gives objects of the API, the doctor and the backup theirs."""
+
+    async def given(*arguments: str) -> Any:
+        code, said = await offhook(server.data, *arguments, "--json")
+        assert code == 0, said
+        return json.loads(said)
+
+    made = await given("endpoint", "add", "carol", "--set", "offhook.extension=101", "--set", "encryption=optional")
+    assert (made["offhook"]["extension"], len(made["password"])) == ("101", 16)
+    assert (await given("endpoint", "set", "carol", "caller_id=42", "--max-calls", "3"))["caller_id"] == "42"
+    assert (await given("endpoint", "show", "carol"))["offhook"]["max_calls"] == 3
+    assert (await given("trunk", "add", "acme", "--target", "127.0.0.3:9", "--set", "health.options_interval=0"))["id"]
+    assert (await given("trunk", "set", "acme", "max_channels=7"))["max_channels"] == 7
+    assert (await given("number", "add", "+15125550100"))["number"] == "+15125550100"
+    assert (await given("number", "route", "+15125550100", "--to", "carol"))["call_handler"] == "relay_sip_endpoint"
+    assert (await given("number", "set", "+15125550100", "--name", "Main"))["name"] == "Main"
+    token = await given("token", "add", "reader", "--scope", "monitor")
+    assert token["token"].startswith("PT")
+    assert (await given("token", "mint", "carol"))["jssip"]["uri"] == "sip:carol@offhook.test"
+    assert (await given("webhook", "add", "here", "http://127.0.0.1:9/"))["name"] == "here"
+    project = await given("project", "add", "customer")
+    assert project["token"]["token"].startswith("PT")
+    for command, name, values in (
+        ("endpoint", "username", ["alice", "bob", "carol"]), ("trunk", "name", ["acme"]),
+        ("number", "number", ["+15125550100"]), ("webhook", "name", ["here"]), ("registration", "id", []),
+        ("device", "id", []), ("call", "call_ref", []),
+    ):  # fmt: skip
+        assert sorted(row[name] for row in await given(command, "list")) == values, command
+    assert {"reader", "customer, first"} <= {row["name"] for row in await given("token", "list")}
+    assert "customer" in {row["name"] for row in await given("project", "list")}
+    assert await given("call", "log") == []
+    assert "config.changed" in {row["type"] for row in await given("event", "list")}
+    assert all(check["well"] for check in await given("doctor"))
+    assert (await given("backup", str(tmp_path / "all.zip")))["file"] == str(tmp_path / "all.zip")
+    for command, name in (("number", "+15125550100"), ("trunk", "acme"), ("endpoint", "carol"), ("webhook", "here")):
+        assert (await given(command, "remove", name))["id"], command
+    assert (await given("token", "remove", "reader"))["id"] == token["id"]
+
+
+async def test_every_mistake_is_told_in_a_sentence(server: Offhook, tmp_path: Path) -> None:
+    """Exit status 1, one sentence that says what would be right, and no traceback."""
+    unknown = "01a20000-0000-7000-8000-000000000000"
+    for arguments, told in (
+        (("call", "show", unknown), "`offhook call list`"),
+        (("call", "hangup", unknown), "`offhook call list`"),
+        (("call", "log", unknown), "`offhook call log`"),
+        (("trace", unknown), "`offhook call list`"),
+        (("trace",), "No call has ended yet"),
+        (("trace", unknown, "--format", "pcap"), "--output"),
+        (("token", "mint", "nobody"), "`offhook endpoint list`"),
+        (("token", "add", "x", "--scope", "everything"), "everything"),
+        (("token", "remove", "nothing"), "`offhook token list`"),
+        (("endpoint", "set", "alice"), "`offhook endpoint set --help`"),
+        (("endpoint", "set", "alice", "colour"), "write name=value"),
+        (("endpoint", "set", "alice", "encryption=perhaps"), "must be one of"),
+        (("number", "add", "12"), "E.164"),
+        (("number", "route", "+15125550199", "--nowhere"), "`offhook number list`"),
+        (("registration", "remove", "nobody"), "`offhook registration list`"),
+        (("device", "block", "nobody"), "`offhook device list`"),
+        (("webhook", "add", "x", "ftp://a"), "must be an http or https URL"),
+        (("webhook", "retry", unknown), "`offhook webhook deliveries`"),
+        (("restore", str(tmp_path / "none.zip")), "none.zip"),
+        (("--config", str(tmp_path / "none.toml"), "endpoint", "list"), "none.toml"),
+    ):
+        code, said = await offhook(server.data, *arguments)
+        assert (code, told in said, "Traceback" in said) == (1, True, False), (arguments, said)
+    # A token that is wrong, and one that may not do it.
+    code, said = await offhook(server.data, "endpoint", "list", settings={"OFFHOOK_TOKEN": "PT" + "0" * 48})
+    assert (code, "from OFFHOOK_TOKEN" in said) == (1, True), said
+    _, made = await offhook(server.data, "token", "add", "reader", "--scope", "monitor", "--json")
+    reader = {"OFFHOOK_TOKEN": json.loads(made)["token"]}
+    code, said = await offhook(server.data, "endpoint", "add", "dave", settings=reader)
+    assert (code, "offhook token add" in said) == (1, True), said
+    # A server that is gone without a word, and another program where it was.
+    facts = json.loads((server.data / "running.json").read_text())
+    ghost = tmp_path / "ghost"
+    ghost.mkdir()
+    stranger = await asyncio.start_server(_teapot, "127.0.0.1", 0)
+    port = stranger.sockets[0].getsockname()[1]
+    (ghost / "first-run.json").write_text((server.data / "first-run.json").read_text())
+    for url, told in (
+        (f"http://127.0.0.1:{port}", "is no Offhook"),
+        ("http://127.0.0.1:9", "Is `offhook serve` running?"),
+    ):
+        (ghost / "running.json").write_text(json.dumps({**facts, "http_url": url}))
+        code, said = await offhook(ghost, "endpoint", "list")
+        assert (code, told in said, "Traceback" in said) == (1, True, False), said
+    stranger.close()
+
+
+async def _teapot(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 3\r\n\r\ntea")
+    writer.close()
+
+
+async def test_a_device_is_named_and_kept_away(server: Offhook, tmp_path: Path) -> None:
+    async with Browser("chromium", tmp_path) as browser:
+        page = await browser.open("alice", server.http_url)
+        await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
+        await page.expect("registered")
+        (row,) = json.loads((await offhook(server.data, "device", "list", "alice", "--json"))[1])
+        assert (await offhook(server.data, "device", "set", row["id"], "--name", "Desk", "--no-ring"))[0] == 0
+        _, said = await offhook(server.data, "device", "list")
+        assert "registered, quiet" in said.splitlines()[1]
+        code, said = await offhook(server.data, "device", "block", "Desk")
+        assert (code, said.strip()) == (0, "blocked Desk")
+        assert json.loads((await offhook(server.data, "registration", "list", "--json"))[1]) == []
+        code, said = await offhook(server.data, "device", "unblock", "Desk")
+        assert (code, said.strip()) == (0, "unblocked Desk")
+        code, said = await offhook(server.data, "device", "remove", "Desk")
+        assert (code, said.strip()) == (0, "removed Desk")
+
+
+async def test_a_shell_completes_commands(tmp_path: Path) -> None:
+    words = {"_OFFHOOK_COMPLETE": "complete_bash", "COMP_WORDS": "offhook endp", "COMP_CWORD": "1"}
+    code, said = await process(tmp_path / "none", settings=words)
+    assert (code, said.split()) == (0, ["endpoint"])
+    words = {**words, "COMP_WORDS": "offhook trunk t", "COMP_CWORD": "2"}
+    assert (await process(tmp_path / "none", settings=words))[1].split() == ["test"]

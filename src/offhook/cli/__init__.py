@@ -1,5 +1,5 @@
-"""The command `offhook`: serve | endpoint | trunk | number | registration | token | event | webhook | call | trace |
-doctor | backup | restore."""
+"""The command `offhook`: serve | endpoint | trunk | number | call | registration | device | token | project | event |
+webhook | trace | doctor | backup | restore."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
-from offhook.cli import calls, endpoints, events, numbers, registrations, tokens, trunks, webhooks
+from offhook.cli import calls, devices, endpoints, events, numbers, projects, registrations, tokens, trunks, webhooks
 from offhook.cli.backup import backup, restore
 from offhook.cli.doctor import doctor
 from offhook.cli.serve import serve
@@ -25,7 +25,9 @@ app.add_typer(trunks.app, name="trunk")
 app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="call")
 app.add_typer(registrations.app, name="registration")
+app.add_typer(devices.app, name="device")
 app.add_typer(tokens.app, name="token")
+app.add_typer(projects.app, name="project")
 app.add_typer(events.app, name="event")
 app.add_typer(webhooks.app, name="webhook")
 app.command()(serve)

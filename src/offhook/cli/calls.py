@@ -1,16 +1,13 @@
 """`offhook call`: live calls and why one is silent; placing, ending and transferring calls; the log."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, echo, settings_of, table
+from offhook.cli.server import Json, Server, done, echo, print_json, settings_of, table
 
 PATH, CALLING, LOGS = "/api/offhook/calls", "/api/calling/calls", "/api/voice/logs"
 app = typer.Typer(help="Live calls and why one is silent; placing and steering calls; the log.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="The API's object.")]
 
 
 @app.command("list")
@@ -23,7 +20,7 @@ def list_(
     if ended:
         rows = Server(settings_of(context)).rows(f"{PATH}?state=ended&page_size=1000")
         if as_json:
-            typer.echo(json.dumps(rows, indent=2))
+            print_json(rows)
             return
         shown = [
             (row["call_ref"], row["from"], row["to"], row["ended_at"], row["end_code"], row["explanation"] or "")
@@ -33,7 +30,7 @@ def list_(
         return
     rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     shown = [
         (
@@ -59,7 +56,7 @@ def show(
     server = Server(settings_of(context))
     call = server.request("GET", f"{PATH}/{call_ref}")
     if as_json:
-        typer.echo(json.dumps(call, indent=2))
+        print_json(call)
         return
     diagnosis = server.request("GET", f"{PATH}/{call_ref}/diagnosis")
     end = f", ended: {call['end_code']}" if call.get("end_code") else ""
@@ -72,9 +69,11 @@ def show(
 
 
 @app.command("hangup")
-def hangup(context: typer.Context, call_ref: str) -> None:
+def hangup(context: typer.Context, call_ref: str, as_json: Json = False) -> None:
     """End a live call."""
-    Server(settings_of(context)).request("DELETE", f"{PATH}/{call_ref}")
+    server = Server(settings_of(context))
+    server.request("DELETE", f"{PATH}/{call_ref}")
+    done(f"ended {call_ref}", {"call_ref": call_ref}, as_json)
 
 
 @app.command("dial")
@@ -94,7 +93,7 @@ def dial(
     if connect:
         params["swml"] = {"sections": {"main": ["answer", {"connect": {"to": connect}}]}}
     leg = _command(context, {"command": "dial", "params": params})
-    typer.echo(json.dumps(leg, indent=2) if as_json else leg["id"])
+    done(leg["id"], leg, as_json)
 
 
 @app.command("end")
@@ -107,7 +106,7 @@ def end(
     """End a leg, with a reason."""
     leg = _command(context, {"command": "calling.end", "id": call_id, "params": {"reason": reason}})
     if as_json:
-        typer.echo(json.dumps(leg, indent=2))
+        print_json(leg)
 
 
 @app.command("transfer")
@@ -120,7 +119,7 @@ def transfer(
     """Connect a leg with somebody else. Its partner is released when that one answers."""
     leg = _command(context, {"command": "calling.transfer", "id": call_id, "params": {"dest": to}})
     if as_json:
-        typer.echo(json.dumps(leg, indent=2))
+        print_json(leg)
 
 
 @app.command("log")
@@ -138,7 +137,7 @@ def log(
         return
     rows = _logged(server, with_, most)
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     shown = [
         (row["id"], row["created_at"], row["direction"], row["from"], row["to"], row["status"],
@@ -161,7 +160,7 @@ def _one_log(server: Server, call_id: str, as_json: bool) -> None:
     row = server.request("GET", f"{LOGS}/{call_id}")
     events = server.rows(f"{LOGS}/{call_id}/events?page_size=1000")
     if as_json:
-        typer.echo(json.dumps({**row, "events": events}, indent=2))
+        print_json({**row, "events": events})
         return
     own = row["offhook"]
     echo(f"{row['from']} -> {row['to']}: {row['status']} ({own['end_code']}), {_seconds(row['duration_ms'])}")

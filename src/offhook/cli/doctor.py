@@ -1,8 +1,11 @@
 """`offhook doctor`: what listens, which address browsers are told for media, what is wrong and how to mend it."""
 
+import errno
 import os
 import socket
+from dataclasses import asdict
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import httpx
@@ -11,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from offhook.cli.certificates import Check, check_chain, system_roots
-from offhook.cli.server import FIRST_RUN, RUNNING, read_json, settings_of
+from offhook.cli.server import FIRST_RUN, RUNNING, Json, echo, print_json, read_json, settings_of
 from offhook.media.process import find_binary
 from offhook.server.addresses import host_addresses
 from offhook.server.certificates.local import LocalAuthority
@@ -20,9 +23,17 @@ from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
 
 FILES_NEEDED = 4096
 """Open files below which a server with many connections stumbles."""
+REACH = 2.0
+"""Seconds in which a port of this very machine answers."""
+NOT_OUTSIDE = ("127.", "[::1", "[fe80", "169.254.")
+"""Addresses that nobody else reaches."""
+PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
+PRIVILEGE = (
+    "Choose a {setting} above 1023, or let the program have it: setcap cap_net_bind_service=+ep, or systemd's unit"
+)
 
 
-def doctor(context: typer.Context) -> None:
+def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Say what listens, which address browsers get for media, what is wrong and how to mend it."""
     settings = settings_of(context)
     running = _running(settings)
@@ -31,10 +42,12 @@ def doctor(context: typer.Context) -> None:
         settings = Settings.model_validate(running["settings"])
     checks = [*(_of_running(settings, running) if running else _of_ports(settings)),
               *_of_media(settings), *_of_certificate(settings), *_of_machine()]  # fmt: skip
-    for check in checks:
-        typer.echo(f"{'ok   ' if check.well else 'WRONG'}  {check.text}")
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    for check in [] if as_json else checks:
+        echo(f"{'ok   ' if check.well else 'WRONG'}  {check.text}")
         if not check.well:
-            typer.echo(f"       {check.remedy}")
+            echo(f"       {check.remedy}")
     if any(not check.well for check in checks):
         raise typer.Exit(1)
 
@@ -57,6 +70,8 @@ def _of_running(settings: Settings, running: dict[str, object]) -> list[Check]:
     for part, well in answer.items():
         checks.append(Check(well, f"{part} is {'ready' if well else 'not ready'}", "The server's log says why"))
     checks.append(Check(True, f"SIP (UDP, TCP) at {running['sip']}, browser media on UDP {running['webrtc_ports']}"))
+    if not settings.http.loopback:
+        checks += _reached(running)
     first = settings.data / FIRST_RUN
     if first.exists():
         private = not first.stat().st_mode & 0o077
@@ -72,12 +87,13 @@ def _of_ports(settings: Settings) -> list[Check]:
         ("sip.port", settings.sip.port, STREAM),
         ("sip.port", settings.sip.port, DATAGRAM),
         ("media.port", settings.media.port, DATAGRAM),
+        *_secure(settings),
     )
     for name, port, kind in wanted:
         protocol = "TCP" if kind == STREAM else "UDP"
-        free = _free("0.0.0.0" if name == "media.port" else host, port, kind)
-        remedy = f"Stop the other program, or choose another {name}"
-        checks.append(Check(free, f"{protocol} {port} ({name}) is {'free' if free else 'in use'}", remedy))
+        checks.append(
+            _port("0.0.0.0" if name == "media.port" else host, port, kind, f"{protocol} {port} ({name})", name)
+        )
     try:
         checks.append(Check(True, f"the media engine is {find_binary()}"))
     except FileNotFoundError as error:
@@ -85,17 +101,53 @@ def _of_ports(settings: Settings) -> list[Check]:
     return checks
 
 
-def _free(host: str, port: int, kind: int) -> bool:
+def _secure(settings: Settings) -> tuple[tuple[str, int, int], ...]:
+    if not settings.secure:
+        return ()
+    return ("http.https_port", settings.http.https_port, STREAM), ("sip.tls_port", settings.sip.tls_port, STREAM)
+
+
+def _port(host: str, port: int, kind: int, label: str, setting: str) -> Check:
+    """Whether a server could listen there."""
     try:
         for one in bind_all([(address, kind) for address in addresses_of(host)], port):
             one.close()
+    except OSError as error:
+        if error.errno == errno.EACCES:
+            return Check(False, f"{label} is for privileged programs", PRIVILEGE.format(setting=setting))
+        if error.errno == errno.EADDRNOTAVAIL:
+            text = f"{host} is no address of this machine"
+            return Check(False, text, "Set http.host to one of its addresses, or to 0.0.0.0 for all")
+        return Check(False, f"{label} is in use", f"Stop the other program, or choose another {setting}")
+    return Check(True, f"{label} is free")
+
+
+def _reached(running: dict[str, object]) -> list[Check]:
+    """Whether what listens on the network is reached at this machine's own addresses: a firewall of its own would show."""
+    wanted = (("http_url", "pages"), ("https_url", "pages and WSS"), ("sip", "SIP over TCP"), ("sips", "SIP over TLS"))
+    ports = [(int(str(running[name]).rpartition(":")[2]), label) for name, label in wanted if name in running]
+    outside = [one.strip("[]") for one in host_addresses() if not one.startswith(NOT_OUTSIDE)]
+    checks = []
+    for address in outside:
+        blocked = [f"{port} ({label})" for port, label in ports if not _answers(address, port)]
+        if blocked:
+            text = f"TCP {', '.join(blocked)} is not reached at {address}"
+            checks.append(
+                Check(False, text, "Let it through the firewall of this machine (nft list ruleset, ufw status)")
+            )
+    return checks or [Check(True, f"TCP ports are reached at {', '.join(outside)}")] if outside else []
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=REACH).close()
     except OSError:
         return False
     return True
 
 
 def _of_media(settings: Settings) -> list[Check]:
-    usable = [one for one in host_addresses() if not one.startswith(("127.", "[::1", "[fe80", "169.254."))]
+    usable = [one for one in host_addresses() if not one.startswith(NOT_OUTSIDE)]
     told = [*settings.media.public_address, *usable]
     loopback = settings.http.loopback
     if told:
@@ -104,11 +156,18 @@ def _of_media(settings: Settings) -> list[Check]:
     else:
         remedy = "Firefox never uses loopback for media: give the machine a network interface, or use Chromium"
         checks = [Check(False, "browsers are told 127.0.0.1 only for media", remedy)]
-    private = all(one.startswith(("10.", "192.168.", "172.", "[fd", "[fc")) for one in usable)
-    if not loopback and private and not settings.media.public_address:
+    if not loopback and usable and not settings.media.public_address and all(map(_private, usable)):
+        # A public name promises that strangers come; on a LAN a private address is what is wanted.
         remedy = "If browsers come from the internet, set media.public_address to the address they reach you at"
-        checks.append(Check(True, f"every media address is private. {remedy}"))
+        text = "every address that browsers are told for media is private"
+        checks.append(Check(not settings.acme.domains, text if settings.acme.domains else f"{text}. {remedy}", remedy))
     return checks
+
+
+def _private(address: str) -> bool:
+    """RFC 1918, RFC 6598 and RFC 4193; not the networks of documentation."""
+    one = ip_address(address.strip("[]"))
+    return any(one in network for network in PRIVATE if network.version == one.version)
 
 
 def _of_certificate(settings: Settings) -> list[Check]:

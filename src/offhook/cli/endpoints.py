@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, echo, fail, settings_of, table
+from offhook.cli.fields import assigned, laid_over
+from offhook.cli.server import Json, Server, done, echo, fail, print_json, settings_of, table
 
 PATH = "/api/relay/rest/endpoints/sip"
+FIELDS = "Any field of the API: name=value or offhook.name=value, like encryption=required or offhook.extension=101"
 app = typer.Typer(help="Accounts that devices register with.", no_args_is_help=True)
 
 
@@ -23,24 +25,35 @@ def add(
     context: typer.Context,
     username: str,
     password: Annotated[
-        str | None, typer.Option(help="At least 8 characters; drawn at random and printed once if not given.")
+        str | None,
+        typer.Option(
+            help="At least 8 characters; asked for if it is - ; drawn at random and printed once if not given."
+        ),
     ] = None,
     caller_id: Annotated[str | None, typer.Option(help="Name shown to whom it calls.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help=f"{FIELDS}; may be given several times.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Make an endpoint. It can register at once."""
     server = Server(settings_of(context))
-    drawn = password or secrets.token_urlsafe(12)
+    drawn = _asked(password) or secrets.token_urlsafe(12)
     body = {"username": username, "password": drawn, "caller_id": caller_id}
-    row = server.request("POST", PATH, json=body)
+    row = server.request("POST", PATH, json=laid_over(body, assigned(set_)))
+    if as_json:
+        print_json({**row, **({"password": drawn} if password is None else {})})
+        return
     echo(f"made {row['offhook']['aor']}")
     if password is None:
         echo(f"password {drawn}  (shown only now)")
 
 
 @app.command("list")
-def list_(context: typer.Context) -> None:
+def list_(context: typer.Context, as_json: Json = False) -> None:
     """All endpoints, and which are registered."""
     rows = Server(settings_of(context)).rows(f"{PATH}?page_size=1000")
+    if as_json:
+        print_json(rows)
+        return
     shown = [
         (row["username"], row["caller_id"], "yes" if row["offhook"]["registered"] else "no", row["id"])
         for row in reversed(rows)
@@ -49,9 +62,12 @@ def list_(context: typer.Context) -> None:
 
 
 @app.command("show")
-def show(context: typer.Context, username: str) -> None:
+def show(context: typer.Context, username: str, as_json: Json = False) -> None:
     """One endpoint."""
     row = _find(Server(settings_of(context)), username)
+    if as_json:
+        print_json(row)
+        return
     for name in ("username", "id", "caller_id", "send_as", "codecs", "encryption"):
         value = row[name]
         echo(f"{name:<12} {', '.join(value) if isinstance(value, list) else value or '-'}")
@@ -63,6 +79,8 @@ def show(context: typer.Context, username: str) -> None:
 def set_(
     context: typer.Context,
     username: str,
+    assignments: Annotated[list[str] | None, typer.Argument(help=FIELDS)] = None,
+    password: Annotated[str | None, typer.Option(help="A new one; asked for if it is -.")] = None,
     forward_always: Annotated[str | None, typer.Option(help="Forward every call to this name, number or URI.")] = None,
     forward_busy: Annotated[str | None, typer.Option(help="Forward while it is busy or takes no calls.")] = None,
     forward_no_answer: Annotated[str | None, typer.Option(help="Forward when nobody answers.")] = None,
@@ -87,8 +105,9 @@ def set_(
     may_page: Annotated[bool | None, typer.Option(help="Whether its calls may answer by themselves.")] = None,
     may_alert: Annotated[bool | None, typer.Option(help="Whether it may choose how others ring.")] = None,
     may_watch: Annotated[bool | None, typer.Option(help="Whether its busy lamps show with whom others talk.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Change how an endpoint is called. An empty text takes a setting away."""
+    """Change an endpoint, and how it is called. An empty text takes a setting away."""
     server = Server(settings_of(context))
     row = _find(server, username)
     forward = _given(
@@ -105,10 +124,17 @@ def set_(
     }
     nested = {"forward": forward, "sip": sip, "block": block}
     changes = {**plain, **{name: given for name, given in nested.items() if given}}
-    if not changes:
+    body = {**_given(password=_asked(password)), **({"offhook": changes} if changes else {})}
+    body = laid_over(body, assigned(assignments))
+    if not body:
         fail("Nothing to change: see `offhook endpoint set --help` for what there is.")
-    server.request("PATCH", f"{PATH}/{row['id']}", json={"offhook": changes})
-    echo(f"changed {row['username']}")
+    row = server.request("PATCH", f"{PATH}/{row['id']}", json=body)
+    done(f"changed {row['username']}", row, as_json)
+
+
+def _asked(password: str | None) -> str | None:
+    """What was given, typed out of sight if it is a dash."""
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True)) if password == "-" else password
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -121,9 +147,10 @@ def remove(
     context: typer.Context,
     username: str,
     hangup: Annotated[bool, typer.Option(help="End its live calls too.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Delete an endpoint; its devices are unregistered at once."""
     server = Server(settings_of(context))
     row = _find(server, username)
     server.request("DELETE", f"{PATH}/{row['id']}", params={"hangup": hangup})
-    echo(f"removed {row['username']}")
+    done(f"removed {row['username']}", row, as_json)

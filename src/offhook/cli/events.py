@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from offhook.cli.server import RUNNING, Server, echo, print_json, settings_of
+from offhook.cli.server import RUNNING, Json, Server, echo, print_json, settings_of
 
 PATH = "/api/offhook/events"
 WAIT = 25
@@ -18,7 +18,6 @@ app = typer.Typer(help="What happened to calls, devices and trunks.", no_args_is
 Types = Annotated[list[str] | None, typer.Option("--type", help="A type like call.ended, or a family like call.*")]
 OfCall = Annotated[str, typer.Option("--call", help="Of this call alone.")]
 OfEndpoint = Annotated[str, typer.Option("--endpoint", help="About the endpoint with this id alone.")]
-Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
 
 
 def _query(types: list[str] | None, call: str, endpoint: str) -> dict[str, str]:

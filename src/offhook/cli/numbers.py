@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, echo, fail, print_json, settings_of, table
+from offhook.cli.server import Json, Server, done, echo, fail, print_json, settings_of, table
 
 PATH = "/api/relay/rest/phone_numbers"
 IMPORT = "/api/relay/rest/imported_phone_numbers"
@@ -12,7 +12,6 @@ ENDPOINTS = "/api/relay/rest/endpoints/sip"
 RESOURCES = "/api/fabric/resources"
 app = typer.Typer(help="Numbers that carriers deliver, and what calls to them lead to.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
 ToEndpoint = Annotated[str | None, typer.Option("--to", help="Endpoint that it rings.")]
 ToResource = Annotated[
     str | None, typer.Option("--resource", help="Subscriber, SIP gateway or webhook, by id or display name.")
@@ -86,10 +85,7 @@ def claim(context: typer.Context, number: str, to: ToEndpoint = None, as_json: J
     """Make a number ours that a trunk delivers (its did_ranges)."""
     server = Server(settings_of(context))
     row = server.request("POST", PATH, json={"number": number, **_handler(server, to, None, None)})
-    if as_json:
-        print_json(row)
-        return
-    echo(f"claimed {row['number']}{f', which rings {to}' if to else ''}")
+    done(f"claimed {row['number']}{f', which rings {to}' if to else ''}", row, as_json)
 
 
 @app.command("add")
@@ -104,10 +100,7 @@ def add(
     server = Server(settings_of(context))
     body: dict[str, Any] = {"number": number, "name": name, **_handler(server, to, None, None)}
     row = server.request("POST", IMPORT, json=body)
-    if as_json:
-        print_json(row)
-        return
-    echo(f"made {row['number']}{f', which rings {to}' if to else ''}")
+    done(f"made {row['number']}{f', which rings {to}' if to else ''}", row, as_json)
 
 
 @app.command("route")
@@ -119,6 +112,7 @@ def route(
     swml: ToSwml = None,
     cxml: ToCxml = None,
     nowhere: Nowhere = False,
+    as_json: Json = False,
 ) -> None:
     """Let calls to a number lead to an endpoint, a resource, a document or nowhere."""
     server = Server(settings_of(context))
@@ -132,7 +126,8 @@ def route(
     else:
         fields = {"call_handler": None} if nowhere else _handler(server, to, swml, cxml)
         server.request("PUT", f"{PATH}/{row['id']}", json=fields)
-    echo(f"{row['number']} leads {'nowhere' if nowhere else f'to {chosen[0]}'}")
+    row = server.request("GET", f"{PATH}/{row['id']}")
+    done(f"{row['number']} leads {'nowhere' if nowhere else f'to {chosen[0]}'}", row, as_json)
 
 
 @app.command("set")
@@ -143,6 +138,7 @@ def set_fields(
     fallback: Fallback = None,
     ring_seconds: RingSeconds = None,
     caller_name: CallerName = None,
+    as_json: Json = False,
 ) -> None:
     """Change a number's name, ring time, fallback and caller name."""
     server = Server(settings_of(context))
@@ -150,8 +146,8 @@ def set_fields(
     body: dict[str, Any] = {"offhook": _options(fallback, ring_seconds, caller_name)}
     if name is not None:
         body["name"] = name
-    server.request("PUT", f"{PATH}/{row['id']}", json=body)
-    echo(f"changed {row['number']}")
+    row = server.request("PUT", f"{PATH}/{row['id']}", json=body)
+    done(f"changed {row['number']}", row, as_json)
 
 
 @app.command("list")
@@ -187,9 +183,9 @@ def show(context: typer.Context, number: str, as_json: Json = False) -> None:
 
 
 @app.command("remove")
-def remove(context: typer.Context, number: str) -> None:
+def remove(context: typer.Context, number: str, as_json: Json = False) -> None:
     """Calls to it are refused from now on."""
     server = Server(settings_of(context))
     row = _find(server, number)
     server.request("DELETE", f"{PATH}/{row['id']}")
-    echo(f"removed {row['number']}")
+    done(f"removed {row['number']}", row, as_json)

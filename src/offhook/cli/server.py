@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import httpx
 import typer
@@ -12,6 +12,18 @@ from offhook.server.config import SettingError, Settings, load
 
 RUNNING = "running.json"
 FIRST_RUN = "first-run.json"
+Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
+
+HINTS = {
+    "call_not_found": "`offhook call list` and `offhook call list --ended` show them all.",
+    "log_not_found": "`offhook call log` shows the last ones.",
+    "delivery_not_found": "`offhook webhook deliveries` shows the last ones.",
+    "endpoint_not_found": "`offhook endpoint list` shows them all.",
+    "registration_not_found": "`offhook registration list` shows them all.",
+    "device_not_found": "`offhook device list` shows them all.",
+    "scope_missing": "Give another in OFFHOOK_TOKEN, or make one with `offhook token add NAME --scope SCOPE`.",
+}
+"""What helps, by the code of the API's answer."""
 
 
 def plain(text: str) -> str:
@@ -28,6 +40,14 @@ def echo(text: str) -> None:
 def print_json(value: Any) -> None:
     """What the API answered, for programs."""
     typer.echo(json.dumps(value, indent=2))
+
+
+def done(text: str, value: Any, as_json: bool) -> None:
+    """What was done: in words, or as the API's object that it was done to."""
+    if as_json:
+        print_json(value)
+    else:
+        echo(text)
 
 
 def fail(text: str) -> NoReturn:
@@ -63,6 +83,7 @@ class Server:
         if running is None:
             fail(f"No server runs in {settings.data}. Start it with `offhook serve`, or name its directory by --data.")
         token = os.environ.get("OFFHOOK_TOKEN")
+        self._given = "OFFHOOK_TOKEN" if token is not None else str(settings.data / FIRST_RUN)
         project = os.environ.get("OFFHOOK_PROJECT") or str(running["project_id"])
         if token is None:
             if first is None:
@@ -102,10 +123,19 @@ class Server:
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_success:
             return response
-        body = response.json()
+        try:
+            body = response.json()
+        except ValueError:
+            fail(
+                f"What answers at {self._client.base_url} is no Offhook ({response.status_code}): stop it, or start ours."
+            )
         if "errors" in body:
             fail("\n".join(str(one.get("detail") or one.get("message")) for one in body["errors"]))
-        fail(f"{body.get('message', response.reason_phrase)} ({response.status_code})")
+        if response.status_code == 401:
+            remedy = "Give one in OFFHOOK_TOKEN, and its project in OFFHOOK_PROJECT."
+            fail(f"The server does not take the API token from {self._given}, which may have been removed. {remedy}")
+        hint = HINTS.get(str(body.get("code")), "")
+        fail(f"{body.get('message', response.reason_phrase)} ({response.status_code}). {hint}".rstrip())
 
     def rows(self, path: str) -> list[dict[str, Any]]:
         """Every row of a list, all pages."""
@@ -119,8 +149,21 @@ class Server:
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Columns as wide as their longest cell."""
-    cells = [headings, *[tuple("" if cell is None else plain(str(cell)) for cell in row) for row in rows]]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(headings))]
-    for row in cells:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    """Columns as wide as their longest cell; a terminal that is too narrow for them folds cells, a pipe gets whole lines."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        grid.add_column(heading, overflow="fold")
+    for row in rows:
+        grid.add_row(*[Text("" if cell is None else plain(str(cell))) for cell in row])
+    if console.is_terminal:
+        console.print(grid)
+        return
+    whole = Console(highlight=False, markup=False, emoji=False, width=console.measure(grid).maximum)
+    with whole.capture() as capture:
+        whole.print(grid)
+    typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

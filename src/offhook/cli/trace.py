@@ -25,10 +25,13 @@ def trace(
         str, typer.Argument(help="A call's id, or that of any of its legs (`offhook call list`); the last that ended.")
     ] = "",
     format_: Annotated[Format, typer.Option("--format", help="ladder, json or pcap.")] = Format.LADDER,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="JSON with whole messages.")] = False,
     output: Annotated[Path | None, typer.Option(help="A file instead of the terminal; pcap needs one.")] = None,
 ) -> None:
     """What happened in a call: every message, media event and decision. Passwords, tokens and keys are hidden."""
+    if as_json or raw:
+        format_ = Format.JSON
     if format_ is Format.PCAP and output is None:
         fail("A capture file does not belong on a terminal: name one by --output call.pcap.")
     server = Server(settings_of(context))

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, echo, fail, print_json, settings_of, table
+from offhook.cli.fields import assigned, laid_over
+from offhook.cli.server import Json, Server, done, echo, fail, print_json, settings_of, table
 
 PATH = "/api/offhook/trunks"
 app = typer.Typer(help="Carriers that calls go to and come from.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
 Prefixes = Annotated[
     list[str] | None,
     typer.Option("--allow-prefix", help="E.164 prefix it may carry, like +1; without any it carries nothing."),
@@ -28,35 +28,6 @@ def _find(server: Server, name: str) -> dict[str, Any]:
     fail(f"No trunk is named {name}. `offhook trunk list` shows them all.")
 
 
-def _given(assignments: list[str] | None) -> dict[str, Any]:
-    """`numbers.country_code=49` becomes {"numbers": {"country_code": "49"}}; values that parse as JSON are taken so."""
-    body: dict[str, Any] = {}
-    for one in assignments or []:
-        name, equals, text = one.partition("=")
-        if not equals:
-            fail(f"--set {one}: write name=value")
-        place = body
-        *groups, last = name.split(".")
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = _value(last, text)
-    return body
-
-
-TEXTS = {"username", "auth_username", "password", "digest_username", "digest_password", "number", "name", "description"}
-TEXTS |= {"country_code", "national_prefix", "international_prefix", "from_user", "contact_user", "prefix", "prepend"}
-"""Fields that are text even where they look like numbers."""
-
-
-def _value(name: str, text: str) -> Any:
-    if text == "null" or name not in TEXTS:
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
-
-
 @app.command("add")
 def add(
     context: typer.Context,
@@ -69,6 +40,7 @@ def add(
     allow_prefix: Prefixes = None,
     allow_source: Annotated[list[str] | None, typer.Option(help="Address or network its calls come from.")] = None,
     set_: Set = None,
+    as_json: Json = False,
 ) -> None:
     """Make a trunk. It registers and takes calls at once."""
     if password == "-":
@@ -88,17 +60,10 @@ def add(
         body["password"] = password
     if allow_source:
         body["inbound"] = {"allow": allow_source}
-    row = Server(settings_of(context)).request("POST", PATH, json=_laid_over(body, _given(set_)))
-    echo(f"made trunk {row['name']}")
-    if not row["allowed_prefixes"]:
+    row = Server(settings_of(context)).request("POST", PATH, json=laid_over(body, assigned(set_)))
+    done(f"made trunk {row['name']}", row, as_json)
+    if not row["allowed_prefixes"] and not as_json:
         echo("It carries no call out yet: nothing is allowed until you list it, like --allow-prefix +1")
-
-
-def _laid_over(body: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    for name, value in given.items():
-        inner = body.get(name)
-        body[name] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
-    return body
 
 
 @app.command("list")
@@ -146,12 +111,13 @@ def set_fields(
     context: typer.Context,
     name: str,
     assignments: Annotated[list[str], typer.Argument(help="name=value or group.name=value, as in the API.")],
+    as_json: Json = False,
 ) -> None:
     """Change fields of a trunk; the rest stays."""
     server = Server(settings_of(context))
     row = _find(server, name)
-    server.request("PATCH", f"{PATH}/{row['id']}", json=_given(assignments))
-    echo(f"changed trunk {row['name']}")
+    row = server.request("PATCH", f"{PATH}/{row['id']}", json=assigned(assignments))
+    done(f"changed trunk {row['name']}", row, as_json)
 
 
 @app.command("remove")
@@ -159,13 +125,15 @@ def remove(
     context: typer.Context,
     name: str,
     drain: Annotated[bool, typer.Option(help="Take no new calls, and delete it after the last.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Delete a trunk; it is unregistered at once. Refused while it has calls, unless it drains."""
     server = Server(settings_of(context))
     row = _find(server, name)
     server.request("DELETE", f"{PATH}/{row['id']}", params={"drain": drain})
     busy = sum(row["status"]["channels"].values())
-    echo(f"trunk {row['name']} is removed after its {busy} calls" if busy else f"removed trunk {row['name']}")
+    text = f"trunk {row['name']} is removed after its {busy} calls" if busy else f"removed trunk {row['name']}"
+    done(text, row, as_json)
 
 
 @app.command("test")

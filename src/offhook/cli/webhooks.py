@@ -4,11 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from offhook.cli.server import Server, echo, fail, print_json, settings_of, table
+from offhook.cli.server import Json, Server, done, echo, fail, print_json, settings_of, table
 
 PATH, DELIVERIES = "/api/offhook/webhooks", "/api/offhook/webhook_deliveries"
 app = typer.Typer(help="Events that are sent to a URL.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
 
 
 def _find(server: Server, name: str) -> dict[str, Any]:
@@ -51,12 +50,12 @@ def add(
 
 
 @app.command("remove")
-def remove(context: typer.Context, name: str) -> None:
+def remove(context: typer.Context, name: str, as_json: Json = False) -> None:
     """Send no more; what is on its way is still tried."""
     server = Server(settings_of(context))
     row = _find(server, name)
     server.request("DELETE", f"{PATH}/{row['id']}")
-    echo(f"removed webhook {row['name']}")
+    done(f"removed webhook {row['name']}", row, as_json)
 
 
 @app.command("ping")
