@@ -1,4 +1,5 @@
-"""Two servers on one PostgreSQL: what is written by the one is obeyed by the other with the next message (API.md 1.1)."""
+"""Two servers on one PostgreSQL: what is written by the one is obeyed by the other with the next message (API.md 1.1), and
+together they carry no more calls of a trunk than it has channels (12.1)."""
 
 import asyncio
 import shutil
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from interop.conftest import DOMAIN, check_log
+from interop.support.kamailio import ADDRESS, Carrier
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
+from interop.test_trunks import NUMBER, OURS, make_number, make_trunk, until
 from tests.support.databases import Cluster
 
 PASSWORD = "a long enough secret"
@@ -96,3 +99,58 @@ async def blocked_by_one(one: Offhook, two: Offhook) -> None:
     finally:
         for phone in phones:
             phone.close()
+
+
+async def talking(server: Offhook) -> list[str]:
+    """Calls that were answered at the other side."""
+    return [call["call_ref"] for call in await server.calls() if call["state"] == "talking"]
+
+
+async def dials(server: Offhook, count: int) -> None:
+    """So many calls to the telephone network at once; each that has no place is refused."""
+    swml = {"sections": {"main": ["answer", {"connect": {"to": "music"}}]}}
+    params = {"to": NUMBER, "from": OURS, "swml": swml}
+    answers = await asyncio.gather(
+        *[server.http.post("/api/calling/calls", json={"command": "dial", "params": params}) for _ in range(count)]
+    )
+    assert {one.status_code for one in answers} == {200}
+
+
+@pytest.mark.timeout(180)
+async def test_two_servers_share_a_trunk(cluster: Cluster, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with pair(cluster, tmp_path) as (one, two), Carrier(tmp_path, "127.0.0.1:9") as carrier:
+        telephone = await carrier.telephone("callee", "-m", "40", "-timeout", "120")
+        target = [{"uri": f"sip:{ADDRESS}:{carrier.port}"}]
+        caps = {"max_channels": 4, "max_calls_per_second": 50}
+        trunk = await make_trunk(one, targets=target, register=True, from_domain="carrier.test", **caps)
+        await make_number(one, OURS, "alice")
+        lines = {}
+        for server in (one, two):
+            status = await until(server, trunk["id"], lambda now: now["state"] == "up")
+            lines[server] = status["registration"]["state"]
+        first, second = (one, two) if lines[one] == "registered" else (two, one)
+        await until(first, trunk["id"], lambda now: now["registration"]["state"] == "registered")
+        status = (await second.http.get(f"/api/offhook/trunks/{trunk['id']}")).json()["status"]
+        assert status["registration"]["state"] == "off", "1. one of them registers"
+        await asyncio.gather(dials(one, 10), dials(two, 10))
+        async with asyncio.timeout(10):
+            while len(up := [*await talking(one), *await talking(two)]) < 4:
+                await asyncio.sleep(0.1)  # the API is asked, as a dashboard asks
+        await asyncio.sleep(1)
+        up = [*await talking(one), *await talking(two)]
+        assert len(up) == 4, "2. four channels, four calls, wherever they came about"
+        assert (await until(one, trunk["id"], lambda now: now["channels"]["out"] == 4))["channels"]["in"] == 0
+        for ref in await talking(second):
+            assert (await second.http.delete(f"/api/offhook/calls/{ref}")).status_code == 204
+        async with asyncio.timeout(10):
+            while len(await talking(first)) < 4:
+                await dials(first, 1)
+                await asyncio.sleep(0.5)
+        assert not await talking(second), "3. what the one does not use, the other may"
+        await first.stop()
+        status = await until(second, trunk["id"], lambda now: now["registration"]["state"] == "registered")
+        assert status["channels"]["out"] == 0, "4. who goes leaves registration and channels to the other at once"
+        del telephone
+        await first.start()

@@ -2,15 +2,50 @@
 one endpoint.
 
 Counted when a try begins and given back when it ends, in one step each, so that two calls never take the same last place.
+Where several nodes use a trunk, each has a share of its calls at a time, so that together they never carry more; the rest is
+counted by each for itself.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from offhook.calls.trunk import Caps
 
 HOUR, DAY = 3_600.0, 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What this node may take of a trunk: calls at a time, None as many as the trunk; and whether it is the one node that
+    registers there."""
+
+    channels: int | None = None
+    channels_in: int | None = None
+    channels_out: int | None = None
+    registers: bool = True
+
+    def of(self, caps: Caps) -> Caps:
+        """The caps that hold here."""
+        if self == WHOLE:
+            return caps
+        return replace(
+            caps,
+            channels=caps.channels if self.channels is None else min(caps.channels, self.channels),
+            channels_in=_less(caps.channels_in, self.channels_in),
+            channels_out=_less(caps.channels_out, self.channels_out),
+        )
+
+
+WHOLE = Share()
+"""Of a node that is alone."""
+NOTHING = Share(0, 0, 0, registers=False)
+"""Of a node that has not yet heard what the others leave it."""
+
+
+def _less(one: int | None, other: int | None) -> int | None:
+    known = [each for each in (one, other) if each is not None]
+    return min(known) if known else None
 
 
 @dataclass(slots=True)

@@ -1,6 +1,9 @@
 """What the API asks of call control, imperative."""
 
+from collections.abc import Mapping
+
 from offhook.calls.applications import Application
+from offhook.calls.caps import Share
 from offhook.calls.document import Document, Link, StatusWish
 from offhook.calls.entry import Permits
 from offhook.calls.ports import Feed, Recording
@@ -31,6 +34,14 @@ class UseTrunk:
     """A trunk is new or has changed; live calls of it go on."""
 
     trunk: Trunk
+
+
+@record
+class DivideTrunks:
+    """What this node may take of trunks that other nodes use too, by id; `otherwise` of those that are not named."""
+
+    shares: Mapping[str, Share]
+    otherwise: Share
 
 
 @record
@@ -290,6 +301,7 @@ CallCommand = (
     | HangUpCall
     | HangUpEndpoint
     | UseTrunk
+    | DivideTrunks
     | DropTrunk
     | RegisterTrunk
     | TryTrunk

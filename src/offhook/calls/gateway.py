@@ -12,6 +12,7 @@ from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.caller_id import identity_of, shown_inside
 from offhook.calls.commands import (
     CallCommand,
+    DivideTrunks,
     DropApplication,
     DropTrunk,
     RegisterTrunk,
@@ -158,7 +159,7 @@ class Gateway:
                 "tls_required", f"Trunk {trunk.name} requires encryption, and this call came over plain transport"
             )
         state = self.outbound.trunks.get(trunk.id)
-        code = state.usage.over(trunk.caps, now, inbound=True) if state is not None else None
+        code = state.usage.over(state.caps, now, inbound=True) if state is not None else None
         if code is not None:
             return refusal(code, f"Trunk {trunk.name} carries as many calls as it may")
         if number is None:
@@ -207,6 +208,8 @@ class Gateway:
                 return list(self.outbound.trunks.use(trunk, now))
             case DropTrunk(trunk_id):
                 return list(self.outbound.trunks.drop(trunk_id))
+            case DivideTrunks(shares, otherwise):
+                return list(self.outbound.trunks.divide(shares, otherwise, now))
             case RegisterTrunk(trunk_id):
                 return list(self.outbound.trunks.register_now(trunk_id, now))
             case UseApplication(application):

@@ -199,7 +199,7 @@ def _over_cap(call: Call, hunt: Hunt, now: float) -> Outcome | None:
     state = hunt.state
     if state is None or not hunt.capped:
         return None
-    code = state.usage.over(state.trunk.caps, now, day_ends=hunt.day_ends)
+    code = state.usage.over(state.caps, now, day_ends=hunt.day_ends)
     if code is None:
         return None
     return refusal(code, f"{state.trunk.name}: {refusal(code).row.cause}")

@@ -6,10 +6,10 @@ machine of a registration (sip/registration.py), judgements (health.py, caps.py,
 
 import hashlib
 import hmac
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from offhook.calls.caps import Usage
+from offhook.calls.caps import WHOLE, Share, Usage
 from offhook.calls.effects import (
     CallEffect,
     Connect,
@@ -25,7 +25,7 @@ from offhook.calls.effects import (
 from offhook.calls.events import Connected, Located, TimerFired
 from offhook.calls.health import SPREAD, Health
 from offhook.calls.inbound import Matcher
-from offhook.calls.trunk import Trunk, TrunkTarget, target_of
+from offhook.calls.trunk import Caps, Trunk, TrunkTarget, target_of
 from offhook.calls.trunk_day import Day
 from offhook.sip.commands import SendRequest
 from offhook.sip.events import Failure, RequestSettled
@@ -76,6 +76,7 @@ class TrunkState:
     line: Line
     health: Health
     usage: Usage = field(default_factory=Usage)
+    share: Share = WHOLE
     since: float = 0.0
     shown: str = "unknown"
     turn: int = 0
@@ -84,6 +85,16 @@ class TrunkState:
     flow: FlowId | None = None
     day: Day = field(default_factory=Day)
     alarm: str = ""
+
+    @property
+    def caps(self) -> Caps:
+        """What it may carry here."""
+        return self.share.of(self.trunk.caps)
+
+    @property
+    def registers(self) -> bool:
+        """True if it registers, and this node is the one that does."""
+        return self.trunk.register and self.trunk.enabled and self.share.registers
 
     @property
     def state(self) -> str:
@@ -112,6 +123,8 @@ class Trunks:
         self._ids = ids
         self._states: dict[str, TrunkState] = {}
         self._flows: dict[str, Flow] = {}
+        self._shares: Mapping[str, Share] = {}
+        self._otherwise = WHOLE
         self.matcher = Matcher()
 
     def __iter__(self) -> Iterator[TrunkState]:
@@ -130,7 +143,8 @@ class Trunks:
         token = trunk.contact_user or self._line_token(trunk.id)
         instance = f"urn:uuid:{self._ids.ref()}"
         line = Line(self._ids, self._ids.token(), token, instance, trunk.expires)
-        state = TrunkState(trunk, line, Health(trunk.health), since=now)
+        share = self._shares.get(trunk.id, self._otherwise)
+        state = TrunkState(trunk, line, Health(trunk.health), share=share, since=now)
         if before is not None:
             state.usage, state.turn = before.usage, before.turn + 1
             state.day = before.day
@@ -153,14 +167,29 @@ class Trunks:
         if not state.trunk.enabled:
             return self._told(state, now)
         effects = self._locate_targets(state)
-        if state.trunk.register:
+        if state.registers:
             effects += self._steps(state, state.line.start(now), now)
         return [*effects, *self._told(state, now)]
 
+    def divide(self, shares: Mapping[str, Share], otherwise: Share, now: float) -> Effects:
+        """What this node may take of each trunk from now on; `otherwise` of those that are not named."""
+        self._shares, self._otherwise = shares, otherwise
+        effects: Effects = []
+        for state in self._states.values():
+            before, state.share = state.registers, shares.get(state.trunk.id, otherwise)
+            if state.registers and not before:
+                effects += self._steps(state, state.line.start(now), now)
+            elif before and not state.registers:
+                effects += [*self._end_line(state), *self._told(state, now)]
+        return effects
+
     def _stop(self, state: TrunkState) -> Effects:
         effects: Effects = [StopTimer(TrunkTimer(state.trunk.id, "options"))]
-        effects.append(StopTimer(TrunkTimer(state.trunk.id, "line")))
         effects += [StopTimer(TrunkTimer(state.trunk.id, "silent", hop)) for hop in state.health.places]
+        return [*effects, *self._end_line(state)]
+
+    def _end_line(self, state: TrunkState) -> Effects:
+        effects: Effects = [StopTimer(TrunkTimer(state.trunk.id, "line"))]
         flow = self._flows.get(state.trunk.id)
         for step in state.line.stop():
             if isinstance(step, Register) and flow is not None:
@@ -172,7 +201,7 @@ class Trunks:
     def register_now(self, trunk_id: str, now: float) -> Effects:
         """Registers at once, whatever it waited for."""
         state = self._states.get(trunk_id)
-        if state is None or not state.trunk.register or not state.trunk.enabled:
+        if state is None or not state.registers:
             return []
         return self._steps(state, state.line.again(now), now)
 

@@ -50,6 +50,7 @@ from offhook.server.observe import log
 from offhook.server.platform import ServerPlatform
 from offhook.server.profiles import Profiles
 from offhook.server.recorder import Recorder, TraceLimits
+from offhook.server.shares import Shares
 from offhook.server.sweeping import Sweeps
 from offhook.server.telling import open_telling
 from offhook.server.tokens import Tokens
@@ -144,7 +145,7 @@ class App:
         self.driver.hold_media_events()
         await self._start_media()
         # Before anybody can speak in their dialogs.
-        taken = await take_back(before, self.book, self.driver, self.media.engine, self._trunks() if before else {})
+        taken = await take_back(before, self.book, self.driver, self.media.engine, self.trunks() if before else {})
         for call in switchboard.calls():
             recorder.taken_back(call)
         self.driver.release_media_events()
@@ -154,6 +155,8 @@ class App:
         await self._listen()
         await self._copy_to_homer()
         await self._load_bindings()
+        self.shares = Shares(self, self._engine, node_id(self.settings.data))
+        await self.shares.begin()
         self._take_trunks_into_service()
         for one in self.store.applications:
             self.platform.reception.application_changed(one.id)
@@ -164,6 +167,7 @@ class App:
             self.driver.tell(EngineReady())
         self.neighbours = Neighbours(self, self._engine)
         await self.neighbours.start()
+        self.shares.start()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self.telling.start()
@@ -216,6 +220,8 @@ class App:
         self.ears.close()
         if hasattr(self, "driver") and not keep_calls:
             await self._end_calls()
+        if hasattr(self, "shares"):
+            await self.shares.stop(for_good=not keep_calls)
         await self._stop_background()
         await self._stop_listening()
         if hasattr(self, "tokens"):
@@ -514,13 +520,13 @@ class App:
         for row in self.store.trunks:
             if row.broken:
                 log.error("a trunk's password cannot be read", trunk=row.name, text=row.broken)
-        for trunk in self._trunks().values():
+        for trunk in self.trunks().values():
             self.driver.command(UseTrunk(trunk))
         for row in self.store.trunks:
             if row.settings.get("draining"):
                 self.draining.watch(row.id)
 
-    def _trunks(self) -> dict[str, Trunk]:
+    def trunks(self) -> dict[str, Trunk]:
         """By id."""
         rows = self.store.trunks
         return {row.id: read_trunk(row.id, row.settings, row.password, row.digest_password) for row in rows}

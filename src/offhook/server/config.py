@@ -411,6 +411,9 @@ class Store(_Group):
     SQLite file in the data directory."""
     start_wait: float = Field(60.0, ge=0)
     """Seconds a start waits for a database that cannot be reached: after a power cut all come up at once."""
+    node_lease: float = Field(60.0, ge=5, le=3_600)
+    """Seconds after which other nodes take what one held that is no longer seen: its part of `max_channels` of trunks, and
+    its registrations there. Longer than a restart takes."""
     waiting_rows: int = Field(1_000_000, ge=1_000)
     """Rows (of call log, traces, phones' registrations) that wait in the data directory while the database takes none: some
     hours of a busy node, 1 to 2 KB each. Beyond it the oldest are lost."""

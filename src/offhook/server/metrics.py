@@ -128,8 +128,12 @@ class Metrics(Collector):
 
     def _trunk_channels(self) -> Values:
         app = self._app
+        # Of this node alone: each is asked for its own.
         return {
-            (row.name,): float(sum(app.platform.trunk_status(row.id)["channels"].values())) for row in app.store.trunks
+            (row.name,): float(
+                sum(app.platform.trunk_status(row.id)["channels"].values()) - sum(app.shares.elsewhere(row.id))
+            )
+            for row in app.store.trunks
         }
 
 

@@ -81,6 +81,7 @@ class Neighbours:
             (tables.endpoints, self._endpoints),
             (tables.resources, self._resources),
             (tables.trunks, self._trunks),
+            (tables.trunk_places, app.shares.heard),
             (tables.phone_numbers, store.numbers.refresh),
             (tables.caller_ids, store.caller_ids.refresh),
             (tables.applications, self._applications),

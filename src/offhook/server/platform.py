@@ -145,7 +145,7 @@ class ServerPlatform:
 
     def trunk_status(self, id_: str) -> dict[str, Any]:
         state = self._trunk(id_)
-        return NOT_RUNNING if state is None else status_of(state, self._now())
+        return NOT_RUNNING if state is None else status_of(state, self._now(), self._app.shares.elsewhere(id_))
 
     async def trunk_changed(self, id_: str) -> None:
         row = self.trunks.get(id_)

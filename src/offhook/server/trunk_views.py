@@ -22,15 +22,15 @@ NOT_RUNNING: dict[str, Any] = {
 """Before a trunk is in service."""
 
 
-def status_of(state: TrunkState, now: float) -> dict[str, Any]:
-    """`status` of one trunk; `now` is the core's clock."""
+def status_of(state: TrunkState, now: float, elsewhere: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    """`status` of one trunk; `now` is the core's clock, `elsewhere` counts calls in and out that other nodes have of it."""
     line, usage = state.line, state.usage
     return {
         "state": state.state,
         "since": _wall(state.since, now),
         "code": state.code or None,
         "text": _words(state),
-        "channels": {"in": len(usage.legs_in), "out": len(usage.legs_out)},
+        "channels": {"in": len(usage.legs_in) + elsewhere[0], "out": len(usage.legs_out) + elsewhere[1]},
         "calls_per_second": usage.per_second(now),
         "last_24h": state.day.sums(now),
         "targets": [

@@ -167,6 +167,22 @@ trunks = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 
+trunk_places = Table(
+    "trunk_places",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("trunk_id", String(36), nullable=False),
+    Column("node", String(36), nullable=False),
+    Column("used_in", Integer, nullable=False),
+    Column("used_out", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("held_in", Integer, nullable=False),
+    Column("held_out", Integer, nullable=False),
+    Column("registers", Boolean, nullable=False),
+    Column("seen", Float(53), nullable=False),
+)
+"""What each node holds and uses of each trunk; `seen` is in seconds of the database's clock."""
+
 phone_numbers = Table(
     "phone_numbers",
     metadata,
