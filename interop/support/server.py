@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-START_TIME = 30.0
+START_TIME = 90.0
 STOP_TIME = 15.0
 
 

@@ -135,6 +135,8 @@ def test_the_contact_is_a_random_token_and_calls_to_it_come_in(link: Link) -> No
     assert carrier.final().status == 404
     uri = f"sip:{token.group(1)}@127.0.0.2"
     carrier.dial(uri, P_Called_Party_ID="<sip:+15125550100@x>")
+    told = carrier.final().headers.get("Warning") or ""
+    assert "numbers.called_from=p_called_party_id" in told, "2. where it stands after all is said"
     house.trunk(**LINE, inbound={"trust_targets": False}, numbers={"called_from": "p_called_party_id"})
     link.run(1)
     carrier.dial(uri, P_Called_Party_ID="<sip:+15125550100@x>")

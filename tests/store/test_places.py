@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.store.database import migrate
-from offhook.store.places import Division, Held, Places, Wish, hold
+from offhook.store.places import Division, Held, Part, Places, Wish, hold
 from tests.support.databases import Cluster, Database
 
 TRUNK, LEASE = "0199aa11-0000-7000-8000-000000000001", 60.0
@@ -23,15 +23,16 @@ TRUNK, LEASE = "0199aa11-0000-7000-8000-000000000001", 60.0
 @settings(max_examples=300, deadline=None)
 def test_no_order_of_steps_gives_away_more_than_there_is(places: int, steps: list[tuple[int, str]]) -> None:
     """Each step of a node is one of: look at what the others hold, take a place that it holds, give one back."""
-    held, used = [0, 0, 0], [0, 0, 0]
+    held, used, wants = [0, 0, 0], [0, 0, 0], [False] * 3
     for node, step in steps:
-        if step == "take" and used[node] < held[node]:
-            used[node] += 1
+        if step == "take":
+            wants[node] = used[node] == held[node]
+            used[node] += not wants[node]
         elif step == "give" and used[node]:
             used[node] -= 1
         elif step == "look":
-            others = {str(one): (used[one], held[one]) for one in range(3) if one != node}
-            held[node] = hold(places, str(node), used[node], others)
+            others = {str(one): Part(used[one], held[one], wants[one]) for one in range(3) if one != node}
+            held[node] = hold(places, str(node), Part(used[node], held[node], wants[node]), others)
         assert sum(held) <= places
         assert all(one <= most for one, most in zip(used, held, strict=True))
 
@@ -43,14 +44,22 @@ def test_everybody_gets_a_part_of_what_nobody_uses(used: tuple[int, int, int], f
     """The first to come holds all of it; a round or two of looks later everybody holds his part."""
     held = [30, 0, 0]
     for node in (1, 2, 0, 1, 2):
-        others = {str(one): (used[one], held[one]) for one in range(3) if one != node}
-        held[node] = hold(30, str(node), used[node], others)
+        others = {str(one): Part(used[one], held[one]) for one in range(3) if one != node}
+        held[node] = hold(30, str(node), Part(used[node]), others)
     assert tuple(held) == fair
+
+
+def test_the_last_place_goes_to_who_was_short_of_it() -> None:
+    idle, busy = Part(0, 1), Part(3, 3)
+    assert hold(4, "a", idle, {"b": busy}) == 0, "1. an idle node gives it to the busy one"
+    assert hold(4, "b", busy, {"a": Part(0)}) == 4
+    assert hold(4, "b", Part(3, 4), {"a": Part(0, wants=True)}) == 3, "2. and gets it back for a call that was refused"
+    assert hold(4, "a", Part(0, wants=True), {"b": Part(3, 3)}) == 1
 
 
 def test_what_is_in_use_is_held_whatever_happens() -> None:
     # The limit was lowered, or a node took back its calls after its lease was over.
-    assert hold(5, "a", 8, {"b": (3, 20)}) == 8
+    assert hold(5, "a", Part(8), {"b": Part(3, 20)}) == 8
 
 
 class Node:

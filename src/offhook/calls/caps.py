@@ -57,6 +57,8 @@ class Usage:
 
     legs_in: set[str] = field(default_factory=set)
     legs_out: set[str] = field(default_factory=set)
+    full_at: float | None = None
+    """When a call had to be refused last for want of a place."""
     _begun: deque[float] = field(default_factory=deque)
     _talked: float = 0.0
     _day_ends: float | None = None
@@ -80,10 +82,10 @@ class Usage:
 
     def over(self, caps: Caps, now: float, inbound: bool = False, day_ends: float | None = None) -> str | None:
         """The code of the cap that a further call would pass, None if there is room. `day_ends` is the next midnight UTC."""
-        if len(self.legs_in) + len(self.legs_out) >= caps.channels:
-            return "trunk_full"
         most = caps.channels_in if inbound else caps.channels_out
-        if most is not None and len(self.legs_in if inbound else self.legs_out) >= most:
+        full = len(self.legs_in) + len(self.legs_out) >= caps.channels
+        if full or (most is not None and len(self.legs_in if inbound else self.legs_out) >= most):
+            self.full_at = now
             return "trunk_full"
         if inbound:
             return None

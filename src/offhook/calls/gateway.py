@@ -24,7 +24,7 @@ from offhook.calls.encryption import Security
 from offhook.calls.events import CallEvent, Connected, FactsFound, Located, TimerFired
 from offhook.calls.fork import Fork
 from offhook.calls.hunt import CallLimit, OfHunt, SilenceTimer
-from offhook.calls.inbound import Matched, called_number, comes_as_trunk, is_endpoints
+from offhook.calls.inbound import Matched, called_number, comes_as_trunk, is_endpoints, numbered_elsewhere
 from offhook.calls.index import Index
 from offhook.calls.numbers import dialled_in, from_trunk
 from offhook.calls.outbound import Outbound
@@ -163,13 +163,18 @@ class Gateway:
         if code is not None:
             return refusal(code, f"Trunk {trunk.name} carries as many calls as it may")
         if number is None:
-            where = trunk.numbers.called_from.replace("_", "-")
-            return refusal(
-                "number_not_assigned", f"Trunk {trunk.name} delivers {text or 'no number'} ({where}), which is none"
-            )
+            return refusal("number_not_assigned", self._no_number(call, trunk, text))
         if trunk.session_timer == "required" and not supports(call.request):
             return refusal("session_timer_required", f"Trunk {trunk.name} requires session timers (RFC 4028)")
         return passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
+
+    def _no_number(self, call: Call, trunk: Trunk, text: str) -> str:
+        where = trunk.numbers.called_from.replace("_", "-")
+        said = f"Trunk {trunk.name} delivers {text or 'no number'} ({where}), which is none"
+        place = numbered_elsewhere(call.request, trunk, self.outbound.settings.country, self.outbound.plan)
+        if not place:
+            return said
+        return f"{said}; one stands elsewhere: `offhook trunk set {trunk.name} numbers.called_from={place}`"
 
     def unassigned(self, call: Call, facts: FactsFound) -> Outcome:
         """The number is delivered, but leads to nobody here: named, and never 486."""

@@ -201,6 +201,17 @@ def called_number(request: Request, trunk: Trunk, country: str, plan: NumberPlan
     return (from_trunk(text, trunk, country, plan) if text else None), text
 
 
+def numbered_elsewhere(request: Request, trunk: Trunk, country: str, plan: NumberPlan) -> str:
+    """Where a called number stands after all, as a value of `called_from`; "" if it stands nowhere. Carriers to whom a trunk
+    registers often call the Contact, and name the number in To."""
+    for place in ("to", "p_called_party_id", "request_uri"):
+        uri = _called_uri(request, place)
+        text = dialled_in(uri) if uri is not None else ""
+        if text and from_trunk(text, trunk, country, plan):
+            return place
+    return ""
+
+
 def _called_uri(request: Request, place: str) -> Uri | None:
     field_of = {"to": "To", "p_called_party_id": "P-Called-Party-ID", "diversion": "Diversion"}
     if place not in field_of:

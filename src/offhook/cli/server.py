@@ -14,10 +14,12 @@ RUNNING = "running.json"
 FIRST_RUN = "first-run.json"
 Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
 
+WIDEST = 10_000
+"""Columns of a line that no terminal shows."""
 HINTS = {
     "call_not_found": "`offhook call list` and `offhook call list --ended` show them all.",
     "log_not_found": "`offhook call log` shows the last ones.",
-    "delivery_not_found": "`offhook webhook deliveries` shows the last ones.",
+    "webhook_delivery_not_found": "`offhook webhook deliveries` shows the last ones.",
     "endpoint_not_found": "`offhook endpoint list` shows them all.",
     "registration_not_found": "`offhook registration list` shows them all.",
     "device_not_found": "`offhook device list` shows them all.",
@@ -163,7 +165,7 @@ def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     if console.is_terminal:
         console.print(grid)
         return
-    whole = Console(highlight=False, markup=False, emoji=False, width=console.measure(grid).maximum)
+    whole = Console(highlight=False, markup=False, emoji=False, width=WIDEST)
     with whole.capture() as capture:
         whole.print(grid)
     typer.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

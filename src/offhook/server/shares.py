@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LOOK = 0.25
 """Seconds between looks at what is used here: so long a node may say `trunk_full` while another has places left."""
+WANTS = 10.0
+"""Seconds after a refusal in which a place is kept ready here: whoever was refused dials again."""
 PAUSE = 1.0
 """Seconds to the next try when the database does not answer; what is held stays so long."""
 
@@ -123,7 +125,8 @@ class Shares:
 
     def _wishes(self) -> dict[str, Wish]:
         gateway = self._app.driver.switchboard.gateway
-        return {one.trunk.id: _wish(one) for one in gateway.outbound.trunks} if gateway is not None else {}
+        late = asyncio.get_running_loop().time() - WANTS
+        return {one.trunk.id: _wish(one, late) for one in gateway.outbound.trunks} if gateway is not None else {}
 
     def _stored(self) -> dict[str, Wish]:
         """Before they are in service."""
@@ -133,7 +136,8 @@ class Shares:
         }
 
 
-def _wish(state: TrunkState) -> Wish:
+def _wish(state: TrunkState, late: float) -> Wish:
+    """`late` on the core's clock: what was refused before it is forgotten."""
     caps, usage, trunk = state.trunk.caps, state.usage, state.trunk
     return Wish(
         caps.channels,
@@ -142,6 +146,7 @@ def _wish(state: TrunkState) -> Wish:
         trunk.register and trunk.enabled,
         len(usage.legs_in),
         len(usage.legs_out),
+        usage.full_at is not None and usage.full_at > late,
     )
 
 

@@ -36,6 +36,8 @@ class Wish:
     registers: bool = False
     used_in: int = 0
     used_out: int = 0
+    wants: bool = False
+    """A call was refused a moment ago for want of a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,16 @@ class Held:
     held_in: int = 0
     held_out: int = 0
     registers: bool = False
+    wants: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one node uses and holds of one number of places, and whether it was short of them."""
+
+    used: int
+    held: int = 0
+    wants: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +72,39 @@ class Division:
     alone: bool
 
 
-def hold(places: int, node: str, used: int, others: Mapping[str, tuple[int, int]]) -> int:
-    """How many places a node holds from now on; `others` are (used, held) by node.
+def hold(places: int, node: str, mine: Part, others: Mapping[str, Part]) -> int:
+    """How many places a node holds from now on; `others` by node.
 
     Everybody gets what he uses and an equal part of what nobody does, but no more than nobody holds at this moment: who
-    holds too much lowers it the next time that he looks. What is in use is held, whatever happens.
+    holds too much lowers it the next time that he looks. The last places go to who was short of them, then to who uses most:
+    an idle node must not keep them. What is in use is held, whatever happens.
     """
-    free = max(0, places - used - sum(one for one, _ in others.values()))
-    nodes = sorted([*others, node])
-    fair = used + free // len(nodes) + (nodes.index(node) < free % len(nodes))
-    left = places - sum(max(pair) for pair in others.values())
-    return max(used, min(fair, left))
+    parts = {**others, node: mine}
+    free = max(0, places - sum(one.used for one in parts.values()))
+    order = sorted(parts, key=lambda one: (not parts[one].wants, -parts[one].used, one))
+    fair = mine.used + free // len(parts) + (order.index(node) < free % len(parts))
+    left = places - sum(max(one.used, one.held) for one in others.values())
+    return max(mine.used, min(fair, left))
 
 
 def divide(wish: Wish, before: Held, others: Iterable[Held]) -> Held:
     """The next row of a node."""
     by_node = {one.node: one for one in others}
-    node = before.node
 
-    def of(places: int | None, used: int, pick: Any) -> int:
-        return hold(places, node, used, {name: pick(one) for name, one in by_node.items()}) if places is not None else 0
+    def of(places: int | None, part: Callable[[Held], Part]) -> int:
+        """The row's own `used` are old: those of the wish count."""
+        if places is None:
+            return 0
+        return hold(places, before.node, part(now), {name: part(one) for name, one in by_node.items()})
 
-    line = int(before.registers and wish.registers)
-    lines = {name: (int(one.registers), int(one.registers)) for name, one in by_node.items()}
-    return Held(
-        node,
-        wish.used_in,
-        wish.used_out,
-        of(wish.channels, wish.used_in + wish.used_out, lambda one: (one.used_in + one.used_out, one.held)),
-        of(wish.channels_in, wish.used_in, lambda one: (one.used_in, one.held_in)),
-        of(wish.channels_out, wish.used_out, lambda one: (one.used_out, one.held_out)),
-        wish.registers and hold(1, node, line, lines) > 0,
+    line = before.registers and wish.registers
+    now = replace(before, used_in=wish.used_in, used_out=wish.used_out, registers=line, wants=wish.wants)
+    return replace(
+        now,
+        held=of(wish.channels, lambda one: Part(one.used_in + one.used_out, one.held, one.wants)),
+        held_in=of(wish.channels_in, lambda one: Part(one.used_in, one.held_in, one.wants)),
+        held_out=of(wish.channels_out, lambda one: Part(one.used_out, one.held_out, one.wants)),
+        registers=wish.registers and of(1, lambda one: Part(int(one.registers), int(one.registers))) > 0,
     )
 
 

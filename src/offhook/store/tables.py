@@ -179,6 +179,7 @@ trunk_places = Table(
     Column("held_in", Integer, nullable=False),
     Column("held_out", Integer, nullable=False),
     Column("registers", Boolean, nullable=False),
+    Column("wants", Boolean, nullable=False),
     Column("seen", Float(53), nullable=False),
 )
 """What each node holds and uses of each trunk; `seen` is in seconds of the database's clock."""

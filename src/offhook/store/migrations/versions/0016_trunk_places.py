@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("node", sa.String(length=36), nullable=False),
         *counts,
         sa.Column("registers", sa.Boolean(), nullable=False),
+        sa.Column("wants", sa.Boolean(), nullable=False),
         sa.Column("seen", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
