@@ -33,7 +33,8 @@ async def process(data: Path, *arguments: str, settings: dict[str, str] | None =
 
 async def offhook(data: Path, *arguments: str, settings: dict[str, str] | None = None) -> tuple[int, str]:
     """(exit code, everything it said) of a command that is run in this process: the server is another one in any case."""
-    environment = {"OFFHOOK_DATA": str(data), **(settings or {})}
+    ours = dict.fromkeys(name for name in os.environ if name.startswith("OFFHOOK_"))
+    environment = {**ours, "OFFHOOK_DATA": str(data), **(settings or {})}
     done = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environment)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception

@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 
-SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+SDP = "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 
 
 def _md5(text: str) -> str:
@@ -25,17 +25,19 @@ class PlainPhone:
 
     description = SDP
 
-    def __init__(self, username: str, password: str, domain: str, server: str, instance: str = "") -> None:
+    def __init__(
+        self, username: str, password: str, domain: str, server: str, instance: str = "", address: str = "127.0.0.1"
+    ) -> None:
+        self._address = address
         host, port = server.split(":")
         self._server, self._user, self._password, self._domain = (host, int(port)), username, password, domain
         self._sip, self._rtp = (self._socket() for _ in range(2))
         self._tag = f"plain{id(self)}"
         self._instance = f';+sip.instance="<urn:uuid:{instance}>"' if instance else ""
 
-    @staticmethod
-    def _socket() -> socket.socket:
+    def _socket(self) -> socket.socket:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("127.0.0.1", 0))
+        one.bind((self._address, 0))
         one.setblocking(False)
         return one
 
@@ -64,9 +66,9 @@ class PlainPhone:
         named = self._instance if method == "REGISTER" else ""
         return (
             f"{method} {target} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{self._tag}{cseq}{branch or method};rport\r\n"
+            f"Via: SIP/2.0/UDP {self._address}:{port};branch=z9hG4bK{self._tag}{cseq}{branch or method};rport\r\n"
             f"Max-Forwards: 70\r\nFrom: <{me}>;tag={self._tag}\r\nTo: {to}\r\nCall-ID: {self._tag}\r\n"
-            f"CSeq: {cseq} {method}\r\nContact: <sip:{self._user}@127.0.0.1:{port}>{named}\r\n{extra}"
+            f"CSeq: {cseq} {method}\r\nContact: <sip:{self._user}@{self._address}:{port}>{named}\r\n{extra}"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         )
 
@@ -81,12 +83,30 @@ class PlainPhone:
 
     def _offer(self) -> str:
         """The description that it calls with."""
-        return self.description.format(port=self._rtp.getsockname()[1])
+        return self.description.format(address=self._address, port=self._rtp.getsockname()[1])
 
     def _answered(self, description: str) -> None:
         media = re.search(r"m=audio (\d+)", description)
+        host = re.search(r"(?m)^c=IN IP4 (\S+?)\r?$", description)
         assert media
-        self._media = ("127.0.0.1", int(media.group(1)))
+        assert host
+        self._media = (host.group(1), int(media.group(1)))
+
+    @property
+    def media(self) -> tuple[str, int]:
+        """Where the server wants sound to go."""
+        return self._media
+
+    async def sounds(self, seconds: float) -> int:
+        """How many packets of sound come in that time."""
+        loop, count = asyncio.get_running_loop(), 0
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    await loop.sock_recv(self._rtp, 65_535)
+                    count += 1
+        except TimeoutError:
+            return count
 
     async def refused(self, user: str) -> str:
         """A call that is not to come about; its final response."""

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,16 @@ STOP_TIME = 15.0
 
 
 class Offhook:
-    """`async with Offhook(folder) as server`. `settings` are OFFHOOK_* variables by their full names."""
+    """`async with Offhook(folder) as server`. `settings` are OFFHOOK_* variables by their full names; `inside` is a command
+    that runs it elsewhere, in a network namespace say, and `reached` its URL from here."""
 
-    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, settings: Mapping[str, str] | None = None, inside: Sequence[str] = (), reached: str = ""
+    ) -> None:
         self.data = home / "offhook-data"
         self.log_path = home / "offhook.log"
         self._settings = dict(settings or {})
+        self._inside, self._reached = inside, reached
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> "Offhook":
@@ -54,14 +58,23 @@ class Offhook:
         offhook = str(Path(sys.executable).with_name("offhook"))
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                offhook, "serve", env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+                *self._inside,
+                offhook,
+                "serve",
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         await self._wait_until_ready()
         first = json.loads((self.data / "first-run.json").read_text())
         self.project, self.token, self.domain = first["project_id"], first["api_token"], first["domain"]
         self.passwords: dict[str, str] = {one["username"]: one["password"] for one in first["endpoints"]}
         self.http = httpx.AsyncClient(
-            base_url=self.running["http_url"], auth=(self.project, self.token), timeout=10, trust_env=False
+            base_url=self._reached or self.running["http_url"],
+            auth=(self.project, self.token),
+            timeout=10,
+            trust_env=False,
         )
 
     async def _wait_until_ready(self) -> None:

@@ -1,10 +1,21 @@
 """What we offer to whom, and what the engine is told of it."""
 
+from dataclasses import replace
+
 import pytest
 
-from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
+from offhook.calls.description import (
+    SPEECH,
+    offer_for_offer,
+    offer_for_peer,
+    our_formats,
+    remote_of,
+    seen_by,
+    speech_of,
+    wanted,
+)
 from offhook.calls.encryption import KeyChoice, Security, for_answer
-from offhook.calls.ports import Direction, KeyKind, PathKind
+from offhook.calls.ports import Direction, KeyKind, LegLocal, PathKind, VideoLocal
 from offhook.sdp.description import Media
 from offhook.sdp.parse import parse
 from offhook.sip.flow import Transport
@@ -22,6 +33,30 @@ def choice_of(media: Media) -> KeyChoice:
     found = for_answer(media, Security())
     assert isinstance(found, KeyChoice)
     return found
+
+
+PORT_LEG = LegLocal(7, (("10.0.0.5", 41_000),), 41_001, "", "", "", 7, "cname")
+
+
+@pytest.mark.parametrize(
+    ("advertised", "local", "told"),
+    [
+        ("203.0.113.9:5060", PORT_LEG, "203.0.113.9"),
+        ("[2001:db8::9]:5060", PORT_LEG, "2001:db8::9"),
+        # Inside of the NAT, and where a name is advertised: nothing but the socket's own address is known to be right.
+        ("10.0.0.5:5060", PORT_LEG, "10.0.0.5"),
+        ("pbx.example.com:5061", PORT_LEG, "10.0.0.5"),
+        # A browser is told all addresses anyway.
+        ("203.0.113.9:443", replace(PORT_LEG, ufrag="u"), "10.0.0.5"),
+    ],
+)
+def test_a_phone_outside_of_a_nat_is_told_the_outer_address(advertised: str, local: LegLocal, told: str) -> None:
+    flow = replace(make_flow("outside"), local=("10.0.0.5", 5060), advertised=advertised)
+    with_video = replace(local, video=VideoLocal(8, 9, (("10.0.0.5", 41_002),), 41_003))
+    seen = seen_by(flow, with_video)
+    assert seen.candidates == ((told, 41_000),)
+    assert seen.video is not None
+    assert seen.video.candidates == ((told, 41_002),)
 
 
 @pytest.mark.parametrize(

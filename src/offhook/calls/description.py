@@ -3,6 +3,9 @@
 Lives here: conversions, and which codecs we offer. Never here: when an offer or answer is made (call.py, renegotiation.py).
 """
 
+from dataclasses import replace
+from ipaddress import ip_address
+
 from offhook.calls.encryption import KeyChoice, Security, for_offer
 from offhook.calls.ports import Codec, Crypto, Direction, LegLocal, LegOffer, LegRemote, PathKind
 from offhook.sdp.crypto import CryptoLine
@@ -112,6 +115,21 @@ def remote_of(
     )
 
 
+def seen_by(flow: Flow, local: LegLocal) -> LegLocal:
+    """What the engine opened, as the peer of a flow has to be told of it: behind a 1:1 NAT a phone outside sends to the
+    outer address, the one that Via and Contact name too. Browsers are told every address."""
+    name = flow.advertised.rpartition(":")[0].strip("[]")
+    inner = flow.local[0]
+    if local.ufrag or name == inner or not _is_address(name):
+        return local
+
+    def outer(candidates: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+        return tuple((name if address == inner else address, port) for address, port in candidates)
+
+    video = local.video and replace(local.video, candidates=outer(local.video.candidates))
+    return replace(local, candidates=outer(local.candidates), video=video)
+
+
 def local_audio(
     local: LegLocal, offer: LegOffer, formats: tuple[Format, ...], direction: str, setup: str, profile: str
 ) -> LocalAudio:
@@ -135,3 +153,11 @@ def local_audio(
         crypto=tuple(CryptoLine(tag, one.suite, one.key) for tag, one in enumerate(local.crypto, 1)),
         profile=profile,
     )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

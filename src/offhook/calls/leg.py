@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from offhook.calls.description import local_audio
+from offhook.calls.description import local_audio, seen_by
 from offhook.calls.encryption import KeyChoice, Security, of_endpoint, profile
 from offhook.calls.ports import Direction, KeyKind, LegFacts, LegLocal, LegOffer, Quality
 from offhook.calls.routing import Destination
@@ -249,13 +249,13 @@ class Leg:
 
     def _origin(self) -> Origin:
         assert self.media is not None
-        return Origin(self.origin_id, self.version, self.media.candidates[0][0])
+        return Origin(self.origin_id, self.version, seen_by(self.flow, self.media).candidates[0][0])
 
     def _local(self, setup: str, formats: tuple[Format, ...]) -> LocalAudio:
         assert self.media is not None
         assert self.offer is not None
         written = profile(KeyChoice(self.offer.keys, self.offer.suites), self.policy)
-        audio = local_audio(self.media, self.offer, formats, self.direction, setup, written)
+        audio = local_audio(seen_by(self.flow, self.media), self.offer, formats, self.direction, setup, written)
         return replace(audio, ptime=self.trunk.ptime) if self.trunk is not None else audio
 
     def ours(self) -> Direction:

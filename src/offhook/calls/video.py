@@ -8,6 +8,7 @@ the caller is answered with what the callee took; where nothing is left, or ther
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from offhook.calls.description import seen_by
 from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.ports import (
     Crypto,
@@ -239,7 +240,8 @@ def line_of(leg: "Leg", formats: Formats, media: Media | None) -> LocalVideo | N
     """Our video line with these formats; `media` is the peer's that it answers."""
     if leg.media is None or leg.media.video is None or leg.offer is None or leg.offer.video is None or not formats:
         return None
-    local = leg.media.video
+    local = seen_by(leg.flow, leg.media).video
+    assert local is not None
     said = {what for _, what in media.feedback} if media is not None else set(FEEDBACK)
     extensions = [(one.id, one.uri) for one in leg.offer.video.extensions]
     return LocalVideo(

@@ -183,8 +183,8 @@ def _leg(leg: dict[str, Any]) -> None:
     )
     echo(
         f"    in {quality.get('packets_in', 0)} packets, out {quality.get('packets_out', 0)},"
-        f" lost {quality.get('loss_percent', 0)} %, jitter {quality.get('jitter_ms', 0)} ms,"
-        f" MOS {quality.get('mos', 0)}"
+        f" lost {quality.get('loss_percent', 0):.1f} %, jitter {quality.get('jitter_ms', 0):.0f} ms,"
+        f" MOS {quality.get('mos', 0):.1f}"
     )
 
 
