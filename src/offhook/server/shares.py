@@ -78,7 +78,8 @@ class Shares:
         loop = asyncio.get_running_loop()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await self._news.wait()
             wishes = self._wishes()
             quiet = loop.time() - self._settled_at < self._lease / 4
             if wishes == self._told and quiet and not self._news.is_set():
