@@ -101,10 +101,8 @@ impl House {
                     self.due = at;
                     break;
                 }
-                Output::Fetch(_)
-                | Output::RecordBegin(_)
-                | Output::Record(..)
-                | Output::Release(_) => {}
+                // Files, recordings and feeds are the shell's.
+                _ => {}
             }
         }
         assert_eq!(self.engine.panics(), 0, "the engine panicked");

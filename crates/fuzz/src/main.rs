@@ -4,7 +4,7 @@
 //! export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cdebug-assertions \
 //!   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
 //! cargo build --release -p offhook-fuzz --features guided --target x86_64-unknown-linux-gnu --target-dir target/guided
-//! OFFHOOK_FUZZ=rtp_header target/guided/x86_64-unknown-linux-gnu/release/offhook-fuzz FOLDER -max_total_time=300
+//! mkdir FOLDER && OFFHOOK_FUZZ=rtp_header OFFHOOK_FUZZ_SEEDS=FOLDER target/guided/x86_64-unknown-linux-gnu/release/offhook-fuzz FOLDER -max_total_time=300
 //! ```
 //!
 //! Without the feature the program mutates without guidance: `offhook-fuzz TARGET SECONDS`.
@@ -24,6 +24,12 @@ mod guided {
             let name = std::env::var("OFFHOOK_FUZZ").unwrap_or_default();
             let found = TARGETS.iter().find(|target| target.name == name);
             let target = *found.unwrap_or_else(|| panic!("OFFHOOK_FUZZ names no target: {name:?}"));
+            if let Ok(folder) = std::env::var("OFFHOOK_FUZZ_SEEDS") {
+                for (number, seed) in target.corpus().iter().enumerate() {
+                    let path = std::path::Path::new(&folder).join(format!("seed-{number}"));
+                    std::fs::write(path, seed).expect("a folder that can be written");
+                }
+            }
             let _ = CHOSEN.set(target);
         },
         |data: &[u8]| {
