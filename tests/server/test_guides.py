@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from offhook.cli import app
-from offhook.server.config import Settings
+from offhook.server.config import Settings, load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -50,3 +51,25 @@ def test_settings_and_files_exist(page: Path) -> None:
             assert name in known[group], f"no setting {group}.{name}"
     for target in LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), f"{target} is not there"
+
+
+def test_what_runs_it_for_good_names_settings_and_commands_that_exist() -> None:
+    """The compose file, the systemd unit, the chart and the container file of deploy/ start today's server."""
+    deploy = ROOT / "deploy"
+    service = yaml.safe_load((deploy / "compose.yaml").read_text())["services"]["offhook"]
+    environment = {
+        name: re.sub(r"\$\{[^}]+\}", "pbx.example.com", value) for name, value in service["environment"].items()
+    }
+    settings = load(environment, {}, None)
+    assert (settings.acme.domains, settings.sip.domain) == (("pbx.example.com",), "pbx.example.com")
+    assert (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).exists()
+    unit = (deploy / "offhook.service").read_text()
+    chart = (deploy / "helm" / "templates" / "statefulset.yaml").read_text()
+    container = (deploy / "Containerfile").read_text()
+    for name in re.findall(r"OFFHOOK_[A-Z_]+", unit + chart + container):
+        load({name: "0" if "PORT" in name else "x"}, {}, None)
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert set(re.findall(r"bin/offhook (\w+)", unit)) | set(re.findall(r'"offhook", "(\w+)"', container)) <= set(
+        commands
+    )
+    assert set(re.findall(r"path: (/\w+)", chart)) == {"/healthz", "/readyz"}
