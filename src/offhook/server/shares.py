@@ -24,6 +24,8 @@ LOOK = 0.25
 """Seconds between looks at what is used here: so long a node may say `trunk_full` while another has places left."""
 WANTS = 10.0
 """Seconds after a refusal in which a place is kept ready here: whoever was refused dials again."""
+FAREWELL = 2.0
+"""Seconds to give everything back at the end."""
 PAUSE = 1.0
 """Seconds to the next try when the database does not answer; what is held stays so long."""
 
@@ -66,9 +68,11 @@ class Shares:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        if for_good:
-            with contextlib.suppress(SQLAlchemyError, OSError):
-                await self._places.leave()
+        if for_good and not self._silent:
+            # A database that does not answer must not hold up the end; the lease gives everything back then.
+            with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._places.leave()
 
     def elsewhere(self, trunk_id: str) -> tuple[int, int]:
         """Calls in and out that other nodes had of a trunk when they last said so."""
