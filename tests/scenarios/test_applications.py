@@ -9,7 +9,8 @@ from offhook.sip.commands import SendInvite
 from offhook.sip.digest import both_ha1
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Transport
-from offhook.sip.location import Account, ClientCredentials, Secret
+from offhook.sip.location import Account, ClientCredentials
+from offhook.sip.secret import Secret
 from offhook.sip.uri import parse_uri
 from tests.support.carriers import Carrier, TrunkHouse
 from tests.support.house import WITH_SDP

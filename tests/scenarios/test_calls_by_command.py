@@ -22,8 +22,9 @@ from offhook.calls.document import Link as AtUrl
 from offhook.calls.ports import SourceKind
 from offhook.sip.commands import Respond, SendInDialog
 from offhook.sip.events import RequestInDialog
-from offhook.sip.location import Forward, Secret
+from offhook.sip.location import Forward
 from offhook.sip.message import Headers
+from offhook.sip.secret import Secret
 from offhook.sip.uri import parse_uri
 from tests.support.carriers import TrunkHouse
 from tests.support.challenger import Challenger, Gate

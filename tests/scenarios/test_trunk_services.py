@@ -11,8 +11,9 @@ from offhook.sip.commands import Respond, SendInDialog, SendInvite, SendRequest
 from offhook.sip.events import RequestInDialog, RequestSettled, SipEvent
 from offhook.sip.flow import Transport
 from offhook.sip.hop import Hop
-from offhook.sip.location import ClientCredentials, Forward, Secret
+from offhook.sip.location import ClientCredentials, Forward
 from offhook.sip.message import Headers, Request
+from offhook.sip.secret import Secret
 from offhook.sip.uri import parse_uri
 from tests.support.carriers import TrunkHouse
 from tests.support.challenger import Gate

@@ -26,8 +26,9 @@ from offhook.sip.events import (
     UsageId,
 )
 from offhook.sip.fields import parse_auth
-from offhook.sip.location import ClientCredentials, Secret
+from offhook.sip.location import ClientCredentials
 from offhook.sip.message import Headers, Request, Response
+from offhook.sip.secret import Secret
 from offhook.sip.uri import parse_uri
 from tests.support.challenger import Challenger, Gate
 from tests.support.ids import SeededIds

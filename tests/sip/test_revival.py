@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from offhook.sip.commands import HangUp, RespondInvite
+from offhook.sip.dialog_record import DialogRecord
 from offhook.sip.effects import Send
 from offhook.sip.encode import encode
 from offhook.sip.events import InviteReceived
 from offhook.sip.message import Headers, Request
 from offhook.sip.parse import parse_datagram
-from offhook.sip.revival import DialogRecord
 from tests.support.link import Link
 from tests.support.messages import SDP, make_flow, make_request
 from tests.support.nodes import make_endpoint

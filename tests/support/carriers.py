@@ -23,8 +23,8 @@ from offhook.sip.config import SipConfig
 from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.hop import Hop
-from offhook.sip.location import Secret
 from offhook.sip.message import Headers, Request, Response
+from offhook.sip.secret import Secret
 from offhook.sip.uri import parse_uri
 from tests.support.challenger import Challenger, Gate
 from tests.support.house import WITH_SDP, House, Phone

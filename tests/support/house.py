@@ -29,6 +29,7 @@ from offhook.sdp.crypto import SUITES
 from offhook.server.recorder import Recorder, TraceLimits
 from offhook.sip.commands import CancelInvite, HangUp, Respond, RespondInvite, SendInDialog, SendInvite, SipCommand
 from offhook.sip.config import SipConfig
+from offhook.sip.dialog_record import DialogRecord
 from offhook.sip.domains import aor_of, parted
 from offhook.sip.effects import CloseFlow, Deliver, Send, SipEffect, StartTimer, StopTimer
 from offhook.sip.encode import encode
@@ -39,7 +40,6 @@ from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.hop import Hop
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Headers, Message, Request, Response
-from offhook.sip.revival import DialogRecord
 from offhook.sip.uri import parse_uri
 from tests.support.ids import SeededIds
 from tests.support.link import Link, Station

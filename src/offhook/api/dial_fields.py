@@ -15,7 +15,7 @@ from offhook.calls.document import Broken, Document, Link, StatusWish
 from offhook.calls.reports import STATES
 from offhook.calls.swml import checked_header
 from offhook.sip.grammar import CONTROL
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 from offhook.sip.uri import Uri
 
 DIAL = frozenset(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from offhook.api.rows import Changing, PlainRows
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 
 class CallerIdRow(Protocol):

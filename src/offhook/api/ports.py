@@ -14,7 +14,7 @@ from offhook.api.project_ports import ApiTokenRows, ProjectRows
 from offhook.api.rows import Changing, PlainRows, Rows
 from offhook.api.sessions import GivenBack
 from offhook.api.token_ports import TokenOffice
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 
 @runtime_checkable

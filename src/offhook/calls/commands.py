@@ -9,7 +9,7 @@ from offhook.calls.entry import Permits
 from offhook.calls.ports import Feed, Recording
 from offhook.calls.trunk import Trunk
 from offhook.record import record
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 
 @record

@@ -4,7 +4,8 @@ Lives here: the shapes. Never here: where they are kept (server/entries.py), wha
 """
 
 from offhook.record import record
-from offhook.sip.location import Account, Binding, Secret
+from offhook.sip.location import Account, Binding
+from offhook.sip.secret import Secret
 from offhook.sip.uri import Uri
 
 

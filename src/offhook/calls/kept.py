@@ -21,10 +21,10 @@ from offhook.calls.ports import LegLocal, LegOffer
 from offhook.calls.trunk import kept_as
 from offhook.calls.video import Formats
 from offhook.sdp.description import Format, Session
+from offhook.sip.dialog_record import DialogRecord
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
 from offhook.sip.hop import Hop
-from offhook.sip.revival import DialogRecord
 
 
 class KeptLeg(Struct, frozen=True, array_like=True):

@@ -25,9 +25,10 @@ from offhook.calls.trunks import Trunks
 from offhook.sip.domains import Domains, aor_of
 from offhook.sip.fields import quote
 from offhook.sip.ids import Ids
-from offhook.sip.location import Account, Secret
+from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.rate import ENDPOINTS, Rates
+from offhook.sip.secret import Secret
 from offhook.sip.uri import Uri
 
 API = Account("api", "", "", Secret(""), Secret(""))

@@ -18,7 +18,8 @@ from offhook.calls.passing import identity
 from offhook.sip.events import UsageId
 from offhook.sip.fields import quote
 from offhook.sip.flow import Flow, FlowId, Transport
-from offhook.sip.location import ClientCredentials, Secret
+from offhook.sip.location import ClientCredentials
+from offhook.sip.secret import Secret
 from offhook.sip.uri import Uri
 
 NOWHERE = Flow(FlowId(""), Transport.UDP, ("", 0), ("", 0), "", secure=False, loopback=False)

@@ -11,7 +11,8 @@ from typing import Any
 from offhook.calls.entry import ForwardsTo
 from offhook.sip.flow import Transport
 from offhook.sip.hop import Target
-from offhook.sip.location import ClientCredentials, Secret
+from offhook.sip.location import ClientCredentials
+from offhook.sip.secret import Secret
 from offhook.sip.uri import Uri, parse_uri
 
 DEFAULT_STATUSES = (408, 500, 502, 503, 504)

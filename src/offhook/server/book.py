@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from offhook.calls.effects import CallRecord
 from offhook.calls.kept import KeptCall
 from offhook.server.log_rows import row_of
+from offhook.sip.dialog_record import DialogRecord
 from offhook.sip.events import UsageId
-from offhook.sip.revival import DialogRecord
 from offhook.store.journal import Journal
 from offhook.store.statements import Upsert
 from offhook.store.tables import call_log

@@ -31,6 +31,7 @@ from offhook.server.tally import Tally
 from offhook.server.timers import Timers
 from offhook.sip import effects as sip_effects
 from offhook.sip.commands import MarkFlow, RefuseNew, SendInvite, SendRequest, SipCommand, Unbind
+from offhook.sip.dialog_record import DialogRecord
 from offhook.sip.effects import SipEffect
 from offhook.sip.encode import encode
 from offhook.sip.endpoint import SipEndpoint
@@ -41,7 +42,6 @@ from offhook.sip.grammar import Limits
 from offhook.sip.location import Account, Binding
 from offhook.sip.message import Message
 from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket, unframed
-from offhook.sip.revival import DialogRecord
 from offhook.transport.flow import LEFT
 
 MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent | calls_events.EndOfTap]] = {

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from offhook.sip import guests
 from offhook.sip.domains import parted
 from offhook.sip.guests import WIDGET, Guest
-from offhook.sip.location import Account, Secret
+from offhook.sip.location import Account
+from offhook.sip.secret import Secret
 
 if TYPE_CHECKING:
     from offhook.server.directory import Store

@@ -21,9 +21,10 @@ from offhook.sip.errors import PeerError
 from offhook.sip.fields import parse_name_addr, quote, warning
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.ids import Ids
-from offhook.sip.location import Account, Secret
+from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
 from offhook.sip.nonces import Nonces
+from offhook.sip.secret import Secret
 from offhook.sip.tokens import Claims, Fault, TokenReader
 from offhook.sip.trust import TrustedFlows
 from offhook.sip.uri import equivalent, parse_uri

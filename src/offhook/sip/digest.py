@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from offhook.record import record
 from offhook.sip.fields import parse_auth, quote
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 Hash = Callable[[bytes], str]
 

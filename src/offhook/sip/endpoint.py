@@ -33,6 +33,7 @@ from offhook.sip.commands import (
 from offhook.sip.config import SipConfig
 from offhook.sip.core import Core
 from offhook.sip.credentials import Authenticator
+from offhook.sip.dialog_record import DialogRecord
 from offhook.sip.effects import Deliver, FindRegistration, Note, SipEffect
 from offhook.sip.envelope import Envelope, envelope
 from offhook.sip.errors import PeerError
@@ -58,7 +59,7 @@ from offhook.sip.probe import ProbeClock
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.registrar import Registrar, Registration
 from offhook.sip.relay import Relay
-from offhook.sip.revival import DialogRecord, RevivedInvite, record_of
+from offhook.sip.revival import RevivedInvite, record_of
 from offhook.sip.server_core import InDialog, ServerCore
 from offhook.sip.subscription import SubscriptionClock
 from offhook.sip.timers import TimerKey

@@ -8,7 +8,7 @@ import base64
 import hmac
 from dataclasses import dataclass
 
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,17 +28,18 @@ class IncomingInvite(InviteUsage):
         super().__init__(core, UsageId(core.ids.token()), flow, peer)
         self.key = key
         self.request = request
-        self.dialog: Dialog = dialog_of_request(request, envelope, core.ids.token(), core.ids.token(), flow)
-        self._theirs[key] = Asked(request, self.dialog)
+        dialog = dialog_of_request(request, envelope, core.ids.token(), core.ids.token(), flow)
+        self.dialog = dialog
+        self._theirs[key] = Asked(request, dialog)
         self._cseq = envelope.cseq
         self._reliable = ReliableAnswers.of(request, flow, core.ids)
         self.heard(request)
-        self._register(self.dialog.key)
+        self._register(dialog.key)
 
     def start(self) -> list[Effect]:
         """Tells call control."""
         self.core.attach(self)
-        return [Deliver(InviteReceived(self.id, self.request, self.flow, self.dialog.key.local_tag))]
+        return [Deliver(InviteReceived(self.id, self.request, self.flow, self.tag()))]
 
     def respond_invite(self, status: int, headers: Headers, body: bytes) -> list[Effect]:
         """Call control's 1xx, 2xx or refusal."""
@@ -64,7 +65,7 @@ class IncomingInvite(InviteUsage):
             return []
         if not reliable.reliable(answer):
             fields = self._dialog_fields(answer.headers)
-            return self.core.answer(self.key, answer.status, fields, answer.body, self.dialog.key.local_tag)
+            return self.core.answer(self.key, answer.status, fields, answer.body, self.tag())
         if reliable.pending is not None:
             # RFC 3262 section 3: one at a time, so that their order is certain.
             reliable.queue.append(answer)
@@ -74,15 +75,13 @@ class IncomingInvite(InviteUsage):
     def _send_reliably(self, answer: Answer) -> list[Effect]:
         rseq, self._reliable.next_rseq = self._reliable.next_rseq, self._reliable.next_rseq + 1
         extra = [("Require", OPTION), ("RSeq", str(rseq)), *self._dialog_fields(answer.headers)]
-        response = self.core.response(
-            self.request, answer.status, Headers(extra), answer.body, self.dialog.key.local_tag
-        )
+        response = self.core.response(self.request, answer.status, Headers(extra), answer.body, self.tag())
         timers = self.core.config.timers
         self._reliable.pending = Pending(rseq, response, timers.t1)
         return [
             *self.core.table.respond(self.key, response),
-            self._start(self._cseq, Timer.REPEAT_1XX, timers.t1),
-            self._start(self._cseq, Timer.AWAIT_PRACK, timers.give_up),
+            self.start_timer(self._cseq, Timer.REPEAT_1XX, timers.t1),
+            self.start_timer(self._cseq, Timer.AWAIT_PRACK, timers.give_up),
         ]
 
     def timer_fired(self, key: TimerKey) -> list[Effect]:
@@ -98,7 +97,7 @@ class IncomingInvite(InviteUsage):
         # Section 3: doubled each time, without the ceiling of T2.
         pending.interval *= 2
         return [
-            Send(self.flow.id, pending.response), self._start(self._cseq, Timer.REPEAT_1XX, pending.interval)
+            Send(self.flow.id, pending.response), self.start_timer(self._cseq, Timer.REPEAT_1XX, pending.interval)
         ]  # fmt: skip
 
     def end(self) -> list[Effect]:
@@ -142,7 +141,7 @@ class IncomingInvite(InviteUsage):
 
     def _stop_repeating(self) -> list[Effect]:
         return [
-            *self._stop(self._cseq, Timer.REPEAT_1XX), *self._stop(self._cseq, Timer.AWAIT_PRACK)
+            *self.stop_timer(self._cseq, Timer.REPEAT_1XX), *self.stop_timer(self._cseq, Timer.AWAIT_PRACK)
         ]  # fmt: skip
 
     def _our_offer_pending(self, dialog: Dialog) -> bool:
@@ -173,9 +172,9 @@ class IncomingInvite(InviteUsage):
         if self._reliable.described:
             # 13.2.1: what a reliable 1xx described is not described again.
             headers, body = headers.without("Content-Type"), b""
-        terms, clocks = self.session.answer(self.request)
+        terms, clocks = self.session.answer(self, self.request)
         fields = Headers([*self._dialog_fields(headers), *terms])
-        accepted = self.accept(self.key, self.request, answer.status, fields, body, self.dialog.key.local_tag)
+        accepted = self.accept(self.key, self.request, answer.status, fields, body, self.tag())
         return [*stopped, *accepted, *clocks]
 
     def hang_up(self, reason: str | None) -> list[Effect]:
@@ -201,9 +200,10 @@ class IncomingInvite(InviteUsage):
         return [*self._refuse(487, NO_FIELDS, b""), Deliver(InviteCanceled(self.id, reason)), *self.end()]
 
     def _refuse(self, status: int, headers: Headers, body: bytes) -> list[Effect]:
-        return self.core.answer(self.key, status, headers, body, self.dialog.key.local_tag)
+        return self.core.answer(self.key, status, headers, body, self.tag())
 
     def _dialog_fields(self, headers: Headers) -> Headers:
         # 12.1.1: Record-Route is copied, our Contact is the remote target of the peer.
         routes = [("Record-Route", value) for value in self.request.headers.all("Record-Route")]
+        assert self.dialog is not None  # since the INVITE came
         return Headers([*routes, ("Contact", self._contact(self.dialog)), *self.core.abilities(self.flow), *headers])

@@ -5,7 +5,6 @@ INVITE is incoming_invite.py's and outgoing_invite.py's. Never here: what a sess
 """
 
 from collections.abc import Hashable
-from weakref import proxy
 
 from offhook.sip.client_auth import ClientAuth
 from offhook.sip.core import Core
@@ -71,9 +70,7 @@ class InviteUsage:
         self.wishes = Wishes(core.config.leg_queue)
         self._acks_sent: dict[ClientKey, Request] = {}
         self._allow: frozenset[str] | None = None
-        # Weakly: a usage that is done must be free at once, and not at the next collection of cycles.
-        me: InviteUsage = proxy(self)
-        self.session = SessionKeeper(me, lambda *what: me._start(*what), lambda *what: me._stop(*what))
+        self.session = SessionKeeper(self)
 
     # what the endpoint asks
 
@@ -105,28 +102,28 @@ class InviteUsage:
         if self.detached or not self.flow.transport.reliable:
             return []
         self.detached = True
-        stops = [self._stop(cseq, timer) for cseq in self._unacknowledged for timer in _ACK_TIMERS]
-        return [*(effect for effects in stops for effect in effects), *self.session.pause(), *self._entomb()]
+        stops = [self.stop_timer(cseq, timer) for cseq in self._unacknowledged for timer in _ACK_TIMERS]
+        return [*(effect for effects in stops for effect in effects), *self.session.pause(self), *self._entomb()]
 
     def _entomb(self) -> list[Effect]:
         if not (self.over and self.detached):
             return []
-        return [self._start(0, Timer.TOMBSTONE, self.core.config.tombstone)]
+        return [self.start_timer(0, Timer.TOMBSTONE, self.core.config.tombstone)]
 
     def _attached(self) -> list[Effect]:
         """LIVE-8: the same 2xx and ACK again, for the first may be lost; LIVE-7: wishes become requests."""
         if not self.detached:
             return []
         self.detached = False
-        effects = self._stop(0, Timer.TOMBSTONE)
+        effects = self.stop_timer(0, Timer.TOMBSTONE)
         timers = self.core.config.timers
         for cseq, waiting in self._unacknowledged.items():
             waiting.interval = timers.t1
-            repeat = self._start(cseq, Timer.REPEAT_2XX, timers.t1)
+            repeat = self.start_timer(cseq, Timer.REPEAT_2XX, timers.t1)
             effects += [
                 Send(self.flow.id, waiting.response),
                 repeat,
-                self._start(cseq, Timer.AWAIT_ACK, timers.give_up),
+                self.start_timer(cseq, Timer.AWAIT_ACK, timers.give_up),
             ]
         alive = [ack for key, ack in self._acks_sent.items() if self.core.table.client(key) is not None]
         effects += [Send(self.flow.id, ack) for ack in alive]
@@ -135,7 +132,7 @@ class InviteUsage:
             return [*effects, *self._bye(bye)]
         for wish in self.wishes.take():
             effects += self.send(wish.method, wish.headers, wish.body)
-        return [*effects, *self.session.resume()]
+        return [*effects, *self.session.resume(self)]
 
     def settle(self, probe: bool) -> list[Effect]:
         """LIVE-9: the peer has had its time to speak first: the wish about media is sent, or without one an UPDATE that says
@@ -319,7 +316,7 @@ class InviteUsage:
             # RFC 6141 section 3.4: what is refused leaves the dialog as it was, the remote target too.
             return self.core.answer(key, status, headers, body)
         dialog.refresh_target(request)
-        terms, clocks = self.session.answer(request)
+        terms, clocks = self.session.answer(self, request)
         fields = Headers([("Contact", self._contact(dialog)), *self.core.abilities(self.flow), *terms, *headers])
         if request.method == "INVITE":
             return [*self.accept(key, request, status, fields, body), *clocks]
@@ -343,21 +340,21 @@ class InviteUsage:
             return self.core.table.respond(key, response)
         return [
             *self.core.table.respond(key, response),
-            self._start(cseq, Timer.REPEAT_2XX, timers.t1),
-            self._start(cseq, Timer.AWAIT_ACK, timers.give_up),
+            self.start_timer(cseq, Timer.REPEAT_2XX, timers.t1),
+            self.start_timer(cseq, Timer.AWAIT_ACK, timers.give_up),
         ]
 
     def ack(self, request: Request, envelope: Envelope) -> list[Effect]:
         """The ACK to a 2xx; copies of it, and those for other sequence numbers, mean nothing more."""
         if self._unacknowledged.pop(envelope.cseq, None) is None:
             return []
-        effects = [*self._stop(envelope.cseq, Timer.REPEAT_2XX), *self._stop(envelope.cseq, Timer.AWAIT_ACK)]
+        effects = [*self.stop_timer(envelope.cseq, Timer.REPEAT_2XX), *self.stop_timer(envelope.cseq, Timer.AWAIT_ACK)]
         first = self.phase is Phase.MORATORIUM
         if first:
             self.phase = Phase.ESTABLISHED
         if not self.over:
             effects.append(Deliver(AckReceived(self.id, request)))
-            effects += self.session.confirmed() if first else []
+            effects += self.session.confirmed(self) if first else []
         return [*effects, *self._late_bye(), *self._bury()]
 
     def timer_fired(self, key: TimerKey) -> list[Effect]:
@@ -375,7 +372,7 @@ class InviteUsage:
             case Timer.TOMBSTONE:
                 return self._forget()
             case Timer.REFRESH:
-                return self.session.due()
+                return self.session.due(self)
             case Timer.SESSION:
                 return self._session_expired()
             case _:
@@ -389,12 +386,12 @@ class InviteUsage:
     def _repeat(self, cseq: int) -> list[Effect]:
         waiting = self._unacknowledged[cseq]
         waiting.interval = self.core.config.timers.next(waiting.interval)
-        return [Send(self.flow.id, waiting.response), self._start(cseq, Timer.REPEAT_2XX, waiting.interval)]
+        return [Send(self.flow.id, waiting.response), self.start_timer(cseq, Timer.REPEAT_2XX, waiting.interval)]
 
     def _ack_missing(self, cseq: int) -> list[Effect]:
         # 13.3.1.4: the dialog stands confirmed, but the session is to be ended with BYE.
         waiting = self._unacknowledged.pop(cseq)
-        effects = self._stop(cseq, Timer.REPEAT_2XX)
+        effects = self.stop_timer(cseq, Timer.REPEAT_2XX)
         if self.over:
             return [*effects, *self._late_bye(), *self._bury()]
         contact = (waiting.response.headers.get("Contact") or "").replace('"', "")
@@ -469,7 +466,7 @@ class InviteUsage:
             self._ours.pop(sent.key, None)
         if self.over:
             # CALL-13: the answer to a re-INVITE that our BYE or theirs overtook is swallowed.
-            return [*self._stop(sent.cseq, Timer.AWAIT_FINAL), *self._bury()]
+            return [*self.stop_timer(sent.cseq, Timer.AWAIT_FINAL), *self._bury()]
         if failure is not None and sent.flow != self.flow.id:
             # The peer has moved meanwhile: it is asked where it is now.
             mine = sent.auth.credentials if sent.auth is not None else None
@@ -501,8 +498,8 @@ class InviteUsage:
         if response is None or sent.method not in ("INVITE", "UPDATE"):
             return []
         if response.status < 300:
-            return self.session.accepted(response)
-        return [] if sent.told else self.session.refused(response)
+            return self.session.accepted(self, response)
+        return [] if sent.told else self.session.refused(self, response)
 
     def hang_up(self, reason: str | None) -> list[Effect]:
         """Ends the usage for call control. Before the ACK to our 2xx a BYE would be wrong, so it waits for it (15)."""
@@ -553,10 +550,10 @@ class InviteUsage:
         # A re-INVITE of ours that got a 1xx may stay unanswered for ever, now that nobody asks for it.
         wait = self.core.config.timers.give_up
         pending = [sent for sent in self._ours.values() if sent is not None and sent.method == "INVITE"]
-        waits = [self._start(sent.cseq, Timer.AWAIT_FINAL, wait) for sent in pending]
+        waits = [self.start_timer(sent.cseq, Timer.AWAIT_FINAL, wait) for sent in pending]
         if self.wishes.bye is None:
             self.wishes.clear()
-        return [*self._refuse_pending(), *self.session.pause(), *waits, *self._entomb(), *self._bury()]
+        return [*self._refuse_pending(), *self.session.pause(self), *waits, *self._entomb(), *self._bury()]
 
     def subscription_ended(self) -> list[Effect]:
         """See subscription.Host."""
@@ -596,12 +593,14 @@ class InviteUsage:
     def _contact(self, dialog: Dialog) -> str:
         return self.core.contact(self.flow, dialog.contact_user) + self.contact_params
 
-    def _start(self, cseq: int, timer: Timer, seconds: float) -> StartTimer:
+    def start_timer(self, cseq: int, timer: Timer, seconds: float) -> StartTimer:
+        """Starts a clock of the usage, known by the number of a request."""
         key = TimerKey(UsageClock(self.id, cseq), timer)
         self._clocks[key] = None
         return StartTimer(key, seconds)
 
-    def _stop(self, cseq: int, timer: Timer) -> list[Effect]:
+    def stop_timer(self, cseq: int, timer: Timer) -> list[Effect]:
+        """Stops it, if it runs."""
         if not self._clocks:
             return []
         key = TimerKey(UsageClock(self.id, cseq), timer)

@@ -8,26 +8,8 @@ from ipaddress import ip_address
 from offhook.record import record
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.hop import Hop
+from offhook.sip.secret import Secret
 from offhook.sip.uri import Uri
-
-
-class Secret(str):
-    """Text that must not be shown: `repr` and formatting give a mask, the value is read by `reveal()`."""
-
-    __slots__ = ()
-
-    def reveal(self) -> str:
-        """The text itself; call it only where it is used in a computation."""
-        return str.__str__(self)
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __format__(self, spec: str) -> str:
-        return "***"
 
 
 def device_name(instance: str | None) -> str:

@@ -222,7 +222,7 @@ class OutgoingInvite(InviteUsage):
         if self._cancel_wanted:
             return [*effects, *self._accepted_after_cancel(dialog)]
         self._confirm(dialog)
-        effects += self.session.accepted(response)
+        effects += self.session.accepted(self, response)
         return [*effects, Deliver(InviteAccepted(self.id, response))]
 
     def _confirm(self, dialog: Dialog) -> None:
@@ -241,7 +241,7 @@ class OutgoingInvite(InviteUsage):
     def _accepted_after_cancel(self, dialog: Dialog) -> list[Effect]:
         # RFC 5407 3.1.2, CALL-12: the 200 crossed our CANCEL; the dialog exists and has to be ended as one.
         self._confirm(dialog)
-        effects = [*self._stop(self.cseq, Timer.AWAIT_FINAL), *self._bye(self._cancel_reason)]
+        effects = [*self.stop_timer(self.cseq, Timer.AWAIT_FINAL), *self._bye(self._cancel_reason)]
         rejected = response_to(self.request, 487)
         return [*effects, Deliver(InviteRejected(self.id, rejected)), *self.end()]
 
@@ -280,7 +280,7 @@ class OutgoingInvite(InviteUsage):
         fields += [("CSeq", f"{self.cseq} CANCEL"), *credentials_of(self.request), *reason_field(self._cancel_reason)]
         request = Request("CANCEL", written.uri, Headers(fields))
         key = ClientKey(self.key.branch, "CANCEL")
-        wait = self._start(self.cseq, Timer.AWAIT_FINAL, self.core.config.timers.give_up)
+        wait = self.start_timer(self.cseq, Timer.AWAIT_FINAL, self.core.config.timers.give_up)
         return [*self.core.table.open_client(key, request, flow, SentCancel()), wait]
 
     def _abandon(self, cseq: int) -> list[Effect]:

@@ -3,12 +3,9 @@
 Lives here: what has to be known of a dialog to go on speaking in it. Never here: where that is kept.
 """
 
-from msgspec import Struct
-
 from offhook.sip.core import Core
 from offhook.sip.dialog import Dialog
-from offhook.sip.envelope import DialogKey
-from offhook.sip.events import UsageId
+from offhook.sip.dialog_record import DialogRecord, octets, text
 from offhook.sip.flow import Flow
 from offhook.sip.invite_usage import InviteUsage
 from offhook.sip.session_timer import Terms
@@ -20,44 +17,6 @@ CSEQ_STEP = 100
 """Added to our sequence number: more requests than that are not sent between two records of a dialog."""
 
 
-class DialogRecord(Struct, frozen=True, array_like=True):
-    """`interval` 0 means that no session timer runs; `allow` None that the peer never said what it takes.
-
-    What a dialog repeats byte for byte is kept in octets: phones write names in Latin-1, which cannot be stored as text.
-    """
-
-    usage: UsageId
-    peer: str | None
-    call_id: bytes
-    local_tag: bytes
-    remote_tag: bytes
-    local: bytes
-    remote: bytes
-    contact_user: str
-    remote_target: bytes
-    route_set: tuple[bytes, ...]
-    local_cseq: int
-    remote_cseq: int | None
-    owns_call_id: bool
-    allow: tuple[str, ...] | None = None
-    interval: int = 0
-    refresh_is_ours: bool = True
-    peer_has_timer: bool = False
-
-    @property
-    def key(self) -> DialogKey:
-        """What identifies the dialog."""
-        return DialogKey(_text(self.call_id), _text(self.local_tag), _text(self.remote_tag))
-
-
-def _octets(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "surrogateescape")
-
-
 def record_of(usage: InviteUsage) -> DialogRecord | None:
     """None for a usage without a confirmed dialog."""
     dialog, terms = usage.dialog, usage.session.timer.terms
@@ -66,14 +25,14 @@ def record_of(usage: InviteUsage) -> DialogRecord | None:
     return DialogRecord(
         usage=usage.id,
         peer=usage.peer,
-        call_id=_octets(dialog.key.call_id),
-        local_tag=_octets(dialog.key.local_tag),
-        remote_tag=_octets(dialog.key.remote_tag),
-        local=_octets(dialog.local),
-        remote=_octets(dialog.remote),
+        call_id=octets(dialog.key.call_id),
+        local_tag=octets(dialog.key.local_tag),
+        remote_tag=octets(dialog.key.remote_tag),
+        local=octets(dialog.local),
+        remote=octets(dialog.remote),
         contact_user=dialog.contact_user,
-        remote_target=_octets(str(dialog.remote_target)),
-        route_set=tuple(_octets(route) for route in dialog.route_set),
+        remote_target=octets(str(dialog.remote_target)),
+        route_set=tuple(octets(route) for route in dialog.route_set),
         local_cseq=dialog.local_cseq,
         remote_cseq=dialog.remote_cseq,
         owns_call_id=usage.owns_call_id,
@@ -92,12 +51,12 @@ class RevivedInvite(InviteUsage):
         self._owns_call_id = record.owns_call_id
         self.dialog = Dialog(
             record.key,
-            _text(record.local),
-            _text(record.remote),
+            text(record.local),
+            text(record.remote),
             record.contact_user,
             flow,
-            parse_uri(_text(record.remote_target)),
-            tuple(_text(route) for route in record.route_set),
+            parse_uri(text(record.remote_target)),
+            tuple(text(route) for route in record.route_set),
             record.local_cseq + CSEQ_STEP,
             record.remote_cseq,
         )
@@ -117,4 +76,4 @@ class RevivedInvite(InviteUsage):
         self.core.attach(self)
         if self.flow.transport.reliable:
             return self.lose_flow()
-        return self.session.resume()
+        return self.session.resume(self)

@@ -3,10 +3,9 @@
 Lives here: when something is due, and the requests that refresh. Never here: what is negotiated (session_timer.py).
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from offhook.sip.effects import Deliver, StartTimer
+from offhook.sip.effects import Deliver
 from offhook.sip.events import SessionRefreshDue
 from offhook.sip.glare import pause
 from offhook.sip.message import Request, Response
@@ -17,9 +16,6 @@ from offhook.sip.transaction.machine import Effect
 if TYPE_CHECKING:
     from offhook.sip.invite_usage import InviteUsage
 
-Start = Callable[[int, Timer, float], StartTimer]
-Stop = Callable[[int, Timer], list[Effect]]
-
 OWN = 0
 """Number under which the usage's clock knows these timers: no INVITE of either side has it."""
 LAST_TRY = 2.0
@@ -27,12 +23,10 @@ LAST_TRY = 2.0
 
 
 class SessionKeeper:
-    """Part of a usage, whose clock it sets by `start` and `stop`."""
+    """Part of a usage, which it is given each time: one that it kept would not be free at once when it is done."""
 
-    def __init__(self, usage: "InviteUsage", start: Start, stop: Stop) -> None:
+    def __init__(self, usage: "InviteUsage") -> None:
         config = usage.core.config
-        self._usage = usage
-        self._start_timer, self._stop_timer = start, stop
         self.timer = SessionTimer(config.session_expires, config.min_se, usage.flow.transport.websocket)
         self._paused = False
         self._wait = 0.0
@@ -40,76 +34,75 @@ class SessionKeeper:
 
     # ---- terms
 
-    def answer(self, request: Request) -> tuple[Fields, list[Effect]]:
+    def answer(self, usage: "InviteUsage", request: Request) -> tuple[Fields, list[Effect]]:
         """The fields of a 2xx of ours to INVITE or UPDATE, and the clocks that it sets."""
         fields = self.timer.answer(request)
-        return fields, self._arm()
+        return fields, self._arm(usage)
 
-    def accepted(self, response: Response) -> list[Effect]:
+    def accepted(self, usage: "InviteUsage", response: Response) -> list[Effect]:
         """A 2xx to an INVITE or UPDATE of ours."""
         self.timer.accepted(response)
-        return self._arm()
+        return self._arm(usage)
 
     # ---- clocks
 
-    def pause(self) -> list[Effect]:
+    def pause(self, usage: "InviteUsage") -> list[Effect]:
         """LIVE-2: while the device is away nobody can refresh, so nothing is due either."""
         self._paused = True
-        return self._stop()
+        return self._stop(usage)
 
-    def resume(self) -> list[Effect]:
+    def resume(self, usage: "InviteUsage") -> list[Effect]:
         """The device is back: the clocks begin anew."""
         self._paused = False
-        return self._arm() if self.timer.terms is not None else []
+        return self._arm(usage) if self.timer.terms is not None else []
 
-    def _arm(self) -> list[Effect]:
+    def _arm(self, usage: "InviteUsage") -> list[Effect]:
         terms = self.timer.terms
-        effects = self._stop()
-        if terms is None or self._paused or not self._usage.established:
+        effects = self._stop(usage)
+        if terms is None or self._paused or not usage.established:
             # An UPDATE in the early dialog names terms too; there is no session to expire yet.
             return effects
         self._left = terms.expiry
-        effects.append(self._start_timer(OWN, Timer.SESSION, terms.expiry))
+        effects.append(usage.start_timer(OWN, Timer.SESSION, terms.expiry))
         if terms.ours:
-            effects += self._later(terms.refresh(self._usage.takes("UPDATE")))
+            effects += self._later(usage, terms.refresh(usage.takes("UPDATE")))
         return effects
 
-    def _later(self, seconds: float) -> list[Effect]:
+    def _later(self, usage: "InviteUsage", seconds: float) -> list[Effect]:
         self._wait = seconds
-        return [self._start_timer(OWN, Timer.REFRESH, seconds)]
+        return [usage.start_timer(OWN, Timer.REFRESH, seconds)]
 
-    def _stop(self) -> list[Effect]:
-        return [*self._stop_timer(OWN, Timer.REFRESH), *self._stop_timer(OWN, Timer.SESSION)]
+    def _stop(self, usage: "InviteUsage") -> list[Effect]:
+        return [*usage.stop_timer(OWN, Timer.REFRESH), *usage.stop_timer(OWN, Timer.SESSION)]
 
     # ---- what is due
 
-    def confirmed(self) -> list[Effect]:
+    def confirmed(self, usage: "InviteUsage") -> list[Effect]:
         """LIVE-11: a page that offered less than we do, or kept the duty, is asked at once to leave it to us."""
-        terms, usage = self.timer.terms, self._usage
+        terms = self.timer.terms
         if terms is None or not terms.spoken or not usage.flow.transport.websocket or not usage.takes("UPDATE"):
             return []
         if terms.ours and terms.interval >= self.timer.expires:
             return []
         return usage.refresh(self.timer.ask(self.timer.expires, take=True))
 
-    def due(self) -> list[Effect]:
+    def due(self, usage: "InviteUsage") -> list[Effect]:
         """We refresh now, or as soon as what is under way is done; any 2xx to it sets the clocks anew."""
         self._left -= self._wait
-        usage = self._usage
         if usage.negotiating:
-            return self._again(pause(usage.owns_call_id, usage.core.ids))
+            return self._again(usage, pause(usage.owns_call_id, usage.core.ids))
         if usage.takes("UPDATE"):
             return usage.refresh(self.timer.ask())
         # Refused or not answered in time it is tried once more before the end.
-        return [*self._again(self._left / 2), Deliver(SessionRefreshDue(usage.id))]
+        return [*self._again(usage, self._left / 2), Deliver(SessionRefreshDue(usage.id))]
 
-    def refused(self, response: Response) -> list[Effect]:
+    def refused(self, usage: "InviteUsage", response: Response) -> list[Effect]:
         """The peer did not take the refresh, which by itself ends nothing."""
         if response.status == 491:
-            return self._again(pause(self._usage.owns_call_id, self._usage.core.ids))
-        return self._again(self._left / 2)
+            return self._again(usage, pause(usage.owns_call_id, usage.core.ids))
+        return self._again(usage, self._left / 2)
 
-    def _again(self, seconds: float) -> list[Effect]:
+    def _again(self, usage: "InviteUsage", seconds: float) -> list[Effect]:
         if self._paused or self._left - seconds < LAST_TRY:
             return []
-        return self._later(seconds)
+        return self._later(usage, seconds)

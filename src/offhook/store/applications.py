@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 from offhook.store.mirror import Mirror
 from offhook.store.tables import applications
 

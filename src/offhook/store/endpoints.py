@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.domains import qualified
-from offhook.sip.location import Account, Forward, Secret
+from offhook.sip.location import Account, Forward
+from offhook.sip.secret import Secret
 from offhook.store.addresses import Addresses
 from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id

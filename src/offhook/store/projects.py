@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Executable, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
 from offhook.store.tables import metadata, projects

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 from offhook.store.mirror import Mirror, in_utc
 from offhook.store.tables import trunks
 from offhook.store.vault import Vault, VaultError

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 NONCE = 12
 """Octets of a nonce of GCM; random ones are safe for 2^32 seals under one key."""

@@ -32,7 +32,7 @@ from offhook.calls.commands import (
 from offhook.calls.document import StatusWish
 from offhook.calls.reports import STATES
 from offhook.sip.grammar import CONTROL
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 PATH = "/api/calling/calls"
 REASONS = ("hangup", "cancel", "busy", "noAnswer", "decline", "error")

@@ -19,7 +19,7 @@ from offhook.api.requests import body_object, note_ignored
 from offhook.api.routes.domain_applications import CODECS, own, shared_settings, taken
 from offhook.api.schemas import CIPHERS, password_fault
 from offhook.api.times import seconds
-from offhook.sip.location import Secret
+from offhook.sip.secret import Secret
 
 PATH = "/api/fabric/sip_addresses"
 TYPE = "sip_address"
