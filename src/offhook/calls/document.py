@@ -4,7 +4,7 @@ Lives here: the steps, whatever language they were written in. Never here: the l
 (program.py), text and fetching, which are the shell's.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from offhook.record import record
 
@@ -108,12 +108,12 @@ class Document:
     cxml: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Broken(Exception):
     """A document that cannot run: a code of the catalogue and a sentence that names the place."""
 
-    code: str
-    text: str
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(code, text)
+        self.code, self.text = code, text
 
     def __str__(self) -> str:
         return self.text

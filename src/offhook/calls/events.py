@@ -153,6 +153,8 @@ class EngineReady:
 
 @record
 class PathChanged:
+    """The address that a leg's media goes to or comes from is another one."""
+
     leg: int
     local: str
     remote: str
@@ -161,24 +163,32 @@ class PathChanged:
 
 @record
 class KeysReady:
+    """A leg has its SRTP keys."""
+
     leg: int
     suite: str
 
 
 @record
 class FirstMedia:
+    """The first packet of the peer came."""
+
     leg: int
     after_ms: int
 
 
 @record
 class MediaStopped:
+    """Nothing comes from the peer any more."""
+
     leg: int
     silent_ms: int
 
 
 @record
 class MediaResumed:
+    """It comes again."""
+
     leg: int
 
 
@@ -191,6 +201,8 @@ class KeyFrameWanted:
 
 @record
 class DigitPressed:
+    """A key was pressed."""
+
     leg: int
     digit: str
     duration_ms: int
@@ -199,6 +211,8 @@ class DigitPressed:
 
 @record
 class QualityReported:
+    """What the engine counted of a leg."""
+
     leg: int
     quality: Quality
 
@@ -215,12 +229,16 @@ class SilenceFound:
 
 @record
 class Heard:
+    """Sound came after silence was reported."""
+
     leg: int
     direction: str
 
 
 @record
 class LegMediaFailed:
+    """The engine gave a leg's media up."""
+
     leg: int
     cause: str
 

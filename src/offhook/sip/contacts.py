@@ -71,7 +71,7 @@ class Reader:
     def _wish(self, petition: Petition, value: NameAddr, path: tuple[str, ...], now: float, ends: float | None) -> Wish:
         headers = petition.request.headers
         uri = self._checked(value, petition)
-        seconds: float = self._seconds(value.params.get("expires") or headers.get("Expires"))
+        seconds = float(self._seconds(value.params.get("expires") or headers.get("Expires")))
         if ends is not None and seconds:
             seconds = min(seconds, max(1.0, ends - now))
         instance, reg_id = self._outbound(value, petition, path)
