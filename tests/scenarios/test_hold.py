@@ -1,7 +1,6 @@
 """Hold (4.1 row 8, 4.2, CALL-7): answered here at once; who is held hears music, and a page's keys and role stay."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -9,10 +8,12 @@ from offhook.calls import effects as do
 from offhook.calls.call import CallState
 from offhook.calls.leg import LegState
 from offhook.calls.ports import SourceKind
+from offhook.calls.trunk import Trunk, TrunkTarget
 from offhook.sip.commands import Respond
 from offhook.sip.events import RequestInDialog
 from offhook.sip.flow import Transport
 from offhook.sip.message import Headers
+from offhook.sip.uri import parse_uri
 from tests.sdp.samples import offer_of
 from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
@@ -338,7 +339,7 @@ def test_a_trunk_is_never_shown_a_hold(link: Link) -> None:
     alice, bob = house.talking()
     leg = house.call().winner
     assert leg is not None
-    leg.trunk = SimpleNamespace(id="carrier")  # type: ignore[assignment]
+    leg.trunk = Trunk("carrier", "carrier", (TrunkTarget(parse_uri("sip:carrier.example")),))
     alice.ask("INVITE", HELD, seconds=0.5)
     assert shown(bob) == []
     leg.trunk = None

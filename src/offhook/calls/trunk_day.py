@@ -63,7 +63,7 @@ class Day:
             "attempts": attempts,
             "answered": answered,
             "answer_seizure_percent": round(100 * answered / attempts, 1) if attempts else None,
-            "average_seconds": round(sum(one.seconds for one in hours) / ended) if ended else None,
-            "post_dial_ms": round(1000 * sum(one.delay for one in hours) / heard) if heard else None,
-            "mos": round(sum(one.score for one in hours) / scored, 1) if scored else None,
+            "average_seconds": round(sum((one.seconds for one in hours), 0.0) / ended) if ended else None,
+            "post_dial_ms": round(1000 * sum((one.delay for one in hours), 0.0) / heard) if heard else None,
+            "mos": round(sum((one.score for one in hours), 0.0) / scored, 1) if scored else None,
         }

@@ -23,12 +23,11 @@ class SipError(Exception):
 class PeerError(SipError):
     """`partial` is as much of a request as could be read, for a stateless answer; None if nothing can be answered."""
 
-    status = 400
-    slug = "request-malformed"
-
-    def __init__(self, text: str, partial: "Request | None" = None) -> None:
+    def __init__(
+        self, text: str, partial: "Request | None" = None, status: int = 400, slug: str = "request-malformed"
+    ) -> None:
         super().__init__(text)
-        self.partial = partial
+        self.partial, self.status, self.slug = partial, status, slug
 
 
 class MalformedMessage(PeerError):
@@ -42,18 +41,16 @@ class FramingLost(MalformedMessage):
 class TooLarge(PeerError):
     """Over a parser limit; the text names the limit and its number."""
 
-    slug = "request-too-large"
-
     def __init__(self, limit: str, number: int, partial: "Request | None" = None, status: int = 400) -> None:
-        super().__init__(f"more than limits.{limit} ({number})", partial)
+        super().__init__(f"more than limits.{limit} ({number})", partial, status, "request-too-large")
         self.limit = limit
-        self.status = status
 
 
 class UnsupportedVersion(PeerError):
     """Not SIP/2.0."""
 
-    status = 505
+    def __init__(self, text: str, partial: "Request | None" = None) -> None:
+        super().__init__(text, partial, 505)
 
 
 class Silence(PeerError):
