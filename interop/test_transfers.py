@@ -1,14 +1,17 @@
 """Unmodified clients transfer calls: JsSIP, SIP.js and baresip, blind and attended, with the sound measured afterwards."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 
+from interop.conftest import ServerMaker
 from interop.support.audio import Tone
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
 from interop.support.linphone import Linphone
+from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from interop.test_events import until_told
 
@@ -199,3 +202,73 @@ async def test_linphone_transfers(server: Offhook, tmp_path: Path, attended: boo
         await page.hang_up()
         await carol.expect("CALL_CLOSED")
         await server.until_idle(5)
+
+
+async def test_calls_on_two_cores_of_the_engine_meet(serve: ServerMaker, tmp_path: Path) -> None:
+    """MEDIA.md section 3: an attended transfer joins calls of two shards, and a conference has members of both."""
+    async with serve(OFFHOOK_MEDIA_SHARDS="2") as server, contextlib.AsyncExitStack() as stack:
+        await server.add_endpoint("carol", SECRET)
+        # Calls of one person are opened together: alice's six on one shard, bob's five on the other, with them hers to bob.
+        # Who has more calls gets them spread: the consultation is where less is, which is the first shard.
+        for username, calls in (("alice", 6), ("bob", 5)):
+            for _ in range(calls):
+                busy = PlainPhone(username, server.passwords[username], server.domain, server.sip)
+                stack.callback(busy.close)
+                await busy.call("echo")
+        browser = await stack.enter_async_context(Browser("chromium", tmp_path, tone=ALICE))
+        bob = await stack.enter_async_context(phone(server, tmp_path, "bob", BOB))
+        carol = await stack.enter_async_context(phone(server, tmp_path, "carol", CAROL, SECRET))
+        await bob.registered()
+        await carol.registered()
+        page = await signed_in(browser, server, "jssip")
+        await page.call(server.uri("bob"))
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await page.expect("confirmed")
+        await page.consult(server.uri("carol"))
+        await carol.expect("CALL_INCOMING")
+        await carol.answer()
+        await page.expect("confirmed")
+        await page.transfer()
+        assert "200" in ((await page.expect("refer-accepted"))["line"] or "")
+        await page.expect("ended")
+        await bob_and_carol_talk(bob, carol)
+        assert len(_shards_at_work(server)) == 2
+        await carol.hang_up()
+        await bob.expect("CALL_CLOSED")
+
+
+async def test_a_conference_has_members_on_two_cores(serve: ServerMaker, tmp_path: Path) -> None:
+    async with serve(OFFHOOK_MEDIA_SHARDS="2") as server, contextlib.AsyncExitStack() as stack:
+        await server.add_endpoint("carol", SECRET)
+        browser = await stack.enter_async_context(Browser("chromium", tmp_path, tone=ALICE))
+        bob = await stack.enter_async_context(phone(server, tmp_path, "bob", BOB))
+        carol = await stack.enter_async_context(phone(server, tmp_path, "carol", CAROL, SECRET))
+        await bob.registered()
+        await carol.registered()
+        await carol.dial("conference-room")
+        await carol.expect("CALL_ESTABLISHED")
+        page = await signed_in(browser, server, "jssip")
+        # The room costs its shard more than this call costs any: the call is on the other one, and bob stays there.
+        await page.call(server.uri("bob"))
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await page.expect("confirmed")
+        await page.refer(server.uri("conference-room"))
+        assert "200" in ((await page.expect("refer-accepted"))["line"] or "")
+        await page.expect("ended")
+        await bob_and_carol_talk(bob, carol)
+        assert len(_shards_at_work(server)) == 2
+        await carol.hang_up()
+        await bob.hang_up()
+
+
+def _shards_at_work(server: Offhook) -> list[str]:
+    """The engine's shard threads that have worked."""
+    tasks = Path("/proc", str(server.engine_pid), "task").iterdir()
+    named = {task.name: (task / "comm").read_text().strip() for task in tasks}
+    spent = {
+        task: int(Path("/proc", str(server.engine_pid), "task", task, "schedstat").read_text().split()[0])
+        for task in named
+    }
+    return [name for task, name in named.items() if name.startswith("shard ") and spent[task] > 20_000_000]

@@ -344,6 +344,67 @@ async def test_calls_are_spread_over_shards_and_ids_name_theirs(hosts):
     assert len(await host.engine.legs()) == 4
 
 
+async def two_shards(host) -> tuple[list[m.CallOpened], list[m.LegLocal]]:
+    """A call of one leg on each shard."""
+    opened = []
+    for _ in range(2):
+        opened.append(await host.engine.open_call((phone(),)))
+        await host.engine.facts(opened[-1].legs[0].leg)
+    assert {call.call >> 56 for call in opened} == {0, 1}
+    return opened, [call.legs[0] for call in opened]
+
+
+async def test_legs_of_two_shards_are_bridged_and_let_go(hosts, peers):
+    """MEDIA.md section 3: calls on different shards that meet are joined by a link."""
+    host = await hosts(shards=2)
+    calls, legs = await two_shards(host)
+    for leg, peer in zip(legs, peers, strict=True):
+        await host.engine.complete(leg.leg, remote(peer))
+    await host.engine.bridge(legs[0].leg, legs[1].leg)
+    for sender, leg, receiver, mark in (
+        (peers[0], legs[0], peers[1], b"a" * 160),
+        (peers[1], legs[1], peers[0], b"b" * 160),
+    ):
+        for sequence in range(10):
+            sender.sendto(packet(sequence, payload=mark), leg.candidates[0])
+            assert (await media(receiver))[12:] == mark
+    facts = [await host.engine.facts(leg.leg) for leg in legs]
+    assert [one.evidence["link_dropped"] for one in facts] == ["0", "0"]
+    assert [one.source for one in facts] == [f"leg:{legs[1].leg:#x}", f"leg:{legs[0].leg:#x}"]
+    # 1. a leg that is gone refuses the bridge, whichever side it is on, and the other hears nothing any more
+    await host.engine.close_call(calls[1].call)
+    with pytest.raises(MediaError, match="there is no leg"):
+        await host.engine.bridge(legs[0].leg, legs[1].leg)
+    while (await host.engine.facts(legs[0].leg)).source != "none":
+        await asyncio.sleep(0.02)  # its shard hears of it behind the answer
+    # 2. nor is there a shard for any number
+    with pytest.raises(MediaError, match="no shard"):
+        await host.engine.bridge(legs[0].leg, 9 << 56 | 1)
+    with pytest.raises(MediaError, match="no shard"):
+        await host.engine.join(legs[0].leg, 9 << 56 | 1)
+
+
+async def test_a_member_of_a_room_may_be_on_another_shard(hosts, peers):
+    host = await hosts(shards=2)
+    calls, legs = await two_shards(host)
+    for leg, peer in zip(legs, peers, strict=True):
+        await host.engine.complete(leg.leg, remote(peer))
+        await host.engine.join(leg.leg, calls[0].call)
+    assert [(await host.engine.facts(leg.leg)).source for leg in legs] == [f"room:{calls[0].call:#x}"] * 2
+    loud, silent = b"\x00\x80" * 80, b"\xff" * 160
+    for speaker, listener in ((0, 1), (1, 0)):
+        heard: list[bytes] = []
+        for sequence in range(500):
+            peers[speaker].sendto(packet(sequence + 1_000 * speaker, payload=loud), legs[speaker].candidates[0])
+            heard.append((await media(peers[listener]))[12:])
+            if heard[-1] != silent and len(set(heard[-1])) > 1:
+                break
+        else:
+            raise AssertionError("only silence is heard")
+    await host.engine.stop(legs[1].leg)
+    assert (await host.engine.facts(legs[1].leg)).source == "none"
+
+
 async def test_a_phone_that_is_gone_is_the_reason_of_silence(host, peers):
     opened = await host.engine.open_call((phone(), phone()))
     for leg, peer in zip(opened.legs, peers, strict=True):

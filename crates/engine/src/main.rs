@@ -4,6 +4,7 @@ mod control;
 mod feeds;
 mod handover;
 mod kept;
+mod links;
 mod names;
 mod options;
 mod ports;
@@ -29,6 +30,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use control::{Control, Parts, Shard};
 use handover::HandOver;
+use links::{Arrivals, Way};
 use options::Options;
 use ports::Ports;
 use random::System;
@@ -95,7 +97,8 @@ fn serve(
         .map_err(|e| format!("feeds: {e}"))?,
     };
     let (mut shards, mut webrtc_ports) = (Vec::new(), Vec::new());
-    for number in 0..options.shards {
+    let (ways, arrivals) = links::ways(options.shards).map_err(|e| format!("links: {e}"))?;
+    for (number, arrivals) in arrivals.into_iter().enumerate() {
         let (config, sockets) = shared_sockets(options, number, identity.clone())?;
         webrtc_ports.push(config.webrtc.first().map_or(0, |s| s.local.port()));
         let shard = start(
@@ -104,6 +107,7 @@ fn serve(
             told_in.clone(),
             Arc::clone(&wake),
             auxiliary.clone(),
+            (ways.clone(), arrivals),
         )
         .map_err(|e| format!("shard {number}: {e}"))?;
         shards.push(shard);
@@ -142,6 +146,7 @@ fn start(
     told: SyncSender<Told>,
     wake_control: Arc<Wake>,
     auxiliary: Auxiliary,
+    (ways, arrivals): (Vec<Way>, Arrivals),
 ) -> io::Result<Shard> {
     let (work, queue) = sync_channel(COMMAND_QUEUE);
     let wake = Arc::new(Wake::new()?);
@@ -153,6 +158,8 @@ fn start(
         work: queue,
         own: work.clone(),
         auxiliary,
+        ways,
+        arrivals,
         told,
         wake: Arc::clone(&wake),
         wake_control,

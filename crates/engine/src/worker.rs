@@ -23,6 +23,7 @@ use offhook_media::{
 
 use crate::feeds;
 use crate::kept::Kept;
+use crate::links::{Arrivals, LINK_QUEUE, Links, Way};
 use crate::random::System;
 use crate::recorder;
 use crate::rings::Rings;
@@ -33,6 +34,8 @@ use crate::trouble::Trouble;
 
 /// Token of the command queue's eventfd; sockets use their ids.
 const COMMANDS: u64 = u64::MAX;
+/// Token of what comes from other shards.
+const ARRIVALS: u64 = u64::MAX - 1;
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
 /// From this many packets and ticks a second upwards a shard wakes at most every `COALESCE`: draining more at once saves
@@ -105,6 +108,10 @@ pub struct Queues {
     pub own: SyncSender<Work>,
     /// The auxiliary threads.
     pub auxiliary: Auxiliary,
+    /// To the other shards.
+    pub ways: Vec<Way>,
+    /// From the other shards.
+    pub arrivals: Arrivals,
     /// To the control thread.
     pub told: SyncSender<Told>,
     /// Readable when `work` holds something.
@@ -145,6 +152,7 @@ pub struct Worker {
     unfetched: Vec<Wanted>,
     trouble: Trouble,
     rings: Rings,
+    links: Links,
     packets: u32,
     wakes: u64,
     /// Ticks of the engine, as far as looked at.
@@ -161,6 +169,7 @@ impl Worker {
     pub fn new(config: ShardConfig, shared: Vec<UdpSocket>, queues: Queues) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(queues.wake.as_raw_fd(), COMMANDS)?;
+        poller.add(queues.arrivals.wake.as_raw_fd(), ARRIVALS)?;
         let (tcp, udp): (Vec<_>, Vec<_>) = config.webrtc.iter().partition(|socket| socket.tcp);
         let ids: Vec<SocketId> = udp.into_iter().map(|socket| socket.id).collect();
         let family = |socket: &WebRtcSocket| (socket.id, socket.local.is_ipv4());
@@ -171,6 +180,7 @@ impl Worker {
             sockets: Vec::new(),
             over_tcp,
             streams: Streams::default(),
+            links: Links::new(queues.ways.clone()),
             queues,
             batch: ReceiveBatch::new(),
             single: Box::new([0; sys::BUFFER]),
@@ -211,8 +221,13 @@ impl Worker {
         let mut due: Option<Instant> = None;
         loop {
             let timeout = due.map(|at| at.saturating_duration_since(Instant::now()));
-            let told = self.waiting.is_empty() && self.kept.is_empty() && !self.streams.waits();
-            let timeout = if told { timeout } else { Some(COALESCE) };
+            let told = self.waiting.is_empty() && self.kept.is_empty();
+            let sent = !self.streams.waits() && !self.links.waits();
+            let timeout = if told && sent {
+                timeout
+            } else {
+                Some(COALESCE)
+            };
             self.poller.wait(timeout, &mut ready);
             self.wakes += 1;
             let now = now();
@@ -241,6 +256,10 @@ impl Worker {
                 if !self.commands(now) {
                     return false;
                 }
+                continue;
+            }
+            if one.token == ARRIVALS {
+                self.arrivals(now);
                 continue;
             }
             if one.token >= TOKENS {
@@ -283,6 +302,20 @@ impl Worker {
         };
         self.tell_load();
         there
+    }
+
+    /// What came from other shards, a bounded share of it; the rest is due at once.
+    fn arrivals(&mut self, now: Now) {
+        self.queues.arrivals.wake.clear();
+        for _ in 0..LINK_QUEUE {
+            let Ok(message) = self.queues.arrivals.queue.try_recv() else {
+                return;
+            };
+            self.packets += 1;
+            self.engine.handle(Input::Linked(message), now);
+            self.collect(now);
+        }
+        self.queues.arrivals.wake.wake();
     }
 
     /// Looks at every leg: for commands and windows, not for packets.
@@ -433,9 +466,14 @@ impl Worker {
         loop {
             let due = self.poll();
             self.flush();
-            if self.failed.is_empty() && self.unfetched.is_empty() {
+            self.links.flush();
+            let lost = self.links.take_lost();
+            if self.failed.is_empty() && self.unfetched.is_empty() && lost.is_empty() {
                 self.tell();
                 return due;
+            }
+            for message in lost {
+                self.engine.handle(Input::Unlinked(message), now);
             }
             for wanted in std::mem::take(&mut self.unfetched) {
                 let clip = Err("too many sounds are asked for at once".to_owned());
@@ -471,6 +509,7 @@ impl Worker {
                     refused.into_iter().for_each(|event| self.event(event));
                 }
                 Output::Record(number, entry) => self.rings.push(number, entry),
+                Output::Linked(message) => self.links.send(message),
                 Output::Release(pair) => {
                     self.flush();
                     self.release(pair);

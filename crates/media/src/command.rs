@@ -60,13 +60,26 @@ pub enum Command {
         /// The other.
         b: u64,
     },
-    /// The leg hears the room of that number and is heard in it; all members are legs of one shard. Reply: `Done`.
+    /// One half of a `Bridge` whose legs are on two shards: the control thread makes a command for each of them. Reply:
+    /// `Done`.
+    #[serde(skip)]
+    Link {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// The leg on the other shard.
+        far: u64,
+        /// Grows with each link.
+        number: u64,
+    },
+    /// The leg hears the room of that number and is heard in it. Reply: `Done`.
     Join {
         /// Number.
         n: u64,
         /// The leg.
         leg: u64,
-        /// The room: any number; by custom the call of its first member.
+        /// The room, on the shard in its top 8 bits: by custom the call of its first member.
         room: u64,
         /// It hears only.
         #[serde(default)]
@@ -236,6 +249,7 @@ impl Command {
             | Self::Complete { n, .. }
             | Self::Update { n, .. }
             | Self::Bridge { n, .. }
+            | Self::Link { n, .. }
             | Self::Join { n, .. }
             | Self::Play { n, .. }
             | Self::PlayFiles { n, .. }
@@ -263,6 +277,7 @@ impl Command {
             Self::Bridge { a, .. } => Some(a),
             Self::Complete { leg, .. }
             | Self::Update { leg, .. }
+            | Self::Link { leg, .. }
             | Self::Join { leg, .. }
             | Self::Play { leg, .. }
             | Self::PlayFiles { leg, .. }

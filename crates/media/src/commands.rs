@@ -11,6 +11,7 @@ use crate::description::{KeyKind, LegLocal, LegOffer, PathKind};
 use crate::dtls::Handshake;
 use crate::engine::Engine;
 use crate::event::Reply;
+use crate::far::What;
 use crate::ice::{Credentials, Ice};
 use crate::ids::LegId;
 use crate::io::{Now, Output, ReplyToken};
@@ -43,9 +44,34 @@ pub(crate) fn bad_description(text: &str) -> Refusal {
 impl Engine {
     pub(crate) fn command(&mut self, command: Command, token: ReplyToken, now: Now) {
         let n = command.number();
+        let Some(command) = self.pass_on(command, token) else {
+            return;
+        };
         match self.perform(command, now) {
             Ok(reply) => self.out.push(Output::Reply { token, reply }),
             Err((code, text)) => self.refuse(token, n, code, &text),
+        }
+    }
+
+    /// What a room on another shard answers, goes there.
+    fn pass_on(&mut self, command: Command, token: ReplyToken) -> Option<Command> {
+        match command {
+            Command::Join {
+                n,
+                leg,
+                room,
+                muted,
+            } if self.is_far(room) && self.known(leg).is_ok() => {
+                self.join_far(LegId(leg), room, muted, Some((token, n)));
+                None
+            }
+            other if self.is_far_recording(&other) => {
+                if let Some(leg) = other.subject() {
+                    self.cross_link(LegId(leg), What::Order(Box::new(other), token));
+                }
+                None
+            }
+            other => Some(other),
         }
     }
 
@@ -68,6 +94,7 @@ impl Engine {
             Command::Complete { leg, .. }
             | Command::Update { leg, .. }
             | Command::Bridge { a: leg, .. }
+            | Command::Link { leg, .. }
             | Command::Join { leg, .. }
             | Command::Play { leg, .. }
             | Command::PlayFiles { leg, .. }
@@ -103,13 +130,10 @@ impl Engine {
                 let other = self.known(b)?;
                 self.bridge(id, other, now);
             }
+            Command::Link { far, number, .. } => self.link(id, LegId(far), number, now),
             Command::Join { room, muted, .. } => {
                 if !self.join(id, room, muted, now) {
-                    let text = format!(
-                        "the room has {} members, as many as it may",
-                        crate::room::MAX_MEMBERS
-                    );
-                    return Err(("room_full", text));
+                    return Err(crate::room::full());
                 }
             }
             Command::Play {
@@ -244,6 +268,7 @@ impl Engine {
             offer,
             remote: None,
             sink: None,
+            link: None,
             muted: false,
             taps: Default::default(),
             deadlines: Default::default(),
@@ -395,8 +420,7 @@ impl Engine {
 
     fn facts(&self, id: LegId, now: Now) -> Option<crate::description::LegFacts> {
         let leg = self.legs.get(id)?;
-        let listener = leg.sink.and_then(|sink| self.legs.get(sink));
-        let mut facts = facts::of(leg, listener, now.instant);
+        let mut facts = facts::of(leg, self.playout_of(leg), now.instant);
         let carrier = leg.video.as_ref().and_then(|video| video.carrier);
         let carrier = carrier
             .and_then(|carrier| self.legs.get(carrier))

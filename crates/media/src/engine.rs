@@ -49,6 +49,8 @@ pub struct Engine {
     /// The last player of files, and the last recording or feed: their numbers tell late answers apart.
     pub(crate) next_player: u64,
     pub(crate) next_tap: u64,
+    /// The last stay of a leg in a room of another shard.
+    pub(crate) next_link: u64,
     pub(crate) demux: Demux,
     pub(crate) timers: Timers,
     /// Where the 20 slots of 1 ms begin.
@@ -86,6 +88,7 @@ impl Engine {
             next_call: 1,
             next_player: 0,
             next_tap: 0,
+            next_link: 0,
             demux,
             timers: Timers::default(),
             epoch: None,
@@ -151,6 +154,12 @@ impl Engine {
             Input::Returned { leg, number, what } => {
                 self.guarded(|engine| engine.returned(LegId(leg), number, what, now));
             }
+            Input::Linked(message) => {
+                self.guarded(|engine| engine.linked(message, now));
+            }
+            Input::Unlinked(message) => {
+                self.guarded(|engine| engine.unlinked(message));
+            }
             Input::Timeout => self.timeouts(now),
         }
     }
@@ -170,7 +179,7 @@ impl Engine {
     /// Weight of what runs here: forwarding leg 1, transcoding leg 12, member of a room 20. For placement.
     pub fn load(&self) -> u32 {
         let weight = |leg: &Leg| {
-            if matches!(leg.tx.source, Source::Room(_)) {
+            if matches!(leg.tx.source, Source::Room(room) if !self.is_far(room)) {
                 ROOM_LOAD
             } else if leg.tx.encodes() {
                 TRANSCODE_LOAD
@@ -179,7 +188,9 @@ impl Engine {
             }
         };
         let legs = self.legs.iter().filter(|leg| leg.lent_to.is_none());
-        legs.map(weight).sum()
+        let from_afar = self.rooms.values().map(Room::far_members).sum::<usize>();
+        // A room has 500 members at most.
+        legs.map(weight).sum::<u32>() + from_afar as u32 * ROOM_LOAD
     }
 
     /// What share of its time in percent the shard worked since the last call, ten times a second: Opus follows it.
@@ -202,7 +213,7 @@ impl Engine {
         self.panics
     }
 
-    /// Ticks of legs that encode so far.
+    /// Ticks of legs that encode and of rooms so far.
     pub fn ticks(&self) -> u64 {
         self.ticks
     }
@@ -281,10 +292,10 @@ impl Engine {
                     .for_each(|(socket, source)| self.demux.leave(*socket, *source, id));
             }
         }
-        if self.legs.len() == 0 {
+        self.unlink_removed(id, &leg);
+        if self.legs.len() == 0 && self.rooms.is_empty() {
             self.timers.clear();
         }
-        self.unlink_removed(id, &leg);
     }
 
     pub(crate) fn release_unclaimed(&mut self) {

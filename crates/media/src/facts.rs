@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use offhook_dsp::Counters;
+
 use crate::description::LegFacts;
 use crate::leg::{Leg, Path};
 use crate::quality;
 
-/// The facts of a leg. `listener`: the leg that hears it.
-pub(crate) fn of(leg: &Leg, listener: Option<&Leg>, now: Instant) -> LegFacts {
+/// The facts of a leg. `playout`: of who decodes its packets.
+pub(crate) fn of(leg: &Leg, playout: Counters, now: Instant) -> LegFacts {
     let age = |at: Option<Instant>| {
         at.map_or(-1, |at| {
             i64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(i64::MAX)
@@ -43,7 +45,7 @@ pub(crate) fn of(leg: &Leg, listener: Option<&Leg>, now: Instant) -> LegFacts {
         verdict_in: leg.supervision.inward.name().to_owned(),
         verdict_out: leg.supervision.outward.name().to_owned(),
         evidence: evidence(leg),
-        quality: quality::measure(leg, listener),
+        quality: quality::measure(leg, playout),
         video: None,
     }
 }
@@ -100,6 +102,11 @@ fn evidence(leg: &Leg) -> std::collections::BTreeMap<String, String> {
     }
     if leg.tx.digits.dropped > 0 {
         put("digits_dropped", leg.tx.digits.dropped.to_string());
+    }
+    if let Some(link) = &leg.link {
+        put("link_sent", link.sent.to_string());
+        put("link_received", link.received.to_string());
+        put("link_dropped", link.dropped.to_string());
     }
     if leg.echoes() {
         put("echo", "true".to_owned());

@@ -9,6 +9,7 @@ use crate::clip::{Clip, Wanted};
 use crate::command::Command;
 use crate::dtls::Identity;
 use crate::event::{Event, Reply};
+use crate::far::Linked;
 use crate::feed::{FeedBegin, Return};
 use crate::recording::{Begin, Entry};
 
@@ -153,6 +154,10 @@ pub enum Input<'a> {
         /// What.
         what: Return,
     },
+    /// Something crossed from another shard.
+    Linked(Linked),
+    /// An `Output::Linked` of ours that there was no room for on the way.
+    Unlinked(Linked),
     /// The time of the last `Output::Timeout` has come.
     Timeout,
 }
@@ -231,6 +236,8 @@ pub enum Output {
     FeedBegin(Box<FeedBegin>),
     /// More of the recording or the feed of this number.
     Record(u64, Entry),
+    /// Carry this to its shard's engine, as `Input::Linked`, in order.
+    Linked(Linked),
     /// The leg of these sockets is gone: close them.
     Release(PortPair),
     /// Nothing more to do until then (`None`: until the next input). Always last.

@@ -7,6 +7,7 @@ use offhook_rtp::srtp::{SrtpIn, SrtpOut};
 
 use crate::description::{KeyKind, LegOffer, LegRemote};
 use crate::dtls::{Handshake, Phase};
+use crate::far::Link;
 use crate::ice::Ice;
 use crate::ids::LegId;
 use crate::io::{PortPair, SocketId};
@@ -82,6 +83,8 @@ pub(crate) struct Leg {
     pub(crate) tx: Sender,
     /// The leg that hears this one.
     pub(crate) sink: Option<LegId>,
+    /// What it has to do with a leg or a room of another shard.
+    pub(crate) link: Option<Box<Link>>,
     /// Not heard in its room.
     pub(crate) muted: bool,
     /// Recordings that run of it.

@@ -28,6 +28,7 @@ mod effort;
 mod engine;
 pub mod event;
 mod facts;
+mod far;
 pub mod feed;
 mod ice;
 mod ids;
@@ -57,6 +58,7 @@ mod video_route;
 
 pub use dtls::Identity;
 pub use engine::Engine;
+pub use far::Linked;
 pub use ice::shard_of_ufrag;
 pub use io::{
     Input, Now, Output, PACKET_SIZE, Packet, PortPair, Random, ReplyToken, Settings, ShardConfig,

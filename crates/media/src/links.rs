@@ -1,7 +1,10 @@
 //! Who feeds whom: bridges, players, and what a direction needs before its first packet.
 
+use offhook_dsp::Counters;
+
 use crate::description::SourceKind;
 use crate::engine::Engine;
+use crate::far::{Place, What};
 use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::Leg;
@@ -105,9 +108,29 @@ impl Engine {
             self.arm_tick(leg, now);
             self.drive_digits(leg, now);
         }
+        self.tell_far(id, now);
     }
 
-    fn compile_source(&mut self, id: LegId) {
+    /// How the one who decodes this leg's packets gets on with them, if one does.
+    pub(crate) fn playout_of(&self, leg: &Leg) -> Counters {
+        let Some(sink) = leg.sink else {
+            return Counters::default();
+        };
+        if self.is_far(sink.0) {
+            let link = leg.link.as_ref();
+            return link.map(|link| link.known.counters).unwrap_or_default();
+        }
+        let listener = self
+            .legs
+            .get(sink)
+            .filter(|sink| matches!(sink.tx.source, Source::Leg(from) if from == leg.id));
+        let decoding = listener.and_then(|listener| listener.tx.decoding.as_ref());
+        decoding
+            .map(|decoding| decoding.counters())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn compile_source(&mut self, id: LegId) {
         let complexity = self.effort.complexity();
         let Some(Source::Leg(from)) = self.legs.get(id).map(|leg| &leg.tx.source) else {
             return;
@@ -121,7 +144,11 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
-        match (incoming, leg.tx.speech) {
+        let told = leg.link.as_ref().filter(|link| link.fed_by(from));
+        match (
+            incoming.or(told.and_then(|link| link.known.codec)),
+            leg.tx.speech,
+        ) {
             (Some(incoming), Some(speech)) if incoming != speech.codec => {
                 route::prepare(leg, from, incoming, speech.codec, complexity);
             }
@@ -144,6 +171,8 @@ impl Engine {
                 .filter(|source| source.sink == Some(id))
             {
                 source.sink = None;
+            } else if self.is_far(source.0) {
+                self.part(id, true, false);
             }
         } else if let Source::Room(room) = leg.tx.source {
             leg.feed_from(Source::None);
@@ -156,12 +185,25 @@ impl Engine {
         if let Some(sink) = self.sink_of(id) {
             self.unlink_source(sink);
         }
+        if let Some(leg) = self.legs.get_mut(id).filter(|leg| leg.link.is_some()) {
+            leg.sink = None;
+            self.part(id, true, true);
+        }
     }
 
     /// A leg that is gone feeds nobody and is fed by nobody.
     pub(crate) fn unlink_removed(&mut self, id: LegId, gone: &Leg) {
         if let Source::Room(room) = gone.tx.source {
             self.leave(id, room);
+        }
+        if let Some(link) = &gone.link {
+            if let Place::Leg(_) = link.far {
+                let parted = What::Parted {
+                    hears: true,
+                    feeds: true,
+                };
+                self.cross(link.far, id.0, link.number, parted);
+            }
         }
         if let Source::Leg(source) = gone.tx.source {
             if let Some(source) = self

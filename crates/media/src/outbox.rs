@@ -29,6 +29,20 @@ impl Outbox {
         packet
     }
 
+    /// A buffer that holds a copy of `bytes`; `None` if they are more than a datagram.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Option<Packet> {
+        let mut packet = self.packet();
+        match packet.get_mut(..bytes.len()) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => {
+                self.recycle(packet);
+                return None;
+            }
+        }
+        packet.len = bytes.len();
+        Some(packet)
+    }
+
     pub(crate) fn recycle(&mut self, packet: Packet) {
         if self.free.len() < MAX_FREE {
             self.free.push(packet);

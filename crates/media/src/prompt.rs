@@ -275,10 +275,12 @@ impl Engine {
     /// What fed the leg before does so again, if it is still there and for it.
     fn take_up(&mut self, id: LegId, before: Source, now: Now) {
         let there = match &before {
-            Source::Leg(source) => self
-                .legs
-                .get(*source)
-                .is_some_and(|source| source.sink == Some(id)),
+            Source::Leg(source) => {
+                let link = self.legs.get(id).and_then(|leg| leg.link.as_ref());
+                let heard = self.legs.get(*source);
+                heard.is_some_and(|source| source.sink == Some(id))
+                    || link.is_some_and(|link| link.fed_by(*source))
+            }
             _ => true,
         };
         if let Some(leg) = self.legs.get_mut(id).filter(|_| there) {

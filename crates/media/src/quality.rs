@@ -1,10 +1,9 @@
 //! How good a leg sounds: measures, and the E-model's estimate (ITU-T G.107).
 
-use offhook_dsp::Codec;
+use offhook_dsp::{Codec, Counters};
 
 use crate::description::Quality;
 use crate::leg::Leg;
-use crate::send::Source;
 
 /// Processing of both ends beside buffer and packet time, ms.
 const PROCESSING_MS: f64 = 20.0;
@@ -56,16 +55,9 @@ fn bpl(codec: Option<Codec>, concealed: bool, fec: bool) -> f64 {
     }
 }
 
-/// The measures of a leg. `listener`: the leg that decodes this one's packets, if one does.
-pub(crate) fn measure(leg: &Leg, listener: Option<&Leg>) -> Quality {
+/// The measures of a leg. `counters`: of the leg that decodes this one's packets, if one does.
+pub(crate) fn measure(leg: &Leg, counters: Counters) -> Quality {
     let measures = leg.rx.measures();
-    let decoding = listener.and_then(|listener| match &listener.tx.source {
-        Source::Leg(from) if *from == leg.id => listener.tx.decoding.as_deref(),
-        _ => None,
-    });
-    let counters = decoding
-        .map(crate::transcode::Decoding::counters)
-        .unwrap_or_default();
     let expected = measures.expected.max(1) as f64;
     let loss_percent = if measures.expected == 0 {
         0.0

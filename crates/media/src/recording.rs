@@ -7,14 +7,17 @@ use std::time::Instant;
 use offhook_dsp::Codec;
 use offhook_rtp::header::Fields;
 
-use crate::commands::{Refusal, bad_description, unknown_leg};
+use crate::command::Command;
+use crate::commands::{Refusal, bad_description};
 use crate::description::Recording;
 use crate::engine::Engine;
+use crate::event::Reply;
 use crate::ids::LegId;
-use crate::io::{Now, Output};
+use crate::io::{Now, Output, ReplyToken};
 use crate::leg::Leg;
 use crate::outbox::Outbox;
 use crate::receive::Incoming;
+use crate::room::Room;
 
 /// Taps on one leg or room, recordings and feeds together (MEDIA.md section 9).
 pub(crate) const MAX_TAPS: usize = 4;
@@ -226,8 +229,10 @@ impl Engine {
             Side::Hears => (None, Some(0)),
             Side::Room => (None, None),
         };
-        let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
-        let codec = leg.rx.codec.or(leg.tx.speech.map(|speech| speech.codec));
+        let codec = self
+            .legs
+            .get(id)
+            .and_then(|leg| leg.rx.codec.or(leg.tx.speech.map(|speech| speech.codec)));
         let wide = codec.is_none_or(|codec| codec.native_rate() > NARROW);
         let rate = if spec.side == Side::Room || wide {
             WIDE
@@ -316,8 +321,63 @@ impl Engine {
         if !room {
             return self.legs.get_mut(id).map(|leg| &mut leg.taps);
         }
+        if self.is_far(id.0) {
+            let mut rooms = self.rooms.values_mut();
+            return rooms.find(|room| room.has_far(id)).map(Room::taps);
+        }
         let number = self.legs.get(id)?.tx.source.room()?;
-        self.rooms.get_mut(&number).map(|room| room.taps())
+        self.rooms.get_mut(&number).map(Room::taps)
+    }
+
+    /// Whether a command is about a recording that another shard makes: of the room there that the leg is in.
+    pub(crate) fn is_far_recording(&self, command: &Command) -> bool {
+        let (leg, own) = match command {
+            Command::RecordStart { leg, spec, .. } => (leg, spec.side != Side::Room),
+            Command::RecordPause { leg, recording, .. }
+            | Command::RecordResume { leg, recording, .. }
+            | Command::RecordStop { leg, recording, .. } => {
+                let taps = self.legs.get(LegId(*leg)).map(|leg| &leg.taps.0);
+                let known = |taps: &Vec<Tap>| taps.iter().any(|tap| tap.name == *recording);
+                (leg, taps.is_some_and(known))
+            }
+            _ => return false,
+        };
+        let room = self
+            .legs
+            .get(LegId(*leg))
+            .and_then(|leg| leg.tx.source.room());
+        !own && room.is_some_and(|room| self.is_far(room))
+    }
+
+    /// A command of another shard about a recording of a room here, in which the leg is.
+    pub(crate) fn recording_order(
+        &mut self,
+        leg: LegId,
+        command: Command,
+        token: ReplyToken,
+        now: Now,
+    ) {
+        let n = command.number();
+        let done = match command {
+            Command::RecordStart { spec, .. } => self.record_start(leg, spec, now),
+            Command::RecordPause { recording, .. } => {
+                self.record_change(leg, &recording, Piece::Pause, now)
+            }
+            Command::RecordResume { recording, .. } => {
+                self.record_change(leg, &recording, Piece::Resume, now)
+            }
+            Command::RecordStop { recording, .. } => {
+                self.record_change(leg, &recording, Piece::End("stopped"), now)
+            }
+            _ => Err(bad_description("only recordings are ordered from afar")),
+        };
+        match done {
+            Ok(()) => {
+                let reply = Reply::Done { n };
+                self.out.push(Output::Reply { token, reply });
+            }
+            Err((code, text)) => self.refuse(token, n, code, &text),
+        }
     }
 }
 

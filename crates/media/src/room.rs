@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use offhook_dsp::{Codec, level};
 
+use crate::commands::Refusal;
 use crate::engine::Engine;
+use crate::far::{Attend, Linked, Place, What};
 use crate::ids::LegId;
-use crate::io::Now;
+use crate::io::{Now, Output};
 use crate::leg::Leg;
+use crate::outbox::Outbox;
 use crate::receive::{Incoming, Meaning};
 use crate::recording::Taps;
 use crate::route::emit;
 use crate::send::{Overruns, Source};
 use crate::tick::{TICK, TOO_LATE, next_slot};
-use crate::timers::Kind;
+use crate::timers::{Deadlines, Kind, claim};
 use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, packet_ms};
 
 /// Members of one room (MEDIA.md section 9).
@@ -42,6 +45,15 @@ struct Speaker {
     level: f32,
 }
 
+/// A member on another shard: what it hears is encoded here and sent there.
+struct FarMember {
+    leg: LegId,
+    link: u64,
+    hears: Option<(Codec, u32)>,
+    /// While it speaks, for it alone.
+    encoding: Option<Box<Encoding>>,
+}
+
 /// Encoders that listeners share: one for each codec and packet time.
 struct Shared {
     codec: Codec,
@@ -52,11 +64,15 @@ struct Shared {
 /// One room.
 pub(crate) struct Room {
     members: Vec<LegId>,
+    /// Members on other shards.
+    far: Vec<FarMember>,
     speakers: ArrayVec<Speaker, SPEAKERS>,
     shared: Vec<Shared>,
     rate: u32,
     taps: Taps,
     pub(crate) overruns: Overruns,
+    /// Its tick's.
+    deadlines: Deadlines,
 }
 
 impl Room {
@@ -68,17 +84,29 @@ impl Room {
     fn new() -> Self {
         Self {
             members: Vec::new(),
+            far: Vec::new(),
             speakers: ArrayVec::new(),
             shared: Vec::new(),
             rate: WIDE,
             taps: Taps::default(),
             overruns: Overruns::default(),
+            deadlines: Deadlines::default(),
         }
     }
 
-    /// The member whose timer ticks for all.
-    fn conductor(&self) -> Option<LegId> {
-        self.members.first().copied()
+    /// Members, those on other shards among them.
+    fn count(&self) -> usize {
+        self.members.len() + self.far.len()
+    }
+
+    /// Members on other shards.
+    pub(crate) fn far_members(&self) -> usize {
+        self.far.len()
+    }
+
+    /// Whether a leg of another shard is a member.
+    pub(crate) fn has_far(&self, leg: LegId) -> bool {
+        self.far.iter().any(|member| member.leg == leg)
     }
 
     fn speaker(&mut self, leg: LegId) -> Option<&mut Speaker> {
@@ -136,6 +164,7 @@ impl Room {
 
     fn forget(&mut self, leg: LegId) {
         self.members.retain(|member| *member != leg);
+        self.far.retain(|member| member.leg != leg);
         self.speakers.retain(|speaker| speaker.leg != leg);
     }
 }
@@ -176,13 +205,16 @@ fn soft(sample: i32) -> i16 {
 impl Engine {
     /// A leg hears the room and is heard in it, if it is not muted. False when the room is full.
     pub(crate) fn join(&mut self, id: LegId, number: u64, muted: bool, now: Now) -> bool {
+        if self.is_far(number) {
+            self.join_far(id, number, muted, None);
+            return true;
+        }
         let inside = self
             .legs
             .get(id)
             .is_some_and(|leg| leg.tx.source.room() == Some(number));
         if !inside {
-            let members = self.rooms.get(&number).map_or(0, |room| room.members.len());
-            if members >= MAX_MEMBERS {
+            if self.rooms.get(&number).map_or(0, Room::count) >= MAX_MEMBERS {
                 return false;
             }
             self.unlink(id);
@@ -206,13 +238,49 @@ impl Engine {
         true
     }
 
+    /// A leg of another shard is in a room here, and hears as it says. False when the room is full.
+    pub(crate) fn join_from_afar(
+        &mut self,
+        number: u64,
+        id: LegId,
+        link: u64,
+        attend: Attend,
+        now: Now,
+    ) -> bool {
+        let room = self.rooms.entry(number).or_insert_with(Room::new);
+        let full = room.count() >= MAX_MEMBERS;
+        match room.far.iter_mut().find(|member| member.leg == id) {
+            Some(member) => (member.link, member.hears) = (link, attend.hears),
+            None if full => return false,
+            None => room.far.push(FarMember {
+                leg: id,
+                link,
+                hears: attend.hears,
+                encoding: None,
+            }),
+        }
+        if attend.muted {
+            room.speakers.retain(|speaker| speaker.leg != id);
+        }
+        self.retune(number);
+        self.conduct(number, now);
+        true
+    }
+
     /// A leg leaves its room, if it is in one; an empty room is no more.
     pub(crate) fn leave(&mut self, id: LegId, number: u64) {
+        if self.is_far(number) {
+            self.cross(Place::Room(number), id.0, 0, What::Leave);
+            if let Some(leg) = self.legs.get_mut(id) {
+                leg.link = None;
+            }
+            return;
+        }
         let Some(room) = self.rooms.get_mut(&number) else {
             return;
         };
         room.forget(id);
-        if room.members.is_empty() {
+        if room.count() == 0 {
             let gone = self.rooms.remove(&number);
             if let (Some(mut gone), Some(now)) = (gone, self.latest) {
                 gone.taps.end("ended", &mut self.out, now.instant);
@@ -233,6 +301,11 @@ impl Engine {
             let speech = legs.get(*member).and_then(|leg| leg.tx.speech);
             speech.is_none_or(|speech| speech.codec.native_rate() > NARROW)
         });
+        let far = |member: &FarMember| {
+            let hears = member.hears;
+            hears.is_none_or(|(codec, _)| codec.native_rate() > NARROW)
+        };
+        let wide = wide || room.far.iter().any(far);
         let rate = if wide { WIDE } else { NARROW };
         if rate != room.rate {
             room.rate = rate;
@@ -241,15 +314,14 @@ impl Engine {
         }
     }
 
-    /// Arms the tick of the room on its conductor.
+    /// Arms the tick of the room, unless it is.
     fn conduct(&mut self, number: u64, now: Now) {
         let epoch = self.epoch.unwrap_or(now.instant);
-        let conductor = self.rooms.get(&number).and_then(Room::conductor);
-        if let Some(leg) = conductor.and_then(|id| self.legs.get_mut(id)) {
-            if !leg.deadlines.armed(Kind::Media) {
-                let at = next_slot(epoch, leg.id, now.instant);
-                let id = leg.id;
-                self.timers.arm(&mut leg.deadlines, id, Kind::Media, at);
+        if let Some(room) = self.rooms.get_mut(&number) {
+            if !room.deadlines.armed(Kind::Room) {
+                let at = next_slot(epoch, slot(number), now.instant);
+                self.timers
+                    .arm(&mut room.deadlines, LegId(number), Kind::Room, at);
             }
         }
     }
@@ -263,8 +335,26 @@ impl Engine {
         payload: &[u8],
         now: Now,
     ) {
-        let muted = self.legs.get(from).is_none_or(|leg| leg.muted);
-        let Some(room) = self.rooms.get_mut(&number).filter(|_| !muted) else {
+        if self.legs.get(from).is_none_or(|leg| leg.muted) {
+            return;
+        }
+        if self.is_far(number) {
+            let incoming = *incoming;
+            return self.cross_media(from, payload, |packet| What::Sound { incoming, packet });
+        }
+        self.room_sound(from, number, incoming, payload, now);
+    }
+
+    /// A packet of a member that is not muted.
+    pub(crate) fn room_sound(
+        &mut self,
+        from: LegId,
+        number: u64,
+        incoming: &Incoming,
+        payload: &[u8],
+        now: Now,
+    ) {
+        let Some(room) = self.rooms.get_mut(&number) else {
             return;
         };
         match incoming.meaning {
@@ -279,28 +369,31 @@ impl Engine {
     }
 
     /// 20 ms of a room: pull the speakers, mix, encode once for each distinct mix and codec, send.
-    pub(crate) fn room_tick(&mut self, id: LegId, number: u64, at: Instant, now: Now) {
+    pub(crate) fn room_timer(&mut self, number: u64, at: Instant, now: Now) {
+        let stands = |room: &mut Room| claim(&mut room.deadlines, Kind::Room, at);
+        if !self.rooms.get_mut(&number).is_some_and(stands) {
+            return;
+        }
         let Some(mut room) = self.rooms.remove(&number) else {
             return;
         };
-        if room.conductor() == Some(id) {
-            room.overruns.tick(at, now.instant);
-            self.mix(&mut room, now);
-            let epoch = self.epoch.unwrap_or(at);
-            let late = now.instant.saturating_duration_since(at) > TOO_LATE;
-            let next = if late {
-                next_slot(epoch, id, now.instant)
-            } else {
-                at + TICK
-            };
-            if let Some(leg) = self.legs.get_mut(id) {
-                self.timers.arm(&mut leg.deadlines, id, Kind::Media, next);
-            }
-        }
+        self.in_hand = room.members.first().copied();
+        self.ticks += 1;
+        room.overruns.tick(at, now.instant);
+        self.mix(&mut room, number, now);
+        let epoch = self.epoch.unwrap_or(at);
+        let late = now.instant.saturating_duration_since(at) > TOO_LATE;
+        let next = if late {
+            next_slot(epoch, slot(number), now.instant)
+        } else {
+            at + TICK
+        };
+        self.timers
+            .arm(&mut room.deadlines, LegId(number), Kind::Room, next);
         self.rooms.insert(number, room);
     }
 
-    fn mix(&mut self, room: &mut Room, now: Now) {
+    fn mix(&mut self, room: &mut Room, number: u64, now: Now) {
         let samples = room.rate as usize / 50;
         let mut total = [0i32; MAX_TICK_SAMPLES];
         let mut voices: ArrayVec<(LegId, [i16; MAX_TICK_SAMPLES]), SPEAKERS> = ArrayVec::new();
@@ -330,33 +423,35 @@ impl Engine {
             room.taps
                 .mixed(room.rate, everybody, &mut self.out, now.instant);
         }
-        self.send_listeners(room, &voices, everybody, now);
+        self.send_listeners(room, number, &voices, everybody, now);
         for (leg, voice) in &voices {
             let mut sound = [0i16; MAX_TICK_SAMPLES];
             without(total, Some(voice), &mut sound);
-            self.send_speaker(
-                *leg,
-                room.rate,
-                sound.get(..samples).unwrap_or_default(),
-                now,
-            );
+            let sound = sound.get(..samples).unwrap_or_default();
+            match room.far.iter_mut().find(|member| member.leg == *leg) {
+                Some(member) => self.send_far_speaker(member, number, room.rate, sound),
+                None => self.send_speaker(*leg, room.rate, sound, now),
+            }
         }
     }
 
     fn send_listeners(
         &mut self,
         room: &mut Room,
+        number: u64,
         voices: &[(LegId, [i16; MAX_TICK_SAMPLES])],
         sound: &[i16],
         now: Now,
     ) {
         let complexity = self.effort.complexity();
         let listens = |id: LegId| !voices.iter().any(|(speaker, _)| *speaker == id);
-        for member in &room.members {
-            let Some(leg) = self.legs.get(*member).filter(|_| listens(*member)) else {
-                continue;
-            };
-            let Some((codec, ms)) = wanted(leg) else {
+        let here = room.members.iter().map(|member| {
+            let hears = self.legs.get(*member).and_then(wanted);
+            (*member, hears)
+        });
+        let far = room.far.iter().map(|member| (member.leg, member.hears));
+        for (member, hears) in here.chain(far) {
+            let Some((codec, ms)) = hears.filter(|_| listens(member)) else {
                 continue;
             };
             if !room
@@ -383,8 +478,32 @@ impl Engine {
                         deliver(leg, payload, ticks, &mut self.out, now);
                     }
                 }
+                let hears = |member: &&FarMember| member.hears == Some(kind) && listens(member.leg);
+                for member in room.far.iter().filter(hears) {
+                    send_far(&mut self.out, member, number, (kind.0, ticks), payload);
+                }
             }
         }
+    }
+
+    fn send_far_speaker(&mut self, member: &mut FarMember, number: u64, rate: u32, sound: &[i16]) {
+        let Some((codec, ms)) = member.hears else {
+            return;
+        };
+        let fits = |encoding: &Encoding| encoding.fits(codec, rate, ms);
+        let complexity = self.effort.complexity();
+        let fresh = || Encoding::new(codec, rate, ms, complexity).map(Box::new);
+        let encoding = member.encoding.take();
+        let Some(mut encoding) = encoding.filter(|it| fits(it)).or_else(fresh) else {
+            return;
+        };
+        encoding.set_complexity(complexity);
+        let ticks = encoding.packet_ticks();
+        encoding.push(sound);
+        while let Some(payload) = encoding.packet() {
+            send_far(&mut self.out, member, number, (codec, ticks), payload);
+        }
+        member.encoding = Some(encoding);
     }
 
     fn send_speaker(&mut self, id: LegId, rate: u32, sound: &[i16], now: Now) {
@@ -406,8 +525,40 @@ impl Engine {
     }
 }
 
+/// 20 ms of the mix for a member on another shard.
+fn send_far(
+    out: &mut Outbox,
+    member: &FarMember,
+    number: u64,
+    (codec, ticks): (Codec, u32),
+    payload: &[u8],
+) {
+    let Some(packet) = out.copy(payload) else {
+        return;
+    };
+    let what = What::Mixed {
+        codec,
+        ticks,
+        packet,
+    };
+    let to = Place::Leg(member.leg);
+    out.push(Output::Linked(Linked::new(to, number, member.link, what)));
+}
+
+/// Why a room takes nobody else.
+pub(crate) fn full() -> Refusal {
+    let text = format!("the room has {MAX_MEMBERS} members, as many as it may");
+    ("room_full", text)
+}
+
+/// The tick's slot: rooms are spread as legs are.
+fn slot(number: u64) -> u32 {
+    // Truncation: any number does.
+    number as u32
+}
+
 /// Codec and packet time of what a member hears.
-fn wanted(leg: &Leg) -> Option<(Codec, u32)> {
+pub(crate) fn wanted(leg: &Leg) -> Option<(Codec, u32)> {
     let ptime = leg
         .remote
         .as_ref()
@@ -416,7 +567,7 @@ fn wanted(leg: &Leg) -> Option<(Codec, u32)> {
     Some((codec, packet_ms(codec, ptime)))
 }
 
-fn deliver(leg: &mut Leg, payload: &[u8], ticks: u32, out: &mut crate::outbox::Outbox, now: Now) {
+pub(crate) fn deliver(leg: &mut Leg, payload: &[u8], ticks: u32, out: &mut Outbox, now: Now) {
     let Some(speech) = leg.tx.speech else { return };
     // A press by telephone-event mutes the sound beside it.
     if leg.tx.digits.active() || leg.outlet(now.instant).is_err() {

@@ -57,9 +57,21 @@ impl Engine {
         if let Some(room) = room {
             return self.room_packet(from, room, incoming, payload, now);
         }
-        let Some(sink) = self.sink_of(from) else {
-            return;
-        };
+        match self.sink_of(from) {
+            Some(sink) => self.heard(sink, from, incoming, payload, now),
+            None => self.sound_across(from, incoming, payload),
+        }
+    }
+
+    /// A packet of the leg that feeds this one.
+    pub(crate) fn heard(
+        &mut self,
+        sink: LegId,
+        from: LegId,
+        incoming: &Incoming,
+        payload: &[u8],
+        now: Now,
+    ) {
         let Some(leg) = self.legs.get_mut(sink) else {
             return;
         };
@@ -112,10 +124,6 @@ impl Engine {
         method: &'static str,
         now: Now,
     ) {
-        let takes_events = |leg: &Leg| {
-            let elsewhere = leg.remote.as_ref().is_some_and(|it| it.digits_elsewhere);
-            leg.tx.event.is_some() || (method != IN_BAND && !elsewhere)
-        };
         let began = changes
             .iter()
             .any(|change| matches!(change, Change::Started(_)));
@@ -124,10 +132,7 @@ impl Engine {
         if began && self.legs.get(from).is_some_and(interrupts) {
             self.finish_prompt(from, "digit", String::new(), now);
         }
-        let sink = self
-            .sink_of(from)
-            .filter(|sink| self.legs.get(*sink).is_some_and(takes_events));
-        for change in changes {
+        for change in &changes {
             if let Change::Ended(digit) = change {
                 if let (Some(leg), Some(name)) = (self.legs.get_mut(from), character(digit.event)) {
                     leg.rx.digits += 1;
@@ -141,9 +146,29 @@ impl Engine {
                     });
                 }
             }
-            let Some(leg) = sink.and_then(|sink| self.legs.get_mut(sink)) else {
-                continue;
-            };
+        }
+        match self.sink_of(from) {
+            Some(sink) => self.press_on(sink, changes, method, now),
+            None => self.presses_across(from, changes, method),
+        }
+    }
+
+    /// Presses of the leg that feeds this one.
+    pub(crate) fn press_on(
+        &mut self,
+        sink: LegId,
+        changes: Changes,
+        method: &'static str,
+        now: Now,
+    ) {
+        let Some(leg) = self.legs.get_mut(sink) else {
+            return;
+        };
+        let elsewhere = leg.remote.as_ref().is_some_and(|it| it.digits_elsewhere);
+        if leg.tx.event.is_none() && (method == IN_BAND || elsewhere) {
+            return;
+        }
+        for change in changes {
             match change {
                 Change::Started(event) => leg.tx.digits.press(event, None),
                 Change::Ended(digit) => leg
@@ -152,9 +177,7 @@ impl Engine {
                     .release(Duration::from_millis(u64::from(digit.duration_ms))),
             }
         }
-        if let Some(sink) = sink {
-            self.drive_digits(sink, now);
-        }
+        self.drive_digits(sink, now);
     }
 
     /// Sends what is due of a leg's presses, and arms the next.

@@ -27,6 +27,9 @@ const QUALITY: Duration = Duration::from_secs(5);
 
 impl Engine {
     pub(crate) fn timer(&mut self, id: LegId, kind: Kind, at: Instant, now: Now) {
+        if kind == Kind::Room {
+            return self.room_timer(id.0, at, now);
+        }
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
@@ -35,13 +38,12 @@ impl Engine {
         }
         self.in_hand = Some(id);
         match kind {
-            Kind::Media => {
+            Kind::Media if leg.tx.source.room().is_none() => {
                 self.ticks += 1;
-                match leg.tx.source.room() {
-                    Some(room) => self.room_tick(id, room, at, now),
-                    None => self.tick(id, at, now),
-                }
+                self.tick(id, at, now);
             }
+            // Its room sends what it hears.
+            Kind::Media | Kind::Room => {}
             Kind::Event => self.event_timer(id, now),
             Kind::Supervise => self.supervise(id, now),
             Kind::Report => self.report(id, now),
@@ -85,7 +87,7 @@ impl Engine {
                 &mut leg.deadlines,
                 id,
                 Kind::Media,
-                next_slot(epoch, id, now.instant),
+                next_slot(epoch, id.slot(), now.instant),
             );
         }
     }
@@ -101,7 +103,7 @@ impl Engine {
         leg.tx.overruns.tick(at, now.instant);
         let late = now.instant.saturating_duration_since(at) > TOO_LATE;
         let next = if late {
-            next_slot(epoch, id, now.instant)
+            next_slot(epoch, id.slot(), now.instant)
         } else {
             at + TICK
         };
@@ -174,7 +176,7 @@ impl Engine {
 
     fn report_quality(&mut self, id: LegId, now: Now) {
         let Some(leg) = self.legs.get(id) else { return };
-        let measured = quality::measure(leg, leg.sink.and_then(|sink| self.legs.get(sink)));
+        let measured = quality::measure(leg, self.playout_of(leg));
         let packets = measured.packets_in + measured.packets_out;
         let Some(leg) = self.legs.get_mut(id) else {
             return;
@@ -207,6 +209,7 @@ impl Engine {
         if self.legs.get(id).is_some_and(|leg| leg.lent_to.is_none()) {
             self.watch_media(id, now);
             self.judge(id, now);
+            self.tell_far(id, now);
         }
         if let Some(leg) = self.legs.get_mut(id) {
             self.timers.arm(
@@ -261,6 +264,10 @@ impl Engine {
         let inward = verdict::inward(leg, stopped_after, now.instant);
         let feeder = match &leg.tx.source {
             Source::Leg(feeder) if *feeder == id => inward.clone(),
+            Source::Leg(feeder) if self.is_far(feeder.0) => leg
+                .link
+                .as_ref()
+                .and_then(|link| link.known.verdict.clone()),
             Source::Leg(feeder) => self
                 .legs
                 .get(*feeder)
@@ -316,9 +323,9 @@ fn fill(leg: &mut Leg, rate: u32, sound: &mut [i16], now: Instant) {
     }
 }
 
-/// The next time of the leg's slot after `now`: absolute, so that ticks do not drift.
-pub(crate) fn next_slot(epoch: Instant, id: LegId, now: Instant) -> Instant {
-    let start = epoch + Duration::from_millis(u64::from(id.slot() % SLOTS));
+/// The next time of a slot after `now`: absolute, so that ticks do not drift.
+pub(crate) fn next_slot(epoch: Instant, slot: u32, now: Instant) -> Instant {
+    let start = epoch + Duration::from_millis(u64::from(slot % SLOTS));
     let passed = now.saturating_duration_since(start).as_millis() / TICK.as_millis();
     let next = u32::try_from(passed + 1).unwrap_or(u32::MAX);
     start + TICK * next

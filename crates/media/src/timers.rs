@@ -25,9 +25,11 @@ pub(crate) enum Kind {
     Dtls,
     /// A key frame that may be asked for again.
     KeyFrame,
+    /// The 20 ms tick of a room, by its number.
+    Room,
 }
 
-const KINDS: usize = 7;
+const KINDS: usize = 8;
 
 /// The armed deadlines of one leg.
 #[derive(Debug, Default)]

@@ -155,10 +155,10 @@ impl VideoIn {
         }
     }
 
-    /// RTP time of the present stream now, by its last SR.
-    pub(crate) fn source_time(&self, now: Instant) -> Option<u32> {
+    /// RTP time of the present stream by its last SR, and when that came.
+    pub(crate) fn source_clock(&self) -> Option<(u32, Instant)> {
         let (_, rtp, at) = self.stream()?.last_report?;
-        Some(rtp.wrapping_add(ticks(now.saturating_duration_since(at))))
+        Some((rtp, at))
     }
 
     /// A report block for each stream seen since `since`.
@@ -246,6 +246,11 @@ fn meanings(codecs: &[VideoCodec]) -> Box<[Meaning; 128]> {
         }
     }
     table
+}
+
+/// What a source's clock shows now.
+pub(crate) fn source_time((rtp, at): (u32, Instant), now: Instant) -> u32 {
+    rtp.wrapping_add(ticks(now.saturating_duration_since(at)))
 }
 
 /// Time on the video clock; truncation is its wrap.

@@ -148,13 +148,23 @@ impl Engine {
 
     /// Makes what the video of a direction needs before its first packet.
     pub(crate) fn compile_video(&mut self, sink: LegId) {
-        let source = self.source_of(sink);
-        let source = source.and_then(|source| self.legs.get(source));
-        let source = source.and_then(|leg| leg.video.as_ref());
-        let offer: VideoOffer = source.map(|video| video.offer.clone()).unwrap_or_default();
+        let Some(source) = self.source_of(sink) else {
+            return self.compile_video_of(sink, &VideoOffer::default());
+        };
+        let link = self.legs.get(sink).and_then(|leg| leg.link.as_ref());
+        let told = link.filter(|link| link.fed_by(source));
+        let here = self.legs.get(source).and_then(|leg| leg.video.as_ref());
+        let offer = here
+            .map(|video| &video.offer)
+            .or(told.and_then(|link| link.known.video.as_ref()));
+        let offer = offer.cloned().unwrap_or_default();
+        self.compile_video_of(sink, &offer);
+    }
+
+    fn compile_video_of(&mut self, sink: LegId, offer: &VideoOffer) {
         let video = self.legs.get_mut(sink).and_then(|leg| leg.video.as_mut());
         if let Some(video) = video {
-            compile(&offer, video);
+            compile(offer, video);
         }
     }
 

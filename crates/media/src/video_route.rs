@@ -1,6 +1,8 @@
 //! From a video packet to the leg that sees it, and what both peers ask of each other on the way: key frames, lost
 //! packets, bit rates. Numbers and streams are translated, nothing is decoded and nothing is kept for sending again.
 
+use std::time::Instant;
+
 use arrayvec::ArrayVec;
 use offhook_rtp::extension::{Elements, ExtensionWriter, Form, parse_mid};
 use offhook_rtp::header::{Fields, Header};
@@ -12,12 +14,13 @@ use offhook_rtp::srtp::MAX_OVERHEAD;
 
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::far::What;
 use crate::ids::LegId;
 use crate::io::{Now, PACKET_SIZE};
 use crate::leg::Leg;
 use crate::route::EXTENSION_BIT;
 use crate::timers::Kind;
-use crate::video::{CLOCK, KEY_FRAME_PAUSE, Meaning, OSN_LEN, Seen, Video};
+use crate::video::{CLOCK, KEY_FRAME_PAUSE, Meaning, OSN_LEN, Seen, Video, source_time};
 
 /// Lost packets of one NACK that are passed on: more is no loss but an outage, which a key frame ends.
 const MAX_NACKED: usize = 256;
@@ -67,9 +70,6 @@ impl Engine {
     /// Gives an accepted packet to the leg that sees this one.
     fn show(&mut self, from: LegId, seen: &Seen, header: &Header, opened: &[u8], now: Now) {
         let payload = header.payload(opened);
-        let Some(sink) = self.sink_of(from) else {
-            return;
-        };
         let original = match (seen.meaning, payload.first_chunk::<OSN_LEN>()) {
             (Meaning::Repair(_), Some(number)) => {
                 let source = self.legs.get(from).and_then(|leg| leg.video.as_ref());
@@ -77,6 +77,27 @@ impl Engine {
             }
             _ => None,
         };
+        match self.sink_of(from) {
+            Some(sink) => self.seen(sink, from, seen, original, opened, now),
+            None => self.picture_across(from, seen, original, opened),
+        }
+    }
+
+    /// A video packet of the leg that feeds this one. `original`: what a retransmission repeats.
+    pub(crate) fn seen(
+        &mut self,
+        sink: LegId,
+        from: LegId,
+        seen: &Seen,
+        original: Option<u64>,
+        opened: &[u8],
+        now: Now,
+    ) {
+        let Ok(header) = Header::parse(opened) else {
+            return;
+        };
+        let header = &header;
+        let payload = header.payload(opened);
         let open = self.video_outlet(sink, now);
         let video = self.legs.get_mut(sink).and_then(|leg| leg.video.as_mut());
         let Some(video) = video else { return };
@@ -123,6 +144,15 @@ impl Engine {
         // One that was asked for by this very packet is the same wish.
         let asked = self.takes(from, |video| video.key_frames.last == Some(now.instant));
         if ask && !asked {
+            self.want_key_frame(sink, from, now);
+        }
+    }
+
+    /// A key frame of the leg that feeds this one is wanted.
+    fn want_key_frame(&mut self, sink: LegId, from: LegId, now: Now) {
+        if self.is_far(from.0) {
+            self.cross_link(sink, What::KeyFrame);
+        } else {
             self.ask_key_frame(from, now);
         }
     }
@@ -325,7 +355,7 @@ impl Engine {
             }
         }
         if let Some(source) = self.source_of(owner).filter(|_| key_frame) {
-            self.ask_key_frame(source, now);
+            self.want_key_frame(owner, source, now);
         }
     }
 
@@ -341,9 +371,18 @@ impl Engine {
         let Some(source) = self.source_of(id).filter(|_| !pairs.is_empty()) else {
             return;
         };
-        if self.takes(source, |video| video.feedback.nack) {
-            self.send_feedback(source, now, |compound, ours, theirs| {
-                compound.nack(ours, theirs, &pairs)
+        if self.is_far(source.0) {
+            self.cross_link(id, What::Lost(pairs.to_vec()));
+        } else {
+            self.ask_again(source, &pairs, now);
+        }
+    }
+
+    /// Packets of this leg's peer that were lost are asked for again.
+    pub(crate) fn ask_again(&mut self, id: LegId, pairs: &[(u16, u16)], now: Now) {
+        if self.takes(id, |video| video.feedback.nack) {
+            self.send_feedback(id, now, |compound, ours, theirs| {
+                compound.nack(ours, theirs, pairs)
             });
         }
     }
@@ -352,8 +391,17 @@ impl Engine {
         let Some(source) = self.source_of(id) else {
             return;
         };
-        if self.takes(source, |video| video.feedback.remb) {
-            self.send_feedback(source, now, |compound, ours, theirs| {
+        if self.is_far(source.0) {
+            self.cross_link(id, What::Rate(bits));
+        } else {
+            self.limit_rate(source, bits, now);
+        }
+    }
+
+    /// This leg's peer is told how many bits a second of its video are taken.
+    pub(crate) fn limit_rate(&mut self, id: LegId, bits: u64, now: Now) {
+        if self.takes(id, |video| video.feedback.remb) {
+            self.send_feedback(id, now, |compound, ours, theirs| {
                 compound.remb(ours, bits, &[theirs])
             });
         }
@@ -364,13 +412,20 @@ impl Engine {
         video.is_some_and(|video| what(video))
     }
 
+    /// The clock of the video that feeds a leg.
+    fn source_clock(&self, id: LegId) -> Option<(u32, Instant)> {
+        let source = self.source_of(id)?;
+        if self.is_far(source.0) {
+            return self.legs.get(id)?.link.as_ref()?.known.clock;
+        }
+        self.legs.get(source)?.video.as_ref()?.rx.source_clock()
+    }
+
     /// Sends a report about a leg's video. `bye`: our stream ends.
     pub(crate) fn report_video(&mut self, id: LegId, bye: bool, now: Now) {
         let source = self
-            .source_of(id)
-            .and_then(|source| self.legs.get(source))
-            .and_then(|leg| leg.video.as_ref())
-            .and_then(|video| video.rx.source_time(now.instant));
+            .source_clock(id)
+            .map(|clock| source_time(clock, now.instant));
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

@@ -194,7 +194,7 @@ fn a_member_of_a_room_comes_back_to_it_as_muted_as_it_was() {
         world.command(|n| Command::Join {
             n,
             leg,
-            room: 9,
+            room: 3 << 56 | 9,
             muted,
         });
     }
@@ -205,7 +205,7 @@ fn a_member_of_a_room_comes_back_to_it_as_muted_as_it_was() {
     answer(&mut world, 5);
     world.advance_ms(200);
     assert_eq!(finished(&world).len(), 2);
-    assert_eq!(world.facts(b.leg).source, "room:0x9");
+    assert_eq!(world.facts(b.leg).source, "room:0x300000000000009");
     let (before_a, before_b) = (world.rtp_to(a.address).len(), world.rtp_to(b.address).len());
     for _ in 0..25 {
         a.speak(&mut world);

@@ -162,7 +162,7 @@ fn a_room_is_recorded_until_its_last_member_leaves() {
         world.command(|n| Command::Join {
             n,
             leg,
-            room: 9,
+            room: 3 << 56 | 9,
             muted: false,
         });
     }

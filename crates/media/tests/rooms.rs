@@ -7,7 +7,8 @@ use offhook_dsp::{Codec as Speech, Decoder, Encoder, EncoderOptions, g711};
 use offhook_media::command::Command;
 use offhook_media::event::Reply;
 
-const ROOM: u64 = 77;
+/// On the shard of the world.
+const ROOM: u64 = 3 << 56 | 77;
 
 struct Member {
     phone: Phone,
@@ -187,7 +188,7 @@ fn who_leaves_is_gone_and_the_room_ticks_on() {
     world.bridge(a, b);
     assert!(world.facts(a).source.starts_with("leg:"));
     join(&mut world, a, false);
-    assert_eq!(world.facts(a).source, "room:0x4d");
+    assert_eq!(world.facts(a).source, "room:0x30000000000004d");
     assert_eq!(world.facts(b).source, "none");
     world.command(|n| Command::Stop { n, leg: a });
     assert_eq!(world.facts(a).source, "none");

@@ -10,7 +10,6 @@ from offhook.calls.call import Call, Effects
 from offhook.calls.effects import CallEffect, JoinRoom, PlayFiles, Sip
 from offhook.calls.index import Room
 from offhook.calls.leg import Leg
-from offhook.calls.ports import shard_of
 from offhook.calls.routing import room_of
 from offhook.calls.words import LANGUAGES
 from offhook.sip.commands import RespondInvite
@@ -22,7 +21,7 @@ FOCUS = ";isfocus"
 
 
 def near(call: Call) -> int:
-    """The media call beside which this call's has to be, 0 for none: members of a room share a shard."""
+    """The media call beside which this call's is opened, 0 for none: a room costs least where its members are."""
     name = room_of(call.destination)
     room = call.index.rooms.get(name) if name is not None else None
     return room.number if room is not None else 0
@@ -32,9 +31,6 @@ def enter(call: Call, leg: Leg, name: str) -> Effects:
     """The leg joins; the first member's media call gives the room its number."""
     assert leg.media is not None
     room = call.index.rooms.setdefault(name, Room(call.media_calls[0]))
-    if shard_of(room.number) != shard_of(leg.media.leg):
-        # Only a call that was moved here comes by another shard, and there are no links between shards yet.
-        return [call.explain(f"conference {name} is on another processor core; this call cannot be moved there")]
     call.index.left_room(leg)
     room.legs.add(leg.ref)
     leg.room = name

@@ -5,7 +5,7 @@ from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.effects import Note, StartTimer, StopTimer
 from offhook.calls.hunt import CallLimit, time_limit
 from offhook.calls.leg import Leg, same_endpoint
-from offhook.calls.ports import SourceKind, shard_of
+from offhook.calls.ports import SourceKind
 from offhook.calls.seeking import Seeker
 from offhook.calls.transfer import Transfer
 from offhook.sip.replaces import Named
@@ -19,8 +19,6 @@ def attended(call: Call, transfer: Transfer, named: Named, now: float) -> Effect
     other, consulted = found
     if other.reopening:
         return _refused(call, transfer, 491, "The call to be joined is getting new media; try again in a moment")
-    if _shards(call) != _shards(other):
-        return _refused(call, transfer, 500, "The two calls live on different cores of the media engine")
     ringing = next((one for one in other.forks if one.party is consulted), None)
     if ringing is not None and not _movable(ringing):
         return _refused(call, transfer, 491, "The consulted party does not ring yet")
@@ -43,10 +41,6 @@ def _movable(ringing: fork.Fork) -> bool:
     """Only what rings can go over: look-ups, engine legs and connections under way would come back to the other call."""
     opened = all(leg.media is not None for leg in ringing.branches.values())
     return ringing.rung and opened and not ringing.waits and (ringing.hunt is None or ringing.hunt.rang)
-
-
-def _shards(call: Call) -> set[int]:
-    return {shard_of(number) for number in call.media_calls}
 
 
 def _refused(call: Call, transfer: Transfer, status: int, text: str) -> Effects:

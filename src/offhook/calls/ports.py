@@ -337,8 +337,3 @@ class LegFacts:
     evidence: dict[str, str]
     quality: Quality
     video: VideoFacts | None = None
-
-
-def shard_of(number: int) -> int:
-    """On which core of the engine a call, leg or room lives: the top 8 bits of its number say so."""
-    return number >> 56

@@ -67,7 +67,7 @@ class MediaEngine:
         await self._client.call(wire.Bridge, a=a, b=b)
 
     async def join(self, leg: int, room: int, muted: bool = False) -> None:
-        """The leg is in the room of that number, which is on its shard."""
+        """The leg is in the room of that number."""
         await self._client.call(wire.Join, leg=leg, room=room, muted=muted)
 
     async def play(self, leg: int, source: SourceKind, country: str = "US") -> None:

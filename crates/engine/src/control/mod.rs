@@ -79,9 +79,11 @@ impl Numbers {
     }
 }
 
-/// An answer that several shards give together.
+/// An answer that several shards give together: what they have, or that it is done, or why one of them refuses.
 struct Gathering {
     missing: usize,
+    links: bool,
+    refusal: Option<Reply>,
     legs: Vec<(u64, u64, String, String)>,
 }
 
@@ -100,6 +102,8 @@ pub struct Control {
     connection: Option<Connection>,
     /// How many connections have commanded.
     serial: u64,
+    /// How many links between shards were made.
+    links: u64,
     turned_away: VecDeque<UnixStream>,
     grace: Duration,
     alone_since: Instant,
@@ -183,6 +187,7 @@ impl Control {
             webrtc_ports: parts.webrtc_ports,
             connection: None,
             serial: 0,
+            links: 0,
             turned_away: VecDeque::new(),
             grace: parts.grace,
             alone_since: Instant::now(),
@@ -372,6 +377,10 @@ impl Control {
         match &command {
             Command::Exit { n } => self.leave(*n),
             Command::ListLegs { n } => self.gather(*n, |n| Command::ListLegs { n }),
+            Command::Bridge { n, a, b } if shard_of(*a) != shard_of(*b) => self.link(*n, *a, *b),
+            Command::Join { n, room, .. } if usize::from(shard_of(*room)) >= self.shards.len() => {
+                self.say(&refused(*n, "unknown_call", "no shard has this room"));
+            }
             _ => self.place(command),
         }
     }
@@ -394,6 +403,35 @@ impl Control {
         match self.bind(shard, &command) {
             Ok((ports, sockets)) => self.hand(shard, command, ports, sockets),
             Err(refusal) => self.say(&refusal),
+        }
+    }
+
+    /// A bridge of legs on two shards: each gets its half, in the order of its other commands.
+    fn link(&mut self, n: u64, a: u64, b: u64) {
+        if [a, b]
+            .iter()
+            .any(|id| usize::from(shard_of(*id)) >= self.shards.len())
+        {
+            return self.say(&refused(n, "unknown_leg", "no shard has this id"));
+        }
+        self.links += 1;
+        let gathering = Gathering {
+            missing: 2,
+            links: true,
+            refusal: None,
+            legs: Vec::new(),
+        };
+        self.gathering.insert(self.token(n), gathering);
+        let number = self.links;
+        for (leg, far) in [(a, b), (b, a)] {
+            let shard = usize::from(shard_of(leg));
+            let command = Command::Link {
+                n,
+                leg,
+                far,
+                number,
+            };
+            self.hand(shard, command, Vec::new(), Vec::new());
         }
     }
 
@@ -438,7 +476,8 @@ impl Control {
                         self.release(shard, pair);
                     }
                 }
-                self.say(&refused(n, "engine_busy", "the shard's queue is full"));
+                let busy = refused(n, "engine_busy", "the shard's queue is full");
+                self.reply(self.token(n), busy);
             }
         }
     }
@@ -515,6 +554,8 @@ impl Control {
     fn gather(&mut self, n: u64, command: impl Fn(u64) -> Command) {
         let gathering = Gathering {
             missing: self.shards.len(),
+            links: false,
+            refusal: None,
             legs: Vec::new(),
         };
         self.gathering.insert(self.token(n), gathering);
@@ -583,13 +624,20 @@ impl Control {
             }
             return;
         };
-        if let Reply::Legs { legs, .. } = reply {
-            gathering.legs.extend(legs);
+        match reply {
+            Reply::Legs { legs, .. } => gathering.legs.extend(legs),
+            Reply::Refused { .. } => gathering.refusal = Some(reply),
+            _ => {}
         }
         gathering.missing = gathering.missing.saturating_sub(1);
         if gathering.missing == 0 {
-            if let Some(all) = self.gathering.remove(&token) {
-                self.gathered(token, all.legs);
+            match self.gathering.remove(&token) {
+                Some(all) if all.links => {
+                    let reply = all.refusal.unwrap_or(Reply::Done { n });
+                    self.reply(token, reply);
+                }
+                Some(all) => self.gathered(token, all.legs),
+                None => {}
             }
         }
     }

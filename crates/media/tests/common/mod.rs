@@ -78,6 +78,8 @@ pub struct World {
     pub recorded: Vec<(u64, recording::Entry)>,
     /// Feeds that were begun; what they carry is in `recorded`.
     pub fed: Vec<feed::FeedBegin>,
+    /// What is on its way to other shards.
+    pub crossed: Vec<Linked>,
     pub peers: Vec<webrtc::Peer>,
     replies: Vec<Reply>,
     timeout: Option<Instant>,
@@ -93,10 +95,21 @@ fn base() -> Instant {
 
 impl World {
     pub fn new() -> Self {
+        Self::shard(3)
+    }
+
+    /// Two shards that share a clock.
+    pub fn pair() -> [Self; 2] {
+        let (one, mut other) = (Self::shard(0), Self::shard(1));
+        other.base = one.base;
+        [one, other]
+    }
+
+    fn shard(shard: u8) -> Self {
         let broken = Arc::new(AtomicBool::new(false));
         let local: SocketAddr = WEBRTC_ADDRESS.parse().expect("address");
         let config = ShardConfig {
-            shard: 3,
+            shard,
             webrtc: vec![WebRtcSocket {
                 id: WEBRTC_SOCKET,
                 local,
@@ -107,7 +120,7 @@ impl World {
             settings: Settings::default(),
         };
         let random = Seeded {
-            state: 0x9e37_79b9_7f4a_7c15,
+            state: 0x9e37_79b9_7f4a_7c15 ^ u64::from(shard ^ 3) << 40,
             broken: broken.clone(),
         };
         Self {
@@ -121,10 +134,11 @@ impl World {
             begun: Vec::new(),
             recorded: Vec::new(),
             fed: Vec::new(),
+            crossed: Vec::new(),
             peers: Vec::new(),
             replies: Vec::new(),
             timeout: None,
-            next_socket: 100,
+            next_socket: 100 + 1_000 * u32::from(shard ^ 3),
             number: 0,
             broken,
         }
@@ -189,6 +203,7 @@ impl World {
                 Output::RecordBegin(begin) => self.begun.push(*begin),
                 Output::FeedBegin(begin) => self.fed.push(*begin),
                 Output::Record(number, entry) => self.recorded.push((number, entry)),
+                Output::Linked(message) => self.crossed.push(message),
                 Output::Timeout(at) => {
                     self.timeout = at;
                     return;
@@ -304,6 +319,32 @@ impl World {
         });
         assert_eq!(self.replies.len(), 1, "one command, one reply");
         self.replies.remove(0)
+    }
+
+    /// Sends a command; its reply comes from this shard or from another.
+    pub fn order(&mut self, make: impl FnOnce(u64) -> Command) {
+        self.number += 1;
+        let (command, reply) = (make(self.number), ReplyToken(self.number));
+        let ports = Vec::new();
+        self.input(Input::Command {
+            command,
+            ports,
+            reply,
+        });
+    }
+
+    /// The replies that have come.
+    pub fn replies(&mut self) -> Vec<Reply> {
+        std::mem::take(&mut self.replies)
+    }
+
+    /// Something arrives from another shard, or what was sent to one comes back.
+    pub fn linked(&mut self, message: Linked) {
+        self.input(Input::Linked(message));
+    }
+
+    pub fn unlinked(&mut self, message: Linked) {
+        self.input(Input::Unlinked(message));
     }
 
     fn port_pair(&mut self, mux: bool) -> PortPair {
