@@ -74,8 +74,8 @@ class Bridge(Message, frozen=True):
 
 
 class Join(Message, frozen=True):
-    """The leg hears the room of that number and is heard there unless muted. A room has up to 500 members and lives on the shard
-    in its number's top 8 bits; by custom the number is the call of its first member. `Bridge`, `Play` and `Stop` leave it. Reply: `Done`."""
+    """The leg hears the room of that number and is heard there unless muted; up to 500 members. The room's shard is in the
+    top 8 bits of its number, by custom the call of its first member. `Bridge`, `Play` and `Stop` leave it. Reply: `Done`."""
 
     n: int
     leg: int
