@@ -1,5 +1,12 @@
 """Devices by REST and at the registrar (API.md 12.2): named, blocked, blocked for a while, forgotten."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from interop.conftest import ServerMaker
+from interop.support.browser import Browser
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 
@@ -62,3 +69,85 @@ async def test_a_device_is_kept_named_blocked_and_forgotten(server: Offhook) -> 
     finally:
         for one in (desk, again, third, fourth, other):
             one.close()
+
+
+async def until(answer: Callable[[], Awaitable[Any]], what: str) -> Any:
+    """What the server says, once it says it."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await answer()
+            if found:
+                return found
+            await asyncio.sleep(0.1)
+    raise AssertionError(what)
+
+
+async def test_what_is_known_of_a_page_and_its_calls(serve: ServerMaker, tmp_path: Path) -> None:
+    async with serve(OFFHOOK_LIMITS_WS_PING_AFTER="1") as server, Browser("chromium", tmp_path) as browser:
+
+        async def binding() -> Any:
+            rows = (await server.http.get("/api/offhook/registrations")).json()["data"]
+            return rows[0] if rows and rows[0]["rtt_ms"] is not None else None
+
+        page = await browser.open("alice", server.http_url)
+        await page.start(
+            server.websocket_url, server.uri("alice"), server.passwords["alice"], instance_id=UUID, register_expires=600
+        )
+        await page.expect("registered")
+        row = await until(binding, "the first ping")
+        assert (row["auth"], row["state"], row["transport"]) == ("digest-md5", "reachable", "ws"), "1. how and whether"
+        assert 0 <= row["rtt_ms"] < 5000, "2. from a ping"
+        assert row["warnings"] == ["register_expires_too_long"], "3. ten minutes are too long for a router"
+        device = (await server.http.get(f"{PATH}/{row['device_id']}")).json()
+        assert (device["warnings"], device["calls_30d"], device["mos_30d"]) == (row["warnings"], 0, None), (
+            "4. no calls yet"
+        )
+        await page.call(server.uri("echo"))
+        await page.expect("confirmed")
+        await page.heard(2)
+        await page.hang_up()
+        await page.expect("ended")
+
+        async def counted() -> Any:
+            shown = (await server.http.get(f"{PATH}/{row['device_id']}")).json()
+            return shown if shown["calls_30d"] else None
+
+        shown = await until(counted, "the call in the log")
+        assert (shown["calls_30d"], 1 <= shown["mos_30d"] <= 5) == (1, True), "5. counted from the log, with its score"
+        listed = (await server.http.get(PATH)).json()["data"]
+        assert [one["calls_30d"] for one in listed] == [1]
+        legs = (await server.http.get("/api/voice/logs")).json()["data"]
+        assert {one["offhook"]["device_id"] for one in legs} == {row["device_id"]}, "6. the log names the device"
+
+
+async def test_how_long_a_phone_takes_to_answer(serve: ServerMaker) -> None:
+    async with serve(OFFHOOK_LIMITS_OPTIONS_EVERY="1") as server:
+        one = phone(server)
+        try:
+            await one.register()
+
+            async def row() -> Any:
+                return (await server.http.get("/api/offhook/registrations")).json()["data"][0]
+
+            first = await row()
+            assert (first["auth"], first["state"], first["rtt_ms"]) == ("digest-md5", "unknown", None)
+            await one.answer_options()
+
+            async def measured() -> Any:
+                found = await row()
+                return found if found["rtt_ms"] is not None else None
+
+            assert 0 <= (await until(measured, "the answer's time"))["rtt_ms"] < 5000
+        finally:
+            one.close()
+
+
+async def test_a_token_is_told_from_a_password(server: Offhook, tmp_path: Path) -> None:
+    given = (await server.http.post("/api/offhook/provision", json={"endpoint": "bob"})).json()
+    async with Browser("chromium", tmp_path) as browser:
+        page = await browser.open("bob", server.http_url)
+        bearer = f"Bearer {given['token']['value']}"
+        await page.start(server.websocket_url, server.uri("bob"), "", authorization_jwt=bearer)
+        await page.expect("registered")
+        rows = (await server.http.get("/api/offhook/registrations", params={"username": "bob"})).json()["data"]
+        assert [one["auth"] for one in rows] == ["bearer"]

@@ -174,6 +174,16 @@ class PlainPhone:
             f'uri="{uri}", response="{answer}", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"\r\n'
         )
 
+    async def answer_options(self) -> None:
+        """Waits for the server's OPTIONS and says that somebody is there."""
+        while True:
+            data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), 15)
+            text = data.decode()
+            if text.startswith("OPTIONS "):
+                break
+        copied = "".join(f"{name}: {_field(name, text)}\r\n" for name in ("Via", "From", "To", "Call-ID", "CSeq"))
+        await self._send(f"SIP/2.0 200 OK\r\n{copied}Content-Length: 0\r\n\r\n")
+
     async def rtp(self, payload_type: int, packets: int, source: socket.socket | None = None) -> None:
         """So many packets of 20 ms, in time."""
         for number in range(packets):

@@ -12,6 +12,7 @@ from offhook.server.device_desk import ServerDevices
 from offhook.sip.digest import both_ha1
 from offhook.sip.location import Binding, device_name
 from offhook.sip.uri import parse_uri
+from offhook.store.call_log import CallLog
 from offhook.store.devices import Devices
 from offhook.store.writer import Writer
 from tests.support.messages import make_flow
@@ -38,6 +39,7 @@ class Devicing(House):
         self.authenticator = SimpleNamespace(
             forget_flow=lambda flow: None, keep_away=lambda flow, instance: self.kept_away.append(instance)
         )
+        self.calling = SimpleNamespace(log=CallLog(self.engine, writer, self.space.project_id))
         self.devices = ServerDevices(self)  # type: ignore[arg-type]
         self.bob = await self.endpoint("bob")
         for name in ("desk", "cell"):

@@ -29,7 +29,7 @@ class Registered(House):
         self.kicked.append((id_, hang_up))
         return True
 
-    def provision(self, username: str, seconds: int, origin: str) -> dict[str, Any]:
+    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any]:
         self.minted.append((username, seconds, origin))
         return {"jssip": {"uri": f"sip:{username}@offhook.test"}, "token": {"value": "eyJ"}}
 

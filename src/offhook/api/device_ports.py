@@ -7,11 +7,15 @@ class DeviceDesk(Protocol):
     """Devices of endpoints, registered or not, as the API shows them."""
 
     def all(self) -> list[dict[str, Any]]:
-        """Every device of the installation."""
+        """Every device of the installation, without figures."""
         ...
 
     def one(self, id_: str) -> dict[str, Any] | None:
         """By id."""
+        ...
+
+    async def with_figures(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The same with `calls_30d` and `mos_30d` from the log."""
         ...
 
     async def change(self, id_: str, fields: dict[str, Any]) -> dict[str, Any] | None:

@@ -49,7 +49,7 @@ class Admission:
         verdict = self._authenticator.verify(request, flow, account, now, proxy=True)
         if isinstance(verdict, Challenged):
             return verdict.headers
-        self._authenticator.trust(flow, verdict.account, now, verdict.ends)
+        self._authenticator.trust(flow, verdict.account, now, verdict.ends, verdict.how)
         return None
 
     def refuse(

@@ -353,6 +353,7 @@ class Call:
             "endpoint_id": leg.account.endpoint_id if leg.account else None,
             "trunk_id": leg.trunk.id or None if leg.trunk else None,
             "user_agent": leg.user_agent,
+            "flow": leg.flow.id,
             "transport": leg.flow.transport.value.lower(),
             "answered": self.answered_at is not None,
             "end_code": leg.end_code or self.end_code,

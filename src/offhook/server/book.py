@@ -5,9 +5,11 @@ and out of the journal when the log has it. A process that dies in between leave
 """
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -68,6 +70,8 @@ class Book:
         self._epoch = time.time() - asyncio.get_running_loop().time()
         self.owner: Callable[[str], str] = lambda _: ""
         """The project of a call that has just ended."""
+        self.device_of: Callable[[str, str], str | None] = lambda endpoint, flow: None
+        """The id of the device that an endpoint's leg went to by a flow."""
         self.ended: Callable[[str], None] = lambda _: None
         """Is told of each call that has ended here."""
 
@@ -84,6 +88,7 @@ class Book:
 
     def write(self, record: CallRecord) -> None:
         """A call has ended."""
+        record = record_of(record, self.device_of)
         self.journal.put(record.call_ref, _encoder.encode(Row(VERSION, ended=Ended(record, self._epoch))))
         self.log(record, self._epoch)
         self.ended(record.call_ref)
@@ -94,3 +99,15 @@ class Book:
         for leg_ref, facts in record.legs:
             self._writer.put(_WRITE_LEG, row_of(leg_ref, record, facts, epoch, project))
         self._writer.after(lambda: self.journal.drop(record.call_ref))
+
+
+def record_of(record: CallRecord, device_of: Callable[[str, str], str | None]) -> CallRecord:
+    """The record with the devices of its legs in the place of their flows, which mean nothing to the next process."""
+
+    def named(facts: dict[str, Any]) -> dict[str, Any]:
+        flow, endpoint = facts.get("flow"), facts.get("endpoint_id")
+        told = {name: value for name, value in facts.items() if name != "flow"}
+        device = device_of(str(endpoint), str(flow)) if endpoint and flow else None
+        return told if device is None else {**told, "device_id": device}
+
+    return dataclasses.replace(record, legs=tuple((ref, named(facts)) for ref, facts in record.legs))

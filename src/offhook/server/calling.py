@@ -55,6 +55,7 @@ class Calling:
             return owner(call) if call is not None else root
 
         app.book.owner, app.book.ended = owner_of, details.ended
+        app.book.device_of = app.store.devices.by_flow
         limit = app.settings.limits.call_seconds
         watch = asyncio.create_task(_watch(app.driver, limit), name="length of calls") if limit else None
         return cls(ServerCallDesk(app, log, details), log, details, watch)

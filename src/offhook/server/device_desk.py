@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from offhook.server.app import App
 
 
+DAYS = 30
+"""Of the figures."""
+
+
 class ServerDevices:
     """Reads the store; what a device may no longer do, it can no longer do when the answer leaves."""
 
@@ -20,14 +24,24 @@ class ServerDevices:
         self._app = app
 
     def all(self) -> list[dict[str, Any]]:
-        there = {(one.aor, device_name(one.instance)) for one in self._live()}
+        there: dict[tuple[str, str], list[str]] = {}
+        for one in self._live():
+            there.setdefault((one.aor, device_name(one.instance)), []).extend(registrations.warnings(one))
         return [self._shown(row, there) for row in self._app.store.devices]
 
     def one(self, id_: str) -> dict[str, Any] | None:
         row = self._app.store.devices.get(id_)
         if row is None:
             return None
-        return self._shown(row, {(one.aor, row.instance_id) for one in self._bindings(row)})
+        bound = self._bindings(row)
+        said = [warning for one in bound for warning in registrations.warnings(one)]
+        return self._shown(row, {(bound[0].aor, row.instance_id): said} if bound else {})
+
+    async def with_figures(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        since = datetime.now(UTC) - timedelta(days=DAYS)
+        found = await self._app.calling.log.by_device(since, [row["id"] for row in rows])
+        figures = (found.get(row["id"], (0, None)) for row in rows)
+        return [{**row, "calls_30d": calls, "mos_30d": mos} for row, (calls, mos) in zip(rows, figures, strict=True)]
 
     async def change(self, id_: str, fields: dict[str, Any]) -> dict[str, Any] | None:
         if "blocked" in fields:
@@ -81,8 +95,8 @@ class ServerDevices:
         now = asyncio.get_running_loop().time()
         return [one for one in self._app.store.bindings if one.expires_at > now]
 
-    def _shown(self, row: Device, there: set[tuple[str, str]]) -> dict[str, Any]:
-        """`there` are the (address of record, instance id) that are registered. Figures of calls are not kept by device."""
+    def _shown(self, row: Device, there: dict[tuple[str, str], list[str]]) -> dict[str, Any]:
+        """`there`: the warnings of what is registered, by address of record and instance id."""
         endpoint = self._app.store.endpoints.get(row.endpoint_id)
         aor = self._app.store.aor(endpoint.name) if endpoint is not None else ""
         return {
@@ -100,7 +114,7 @@ class ServerDevices:
             "blocked_until": _iso(row.blocked_until) if not row.blocked else None,
             "calls_30d": None,
             "mos_30d": None,
-            "warnings": [],
+            "warnings": list(dict.fromkeys(there.get((aor, row.instance_id), ()))),
         }
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from offhook.server.observe import log
 from offhook.server.ports import Directory
-from offhook.sip.credentials import Authenticator
+from offhook.sip.credentials import BEARER, Authenticator
 from offhook.sip.flow import Flow
 from offhook.sip.tokens import SKEW, Fault, fits
 
@@ -34,5 +34,5 @@ class TokenGate:
             return f"{wrong.slug} {wrong.text}"
         if not account.enabled:
             return f"endpoint-disabled {account.username} is switched off"
-        self.authenticator.trust(flow, account, now, judged.expires_at + SKEW - self.epoch)
+        self.authenticator.trust(flow, account, now, judged.expires_at + SKEW - self.epoch, BEARER)
         return None

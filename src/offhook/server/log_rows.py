@@ -40,6 +40,7 @@ def row_of(leg_ref: str, record: CallRecord, facts: dict[str, Any], epoch: float
         "sender": str(facts.get("from") or "")[:320],
         "recipient": str(facts.get("to") or "")[:320],
         "endpoint_id": facts.get("endpoint_id"),
+        "device_id": facts.get("device_id"),
         "trunk_id": facts.get("trunk_id"),
         "end_code": code,
         "mos": facts.get("mos") or None,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from offhook.server.app import App
 
 
+LONGEST = 300
+"""Seconds: routers forget a UDP flow sooner, and who asks for more learns late that its connection is gone."""
+
+
 def rows(app: "App", now: float) -> list[dict[str, Any]]:
     """Every live binding."""
     legs = [leg for call in app.driver.switchboard.calls() for leg in call.legs]
@@ -43,6 +47,9 @@ def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[s
         "transport": one.flow.transport.value.lower(),
         "source": f"{one.flow.remote[0]}:{one.flow.remote[1]}",
         "user_agent": one.user_agent,
+        "auth": one.auth or None,
+        "rtt_ms": _rtt(app, one),
+        "warnings": warnings(one),
         "registered_at": iso(one.registered_at, now),
         "refreshed_at": iso(one.refreshed_at, now),
         "expires_at": iso(one.expires_at, now),
@@ -53,14 +60,31 @@ def _row(app: "App", one: Binding, calls: Counter[FlowId], now: float) -> dict[s
 
 
 def device_of(app: "App", leg: Leg) -> str | None:
-    """The id of the device whose registration came by the leg's flow; None when it is not, or no longer, registered."""
+    """The id of the device whose registration came by the leg's flow; None when none has."""
     endpoint_id = leg.account.endpoint_id if leg.account is not None else None
     if leg.account is None or endpoint_id is None:
         return None
+    known = app.store.devices.by_flow(endpoint_id, leg.flow.id)
+    if known is not None:
+        return known
+    # It has not registered since we started.
     bound = app.store.find(app.store.aor(leg.account.username))
     mine = [one for one in bound if one.flow.id == leg.flow.id and not one.path]
     device = app.store.devices.of(endpoint_id, mine[0].instance) if mine else None
     return device.id if device is not None else None
+
+
+def warnings(one: Binding) -> list[str]:
+    """What the registration itself says of a device that will give trouble."""
+    too_long = one.expires_at - one.refreshed_at > LONGEST
+    return ["register_expires_too_long"] if too_long else []
+
+
+def _rtt(app: "App", one: Binding) -> int | None:
+    """Milliseconds of the last ping of a WebSocket, or of the last OPTIONS of a UDP phone."""
+    path = app.flows.get(one.flow.id)
+    seconds = getattr(path, "rtt", None) if path is not None else app.driver.endpoint.rtt(one.flow.id)
+    return round(1000 * seconds) if seconds is not None else None
 
 
 def endpoint_state(app: "App", username: str, now: float) -> dict[str, Any]:

@@ -26,7 +26,9 @@ BINDINGS_KEPT = timedelta(days=1)
 """How long bindings that ran out are kept whose node does not come back to say so."""
 DISCARDED: dict[str, Any] = {
     "record": {},
-    **dict.fromkeys(("direction", "status", "sender", "recipient", "endpoint_id", "trunk_id", "end_code", "mos")),
+    **dict.fromkeys(
+        ("direction", "status", "sender", "recipient", "endpoint_id", "device_id", "trunk_id", "end_code", "mos")
+    ),
 }
 """What of a leg is not left when it is discarded: all but ids and times."""
 DISCARDED_KEPT = timedelta(days=30)

@@ -61,14 +61,18 @@ class Reader:
             raise self.bad_contact("Contact * needs Expires: 0 and no other Contact")
         return None
 
-    def wishes(self, petition: Petition, values: list[NameAddr], now: float, ends: float | None) -> list[Wish]:
-        """REG-9: what each Contact asks for. `ends` is when the credential that speaks ends, None if it does not."""
+    def wishes(
+        self, petition: Petition, values: list[NameAddr], now: float, ends: float | None, how: str = ""
+    ) -> list[Wish]:
+        """REG-9: what each Contact asks for. `ends`: when the credential that speaks ends, None if not; `how`: its proof."""
         if len(values) > self.config.registrar.contacts_per_request:
             raise Refused(403, self._warning("too-many-contacts", "more contacts in one request than allowed"))
         path = self._path(petition)
-        return [self._wish(petition, value, path, now, ends) for value in values]
+        return [self._wish(petition, value, path, now, ends, how) for value in values]
 
-    def _wish(self, petition: Petition, value: NameAddr, path: tuple[str, ...], now: float, ends: float | None) -> Wish:
+    def _wish(
+        self, petition: Petition, value: NameAddr, path: tuple[str, ...], now: float, ends: float | None, how: str
+    ) -> Wish:
         headers = petition.request.headers
         uri = self._checked(value, petition)
         seconds = float(self._seconds(value.params.get("expires") or headers.get("Expires")))
@@ -90,6 +94,7 @@ class Reader:
             registered_at=now,
             refreshed_at=now,
             path=path,
+            auth=how,
         )
         return Wish(binding, seconds)
 

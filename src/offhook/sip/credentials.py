@@ -72,10 +72,12 @@ class AuthSettings:
 
 @record
 class Verified:
-    """The request proves the account. `ends` is when the credential itself ends, on the core's clock; None if never."""
+    """The request proves the account. `ends` is when the credential itself ends, on the core's clock; None if never. How it
+    was proved is told and decides nothing: `digest-md5`, `digest-sha-256`, `bearer`."""
 
     account: Account
     ends: float | None = None
+    how: str = field(default="", compare=False)
 
 
 @record
@@ -90,6 +92,8 @@ class Challenged:
 
 Verdict = Verified | Challenged
 
+BEARER = "bearer"
+"""How a token proves."""
 NOBODY = ""
 """The user name claimed by a token that is not genuine: its look-up finds nothing, and the answer says why."""
 
@@ -238,7 +242,7 @@ class Authenticator:
                 known = account is not None and account.username == claims.subject
                 wrong = tokens.fits(claims, account) if known and account is not None else None
                 if known and account is not None and wrong is None:
-                    return Verified(account, claims.expires_at + tokens.SKEW - self._settings.epoch)
+                    return Verified(account, claims.expires_at + tokens.SKEW - self._settings.epoch, BEARER)
                 judged = wrong or Fault(
                     "credentials-wrong", f"No endpoint of this server is called {claims.subject}", 403
                 )
@@ -275,7 +279,8 @@ class Authenticator:
         fresh = age is not None and age <= self._settings.nonce_life
         if not fresh or not self._nonces.count(credentials.nonce, credentials.nc, credentials.qop):
             return Challenged(self.challenge(request, flow, now, proxy, stale=True), "stale-nonce")
-        return Verified(account, short.expires_at - self._settings.epoch if short is not None else None)
+        ends = short.expires_at - self._settings.epoch if short is not None else None
+        return Verified(account, ends, f"digest-{credentials.algorithm.lower()}")
 
     def _ended(self, expires_at: int, request: Request, flow: Flow, now: float, proxy: bool) -> Challenged:
         """AUTH-12: the password was right, its time is over; whoever knows it may know that too."""
@@ -344,10 +349,10 @@ class Authenticator:
 
     # ---- trusted flows (AUTH-9)
 
-    def trust(self, flow: Flow, account: Account, now: float, ends: float | None = None) -> None:
+    def trust(self, flow: Flow, account: Account, now: float, ends: float | None = None, how: str = "") -> None:
         """After a proof: a secure or loopback connection is believed from now on, no longer than its credential lives."""
         if account.enabled:
-            self._flows.trust(flow, account, now, ends)
+            self._flows.trust(flow, account, now, ends, how)
 
     def trusted(self, flow: FlowId, now: float) -> str | None:
         """The user name that a flow has proved last, None if it has not or too long ago."""
@@ -383,7 +388,7 @@ class Authenticator:
         found = self._flows.of(flow, account.username, now)
         if found is None or (found.account_id, found.version) != (account.id, account.credential_version):
             return None
-        return Verified(account, found.ends)
+        return Verified(account, found.ends, found.how)
 
     def still_trusts(self, flow: FlowId, account: Account | None, now: float) -> bool:
         """True while the proof stands: same account, same credentials, not disabled."""

@@ -286,6 +286,10 @@ class SipEndpoint:
         """The addresses of record that are registered over a flow."""
         return self._registrar.aors(flow)
 
+    def rtt(self, flow: FlowId) -> float | None:
+        """Seconds that a UDP phone took to answer OPTIONS the last time; None while it has not been asked."""
+        return self._registrar.rtt(flow)
+
     def reachability(self, flow: FlowId) -> Reachability:
         """What is known of the device behind a live flow."""
         return self._registrar.reachability(flow)

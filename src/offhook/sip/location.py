@@ -137,12 +137,14 @@ class Binding:
     path: tuple[str, ...] = ()
     attached: bool = True
     """False when its flow is gone and it waits to be dialled back (`dial_back`)."""
+    auth: str = ""
+    """How its endpoint was proved (`credentials.Verified.how`)."""
 
     def known_as(self, name: str, registered_at: float) -> "Binding":
         """The same under an id, since then. Written out, because every refresh makes one."""
         return Binding(
             self.aor, self.contact, self.flow, self.call_id, self.cseq, self.expires_at, self.instance, self.reg_id, self.q,
-            self.user_agent, self.params, registered_at, self.refreshed_at, name, self.path, self.attached,
+            self.user_agent, self.params, registered_at, self.refreshed_at, name, self.path, self.attached, self.auth,
         )  # fmt: skip
 
     @property

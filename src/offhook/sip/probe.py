@@ -38,6 +38,9 @@ class _Phone:
     contact: Uri
     due: float
     misses: int = 0
+    asked: float = 0.0
+    heard: float = 0.0
+    rtt: float | None = None
 
 
 class Probes:
@@ -75,7 +78,7 @@ class Probes:
         """Something came from there."""
         phone = self._phones.get(flow)
         if phone is not None:
-            phone.due, phone.misses = now + self._after, 0
+            phone.due, phone.misses, phone.heard = now + self._after, 0, now
             self._phones.move_to_end(flow)
 
     def tick(self, now: float) -> list[Effect]:
@@ -88,6 +91,7 @@ class Probes:
                 break
             phone.due = now + self._after
             self._phones.move_to_end(phone.flow.id)
+            phone.asked = now
             effects += self._ask(phone)
         return [*effects, *self._clock()]
 
@@ -96,6 +100,17 @@ class Probes:
         ours, theirs = f"<sip:{domain}>;tag={ids.token()}", f"<{phone.contact}>"
         outline = Outline("OPTIONS", phone.contact, ours, theirs, ids.token(), 1)
         return self._core.send(outline, phone.flow, _Question(self, phone.flow.id))[1]
+
+    def answered(self, flow: FlowId) -> None:
+        """The answer was heard a moment ago."""
+        phone = self._phones.get(flow)
+        if phone is not None:
+            phone.rtt = max(0.0, phone.heard - phone.asked)
+
+    def rtt(self, flow: FlowId) -> float | None:
+        """Seconds of the last question and its answer; retransmissions count."""
+        phone = self._phones.get(flow)
+        return phone.rtt if phone is not None else None
 
     def missed(self, flow: FlowId) -> list[Effect]:
         """No answer came for 64*T1."""
@@ -126,6 +141,7 @@ class _Question:
 
     def answered(self, response: Response) -> list[Effect]:
         """See machine.Owner; that something was heard has been noted already."""
+        self.probes.answered(self.flow)
         return []
 
     def failed(self, failure: Failure) -> list[Effect]:

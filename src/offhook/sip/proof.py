@@ -69,7 +69,7 @@ class Doorkeeper:
             # What was proved before stands; only a later end could have been gained.
             return known
         if not isinstance(verdict, Challenged):
-            self._authenticator.trust(flow, verdict.account, now, verdict.ends)
+            self._authenticator.trust(flow, verdict.account, now, verdict.ends, verdict.how)
         return verdict
 
     def prove(

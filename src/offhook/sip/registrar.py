@@ -186,7 +186,7 @@ class Registrar:
         current = tuple(binding for binding in bindings if binding.expires_at > now)
         self._reg_4_authorize(token, proof.account, now)
         values = self._reader.contacts(token.request)
-        wishes = self._reg_9_wishes(token, values, current, now, proof.ends)
+        wishes = self._reg_9_wishes(token, values, current, now, proof)
         self._reg_4_device(token.flow, proof.account, wishes)
         self._reg_7_sequence(token, wishes, current)
         after, evicted = self._reg_11_limit(replaced(wishes, current, self._core.ids))
@@ -264,11 +264,11 @@ class Registrar:
         values: list[NameAddr] | None,
         current: tuple[Binding, ...],
         now: float,
-        ends: float | None,
+        proof: Verified,
     ) -> list[Wish]:
         if values is None:
             return [Wish(old, 0) for old in current]
-        return self._reader.wishes(token.petition, values, now, ends)
+        return self._reader.wishes(token.petition, values, now, proof.ends, proof.how)
 
     def _reg_11_limit(self, after: tuple[Binding, ...]) -> tuple[tuple[Binding, ...], tuple[Binding, ...]]:
         """Over `CONTACTS_PER_AOR` bindings make room, oldest first: those whose flow is dead or suspect, then those of a
@@ -409,6 +409,10 @@ class Registrar:
     def aors(self, flow: FlowId) -> list[str]:
         """The addresses of record that a flow carries."""
         return self._carried.aors(flow)
+
+    def rtt(self, flow: FlowId) -> float | None:
+        """Seconds that a UDP phone took to answer OPTIONS the last time; None while it has not been asked."""
+        return self._probes.rtt(flow)
 
     def reachability(self, flow: FlowId) -> Reachability:
         """What is known of the device behind a live flow."""

@@ -15,6 +15,7 @@ class Trust:
     version: int
     until: float
     ends: float | None
+    how: str = ""
 
 
 class TrustedFlows:
@@ -29,14 +30,15 @@ class TrustedFlows:
     def __len__(self) -> int:
         return len(self._flows)
 
-    def trust(self, flow: Flow, account: Account, now: float, ends: float | None) -> None:
+    def trust(self, flow: Flow, account: Account, now: float, ends: float | None, how: str = "") -> None:
         """After a proof: a secure or loopback connection is believed from now on, until its credential ends."""
         if not flow.transport.reliable or not (flow.secure or flow.loopback):
             return
         until = now + self._seconds if ends is None else min(now + self._seconds, ends)
         proofs = self._flows.pop(flow.id, {})
         proofs.pop(account.username, None)
-        proofs[account.username] = Trust(account.id, account.username, account.credential_version, until, ends)
+        version = account.credential_version
+        proofs[account.username] = Trust(account.id, account.username, version, until, ends, how)
         if len(proofs) > self._per_flow:
             del proofs[next(iter(proofs))]
         self._flows[flow.id] = proofs

@@ -108,6 +108,7 @@ def _row(one: Binding, wall: datetime, now: float) -> dict[str, Any]:
         "cseq": one.cseq,
         "q": one.q,
         "user_agent": one.user_agent,
+        "auth": one.auth,
         "registered_at": wall + timedelta(seconds=one.registered_at - now),
         "refreshed_at": wall + timedelta(seconds=one.refreshed_at - now),
         "expires_at": wall + timedelta(seconds=one.expires_at - now),
@@ -137,6 +138,7 @@ def _binding(row: Any, flow_of: Callable[[tuple[str, int]], Flow], wall: datetim
         id=row.id,
         path=tuple(row.path),
         attached=transport is Transport.UDP,
+        auth=row.auth,
     )
 
 

@@ -2,11 +2,11 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.statements import Upsert
@@ -14,6 +14,8 @@ from offhook.store.tables import call_details, call_log, events
 from offhook.store.writer import Writer
 
 _WRITE = Upsert(call_details)
+ASKED_AT_ONCE = 500
+"""Ids of one question: databases bound the values of a statement."""
 MOST_EVENTS = 1_000
 """Events of one leg that are shown: a call with an hour of holds has a hundred."""
 
@@ -59,6 +61,22 @@ class CallLog:
         """What was told of a leg, and of its call as a whole, in order."""
         mine = and_(events.c.call_ref == call_ref, events.c.leg_ref.in_((leg_ref, "")))
         return await self._rows(select(events).where(mine).order_by(events.c.cursor).limit(MOST_EVENTS))
+
+    async def by_device(self, since: datetime, ids: Collection[str]) -> dict[str, tuple[int, float | None]]:
+        """Legs of each of these devices since then, and the mean of their scores."""
+        found: dict[str, tuple[int, float | None]] = {}
+        every = list(ids)
+        for first in range(0, len(every), ASKED_AT_ONCE):
+            some = every[first : first + ASKED_AT_ONCE]
+            wanted = (
+                select(call_log.c.device_id, func.count(), func.avg(call_log.c.mos))
+                .where(call_log.c.device_id.in_(some), call_log.c.started_at >= since)
+                .group_by(call_log.c.device_id)
+            )
+            async with self._engine.connect() as connection:
+                for device, count, mos in await connection.execute(wanted):
+                    found[device] = count, round(mos, 2) if mos is not None else None
+        return found
 
     # ---- details
 

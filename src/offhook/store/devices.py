@@ -4,6 +4,7 @@ Known by endpoint and instance id. In memory for the call path; what registratio
 says is committed before it is seen.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,10 @@ AGENT = 200
 """Characters of a User-Agent that are kept."""
 WRITTEN_EVERY = timedelta(hours=1)
 """A device that only refreshes is written so often: in memory it is exact."""
+
+
+FLOWS = 100_000
+"""Flows whose devices are remembered, as many as there are connections; a call may end after its own."""
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class Devices:
         self._of: dict[str, dict[str, Device]] = {}
         self._marked: dict[str, list[Device]] = {}
         self._written: dict[str, datetime] = {}
+        self._by_flow: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def load(self) -> None:
         """Reads every row."""
@@ -137,10 +143,22 @@ class Devices:
             self._remember(row)
         agent = binding.user_agent[:AGENT]
         changed = (row.user_agent, row.last_source) != (agent, source)
+        if not binding.path:
+            self._came_by(endpoint_id, binding.flow.id, row)
         row.user_agent, row.last_source, row.last_seen_at = agent, source, now
         written = self._written.get(row.id)
         if changed or written is None or now - written > WRITTEN_EVERY:
             self._write(row, now)
+
+    def _came_by(self, endpoint_id: str, flow: str, row: Device) -> None:
+        self._by_flow[endpoint_id, flow] = row.id
+        self._by_flow.move_to_end((endpoint_id, flow))
+        if len(self._by_flow) > FLOWS:
+            self._by_flow.popitem(last=False)
+
+    def by_flow(self, endpoint_id: str, flow: str) -> str | None:
+        """The id of the device that an endpoint registered by a flow last, also when it is gone since."""
+        return self._by_flow.get((endpoint_id, flow))
 
     def _write(self, row: Device, now: datetime) -> None:
         self._written[row.id] = now

@@ -30,8 +30,8 @@ class SipWebSocket(asyncio.Protocol):
     """The connection after its upgrade. Made by front.py, which has checked the handshake."""
 
     __slots__ = (
-        "_flows", "_heard", "_heard_at", "_loop", "_missed", "_pressure", "_proof", "_reader", "_reason", "_receiver",
-        "_settings", "_timer", "_transport", "flow",
+        "_flows", "_heard", "_heard_at", "_loop", "_missed", "_pinged", "_pressure", "_proof", "_reader", "_reason",
+        "_receiver", "_settings", "_timer", "_transport", "flow", "rtt",
     )  # fmt: skip
 
     def __init__(self, flow: Flow, flows: FlowTable, receiver: Receiver, settings: WebSocketSettings) -> None:
@@ -43,6 +43,9 @@ class SipWebSocket(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._missed = 0
         self._heard_at = 0.0
+        self._pinged: float | None = None
+        self.rtt: float | None = None
+        """Seconds between the last ping and its pong."""
         self._heard = False
         self._reason = "peer closed the connection"
 
@@ -90,7 +93,9 @@ class SipWebSocket(asyncio.Protocol):
                 self._reason = LEFT if code == 1001 else f"closed by the client ({code})"
                 self._end(code, one.payload[:2])
             case _:
-                pass  # a pong: data_received has noted the sign of life
+                # A pong: data_received has noted the sign of life.
+                if self._pinged is not None:
+                    self.rtt, self._pinged = self._loop.time() - self._pinged, None
 
     def _message(self, data: bytes) -> None:
         if not self._heard:
@@ -123,6 +128,7 @@ class SipWebSocket(asyncio.Protocol):
 
     def _ping(self) -> None:
         self._missed += 1
+        self._pinged = self._loop.time()
         self._write(Opcode.PING, b"")
         self._timer = self._loop.call_later(self._settings.pong_within, self._pong_due)
 

@@ -62,13 +62,15 @@ async def list_devices(request: Request, token: Reading) -> dict[str, Any]:
         for row in platform.devices.all()
         if row["endpoint_id"] in theirs and (not wanted or row["endpoint_id"] == wanted)
     ]
-    return page(rows, lambda row: str(row["id"]), lambda row: row, PATH, query)
+    shown = page(rows, lambda row: str(row["id"]), lambda row: row, PATH, query)
+    return {**shown, "data": await platform.devices.with_figures(shown["data"])}
 
 
 @router.get(PATH + "/{id_}", **described(gives=SHOWN))
 async def show_device(id_: str, request: Request, token: Reading) -> dict[str, Any]:
     """One device, registered or not."""
-    return _own(request.app.state.platform, token.project_id, id_)
+    platform: Platform = request.app.state.platform
+    return (await platform.devices.with_figures([_own(platform, token.project_id, id_)]))[0]
 
 
 @router.patch(PATH + "/{id_}", **described(takes=CHANGE, gives=SHOWN))
@@ -88,11 +90,11 @@ async def change_device(id_: str, request: Request, token: Calling) -> dict[str,
     if faults:
         raise Invalid(*faults)
     if not body:
-        return _own(platform, token.project_id, id_)
+        return (await platform.devices.with_figures([_own(platform, token.project_id, id_)]))[0]
     changed = await platform.devices.change(id_, body)
     if changed is None:
         raise _gone()
-    return changed
+    return (await platform.devices.with_figures([changed]))[0]
 
 
 @router.delete(PATH + "/{id_}", status_code=204, **described())

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from offhook.api.auth import Calling, Reading
-from offhook.api.describe import described, flag, listing, loose, moment, nullable, record, text, whole
+from offhook.api.describe import described, flag, list_of, listing, loose, moment, nullable, record, text, whole
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform
@@ -16,7 +16,8 @@ FILTERS = ("endpoint_id", "username", "state", "transport", "source", "user_agen
 SHOWN = record(
     "Registration", "id", "endpoint_id", "aor", "contact", "state", "transport", "source",
     id=text(), endpoint_id=nullable(text()), device_id=nullable(text()), aor=text(), contact=text(), state=text(),
-    transport=text(), source=text(), last_seen_at=moment(),
+    transport=text(), source=text(), last_seen_at=moment(), auth=nullable(text()), rtt_ms=nullable(whole(0)),
+    warnings=list_of(text()),
 )  # fmt: skip
 SUMMARY = record(
     "RegistrationSummary", "total", total=whole(0), reachable=whole(0), by_transport=loose(), by_node=loose()
