@@ -38,6 +38,7 @@ async def test_the_lines_of_a_call_and_of_a_failed_request(serve: ServerMaker, t
             "/api/calling/calls", json={"command": "dial"}, headers={"X-Request-Id": WRONG}
         )
         assert refused.status_code == 422
+        heard = (await server.http.get("/api/offhook/events", params={"call_ref": ref})).json()["data"]
         lines = lines_of(server)
     # 1. an object a line, with when, how grave and what
     assert all({"timestamp", "level", "event"} <= line.keys() for line in lines)
@@ -58,6 +59,8 @@ async def test_the_lines_of_a_call_and_of_a_failed_request(serve: ServerMaker, t
     asked = [line["event"] for line in lines if line.get("request_id") == ASKED]
     assert {"call.created", "request"} <= set(asked)
     assert not {"call.answered", "call.ended"} & set(asked)
+    known = {row["type"]: row["request_id"] for row in heard}
+    assert (known["call.created"], known["call.answered"], known["call.ended"]) == (ASKED, None, None), "events too"
     # 5. a failed request stands in the log as it was answered
     (told,) = [line for line in lines if line.get("request_id") == WRONG and line["event"] == "request"]
     assert (told["level"], told["verb"], told["path"], told["status"]) == ("info", "POST", "/api/calling/calls", 422)

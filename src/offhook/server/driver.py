@@ -487,7 +487,9 @@ class Driver:
 
     def _publish(self, effect: calls_effects.Publish) -> None:
         told = without_digits(effect.event)
-        refs = {"call_ref": told.call_ref, "leg_ref": told.leg_ref}
+        # An event of a trunk has the trunk's id in the place of a call's.
+        about = "trunk_id" if told.type.startswith("trunk.") else "call_ref"
+        refs = {about: told.call_ref, "leg_ref": told.leg_ref}
         log.info(told.type, **{name: ref for name, ref in refs.items() if ref}, details=dict(told.details))
         self.tally.happened(effect.event)
         self._told(effect.event)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from offhook.server import observe
 from offhook.server.committed import Committed
 from offhook.server.observe import log
 from offhook.store.events import Event, EventRows
@@ -54,7 +55,8 @@ class Events:
         request_id: str = "",
         endpoints: tuple[str, ...] = (),
     ) -> Event:
-        """Tells of one event. `endpoints` are the ids of those it is about, for the filter of the same name."""
+        """Tells of one event. `endpoints` are the ids of those it is about, for the filter of the same name; without a
+        `request_id` it is that of the request that is served just now, if one is (API.md 1.3)."""
         event = Event(
             cursor=self._rows.cursor(),
             id=self._ids(),
@@ -64,7 +66,7 @@ class Events:
             call_ref=call_ref,
             leg_ref=leg_ref,
             sequence=self._count(call_ref, type_) if call_ref else None,
-            request_id=request_id,
+            request_id=request_id or observe.request_id(),
             endpoints=endpoints,
             data=dict(data or {}),
         )

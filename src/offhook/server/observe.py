@@ -75,6 +75,11 @@ def _shown(value: object) -> Any:
     return clean(repr(value))
 
 
+def request_id() -> str:
+    """Of the REST request that is served just now; empty where none is."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
 def set_up(level: str, form: str = "text") -> None:
     """Begins to log to standard error; `form` is `text` or `json`."""
     line = _json if form == "json" else _line
