@@ -9,7 +9,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ladders test test-python test-rust test-web test-interop test-browsers check format bench bench-signalling docs clean
+.PHONY: help setup run ladders test test-python test-rust test-web test-interop test-browsers check format bench bench-media bench-signalling docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,14 +55,11 @@ format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the h
 	cargo fmt --all
 	cd web && npm run format
 
-bench: setup $(VENV)/.dev $(VENV)/.peers  ## the relay, SRTP, browsers, transcoding, rooms, memory; beside rtpengine, prints tables
-	$(BIN)/python -m bench.relay --most
-	$(BIN)/python -m bench.relay --suite AES_CM_128_HMAC_SHA1_80
-	$(BIN)/python -m bench.relay --suite AEAD_AES_128_GCM
-	$(BIN)/python -m bench.relay --suite webrtc
-	$(BIN)/python -m bench.transcode
-	$(BIN)/python -m bench.transcode --members 100,500
-	$(BIN)/python -m bench.legs
+bench: bench-media  ## everything that is measured beside rtpengine
+	$(BIN)/python -m bench.relay --rates 20000 --rounds 1 --seconds 2 --most
+
+bench-media: setup $(VENV)/.dev $(VENV)/.peers  ## the engine's figures beside rtpengine, 18 minutes on a quiet machine
+	$(BIN)/python -m bench.media
 
 bench-signalling: setup $(VENV)/.dev $(VENV)/.peers  ## registrations, connections and calls beside Kamailio and rtpengine
 	$(BIN)/python -m bench.signalling

@@ -69,7 +69,12 @@ def build() -> Path:
     """The release build of engine and generator: a benchmark of anything else says nothing."""
     command = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "offhook-engine", "-p", "offhook-loadgen"]
     subprocess.run(command, cwd=ROOT, check=True)
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    return target_folder() / "release"
+
+
+def target_folder() -> Path:
+    """Where cargo builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 async def _load(setting: Setting, running: Running, rate: int, arguments: argparse.Namespace) -> dict[str, float]:

@@ -19,7 +19,8 @@ the sink received. The generator shares
 caches and softirq work with the server, and loopback's send includes the receiver's half: compare ratios, not
 microseconds. rtpengine runs in user space (--table=-1) with one worker thread; offhook-media has one shard, epoll, and
 gathers packets for up to 1 ms under load. "bare relay, 1 ms" is the bare relay with that wake-up rule; "bare relay"
-wakes for every packet."""
+wakes for every packet. Their sockets are connected; those of "open" hear everybody, as the engine's and rtpengine's must,
+and the kernel looks up a route for each of their packets."""
 
 
 class Result(Protocol):
@@ -82,7 +83,7 @@ def summary(runs: Iterable[Result]) -> list[dict[str, object]]:
         row["thread_us"] = _median(r.measured["busiest_thread_ns"] / r.measured["received"] / 1_000 for r in good)
         row["p50_us"] = _median(run.measured["latency_us_p50"] for run in good)
         row["p99_us"] = _median(run.measured["latency_us_p99"] for run in good)
-        for other in ("rtpengine", "bare relay", "bare relay, 1 ms"):
+        for other in ("rtpengine", "bare relay", "bare relay, 1 ms", "bare relay, 1 ms, open", "offhook, plain"):
             base = medians.get((rate, other))
             row[f"of {other}"] = own / base if own and base else None
         rows.append(row)
@@ -98,6 +99,7 @@ COLUMNS = (
     ("rate", "pps", "{}"), ("server", "server", "{}"), ("cpu_us", "CPU µs/packet", "{:.2f}"),
     ("thread_us", "worker thread", "{:.2f}"), ("of rtpengine", "÷ rtpengine", "{:.2f}"),
     ("of bare relay", "÷ bare", "{:.2f}"), ("of bare relay, 1 ms", "÷ bare 1 ms", "{:.2f}"),
+    ("of bare relay, 1 ms, open", "÷ bare 1 ms, open", "{:.2f}"), ("of offhook, plain", "÷ plain", "{:.2f}"),
     ("p50_us", "p50 µs", "{:.0f}"), ("p99_us", "p99 µs", "{:.0f}"), ("runs", "runs", "{}"), ("discarded", "discarded", "{}"),
 )  # fmt: skip
 

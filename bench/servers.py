@@ -196,14 +196,16 @@ async def _ping(control: NgClient) -> None:
             await asyncio.sleep(0.05)
 
 
-def bare(gather_us: int) -> Start:
-    """The bare relay: `recv` and `send` and nothing else; `gather_us` is its shortest time between two wake-ups."""
+def bare(gather_us: int, connected: bool = True) -> Start:
+    """The bare relay: `recv` and `send` and nothing else; `gather_us` is its shortest time between two wake-ups. Sockets
+    that are not `connected` hear everybody, as those of a media server must."""
 
     @asynccontextmanager
     async def start(setting: Setting) -> AsyncIterator[Running]:
         command = (
             str(setting.binaries / "offhook-loadgen"), "relay", "--base", str(RELAY_PORT), "--peer-base",
             str(PEER_PORT), "--pairs", str(setting.calls), "--gather-us", str(gather_us),
+            "--connected", str(connected).lower(),
         )  # fmt: skip
         async with _process(setting, *command) as process:
             if process.stdout is None or await asyncio.wait_for(process.stdout.readline(), START_TIME) != b"ready\n":
@@ -219,6 +221,7 @@ SERVERS: dict[str, Start] = {
     "offhook, plain": plain_engine,
     "bare relay": bare(0),
     "bare relay, 1 ms": bare(GATHER_US),
+    "bare relay, 1 ms, open": bare(GATHER_US, connected=False),
 }
 
 

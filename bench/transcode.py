@@ -110,6 +110,7 @@ def _arguments(line: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=6.0, help="measured time of each run")
     parser.add_argument("--warm", type=float, default=4.0)
     parser.add_argument("--calls", type=int, default=40)
+    parser.add_argument("--servers", default=",".join(SERVERS), help="who transcodes, separated by commas")
     parser.add_argument("--members", default="", help="sizes of rooms, separated by commas, instead of calls")
     parser.add_argument("--talking", type=int, default=4, help="members who speak; the others send silence")
     parser.add_argument("--server-core", type=int, default=0)
@@ -155,7 +156,7 @@ def _run_of(name: str, count: int, number: int, measured: dict[str, float], wron
 async def _calls(arguments: argparse.Namespace, binaries: Path, folder: Path) -> list[Run]:
     spoken = speech.speech(folder)
     pcmu, opus = speech.write_frames(folder, spoken)
-    setting, runs, names = _setting(arguments, binaries, folder, arguments.calls), [], list(SERVERS)
+    setting, runs, names = _setting(arguments, binaries, folder, arguments.calls), [], arguments.servers.split(",")
     for number in range(arguments.rounds):
         for name in names if number % 2 == 0 else names[::-1]:
             async with SERVERS[name](setting) as (pid, legs):

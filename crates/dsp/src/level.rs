@@ -43,8 +43,8 @@ pub fn peak_dbov(pcm: &[i16]) -> f32 {
 #[must_use]
 pub fn all_equal(payload: &[u8]) -> bool {
     payload
-        .split_first()
-        .is_some_and(|(first, rest)| rest.iter().all(|byte| byte == first))
+        .first()
+        .is_some_and(|first| uniform(payload, 0xff, *first))
 }
 
 /// Whether a G.711 payload holds only the two smallest magnitudes of its law: no microphone is this quiet.
@@ -56,7 +56,18 @@ pub fn g711_is_digital_silence(codec: Codec, payload: &[u8]) -> bool {
         Codec::Pcma => (0x7E, g711::PCMA_SILENCE & 0x7E),
         Codec::G722 | Codec::Opus => return false,
     };
-    !payload.is_empty() && payload.iter().all(|byte| byte & mask == quiet)
+    !payload.is_empty() && uniform(payload, mask, quiet)
+}
+
+/// Whether all bytes are equal under a mask. By pieces: speech differs in the first, and silence is read as vectors.
+fn uniform(payload: &[u8], mask: u8, wanted: u8) -> bool {
+    const PIECE: usize = 32;
+    payload.chunks(PIECE).all(|piece| {
+        let differing = piece
+            .iter()
+            .fold(0, |found, byte| found | ((byte & mask) ^ wanted));
+        differing == 0
+    })
 }
 
 /// Whether the bytes alone say that the payload carries no sound: G.711 silence, an Opus DTX frame, one repeated byte.

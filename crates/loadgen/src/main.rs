@@ -3,6 +3,7 @@
 mod arguments;
 mod codecs;
 mod cpu;
+mod forward;
 mod frames;
 mod latency;
 mod plan;
@@ -19,8 +20,9 @@ const USAGE: &str =
     "offhook-loadgen rtp --plan FILE [--rate PPS] [--seconds S] [--warm S] [--server PID] [--certificate FILE]
 offhook-loadgen certificate --file FILE
 offhook-loadgen frames --plan FILE [--seconds S] [--warm S] [--server PID] [--keep LEGS --folder DIR]
+offhook-loadgen forward [--packets N] [--suite SUITE]
 offhook-loadgen codecs --speech FILE [--passes N]
-offhook-loadgen relay --base PORT --peer-base PORT --pairs N [--gather-us N] [--seconds S]";
+offhook-loadgen relay --base PORT --peer-base PORT --pairs N [--gather-us N] [--connected true|false] [--seconds S]";
 
 fn main() -> ExitCode {
     let mut line = std::env::args().skip(1);
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         "certificate" => webrtc::command(&arguments),
         "rtp" => rtp::command(&arguments),
         "frames" => frames::command(&arguments),
+        "forward" => forward::command(&arguments),
         "codecs" => codecs::command(&arguments),
         "relay" => relay::command(&arguments),
         _ => Err(USAGE.into()),

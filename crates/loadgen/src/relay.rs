@@ -25,6 +25,9 @@ pub struct Plan {
     pub pairs: u16,
     /// Shortest time between two wake-ups under load; zero wakes for every packet.
     pub gather: Duration,
+    /// Each socket hears its peer alone. A media engine's hear everybody, because peers may send from elsewhere than they
+    /// said; the kernel then looks up a route for every packet.
+    pub connected: bool,
     /// When to end by itself.
     pub life: Duration,
 }
@@ -36,6 +39,7 @@ pub fn command(arguments: &Arguments) -> Result<(), String> {
         peer_base: arguments.need("peer-base")?,
         pairs: arguments.need("pairs")?,
         gather: Duration::from_micros(arguments.or("gather-us", 0)?),
+        connected: arguments.or("connected", true)?,
         life: Duration::from_secs(arguments.or("seconds", 600)?),
     };
     let sockets = bind(&plan).map_err(|e| format!("relay's sockets: {e}"))?;
@@ -48,12 +52,28 @@ pub fn bind(plan: &Plan) -> io::Result<Vec<UdpSocket>> {
     (0..plan.pairs * 2)
         .map(|index| {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, plan.base + index))?;
-            socket.connect((Ipv4Addr::LOCALHOST, plan.peer_base + index))?;
+            if plan.connected {
+                socket.connect((Ipv4Addr::LOCALHOST, plan.peer_base + index))?;
+            }
             socket.set_nonblocking(true)?;
             SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
             Ok(socket)
         })
         .collect()
+}
+
+fn forward(plan: &Plan, sockets: &[UdpSocket], index: usize, buffer: &mut [u8]) {
+    let Some(out) = sockets.get(index ^ 1) else {
+        return;
+    };
+    if plan.connected {
+        if let Ok(length) = sockets[index].recv(buffer) {
+            let _ = out.send(&buffer[..length]);
+        }
+    } else if let Ok((length, _)) = sockets[index].recv_from(buffer) {
+        let port = plan.peer_base + u16::try_from(index ^ 1).unwrap_or(0);
+        let _ = out.send_to(&buffer[..length], (Ipv4Addr::LOCALHOST, port));
+    }
 }
 
 /// Forwards until its life ends. What cannot be sent is dropped, as RTP is.
@@ -68,11 +88,7 @@ pub fn run(plan: &Plan, sockets: &[UdpSocket]) -> io::Result<()> {
         let ready = epoll.wait(Duration::from_secs(1));
         let woke = Instant::now();
         for index in ready {
-            if let (Ok(length), Some(out)) =
-                (sockets[index].recv(&mut buffer), sockets.get(index ^ 1))
-            {
-                let _ = out.send(&buffer[..length]);
-            }
+            forward(plan, sockets, index, &mut buffer);
         }
         if woke >= end {
             return Ok(());

@@ -450,6 +450,7 @@ mod tests {
             peer_base: 24_400,
             pairs: 2,
             gather: Duration::ZERO,
+            connected: true,
             life: Duration::from_secs(1),
         };
         let sockets = relay::bind(&plan).expect("free ports");
