@@ -8,6 +8,7 @@ import signal
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -129,8 +130,54 @@ async def test_a_killed_engine_leaves_a_playable_file(host, peers, tmp_path):
     ((begin, end),) = loud_ms(frames[:, 0])
     assert begin < 200
     assert end - begin >= 3_500
-    ogg = (tmp_path / "recordings" / "call.ogg.part").read_bytes()
-    assert ogg.count(b"OggS") >= 6, "a page a second"
+    ogg = tmp_path / "recordings" / "call.ogg.part"
+    assert ogg.read_bytes().count(b"OggS") >= 6, "a page a second"
+    # The next engine makes them whole; what is no recording, and what would overwrite one, it leaves.
+    with ogg.open("ab") as file:
+        file.write(b"OggS\0 half a page")
+    (tmp_path / "recordings" / "notes.txt.part").write_text("mine")
+    whole = (tmp_path / "recordings" / "call.wav.part").stat().st_size
+    await host.until(lambda: len(host.of(m.LogLine)) >= 3, 10)
+    lines = sorted(one.text for one in host.of(m.LogLine) if "crash" in one.text)
+    assert [("whole" in one, "notes" in one) for one in lines] == [(True, False), (True, False), (False, True)]
+    assert not list((tmp_path / "recordings").glob("call.*.part"))
+    frames = read(tmp_path / "recordings" / "call.wav")
+    assert (len(frames) * 4 + 44, len(frames) > 6 * RATE) == (whole, True)
+    sound = decoded(tmp_path / "recordings" / "call.ogg", 0)
+    assert level(sound[RATE : 5 * RATE], LEFT) == pytest.approx(8_000, rel=0.1)
+
+
+def decoded(path: Path, channel: int) -> np.ndarray:
+    """One channel of an Ogg Opus file, by FFmpeg's decoder, at the rate of `level`."""
+    resampler = av.AudioResampler("flt", "stereo", RATE)
+    with av.open(str(path)) as file:
+        assert file.streams.audio[0].codec_context.name == "opus"
+        parts = [part for frame in file.decode(audio=0) for part in resampler.resample(frame)]
+        parts += resampler.resample(None)
+    return np.concatenate([part.to_ndarray().reshape(-1, 2)[:, channel] for part in parts]).astype(float) * 32_768
+
+
+async def test_ogg_opus_is_decoded_by_another_program(host, peers, tmp_path):
+    legs = await bridged(host, peers)
+    await host.engine.record(legs[0], Recording("both", "both.ogg", BOTH))
+    await host.engine.record(legs[0], Recording("says", "says.ogg", RecordedSide.SAYS))
+    sound = [np.concatenate((silence(0.3), tone(hertz, 1.2), silence(0.3))) for hertz in (LEFT, RIGHT)]
+    await asyncio.gather(*(peer.speak(one) for peer, one in zip(peers, sound, strict=True)))
+    for name in ("both", "says"):
+        await host.engine.stop_recording(legs[0], name)
+    told = await finished(host, 2)
+    # 1. Both files are as long as the events say.
+    for one in told:
+        samples = decoded(tmp_path / "recordings" / one.file, 0)
+        assert abs(len(samples) * 1_000 / RATE - one.duration_ms) < 60
+    # 2. Each voice is in its channel, as loud as it was, and alone.
+    for channel, own, other in ((0, LEFT, RIGHT), (1, RIGHT, LEFT)):
+        samples = decoded(tmp_path / "recordings" / "both.ogg", channel)
+        middle = samples[int(0.5 * RATE) : int(1.3 * RATE)]
+        assert level(middle, own) == pytest.approx(8_000, rel=0.1)
+        assert level(middle, other) < 100
+    alone = decoded(tmp_path / "recordings" / "says.ogg", 0)[int(0.5 * RATE) : int(1.3 * RATE)]
+    assert max(level(alone, LEFT), level(alone, LEFT) * 2**0.5) == pytest.approx(8_000, rel=0.5)
 
 
 async def test_length_silence_and_the_end_of_the_leg_end_it(host, peers, tmp_path):

@@ -8,6 +8,7 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.api.app import ApiSettings, create
+from offhook.api.paging import page
 from offhook.server.guests import Guests
 from offhook.server.profiles import Profiles
 from offhook.server.token_office import ServerTokenOffice
@@ -70,6 +71,22 @@ class Urls:
         return ("url_is_unsafe", "Url must not point to 10.0.0.1") if "//10." in url else None
 
 
+class Nothing:
+    """No call is live, and none was recorded."""
+
+    async def page(self, project: str, path: str, query: Any) -> dict[str, Any]:
+        return page([], str, dict, path, query)
+
+    async def get(self, project: str, id_: str) -> None:
+        return None
+
+    async def media(self, id_: str) -> None:
+        return None
+
+    def protected(self, project: str) -> bool:
+        return True
+
+
 class House:
     """Notes whose bindings are dropped and whose calls are ended."""
 
@@ -93,6 +110,7 @@ class House:
         self.reception = Desk(engine, self.domain)
         self.applications = self.reception.applications
         self.call_desk = Urls()
+        self.recordings = Nothing()
         self.answers = Answers(engine, 1000)
         self.tokens = Tokens(self.realm, b"a key of 32 octets for the tests")
         store = SimpleNamespace(

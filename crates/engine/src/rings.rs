@@ -116,3 +116,43 @@ impl Rings {
         self.feeds.remove(&number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(at_ms: u64) -> Entry {
+        let what = Piece::Packet {
+            channel: 0,
+            codec: offhook_dsp::Codec::Pcmu,
+            ssrc: 1,
+            sequence: (at_ms / 20) as u16,
+            timestamp: (at_ms * 8) as u32,
+            payload: vec![0x00; 160].into(),
+        };
+        Entry {
+            at_us: at_ms * 1_000,
+            what,
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_marked_when_there_is_some_again() {
+        let (entries, taken) = sync_channel(4);
+        let ring = Ring {
+            entries,
+            lost: None,
+        };
+        let mut rings = Rings {
+            recordings: HashMap::from([(1, ring)]),
+            ..Rings::default()
+        };
+        (0..10).for_each(|at| rings.push(1, packet(at * 20)));
+        let first: Vec<u64> = taken.try_iter().map(|entry| entry.at_us / 1_000).collect();
+        assert_eq!(first, [0, 20, 40, 60]);
+        rings.push(1, packet(200));
+        let then: Vec<Piece> = taken.try_iter().map(|entry| entry.what).collect();
+        assert_eq!(then[0], Piece::Lost(80_000));
+        assert_eq!(then.len(), 2);
+    }
+}

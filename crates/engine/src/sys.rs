@@ -38,6 +38,12 @@ pub fn set_limits() {
     }
 }
 
+/// Marks a file as written by this process, until it is closed; false when another one has done so.
+pub fn lock(file: &std::fs::File) -> bool {
+    // SAFETY: the descriptor is open for as long as `file` lives.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+}
+
 /// An epoll instance; `token` of a registration comes back with its events.
 pub struct Poller {
     fd: OwnedFd,

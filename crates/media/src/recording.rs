@@ -33,6 +33,8 @@ const NARROW: u32 = 8_000;
 pub enum Side {
     /// Two channels: left what the leg's peer says, right what it hears.
     Both,
+    /// One channel: both together.
+    Mixed,
     /// One channel: what the peer says.
     Says,
     /// One channel: what the peer hears.
@@ -224,7 +226,7 @@ impl Engine {
         check(&spec)?;
         let number = self.next_tap + 1;
         let (says, hears) = match spec.side {
-            Side::Both => (Some(0), Some(1)),
+            Side::Both | Side::Mixed => (Some(0), Some(1)),
             Side::Says => (Some(0), None),
             Side::Hears => (None, Some(0)),
             Side::Room => (None, None),

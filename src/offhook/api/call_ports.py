@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from offhook.calls.commands import LegCommand, Place, StreamCommand
+from offhook.calls.commands import LegCommand, Place, RecordCommand, StreamCommand
 from offhook.calls.document import Document
 
+Wished = LegCommand | StreamCommand | RecordCommand
+"""What a request can ask of a leg."""
 Refusal = tuple[str, str]
 """A code and a sentence."""
 
@@ -42,12 +44,12 @@ class CallDesk(Protocol):
         """One leg, also after its end."""
         ...
 
-    def judge(self, project: str, command: LegCommand | StreamCommand) -> Refusal | None:
+    def judge(self, project: str, command: Wished) -> Refusal | None:
         """Why a command cannot be carried out: `call_not_found`, `not_found` for what runs on it, or a
         code of section 8.2."""
         ...
 
-    def perform(self, command: LegCommand | StreamCommand) -> None:
+    def perform(self, command: Wished) -> None:
         """Carries it out; the outcome is an event."""
         ...
 

@@ -11,6 +11,7 @@ from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.idempotency import KeptAnswers
 from offhook.api.number_ports import Reception
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
+from offhook.api.recording_ports import RecordingDesk
 from offhook.api.rows import Changing, PlainRows, Rows
 from offhook.api.sessions import GivenBack
 from offhook.api.token_ports import TokenOffice
@@ -148,6 +149,7 @@ class Platform(Protocol):
     api_tokens: ApiTokenRows
     call_desk: CallDesk
     devices: DeviceDesk
+    recordings: RecordingDesk
     custom_variables: int
     """Variables that one call may be placed with."""
 

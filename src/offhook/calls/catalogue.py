@@ -192,6 +192,8 @@ _ROWS = (
     Row("replaces_refused", 481, "error", "error", "The dialog to take over is not there, or not this endpoint's to take",
         "Name a dialog of the endpoint itself or of its pickup group", 21),
     Row("replaced", 0, "hangup", "info", "Another leg has taken this one's place", "Nothing to mend", 16),
+    Row("recording_failed", 0, "", "error", "A recording could not be written; what was written before is kept",
+        "Make room on the disk of the data directory; the text names file and fault", 0),
     Row("stream_failed", 0, "", "error", "The WebSocket of a stream was lost, and three tries to replace it failed",
         "Repair the receiver; calling.stream begins another stream", 0),
     Row("transfer_failed", 403, "error", "error", "The target did not answer, the call is kept", "See the target's code"),

@@ -239,11 +239,13 @@ class StopSounds:
 
 @record
 class StartRecording:
-    """Records a leg, or the conference in which it is. The recording's name is drawn by the caller of this, and unique;
-    `recording.started` and `recording.finished` repeat it."""
+    """Records a leg, or the conference in which it is, from its answer on. The recording's name is drawn by the caller of
+    this, and unique; `recording.started` and `recording.finished` repeat it. `control` is what other commands may call it,
+    unique on its leg; its name where there is none."""
 
     leg_ref: str
     spec: Recording
+    control: str = ""
 
 
 @record
@@ -291,7 +293,9 @@ class StopStream:
 
 StreamCommand = StartStream | StopStream
 
-SoundCommand = PlaySounds | StopSounds | StartRecording | PauseRecording | ResumeRecording | StopRecording
+RecordCommand = StartRecording | PauseRecording | ResumeRecording | StopRecording
+
+SoundCommand = PlaySounds | StopSounds | RecordCommand
 
 LegCommand = EndLeg | PartLegs | ConnectLeg | ReferLeg | HoldLeg | PressDigits | TellUserEvent | Listen | NoteReport
 

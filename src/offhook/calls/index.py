@@ -44,6 +44,19 @@ class Stream:
     two_way: bool
 
 
+@record
+class Taped:
+    """A recording that runs: the refs of its call and leg, the name by which commands know it, the engine's number of the
+    leg, its file, and which sound it holds."""
+
+    call_ref: str
+    leg_ref: str
+    control: str
+    media: int
+    file: str
+    side: str
+
+
 @dataclass(slots=True)
 class Index:
     """`calls` are the live ones by ref; `usages` holds live legs only; `media` and `legs` are by the engine's numbers of a
@@ -58,8 +71,8 @@ class Index:
     dialogs: DialogNames = field(default_factory=DialogNames)
     rooms: dict[str, Room] = field(default_factory=dict)
     """Conferences that have a member, by name."""
-    recordings: dict[str, tuple[str, str, int]] = field(default_factory=dict)
-    """Recordings that run, by name: the refs of their call and leg, and the engine's number of the leg."""
+    recordings: dict[str, Taped] = field(default_factory=dict)
+    """Recordings that run, by name."""
     streams: dict[str, Stream] = field(default_factory=dict)
     """Streams that run, by the names of their feeds."""
     away: Away = field(default_factory=Away)

@@ -5,7 +5,7 @@ dataclasses, because one is made for every call: a tenth of the time to make, ha
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ from offhook.calls import kept_work
 from offhook.calls.adoption import Device, Devices
 from offhook.calls.call import Call, CallState, Placed
 from offhook.calls.encryption import Security
-from offhook.calls.index import Room
+from offhook.calls.index import Index, Stream, Taped
 from offhook.calls.kept_work import KeptProgram, KeptReport
 from offhook.calls.leg import Leg
 from offhook.calls.passing import ANONYMOUS, withheld
@@ -68,6 +68,9 @@ class KeptLeg(Struct, frozen=True, array_like=True):
     video_formats: Formats = ()
     video_chosen: Formats = ()
     video_direction: str = "sendrecv"
+    recordings: tuple[tuple[str, Taped], ...] = ()
+    """Those that run, by name."""
+    streams: tuple[tuple[str, Stream], ...] = ()
 
 
 class KeptCall(Struct, frozen=True, array_like=True):
@@ -99,6 +102,7 @@ class KeptCall(Struct, frozen=True, array_like=True):
     domain: str = ""
 
 
+Tap = TypeVar("Tap", Taped, Stream)
 Mark = tuple[object, ...]
 """What of a call is worth a new record: two equal marks need but one."""
 
@@ -115,6 +119,7 @@ def mark_of(call: Call) -> Mark | None:
         *call.media_calls,
         *kept_work.mark_of(call),
         *((leg.usage, leg.flow.id, leg.version, leg.state, leg.remote, leg.media) for leg in call.parties),
+        *(name for leg in call.parties for name in (*leg.recordings.values(), *leg.streams.values())),
     )
 
 
@@ -136,7 +141,7 @@ def kept(call: Call, devices: Devices, now: float) -> KeptCall:
         created_at=call.created_at,
         answered_at=call.answered_at,
         callee=call.callee.username if call.callee is not None else "",
-        parties=tuple(_leg(leg, devices, call.index.rooms) for leg in call.parties) if talking else (),
+        parties=tuple(_leg(leg, devices, call.index) for leg in call.parties) if talking else (),
         media_calls=tuple(call.media_calls) if talking else (),
         waiting=bool(call.forks),
         parked_by=call.parked_by.username if call.parked_by is not None else "",
@@ -150,7 +155,7 @@ def kept(call: Call, devices: Devices, now: float) -> KeptCall:
     )
 
 
-def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
+def _leg(leg: Leg, devices: Devices, index: Index) -> KeptLeg:
     username = leg.account.username if leg.account is not None else ""
     return KeptLeg(
         ref=leg.ref,
@@ -176,7 +181,7 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         body=leg.body,
         fed=leg.fed.name if leg.fed is not None else "",
         room=leg.room or "",
-        room_number=rooms[leg.room].number if leg.room is not None and leg.room in rooms else 0,
+        room_number=index.rooms[leg.room].number if leg.room is not None and leg.room in index.rooms else 0,
         device=leg.device or devices.of(leg.flow.id, username),
         heard=leg.was_heard or not leg.silent,
         reoffer=leg.reoffer or leg.asked,
@@ -190,4 +195,11 @@ def _leg(leg: Leg, devices: Devices, rooms: Mapping[str, Room]) -> KeptLeg:
         video_formats=leg.video_formats,
         video_chosen=leg.video_chosen,
         video_direction=leg.video_direction,
+        recordings=_running(leg.recordings, index.recordings),
+        streams=_running(leg.streams, index.streams),
     )
+
+
+def _running(names: Mapping[str, str], known: Mapping[str, Tap]) -> tuple[tuple[str, Tap], ...]:
+    """What runs of a leg, with all that has to be known of it."""
+    return tuple((name, known[name]) for name in names.values() if name in known)

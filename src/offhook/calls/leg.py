@@ -22,7 +22,7 @@ from offhook.sip.message import Headers, Request
 
 if TYPE_CHECKING:
     from offhook.calls.adoption import Device
-    from offhook.calls.commands import StartStream
+    from offhook.calls.commands import StartRecording, StartStream
     from offhook.calls.sent_away import Referring
 
 
@@ -112,8 +112,10 @@ class Leg:
     playing: str = ""
     streams: dict[str, str] = field(default_factory=dict)
     """Names of the feeds that run, by the names that commands know."""
-    awaiting: "list[StartStream]" = field(default_factory=list)
-    """Streams that begin with the answer."""
+    recordings: dict[str, str] = field(default_factory=dict)
+    """The same of recordings."""
+    awaiting: "list[StartStream | StartRecording]" = field(default_factory=list)
+    """Streams and recordings that begin with the answer."""
     """How often a built-in destination that speaks has done so; the name of the sound files that play."""
     room: str | None = None
     device: "Device | None" = None

@@ -204,10 +204,11 @@ class SourceKind(StrEnum):
 
 
 class RecordedSide(StrEnum):
-    """What a recording holds: `both` in two channels (left what the leg's peer says, right what it hears), one alone,
-    or the mix of the room in which the leg is."""
+    """What a recording holds: `both` in two channels (left what the leg's peer says, right what it hears), both in one
+    (`mixed`), one alone, or the mix of the room in which the leg is."""
 
     BOTH = "both"
+    MIXED = "mixed"
     SAYS = "says"
     HEARS = "hears"
     ROOM = "room"

@@ -101,6 +101,10 @@ def _media(call: Call, kept: KeptCall, known: Known) -> Effects:
             if record.room:
                 leg.room = record.room
                 call.index.rooms.setdefault(record.room, Room(record.room_number)).legs.add(leg.ref)
+            call.index.recordings.update(record.recordings)
+            call.index.streams.update(record.streams)
+            leg.recordings = {one.control: name for name, one in record.recordings}
+            leg.streams = {one.control: name for name, one in record.streams}
         return []
     for leg in call.parties:
         leg.was_heard, leg.media, leg.silent = leg.was_heard or not leg.silent, None, True

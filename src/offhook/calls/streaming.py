@@ -3,9 +3,9 @@
 Lives here: which streams run on which leg, and what is told of them. Never here: packets and sockets (the engine's).
 """
 
-from offhook.calls import reports
+from offhook.calls import reports, sounding
 from offhook.calls.call import Call, CallState, Effects
-from offhook.calls.commands import StartStream, StreamCommand
+from offhook.calls.commands import StartRecording, StartStream, StreamCommand
 from offhook.calls.effects import FeedMedia, Happened, Publish, StopFeed
 from offhook.calls.events import FeedChanged
 from offhook.calls.index import Index, Stream
@@ -19,7 +19,7 @@ def impossible(call: Call, leg: Leg, command: StreamCommand) -> tuple[str, str] 
     """Why a command cannot be carried out: a code and a sentence."""
     if leg.state is LegState.ENDED or call.state is CallState.ENDED:
         return "call_not_found", "The call has ended"
-    known = {*leg.streams, *(one.control for one in leg.awaiting)}
+    known = {*leg.streams, *(one.control for one in _waiting(leg))}
     if not isinstance(command, StartStream):
         return None if command.control in known else ("not_found", "No stream of this leg has this control_id")
     if command.control in known:
@@ -33,7 +33,11 @@ def impossible(call: Call, leg: Leg, command: StreamCommand) -> tuple[str, str] 
 
 def _two_way(call: Call, leg: Leg) -> bool:
     running = (call.index.streams[feed] for feed in leg.streams.values() if feed in call.index.streams)
-    return any(one.two_way for one in running) or any(one.spec.two_way for one in leg.awaiting)
+    return any(one.two_way for one in running) or any(one.spec.two_way for one in _waiting(leg))
+
+
+def _waiting(leg: Leg) -> list[StartStream]:
+    return [one for one in leg.awaiting if isinstance(one, StartStream)]
 
 
 def perform(call: Call, leg: Leg, command: StreamCommand, now: float) -> Effects:
@@ -42,27 +46,31 @@ def perform(call: Call, leg: Leg, command: StreamCommand, now: float) -> Effects
         return []
     if isinstance(command, StartStream):
         leg.awaiting.append(command)
-        return begin_waiting(call)
-    waiting = next((one for one in leg.awaiting if one.control == command.control), None)
+        return begin_waiting(call, now)
+    waiting = next((one for one in _waiting(leg) if one.control == command.control), None)
     if waiting is not None:
         leg.awaiting.remove(waiting)
         return []
     return [StopFeed(leg.media.leg, leg.streams[command.control])] if leg.media is not None else []
 
 
-def begin_waiting(call: Call) -> Effects:
-    """Streams of the legs that are answered by now."""
+def begin_waiting(call: Call, now: float) -> Effects:
+    """Streams and recordings of the legs that are answered by now."""
     ready = [leg for leg in call.parties if leg.awaiting and leg.confirmed and leg.media is not None]
-    return [effect for leg in ready for effect in _begin(call, leg)] if not call.reopening else []
+    return [effect for leg in ready for effect in _begin(call, leg, now)] if not call.reopening else []
 
 
-def _begin(call: Call, leg: Leg) -> Effects:
+def _begin(call: Call, leg: Leg, now: float) -> Effects:
     waiting, leg.awaiting = leg.awaiting, []
     effects: Effects = []
     assert leg.media is not None
     for one in waiting:
+        if isinstance(one, StartRecording):
+            effects += sounding.begin(call, leg, one, now)
+            continue
         spec = one.spec
         leg.streams[one.control] = spec.feed
+        call.index.touched[call.ref] = call
         stream = Stream(call.ref, leg.ref, one.control, leg.media.leg, one.name, spec.url, spec.two_way)
         call.index.streams[spec.feed] = stream
         effects.append(FeedMedia(leg.media.leg, spec))
@@ -88,6 +96,7 @@ def changed(index: Index, event: FeedChanged, now: float) -> Effects:
         return effects
     if over:
         leg.streams.pop(stream.control, None)
+        index.touched[call.ref] = call
     if over and event.reason == "failed":
         leg.add_finding("stream_failed", "from_device", event.text, {"control_id": stream.control}, now)
         effects.append(call.happened("call.finding_raised", leg, code="stream_failed", verdict=event.text))

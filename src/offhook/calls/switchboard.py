@@ -245,7 +245,7 @@ class Switchboard:
                 return self._after(ended, now)
             case _ if isinstance(command, SoundCommand):
                 heard_leg = self.leg(command.leg_ref)
-                return self._after(sounding.perform(*heard_leg, command), now) if heard_leg is not None else []
+                return self._after(sounding.perform(*heard_leg, command, now), now) if heard_leg is not None else []
             case _ if isinstance(command, StreamCommand):
                 heard_leg = self.leg(command.leg_ref)
                 return self._after(streaming.perform(*heard_leg, command, now), now) if heard_leg is not None else []
@@ -299,7 +299,7 @@ class Switchboard:
         match event:
             case EngineLost():
                 lost = [one for one in self._calls.values() if one.media_calls or one.reopening]
-                told = [*sounding.engine_lost(self._index), *streaming.engine_lost(self._index, now)]
+                told = [*sounding.engine_lost(self._index, now), *streaming.engine_lost(self._index, now)]
                 return [*told, *(effect for call in lost for effect in reopen.lost(call, now))]
             case CallKept():
                 return self._revive(event, now)
@@ -368,7 +368,7 @@ class Switchboard:
             case FeedChanged():
                 return streaming.changed(self._index, event, now)
             case RecordingFinished() | TimeTold():
-                return sounding.told(self._index, event)
+                return sounding.told(self._index, event, now)
             case RequestReceived() if event.request.method == "REFER":
                 return self._referrals.outside(event, now)
             case RequestReceived() | SubscribeReceived():
@@ -593,7 +593,7 @@ class Switchboard:
         told_of, self._index.reports = self._index.reports, {}
         for call in {**touched, **told_of}.values():
             reports.stamp(call, now)
-            effects += streaming.begin_waiting(call)
+            effects += streaming.begin_waiting(call, now)
         effects += [one for call in told_of.values() for one in reports.due(call, now)]
         # Last, because what was told need not be told by the next process.
         effects += [one for call in {**touched, **told_of}.values() for one in self._keep(call, now)]

@@ -1,5 +1,5 @@
-"""The command `offhook`: serve | endpoint | trunk | number | call | registration | device | token | project | event |
-webhook | trace | doctor | backup | restore."""
+"""The command `offhook`: serve | endpoint | trunk | number | call | recording | registration | device | token | project |
+event | webhook | trace | doctor | backup | restore."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
-from offhook.cli import calls, devices, endpoints, events, numbers, projects, registrations, tokens, trunks, webhooks
+from offhook.cli import (
+    calls,
+    devices,
+    endpoints,
+    events,
+    numbers,
+    projects,
+    recordings,
+    registrations,
+    tokens,
+    trunks,
+    webhooks,
+)
 from offhook.cli.backup import backup, restore
 from offhook.cli.doctor import doctor
 from offhook.cli.serve import serve
@@ -24,6 +36,7 @@ app.add_typer(endpoints.app, name="endpoint")
 app.add_typer(trunks.app, name="trunk")
 app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="call")
+app.add_typer(recordings.app, name="recording")
 app.add_typer(registrations.app, name="registration")
 app.add_typer(devices.app, name="device")
 app.add_typer(tokens.app, name="token")

@@ -122,6 +122,26 @@ def transfer(
         print_json(leg)
 
 
+@app.command("record")
+def record(
+    context: typer.Context,
+    call_id: Annotated[str, typer.Argument(help="Any id of the leg.")],
+    stop: Annotated[str, typer.Option(help="End this recording: the id that its beginning showed.")] = "",
+    direction: Annotated[str, typer.Option(help="speak (what the leg says), listen (what it hears) or both.")] = "both",
+    mono: Annotated[bool, typer.Option("--mono", help="Both in one channel.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Record a live call into a WAV file, or stop doing so. It ends with the leg."""
+    if stop:
+        leg = _command(context, {"command": "calling.record.stop", "id": call_id, "params": {"control_id": stop}})
+        shown = f"stopped {stop}"
+    else:
+        audio = {"direction": direction, "stereo": direction == "both" and not mono}
+        leg = _command(context, {"command": "calling.record", "id": call_id, "params": {"audio": audio}})
+        shown = leg["offhook"]["control_id"]
+    done(shown, leg, as_json)
+
+
 @app.command("log")
 def log(
     context: typer.Context,

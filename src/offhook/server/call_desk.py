@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from offhook.api.call_ports import Refusal
+from offhook.api.call_ports import Refusal, Wished
 from offhook.api.paging import stored_page
 from offhook.api.times import milliseconds
-from offhook.calls import control, placing, streaming
+from offhook.calls import control, placing, sounding, streaming
 from offhook.calls.addresses import uri_of
 from offhook.calls.call import Call
-from offhook.calls.commands import EndLeg, LegCommand, Listen, Place, StreamCommand
+from offhook.calls.commands import EndLeg, Listen, Place, RecordCommand, StreamCommand
 from offhook.calls.document import Document
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.numbers import looks_dialled
@@ -137,7 +137,7 @@ class ServerCallDesk:
 
     # ---- commands
 
-    def judge(self, project: str, command: LegCommand | StreamCommand) -> Refusal | None:
+    def judge(self, project: str, command: Wished) -> Refusal | None:
         if self.dialler.find(command.leg_ref) is not None:
             if isinstance(command, EndLeg | Listen):
                 return None
@@ -147,9 +147,11 @@ class ServerCallDesk:
             return "call_not_found", "No live call has this id"
         if isinstance(command, StreamCommand):
             return streaming.impossible(*found, command)
+        if isinstance(command, RecordCommand):
+            return sounding.impossible(*found, command)
         return control.impossible(*found, command)
 
-    def perform(self, command: LegCommand | StreamCommand) -> None:
+    def perform(self, command: Wished) -> None:
         if isinstance(command, EndLeg) and self.dialler.drop(command.leg_ref):
             return
         self._app.driver.command(command)

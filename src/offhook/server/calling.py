@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.calls.commands import HangUpCall
+from offhook.calls.effects import Happened
 from offhook.server.call_desk import ServerCallDesk
 from offhook.server.details import Details
 from offhook.server.directing import shown
+from offhook.server.happenings import Happenings
 from offhook.server.recorder import Said
+from offhook.server.recordings import Recordings
 from offhook.store.call_log import CallLog
 from offhook.store.deliveries import Delivery
+from offhook.store.recordings import RecordingRows
 
 if TYPE_CHECKING:
     from offhook.server.app import App
@@ -30,6 +34,7 @@ class Calling:
     desk: ServerCallDesk
     log: CallLog
     details: Details
+    recordings: Recordings
     watch: asyncio.Task[None] | None = None
 
     @classmethod
@@ -58,7 +63,18 @@ class Calling:
         app.book.device_of = app.store.devices.by_flow
         limit = app.settings.limits.call_seconds
         watch = asyncio.create_task(_watch(app.driver, limit), name="length of calls") if limit else None
-        return cls(ServerCallDesk(app, log, details), log, details, watch)
+        recordings = Recordings(app, RecordingRows(engine, store.writer))
+        return cls(ServerCallDesk(app, log, details), log, details, recordings, watch)
+
+    async def hear(self, driver: "Driver", happenings: Happenings) -> None:
+        """From now on recordings are kept; events are told as before."""
+        await self.recordings.load()
+
+        def told(happened: Happened) -> None:
+            self.recordings.told(happened)
+            happenings.told(happened)
+
+        driver.use_listener(told)
 
     def stop(self) -> None:
         """Nothing that waits is placed any more."""

@@ -454,6 +454,13 @@ class Logs(_Group):
     """Ended calls in a second whose details are kept, beside all with findings: each costs a third of a millisecond."""
 
 
+class Recordings(_Group):
+    """Recordings of calls, in `recordings/` of the data directory."""
+
+    retention_days: int = Field(365, ge=1)
+    """Days for which a recording is kept: then it goes with its file."""
+
+
 class Trace(_Group):
     """What is kept of each call, for `offhook trace` and the API."""
 
@@ -512,6 +519,7 @@ class Settings(_Group):
     calls: Calls = Calls()
     quality: Quality = Quality()
     logs: Logs = Logs()
+    recordings: Recordings = Recordings()
     trace: Trace = Trace()
     homer: Homer = Homer()
     log: Log = Log()

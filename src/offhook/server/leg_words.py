@@ -53,13 +53,13 @@ class Words:
         event_id: str,
         sequence: int,
     ) -> dict[str, Any]:
-        """`calling.call.refer`, `calling.call.stream` and `calling.call.user_event`."""
+        """`calling.call.refer`, `calling.call.record`, `calling.call.stream` and `calling.call.user_event`."""
         params = self._params(leg)
         if kind == "refer":
             params["state"] = details["state"]
             params["sip_refer_response_code"] = _number(details["response"])
             params["sip_notify_response_code"] = _number(details["notify"])
-        elif kind == "stream":
+        elif kind in ("stream", "record"):
             params |= details
         else:
             params["event"] = details["event"]

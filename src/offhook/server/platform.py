@@ -15,6 +15,7 @@ from offhook.api.fabric_ports import AddressRows, ResourceRows
 from offhook.api.number_ports import Reception
 from offhook.api.ports import EndpointRows, KeptThings, NumberRows, TokenRow, TrunkRows
 from offhook.api.project_ports import ApiTokenRows, ProjectRows
+from offhook.api.recording_ports import RecordingDesk
 from offhook.api.times import milliseconds
 from offhook.api.token_ports import TokenOffice
 from offhook.calls.call import Call
@@ -77,6 +78,7 @@ class ServerPlatform:
         self.api_tokens: ApiTokenRows = app.store.spaces.tokens
         self.call_desk: CallDesk = app.calling.desk
         self.devices: DeviceDesk = ServerDevices(app)
+        self.recordings: RecordingDesk = app.calling.recordings
         self.custom_variables = app.settings.limits.custom_variables
 
     def new_id(self) -> str:

@@ -1,4 +1,5 @@
-"""What is kept for a while goes when its time is over: call log, details, traces, texts, bindings of nodes that are gone.
+"""What is kept for a while goes when its time is over: call log, details, recordings, traces, texts, bindings
+of nodes that are gone.
 
 Lives here: how long each is kept, and when it is looked at. Never here: how rows are taken away (store/retention.py); events
 and deliveries, which have readers' cursors to mind (telling.py).
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from offhook.server.config import Settings
 from offhook.server.observe import log
 from offhook.store import tables
+from offhook.store.recordings import remove_old
 from offhook.store.retention import delete_old, empty_old, keep_newest
 from offhook.store.texts import Texts
 
@@ -73,7 +75,9 @@ class Sweeps:
         call_log = await delete_old(engine, started, over - DISCARDED_KEPT)
         traces = await delete_old(engine, tables.call_traces.c.kept_at, now - timedelta(days=trace.retention_days))
         traces += await keep_newest(engine, tables.call_traces.c.kept_at, trace.stored)
+        kept = timedelta(days=self._settings.recordings.retention_days)
         return {
+            "recordings": await remove_old(engine, self._settings.data / "recordings", now - kept),
             "call_log": call_log,
             "call_log_discarded": discarded,
             "call_details": await delete_old(

@@ -346,3 +346,21 @@ devices = Table(
     Column("blocked_until", DateTime(timezone=True)),
     UniqueConstraint("endpoint_id", "instance_id", name="devices_instance_unique"),
 )
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project_id", String(36), nullable=False, index=True),
+    Column("call_ref", String(36), nullable=False),
+    Column("leg_ref", String(36), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("side", String(8), nullable=False),
+    Column("file", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("error", String(500), nullable=False, default=""),
+    Column("duration_ms", Integer, nullable=False, default=0),
+    Column("bytes", BigInteger, nullable=False, default=0),
+    Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)

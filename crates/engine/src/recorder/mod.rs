@@ -1,7 +1,9 @@
 //! Writes recordings: a thread of its own takes what shards copy, decodes, aligns and writes it.
 //!
-//! A file is called NAME.part until it is whole, and playable at every moment before: the engine may die.
+//! A file is called NAME.part until it is whole, and playable at every moment before: the engine may die. The next one makes
+//! it whole.
 
+mod mend;
 mod oggopus;
 mod running;
 mod sink;
@@ -64,7 +66,26 @@ pub fn start(directory: PathBuf, listener: Listener) -> io::Result<SyncSender<Or
     Ok(orders)
 }
 
+/// Makes what a crash has left whole, and says so.
+fn mend(directory: &Path, listener: &Listener) {
+    for one in mend::all(directory) {
+        let (level, text) = match one {
+            Ok(path) => (
+                "info",
+                format!("{} was left by a crash and is whole", path.display()),
+            ),
+            Err(text) => (
+                "warning",
+                format!("a recording was left by a crash and stays as it is: {text}"),
+            ),
+        };
+        let level = level.to_owned();
+        tell(listener, Event::LogLine { level, text });
+    }
+}
+
 fn serve(directory: &Path, queue: &Receiver<Order>, listener: &Listener) {
+    mend(directory, listener);
     let mut running: Vec<Running> = Vec::new();
     loop {
         let order = if running.is_empty() {

@@ -15,7 +15,7 @@ use super::sink::Sink;
 use super::track::{LAG_US, Track};
 use super::{Listener, Mark, Order, tell};
 use crate::names::place;
-use crate::sys::Wake;
+use crate::sys::{self, Wake};
 use crate::worker::Work;
 
 /// How often a header is written anew.
@@ -65,15 +65,21 @@ impl Running {
         if path.exists() || part.exists() {
             return Err(format!("{} exists", begin.spec.file));
         }
-        let channels = if begin.spec.side == Side::Both { 2 } else { 1 };
+        let (tracks, channels) = match begin.spec.side {
+            Side::Both => (2, 2),
+            Side::Mixed => (2, 1),
+            Side::Says | Side::Hears | Side::Room => (1, 1),
+        };
         let file = File::create_new(&part).map_err(|e| format!("{}: {e}", part.display()))?;
+        // Another engine that starts meanwhile leaves it alone. A file system without locks is no reason not to write.
+        let _ = sys::lock(&file);
         let sink = sink(file, &begin, channels).map_err(|e| format!("{}: {e}", part.display()))?;
         let track = match sink {
             Sink::Kept(_) => Track::of_packets,
             Sink::Wav(_) | Sink::Ogg(..) => Track::new,
         };
         Ok(Self {
-            tracks: (0..channels).map(|_| track(begin.rate)).collect(),
+            tracks: (0..tracks).map(|_| track(begin.rate)).collect(),
             begin,
             entries,
             work,
@@ -216,7 +222,10 @@ impl Running {
                 .tracks
                 .iter_mut()
                 .map(|track| track.take(count).collect());
-            let channels: Vec<Vec<i16>> = lines.collect();
+            let mut channels: Vec<Vec<i16>> = lines.collect();
+            if self.begin.spec.side == Side::Mixed {
+                channels = vec![mixed(&channels)];
+            }
             self.sink.push(&channels)?;
             self.frames += count as u64;
             self.listen(&channels);
@@ -277,6 +286,15 @@ impl Running {
     }
 }
 
+/// Both lines in one; two loud voices at once are cut at full scale.
+fn mixed(lines: &[Vec<i16>]) -> Vec<i16> {
+    let [one, other] = lines else {
+        return Vec::new();
+    };
+    let pairs = one.iter().zip(other);
+    pairs.map(|(a, b)| a.saturating_add(*b)).collect()
+}
+
 fn sink(file: File, begin: &Begin, channels: u8) -> io::Result<Sink> {
     let rate = begin.rate;
     // A number that tells streams of one file apart; there is one.
@@ -295,5 +313,89 @@ fn sink(file: File, begin: &Begin, channels: u8) -> io::Result<Sink> {
         }
         Some("ogg" | "opus") => Sink::ogg(file, channels, rate, serial),
         _ => Err(io::Error::other("a recording's name ends in .wav or .ogg")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use offhook_media::description::Recording;
+
+    use super::*;
+    use crate::worker::Told;
+
+    #[test]
+    fn what_was_lost_on_the_way_is_silence_and_marked() {
+        let top = std::env::temp_dir().join(format!("offhook-lost-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&top);
+        let (entries, other) = sync_channel(400);
+        let (work, _work) = sync_channel(8);
+        let wake = Arc::new(Wake::new().expect("an eventfd"));
+        let start = Instant::now();
+        let spec = Recording {
+            recording: "r".into(),
+            file: "call.wav".into(),
+            side: Side::Says,
+            max_seconds: 0,
+            silence_ms: 0,
+        };
+        let begin = Begin {
+            number: 1,
+            leg: 1,
+            start,
+            codec: Some(Codec::Pcmu),
+            rate: 8_000,
+            spec,
+        };
+        let order = Order {
+            begin,
+            entries: other,
+            work,
+            wake: Arc::clone(&wake),
+        };
+        let mut running = Running::new(&top, order).expect("a file");
+        // A second of sound, a second that was lost, a second of sound.
+        for at in (0..50u64).chain(100..150) {
+            let what = Piece::Packet {
+                channel: 0,
+                codec: Codec::Pcmu,
+                ssrc: 1,
+                sequence: at as u16,
+                timestamp: (at * 160) as u32,
+                payload: vec![0x00; 160].into(),
+            };
+            let at_us = at * 20_000;
+            if at == 100 {
+                let what = Piece::Lost(1_000_000);
+                entries.send(Entry { at_us, what }).expect("room");
+            }
+            entries.send(Entry { at_us, what }).expect("room");
+        }
+        let what = Piece::End("stopped");
+        let at_us = 3_000_000;
+        entries.send(Entry { at_us, what }).expect("room");
+        running.drain(start + Duration::from_secs(4));
+        let (told, heard) = sync_channel(8);
+        running.finish(&Listener { told, wake });
+        let Ok(Told::Event(Event::RecordingFinished {
+            marks, duration_ms, ..
+        })) = heard.try_recv()
+        else {
+            panic!("nothing was told")
+        };
+        assert_eq!(marks, [(1_000, 2_000, "overflow".to_owned())]);
+        assert_eq!(duration_ms, 3_000);
+        let mut file = hound::WavReader::open(top.join("call.wav")).expect("WAV");
+        let samples: Vec<i16> = file.samples().map(|one| one.expect("whole")).collect();
+        let loud = |from: usize, to: usize| {
+            samples[from * 8..to * 8]
+                .iter()
+                .filter(|one| **one != 0)
+                .count()
+        };
+        assert_eq!(loud(1_000, 2_000), 0);
+        assert_eq!((loud(0, 1_000), loud(2_000, 3_000)), (8_000, 8_000));
+        let _ = fs::remove_dir_all(top);
     }
 }

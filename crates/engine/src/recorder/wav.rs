@@ -1,12 +1,38 @@
 //! WAV files that are playable at every moment: the header's sizes are written anew while the file grows.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::Mark;
 
 /// Bytes before the samples.
 const HEADER: u32 = 44;
+
+/// Makes the header of a file that was left tell of everything that is there.
+pub fn mend(file: &mut File) -> io::Result<()> {
+    let mut header = [0u8; HEADER as usize];
+    file.seek(SeekFrom::Start(0))?;
+    file.read_exact(&mut header)?;
+    let (channels, rate) = (
+        u16::from_le_bytes([header[22], header[23]]),
+        u32::from_le_bytes([header[24], header[25], header[26], header[27]]),
+    );
+    if !header.starts_with(b"RIFF") || !(1..=2).contains(&channels) {
+        return Err(io::Error::other("it has no header of ours"));
+    }
+    let frame = u64::from(channels) * 2;
+    let data = (file.metadata()?.len() - u64::from(HEADER)) / frame * frame;
+    let wav = Wav {
+        file: file.try_clone()?,
+        channels,
+        rate,
+        data: u32::try_from(data).unwrap_or(u32::MAX - HEADER),
+        buffer: Vec::new(),
+    };
+    file.set_len(u64::from(HEADER) + u64::from(wav.data))?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&wav.header(0))
+}
 
 /// 16-bit PCM.
 pub struct Wav {

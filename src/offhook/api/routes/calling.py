@@ -7,13 +7,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from offhook.api.auth import Calling
-from offhook.api.call_ports import CallDesk
+from offhook.api.call_ports import CallDesk, Wished
 from offhook.api.describe import anything, described, identifier, listing, loose, moment, nullable, number, record, text
 from offhook.api.describe import list_of as listed
 from offhook.api.dial_fields import DIAL, Reader
 from offhook.api.errors import ApiError, Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TokenRow
+from offhook.api.record_fields import pause_recording, resume_recording, start_recording, stop_recording
 from offhook.api.requests import body_object, note_names
 from offhook.api.streams import start_stream, stop_stream
 from offhook.calls.commands import (
@@ -25,8 +26,8 @@ from offhook.calls.commands import (
     PartLegs,
     PressDigits,
     ReferLeg,
+    StartRecording,
     StartStream,
-    StreamCommand,
     TellUserEvent,
 )
 from offhook.calls.document import StatusWish
@@ -38,7 +39,7 @@ PATH = "/api/calling/calls"
 REASONS = ("hangup", "cancel", "busy", "noAnswer", "decline", "error")
 USER_EVENT = 4096
 """Bytes of a user's own event."""
-LATER = ("play", "record", "collect", "detect", "tap", "denoise")
+LATER = ("play", "collect", "detect", "tap", "denoise")
 NEVER = ("transcribe", "live_", "ai_", "ai", "send_fax", "receive_fax")
 COMMAND = record("Command", "command", command=text(), id=text(), params=loose())
 LEG = record(
@@ -116,7 +117,7 @@ async def _dial(request: Request, token: TokenRow, params: Mapping[str, Any]) ->
 
 # ---- commands on a leg
 
-Made = Callable[[Reader, str, Mapping[str, Any]], Awaitable[Sequence[LegCommand | StreamCommand]]]
+Made = Callable[[Reader, str, Mapping[str, Any]], Awaitable[Sequence[Wished]]]
 
 
 async def _command(
@@ -154,7 +155,7 @@ async def _command(
     for one in made:
         desk.perform(one)
     leg = await _leg(desk, token, id_)
-    started = next((one.control for one in made if isinstance(one, StartStream)), None)
+    started = next((one.control for one in made if isinstance(one, StartStream | StartRecording)), None)
     return leg if started is None else {**leg, "offhook": {**leg["offhook"], "control_id": started}}
 
 
@@ -283,6 +284,10 @@ COMMANDS: dict[str, Made] = {
     "calling.unmute": _hold(muted=False),
     "calling.send_digits": _digits,
     "calling.user_event": _user_event,
+    "calling.record": start_recording,
+    "calling.record.pause": pause_recording,
+    "calling.record.resume": resume_recording,
+    "calling.record.stop": stop_recording,
     "calling.stream": start_stream,
     "calling.stream.stop": stop_stream,
 }

@@ -47,7 +47,7 @@ LISTS = (
     Later("/api/offhook/conferences", "video", "dial conference-NAME"),
     Later("/api/offhook/voicemail", "calling", "forward to another endpoint on no answer"),
     Later("/api/relay/rest/queues", "calling", "let a number ring several devices"),
-    Later("/api/relay/rest/recordings", "storage", "record at the device"),
+    Later("/api/relay/rest/recordings", "storage", "record a live call by calling.record"),
     Later("/api/relay/rest/number_groups", "numbers", "list numbers by filter_name"),
     Later("/api/relay/rest/addresses", "numbers", "emergency routing is a trunk's emergency flag"),
     Later("/api/relay/rest/short_codes", "numbers", "numbers of a trunk can be imported"),
