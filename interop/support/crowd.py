@@ -5,21 +5,25 @@ from now; UPDATE, INFO, OPTIONS with 200; a BYE with 200, and its Reason is kept
 """
 
 import asyncio
+import random
 import re
 import struct
 
 from interop.support.plain_phone import SDP, PlainPhone, _field
 
-PACE = 0.02
-"""Seconds between packets."""
-
 
 class CrowdPhone(PlainPhone):
     """One phone of the crowd: `await phone.call("echo")`, then `start()`."""
 
+    packet_ms = 20
+    loss = 0.0
+    """Share of its packets that it loses on the way."""
+
     def __init__(self, username: str, password: str, domain: str, server: str) -> None:
         super().__init__(username, password, domain, server)
         self.heard = 0
+        self.missed = 0
+        """Packets of its own that the echo did not bring back, though a later one came."""
         self.moved = 0
         self.ended: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -40,21 +44,25 @@ class CrowdPhone(PlainPhone):
         await self._send(self._request("BYE", self._contact, 3, self._to))
 
     async def _talk(self) -> None:
-        number = 0
+        number, size = 0, 8 * self.packet_ms
         while self.ended is None:
-            head = struct.pack(">BBHII", 0x80, 0, number & 0xFFFF, number * 160, 7)
-            self._rtp.sendto(head + bytes(range(160)), self._media)
+            head = struct.pack(">BBHII", 0x80, 0, number & 0xFFFF, number * size, 7)
+            if random.random() >= self.loss:
+                self._rtp.sendto(head + number.to_bytes(4) + bytes(size - 4), self._media)
             number += 1
-            await asyncio.sleep(PACE)  # the pace of sound
+            await asyncio.sleep(self.packet_ms / 1000)  # the pace of sound
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, expected = asyncio.get_running_loop(), 0
         while True:
             try:
-                await loop.sock_recvfrom(self._rtp, 2048)
-                self.heard += 1
+                data, _ = await loop.sock_recvfrom(self._rtp, 2048)
             except OSError:
-                pass  # the port of a dead engine: an ICMP error is no end
+                continue  # the port of a dead engine: an ICMP error is no end
+            self.heard += 1
+            number = int.from_bytes(data[12:16])
+            self.missed += max(0, number - expected)
+            expected = number + 1
 
     async def _answer(self) -> None:
         loop = asyncio.get_running_loop()
@@ -101,6 +109,11 @@ class Crowd:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(phone.stop() for phone in self.phones))
+
+    @property
+    def missed(self) -> int:
+        """What all of them said and did not hear."""
+        return sum(phone.missed for phone in self.phones)
 
     async def ended(self, within: float) -> set[str | None]:
         """How their calls ended, None for one that goes on; waited for until all have."""

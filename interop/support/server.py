@@ -176,7 +176,7 @@ class Offhook:
 
     async def calls(self) -> list[dict[str, Any]]:
         """Live calls."""
-        answer = await self.http.get("/api/offhook/calls")
+        answer = await self.http.get("/api/offhook/calls?page_size=1000")
         assert answer.status_code == 200, answer.text
         return list(answer.json()["data"])
 

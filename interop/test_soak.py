@@ -1,0 +1,141 @@
+"""Half an hour of 300 calls that come and go, are sent elsewhere and lose packets: nothing grows and nothing is left.
+
+OFFHOOK_SOAK_SECONDS and OFFHOOK_SOAK_CALLS make it shorter or smaller, to try it.
+"""
+
+import asyncio
+import os
+import random
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from interop.conftest import ServerMaker
+from interop.support.crowd import CrowdPhone
+from interop.support.server import Offhook
+
+SECONDS = float(os.environ.get("OFFHOOK_SOAK_SECONDS", "1800"))
+CALLS = int(os.environ.get("OFFHOOK_SOAK_CALLS", "300"))
+SHORTEST, LONGEST = 5.0, min(60.0, SECONDS / 4)
+"""Seconds of a call."""
+TRANSFERRED = 0.2
+"""Share of the calls that are sent elsewhere in the middle."""
+SAMPLE = 2.0
+WARM, WINDOW = 0.3, 0.15
+"""Shares of the time: before the first look at the memory, and how long a look is."""
+GROWTH = 1.02
+REST = 12.0
+"""Freed ports rest for ten seconds, and a transaction of a BYE lives for five."""
+PASSWORD = "a long enough secret"
+SETTINGS = {"OFFHOOK_LIMITS_CALL_RATE": "1000", "OFFHOOK_LIMITS_UNAUTH_RATE": "1000", "OFFHOOK_LOG_LEVEL": "warning"}
+
+
+class SoakPhone(CrowdPhone):
+    """A phone with long packets, so that one process can be all of them, and a bad network."""
+
+    packet_ms = 60
+    loss = 0.02
+
+
+@dataclass
+class Watch:
+    """What the two processes take, sample by sample."""
+
+    pids: dict[str, int]
+    memory: dict[str, list[int]] = field(default_factory=dict)
+    happened: Counter[str] = field(default_factory=Counter)
+
+    def descriptors(self) -> dict[str, int]:
+        return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in self.pids.items()}
+
+    async def look(self) -> None:
+        """Samples for ever."""
+        while True:
+            for name, pid in self.pids.items():
+                text = Path(f"/proc/{pid}/status").read_text()
+                kilobytes = int(text.partition("VmRSS:")[2].split()[0])
+                self.memory.setdefault(name, []).append(kilobytes)
+            await asyncio.sleep(SAMPLE)
+
+    def growth(self, name: str) -> float:
+        """The last look at the memory against the first."""
+        samples = self.memory[name]
+        size = max(1, int(len(samples) * WINDOW))
+        first = samples[int(len(samples) * WARM) :][:size]
+        return statistics.median(samples[-size:]) / statistics.median(first)
+
+
+async def caller(server: Offhook, name: str, watch: Watch, chance: random.Random, until: float) -> None:
+    """One phone, call after call."""
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(chance.uniform(0, min(10.0, SECONDS / 10)))  # they do not all come at once
+    while (left := until - loop.time()) > SHORTEST:
+        phone = SoakPhone(name, PASSWORD, server.domain, server.sip)
+        phone._tag = f"{name}-{watch.happened['calls']}"
+        try:
+            await phone.call(chance.choice(["echo", "echo", "echo", "music", "tone"]))
+            watch.happened["calls"] += 1
+            phone.start()
+            length = min(left, chance.uniform(SHORTEST, LONGEST))
+            await asyncio.sleep(length / 2)
+            if chance.random() < TRANSFERRED:
+                await transfer(server, phone, watch)
+            await asyncio.sleep(length / 2)
+            assert phone.heard > 0, f"{name} heard nothing"
+            assert phone.ended is None, f"{name} was cut off: {phone.ended}"
+            await phone.bye()
+            await asyncio.sleep(0.5)  # the answer to the BYE
+        finally:
+            await phone.stop()
+
+
+async def transfer(server: Offhook, phone: SoakPhone, watch: Watch) -> None:
+    """Sends the phone's leg elsewhere by the API."""
+    for call in await server.calls():
+        for leg in call["legs"]:
+            if leg["sip_call_id"] == phone._tag:
+                body = {"command": "calling.transfer", "id": leg["leg_ref"], "params": {"dest": "music"}}
+                answer = await server.http.post("/api/calling/calls", json=body)
+                assert answer.status_code == 200, answer.text
+                watch.happened["transfers"] += 1
+                return
+    raise AssertionError("the call is not among the live ones")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(SECONDS + 300)
+async def test_nothing_grows_and_nothing_is_left(serve: ServerMaker) -> None:
+    async with serve(**SETTINGS) as server:
+        names = [f"soak{number}" for number in range(CALLS)]
+        for name in names:
+            await server.add_endpoint(name, PASSWORD)
+        watch = Watch({"server": server.pid, "engine": server.engine_pid})
+        before, engine = watch.descriptors(), server.engine_pid
+        until = asyncio.get_running_loop().time() + SECONDS
+        looking = asyncio.create_task(watch.look())
+        async with asyncio.TaskGroup() as group:
+            for number, name in enumerate(names):
+                group.create_task(caller(server, name, watch, random.Random(number), until))
+        looking.cancel()
+        grown = {name: round(watch.growth(name), 4) for name in watch.pids}
+        print(
+            f"{dict(watch.happened)}, memory {grown}, {watch.memory['engine'][-1]} and {watch.memory['server'][-1]} KB"
+        )
+        # 1: no leg, no call is left
+        await server.until_idle(30)
+        await asyncio.sleep(REST)
+        counts = (await server.status())["counts"]
+        assert (counts["calls"], counts["legs"], counts["dialogs"]) == (0, 0, 0), counts
+        # 2: descriptors are back where they were; a few connections to the API may be open
+        after = watch.descriptors()
+        assert after["engine"] <= before["engine"], (before, after)
+        assert after["server"] <= before["server"] + 8, (before, after)
+        # 3: no panic, and the same engine
+        assert server.engine_pid == engine
+        assert "panic" not in server.log()
+        # 4: memory stays what it was
+        assert max(grown.values()) <= GROWTH, (grown, watch.memory)
+        assert watch.happened["transfers"] > 0
