@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from offhook.api.trunk_fields import trunk_fields
 from offhook.sip.digest import both_ha1
 from tests.support.platform import House
 
@@ -105,3 +107,21 @@ async def test_a_country_of_its_own(suffixed: House) -> None:
         assert changed.json()["offhook"]["country"] == "DE", "2. its own"
         assert suffixed.profiles.domains.country("acme.pbx.example") == "DE"
         assert (await client.get(PROFILE)).json()["offhook"]["country"] == "US", "3. nobody else's"
+
+
+async def test_trunks_write_numbers_by_their_project_s_country(suffixed: House) -> None:
+    async with suffixed.client() as client:
+        acme = await subproject(client, "Acme")
+        await client.put(PROFILE, json={"offhook": {"country": "DE"}}, auth=acme)
+        for project, given, country in (
+            (acme[0], None, "DE"),
+            (acme[0], "FR", "FR"),
+            (suffixed.space.project_id, None, ""),
+        ):
+            fields = {"name": "t", "targets": [{"uri": "sip:carrier.example"}], "numbers": {"country_code": given}}
+            settings, faults = trunk_fields(fields)
+            assert not faults
+            row: Any = SimpleNamespace(
+                id="t", project_id=project, settings=settings, password=None, digest_password=None
+            )
+            assert suffixed.profiles.trunk(row).numbers.country == country

@@ -20,7 +20,7 @@ from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
 from offhook.calls.switchboard import CallConfig, Switchboard
 from offhook.calls.thresholds import Thresholds
-from offhook.calls.trunk import Trunk, read_trunk
+from offhook.calls.trunk import Trunk
 from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
 from offhook.media.process import MediaOptions, MediaProcess
@@ -160,8 +160,8 @@ class App:
         self._take_trunks_into_service()
         for one in self.store.applications:
             self.platform.reception.application_changed(one.id)
-        for project in self.store.projects:
-            await profiles.apply(self, project.id)
+        for project in {self.store.space.project_id} | self.profiles.moved():
+            await profiles.apply(self, project)
         if taken:
             log.info("calls taken back", count=taken)
             self.driver.tell(EngineReady())
@@ -528,8 +528,7 @@ class App:
 
     def trunks(self) -> dict[str, Trunk]:
         """By id."""
-        rows = self.store.trunks
-        return {row.id: read_trunk(row.id, row.settings, row.password, row.digest_password) for row in rows}
+        return {row.id: self.profiles.trunk(row) for row in self.store.trunks}
 
     async def _start_media(self) -> None:
         settings = self.settings

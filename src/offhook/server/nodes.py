@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.calls.commands import DropTrunk, UseTrunk
-from offhook.calls.trunk import read_trunk
 from offhook.server.device_desk import ServerDevices
 from offhook.server.observe import log
 from offhook.store import tables
@@ -153,7 +152,7 @@ class Neighbours:
             driver.command(DropTrunk(id_))
         for id_, row in after.items():
             if row != before.get(id_):
-                driver.command(UseTrunk(read_trunk(row.id, row.settings, row.password, row.digest_password)))
+                driver.command(UseTrunk(self._app.profiles.trunk(row)))
 
 
 def _whole(load: Callable[[], Awaitable[Any]]) -> Refresh:

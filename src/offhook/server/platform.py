@@ -21,7 +21,6 @@ from offhook.api.token_ports import TokenOffice
 from offhook.calls.call import Call
 from offhook.calls.commands import DropTrunk, HangUpCall, HangUpEndpoint, RegisterTrunk, UseTrunk
 from offhook.calls.ports import LegFacts
-from offhook.calls.trunk import read_trunk
 from offhook.calls.trunks import TrunkState
 from offhook.media.client import MediaError
 from offhook.server import profiles, projects, registrations
@@ -152,7 +151,7 @@ class ServerPlatform:
     async def trunk_changed(self, id_: str) -> None:
         row = self.trunks.get(id_)
         if row is not None:
-            trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
+            trunk = self._app.profiles.trunk(row)
             self._app.driver.command(UseTrunk(trunk))
             if row.settings.get("draining"):
                 self._app.draining.watch(id_)
@@ -168,7 +167,7 @@ class ServerPlatform:
         row, driver = self.trunks.get(id_), self._app.driver
         if row is None:
             return {"ok": False, "steps": []}
-        trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
+        trunk = self._app.profiles.trunk(row)
         call = TrialCall(self._app, row, to).run if to is not None else None
         test = TrunkTest(trunk, self._trunk(id_), self.domain, driver.peers, driver.ask, driver.flow_opened, call)
         return await test.run()

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from offhook.calls.commands import UseTrunk
 from offhook.calls.entry import Permits
+from offhook.calls.trunk import Trunk, read_trunk
 from offhook.server.observe import log
 from offhook.server.reach import websocket_urls
 from offhook.sip.domains import Domains
@@ -16,6 +18,7 @@ from offhook.store.addresses import slug
 from offhook.store.profiles import Profile, read
 
 if TYPE_CHECKING:
+    from offhook.api.ports import TrunkRow
     from offhook.server.app import App
     from offhook.server.directory import Store
 
@@ -69,6 +72,19 @@ class Profiles:
         """Whose numbers and tones its endpoints use; the root's, then the setting's, where it says nothing."""
         root = self._store.space.project_id
         return self.of(project_id).country or self.of(root).country or self._country
+
+    def trunk(self, row: "TrunkRow") -> Trunk:
+        """A trunk of the store; its numbers are those of its project's country where it names none."""
+        trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
+        own = self.of(row.project_id).country if self._own(row.project_id) else None
+        if trunk.numbers.country or not own:
+            return trunk
+        return replace(trunk, numbers=replace(trunk.numbers, country=own))
+
+    def moved(self) -> set[str]:
+        """Projects whose endpoints are not, or no longer, in their domain."""
+        rows = self._store.endpoints
+        return {one.project_id for one in rows if one.domain != rows.domain_of(one.project_id)}
 
     def made_for(self, name: str) -> dict[str, Any]:
         """The profile that a new project begins with. Under a suffix it has a label made of its name, and the realm of
@@ -199,3 +215,7 @@ async def apply(app: "App", project_id: str) -> None:
     if project_id == app.store.space.project_id and gateway is not None:
         country = app.profiles.of(project_id).country or app.settings.sip.country
         gateway.outbound.settings = replace(gateway.outbound.settings, country=country)
+    for row in [one for one in app.store.trunks if one.project_id == project_id]:
+        trunk, state = app.profiles.trunk(row), gateway.outbound.trunks.get(row.id) if gateway is not None else None
+        if state is not None and state.trunk != trunk:
+            app.driver.command(UseTrunk(trunk))
