@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 
-SDP = "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 
 
 def _md5(text: str) -> str:
@@ -83,7 +83,7 @@ class PlainPhone:
 
     def _offer(self) -> str:
         """The description that it calls with."""
-        return self.description.format(address=self._address, port=self._rtp.getsockname()[1])
+        return self.description.format(port=self._rtp.getsockname()[1]).replace("127.0.0.1", self._address)
 
     def _answered(self, description: str) -> None:
         media = re.search(r"m=audio (\d+)", description)
