@@ -96,15 +96,20 @@ async def test_pages_yield_each_row_once(shared: Offhook) -> None:
         assert (await shared.http.post("/api/fabric/resources/sip_endpoints", json=body)).status_code == 200
         body = {"email": f"page{number}@example.com"}
         assert (await shared.http.post("/api/fabric/resources/subscribers", json=body)).status_code == 201
+        body = {"number": f"+1512555920{number}"}
+        assert (await shared.http.post("/api/relay/rest/imported_phone_numbers", json=body)).status_code == 201
     client = RestClient(
         project=shared.project, token=shared.token, host=shared.running["http_url"].removeprefix("http://")
     )
 
-    def every() -> tuple[list[str], list[str]]:
+    def every() -> tuple[list[str], list[str], list[str]]:
         endpoints = [one["username"] for one in client.fabric.sip_endpoints.paginate(page_size=2)]
-        return endpoints, [one["subscriber"]["email"] for one in client.fabric.subscribers.paginate(page_size=2)]
+        emails = [one["subscriber"]["email"] for one in client.fabric.subscribers.paginate(page_size=2)]
+        return endpoints, emails, [one["number"] for one in client.phone_numbers.paginate(page_size=2)]
 
-    endpoints, subscribers = await asyncio.to_thread(every)
+    endpoints, subscribers, numbers = await asyncio.to_thread(every)
+    assert [one for one in numbers if "920" in one] == [f"+1512555920{number}" for number in (4, 3, 2, 1, 0)]
+    assert len(numbers) == len(set(numbers))
     assert endpoints == [f"page{number}" for number in (4, 3, 2, 1, 0)] + ["bob", "alice"]
     assert subscribers == [f"page{number}@example.com" for number in (4, 3, 2, 1, 0)]
 

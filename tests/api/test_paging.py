@@ -1,5 +1,7 @@
 """Lists: what a page takes as its size, number and token (API.md 1.4)."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from offhook.api.errors import Invalid
@@ -34,3 +36,26 @@ def test_what_cannot_be_read_is_named(query: dict[str, str]) -> None:
 
 def test_the_largest_page() -> None:
     assert listed(page_size="1000") == list(range(1999, 999, -1))
+
+
+def test_rows_added_while_paging_neither_repeat_nor_hide_rows() -> None:
+    rows = list(range(10, 20))
+
+    def show(query: dict[str, str]) -> tuple[list[int], dict[str, str]]:
+        answer = page(rows, lambda n: f"{n:04}", lambda n: {"n": n}, "/list", {"page_size": "3", **query})
+        links = {name: dict(parse_qsl(link.partition("?")[2])) for name, link in answer["links"].items()}
+        return [row["n"] for row in answer["data"]], links
+
+    # 1. forwards: a new one above each page, one of the next page gone
+    seen, links = show({})
+    while "next" in links:
+        rows.append(max(rows) + 1)
+        more, links = show(links["next"])
+        seen += more
+    assert seen == list(range(19, 9, -1))
+    # 2. and back: what stands before a page, the new ones too
+    back: list[int] = []
+    while "prev" in links:
+        more, links = show(links["prev"])
+        back = more + back
+    assert back == [one for one in range(max(rows), 9, -1) if one > 10]

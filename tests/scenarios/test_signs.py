@@ -87,6 +87,21 @@ def test_who_was_never_heard_has_the_same_time_as_who_fell_silent(link: Link) ->
     assert (house.call().end_code, CATALOGUE["media_timeout"].end) == ("media_timeout", "error")
 
 
+def test_rtcp_and_checks_of_ice_are_signs_of_life(link: Link) -> None:
+    house, alice, _ = call_of(link, SDP)
+    tell(house, did.MediaStopped(number(alice), 5000))
+    # 1. a muted phone goes on with RTCP, and the call with it
+    for signs in range(1, 10):
+        link.run(20)
+        tell(house, did.QualityReported(number(alice), Quality(packets_out=signs, signs_in=signs)))
+    assert house.call().end_code is None
+    # 2. what we send is no sign of it
+    for sent in range(10, 13):
+        link.run(20)
+        tell(house, did.QualityReported(number(alice), Quality(packets_out=sent, signs_in=9)))
+    assert house.call().end_code == "media_timeout"
+
+
 def test_a_path_that_never_was_is_the_end_of_the_call(link: Link) -> None:
     house = House(link, media_timeout=60)
     alice, bob = Page(house, "alice"), house.callee()

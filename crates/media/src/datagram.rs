@@ -331,6 +331,7 @@ impl Engine {
             return;
         };
         let with_video = leg.carries_video();
+        leg.rx.reports += 1;
         reports::receive(leg, opened, now);
         if with_video {
             self.video_rtcp(id, opened, now);

@@ -474,6 +474,8 @@ pub struct Quality {
     pub dtmf_out: u64,
     /// Parts in a million by which the peer's clock is too fast; 0 in the first 70 seconds.
     pub drift_ppm: f64,
+    /// What came beside packets: RTCP, and checks of ICE. A peer that sends nothing of it, and no packets, is gone.
+    pub signs_in: u64,
 }
 
 /// What the engine knows of a leg. Ages in milliseconds, -1 = never.

@@ -3,7 +3,7 @@
 use offhook_dsp::{Codec, Counters};
 
 use crate::description::Quality;
-use crate::leg::Leg;
+use crate::leg::{Leg, Path};
 
 /// Processing of both ends beside buffer and packet time, ms.
 const PROCESSING_MS: f64 = 20.0;
@@ -17,7 +17,7 @@ const BPL_OPUS_FEC: f64 = 20.0;
 /// What quality reports need to remember.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QualityClock {
-    /// Packets of both directions at the last report.
+    /// Packets of both directions, and other signs of the peer, at the last report.
     pub(crate) packets: u64,
     pub(crate) rtt_ms: Option<f64>,
 }
@@ -97,7 +97,17 @@ pub(crate) fn measure(leg: &Leg, counters: Counters) -> Quality {
         dtmf_in: leg.rx.digits,
         dtmf_out: leg.tx.digits.sent,
         drift_ppm: measures.drift_ppm,
+        signs_in: signs(leg),
     }
+}
+
+/// Signs of life that are no media.
+fn signs(leg: &Leg) -> u64 {
+    let checks = match &leg.path {
+        Path::WebRtc(path) => path.ice.requests,
+        Path::Port(_) => 0,
+    };
+    leg.rx.reports + checks
 }
 
 #[cfg(test)]

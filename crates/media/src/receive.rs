@@ -130,6 +130,8 @@ pub(crate) struct Receiver {
     pub(crate) codec: Option<Codec>,
     pub(crate) packets: u64,
     pub(crate) datagrams: u64,
+    /// RTCP packets that were believed.
+    pub(crate) reports: u64,
     pub(crate) bad_headers: u64,
     pub(crate) loops: u64,
     pub(crate) without_keys: u64,
@@ -162,6 +164,7 @@ impl Receiver {
             codec: None,
             packets: 0,
             datagrams: 0,
+            reports: 0,
             bad_headers: 0,
             loops: 0,
             without_keys: 0,

@@ -177,7 +177,7 @@ impl Engine {
     fn report_quality(&mut self, id: LegId, now: Now) {
         let Some(leg) = self.legs.get(id) else { return };
         let measured = quality::measure(leg, self.playout_of(leg));
-        let packets = measured.packets_in + measured.packets_out;
+        let packets = measured.packets_in + measured.packets_out + measured.signs_in;
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

@@ -217,3 +217,30 @@ fn quality_is_told_every_five_seconds_while_media_flows() {
         "silence is not reported again and again"
     );
 }
+
+#[test]
+fn a_peer_without_sound_is_there_as_long_as_its_reports_come() {
+    let mut world = World::new();
+    let (_, _, b) = two_phones(&mut world);
+    let report = |world: &mut World, from: &str| {
+        let mut buffer = [0; 64];
+        let mut compound = CompoundBuilder::new(&mut buffer);
+        compound.receiver_report(b.ssrc, &[]).unwrap();
+        let len = compound.finish();
+        world.datagram(b.socket, from.parse().unwrap(), &buffer[..len]);
+        world.advance_ms(5_000);
+    };
+    let own = b.address.to_string();
+    for from in [&own, &own, "203.0.113.5:5000", &own] {
+        report(&mut world, from);
+    }
+    let signs: Vec<u64> = world
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::QualityReported { leg, quality } if *leg == b.leg => Some(quality.signs_in),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(signs, [1, 2, 3], "a stranger's report is none");
+}

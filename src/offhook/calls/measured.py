@@ -3,6 +3,7 @@
 Lives here: thresholds and their findings. Never here: silence (heard.py), how the figures are made, which is the engine's.
 """
 
+from offhook.calls import survival
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import speech_of
 from offhook.calls.leg import Leg
@@ -21,6 +22,8 @@ def sampled(call: Call, leg: Leg, quality: Quality, now: float) -> Effects:
     if len(leg.samples) > MOST:
         del leg.samples[::2]
     effects = _transcoding(call, leg, now)
+    if quality.signs_in > before.signs_in:
+        effects += survival.still_there(call, leg)
     over = _over(call.config.thresholds, quality, before)
     last, leg.over = leg.over, tuple(over)
     for code in CODES:

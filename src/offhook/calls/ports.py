@@ -284,6 +284,8 @@ class Quality:
     dtmf_in: int = 0
     dtmf_out: int = 0
     drift_ppm: float = 0.0
+    signs_in: int = 0
+    """RTCP packets and checks of ICE: signs of life that are no media."""
 
 
 @record

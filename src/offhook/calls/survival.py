@@ -164,13 +164,25 @@ def fell_silent(call: Call, leg: Leg, silent_ms: int) -> Effects:
     return [StartTimer(MediaTimeout(call.ref, leg.ref), max(0.0, limit - silent_ms / 1000))]
 
 
+def still_there(call: Call, leg: Leg) -> Effects:
+    """No sound, but RTCP or checks of ICE: the device is there, and has its time anew, unless a fault keeps it silent."""
+    if leg.detached or not leg.silent or not leg.clocked or not call.config.media_timeout or _fault(leg):
+        return []
+    return [StartTimer(MediaTimeout(call.ref, leg.ref), call.config.media_timeout)]
+
+
+def _fault(leg: Leg) -> str:
+    """The code of an open finding that ends calls, "" if there is none."""
+    return next((one.code for one in leg.findings if one.until is None and CATALOGUE[one.code].end), "")
+
+
 def _media_timeout(call: Call, leg: Leg, now: float) -> Effects:
     if leg.detached or not leg.silent or not leg.confirmed or leg.media is None:
         return []
     if leg.state is LegState.HELD or (leg.audio is not None and leg.audio.direction in ("recvonly", "inactive")):
         # On hold silence is what was agreed; look again, for it may be resumed and stay silent.
         return [StartTimer(MediaTimeout(call.ref, leg.ref), call.config.media_timeout)]
-    code = next((one.code for one in leg.findings if one.until is None and CATALOGUE[one.code].end), "media_timeout")
+    code = _fault(leg) or "media_timeout"
     return ending.give_up_leg(call, leg, code, leg.role, now, sip_reason(408, CATALOGUE[code].slug))
 
 

@@ -333,7 +333,7 @@ class Digit(Message, frozen=True):
 
 
 class QualityReported(Message, frozen=True):
-    """Every 5 s while media flows."""
+    """Every 5 s while media flows, or RTCP or checks of ICE come."""
 
     leg: int
     quality: Quality

@@ -27,6 +27,9 @@ def row_of(leg_ref: str, record: CallRecord, facts: dict[str, Any], epoch: float
     row = CATALOGUE.get(code)
     reason = facts.get("end_reason") or (row.end if row is not None and row.end else "error")
     told |= {"end_code": code, "end_reason": reason}
+    if told.get("sip_code") is None and told.get("answered_at") is not None:
+        # Who answers by himself, as a built-in destination does, has no response of his own.
+        told["sip_code"] = 200
     began, left = facts.get("began_at"), facts.get("left_at")
     return {
         "leg_ref": leg_ref,
