@@ -223,3 +223,26 @@ def test_live_15_who_was_about_to_take_the_call_over_is_told(link: Link) -> None
     alice.hang_up()
     assert bob.got("BYE")
     house.assert_nothing_left(alice, bob, page)
+
+
+def test_a_fault_of_the_engine_in_one_leg_ends_its_call_alone(link: Link) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    media = house.call().parties[0].media
+    assert media is not None
+    house.apply(lambda: house.node.tell(did.LegMediaFailed(media.leg, "panic")))
+    reason = 'SIP;cause=500;text="The media engine failed in this call"'
+    assert [phone.got("BYE")[0].headers.get("Reason") for phone in (alice, bob)] == [reason, reason]
+    assert house.call().end_code == "media_failed"
+    house.assert_nothing_left(alice, bob)
+
+
+def test_an_engine_that_takes_no_new_calls_is_not_called_out_of_ports(link: Link) -> None:
+    house = House(link)
+    house.media.refuse = "engine_busy"
+    alice = house.caller()
+    alice.dial("echo")
+    link.run(1)
+    answer = alice.answers("INVITE")[-1]
+    assert answer.status == 503
+    assert "media-busy" in (answer.headers.get("Warning") or "")

@@ -29,6 +29,8 @@ mod engine;
 pub mod event;
 mod facts;
 mod far;
+#[cfg(feature = "faults")]
+mod faults;
 pub mod feed;
 mod ice;
 mod ids;

@@ -30,6 +30,8 @@ const IN_BAND: &str = "inband";
 impl Engine {
     /// Gives an accepted packet to the leg that hears this one.
     pub(crate) fn route(&mut self, from: LegId, incoming: &Incoming, payload: &[u8], now: Now) {
+        #[cfg(feature = "faults")]
+        crate::faults::spring(payload);
         if let (Meaning::Speech(codec), Some(leg)) = (incoming.meaning, self.legs.get(from)) {
             recording::said(leg, codec, incoming, payload, &mut self.out, now);
         }

@@ -32,6 +32,9 @@ from offhook.calls.index import Index
 from offhook.calls.outcome import refusal
 from offhook.calls.ports import LegLocal
 
+REFUSALS = {"engine_lost": "media_engine_lost", "engine_busy": "media_busy"}
+"""What the engine's codes mean for a call; any other refusal is one of ports."""
+
 EngineAnswer = (
     MediaOpened | MediaRefused | MediaClosed | MediaLegOpened | MediaLegUpdated | MediaLineRefused | MediaEvent
 )
@@ -100,7 +103,7 @@ class EngineAnswers:
         call = self._index.calls.get(event.call_ref)
         if call is None:
             return []
-        code = "media_engine_lost" if event.code == "engine_lost" else "media_ports_exhausted"
+        code = REFUSALS.get(event.code, "media_ports_exhausted")
         outcome = refusal(code, event.text)
         if call.reopening:
             return reopen.refused(call, event.code, now)

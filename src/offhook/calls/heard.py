@@ -3,7 +3,7 @@
 Lives here: what each such event means for the leg. Never here: legs that open or close (switchboard.py, bridge.py).
 """
 
-from offhook.calls import digits, ending, measured, reopen, signs, sounding, survival
+from offhook.calls import digits, ending, measured, signs, sounding, survival
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.calls.events import (
@@ -22,7 +22,10 @@ from offhook.calls.events import (
     SilenceFound,
 )
 from offhook.calls.leg import Leg
+from offhook.sip.fields import sip_reason
 
+MEDIA_FAILED = sip_reason(500, "The media engine failed in this call")
+"""Reason of the BYEs to both."""
 ONE_WAY, PATH_CHANGED, UDP_BLOCKED = "one_way_audio", "path_changed", "udp_blocked"
 
 
@@ -53,7 +56,7 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
         case PlayFinished():
             return sounding.played(call, leg, event)
         case LegMediaFailed():
-            return ending.end(call, "media_engine_lost", "server", now, reopen.ENGINE_LOST)
+            return ending.end(call, "media_failed", "server", now, MEDIA_FAILED)
     return []
 
 
