@@ -16,7 +16,8 @@ from offhook.calls.description import (
 )
 from offhook.calls.encryption import KeyChoice, Security, for_answer
 from offhook.calls.ports import Direction, KeyKind, LegLocal, PathKind, VideoLocal
-from offhook.sdp.description import Media
+from offhook.sdp.description import Format, Media
+from offhook.sdp.offer_answer import select
 from offhook.sdp.parse import parse
 from offhook.sip.flow import Transport
 from tests.sdp.samples import offer_of
@@ -84,6 +85,27 @@ def test_our_formats_fit_into_six_payload_types_that_differ(webrtc: bool) -> Non
     assert {one.clock for one in formats if one.name not in SPEECH} == {one.clock for one in formats}
     assert {one.clock for one in our_formats(webrtc, ("OPUS",))} == {48_000}
     assert {one.clock for one in our_formats(webrtc, ("PCMU",))} == {8_000}
+
+
+def test_comfort_noise_is_offered_to_phones_where_the_list_stays_short_and_is_no_speech() -> None:
+    """RFC 3389: payload type 13 beside G.711 and G.722."""
+    names = [one.name for one in our_formats(False, ("PCMU", "PCMA"))]
+    assert names == ["PCMU", "PCMA", "CN", "TELEPHONE-EVENT"]
+    assert speech_of(our_formats(False, ("PCMU", "PCMA"))) == ("PCMU", "PCMA")
+    for webrtc, codecs in ((True, ("PCMU", "PCMA")), (False, ("OPUS",)), (False, SPEECH)):
+        assert "CN" not in [one.name for one in our_formats(webrtc, codecs)]
+
+
+def test_comfort_noise_is_answered_beside_the_codecs_of_its_clock() -> None:
+    formats = (
+        Format("OPUS", 107, 48_000, 2),
+        Format("PCMU", 0, 8_000),
+        Format("CN", 13, 8_000),
+        Format("CN", 98, 16_000),
+        Format("TELEPHONE-EVENT", 101, 8_000),
+    )
+    assert [one.payload_type for one in select(formats, ("PCMU",))] == [0, 13, 101]
+    assert [one.payload_type for one in select(formats, ("OPUS",))] == [107, 101]
 
 
 def test_a_browsers_offer() -> None:

@@ -1,7 +1,9 @@
 //! A planted fault, so that tests see what a panic in one call costs the others. No part of a build that is shipped.
 
 #[cfg(not(debug_assertions))]
-compile_error!("the planted fault is for builds with debug assertions: leave the feature `faults` out");
+compile_error!(
+    "the planted fault is for builds with debug assertions: leave the feature `faults` out"
+);
 
 /// What a payload begins with that makes the engine panic.
 const TRIGGER: &[u8] = b"offhook planted fault";

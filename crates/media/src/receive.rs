@@ -50,6 +50,8 @@ pub(crate) fn meanings(audio: &[description::Codec]) -> Box<[Meaning; 128]> {
         };
         if codec.name.eq_ignore_ascii_case("telephone-event") {
             *entry = Meaning::Event(codec.clock);
+        } else if codec.name.eq_ignore_ascii_case("CN") {
+            *entry = Meaning::ComfortNoise;
         } else if let Some(speech) = Codec::from_name(&codec.name) {
             *entry = Meaning::Speech(speech);
         }

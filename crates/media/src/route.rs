@@ -80,7 +80,7 @@ impl Engine {
         match incoming.meaning {
             Meaning::Speech(codec) => {
                 let Some(speech) = leg.tx.speech else { return };
-                if speech.codec == codec {
+                if speech.codec == codec && !leg.tx.fills {
                     forward(
                         leg,
                         from,
@@ -95,6 +95,11 @@ impl Engine {
                 }
             }
             Meaning::Event(_) | Meaning::ComfortNoise => {
+                let noise = incoming.meaning == Meaning::ComfortNoise && leg.tx.decoding.is_none();
+                if let Some(number) = leg.tx.comfort.filter(|_| noise) {
+                    return forward(leg, from, incoming, number, payload, &mut self.out, now);
+                }
+                leg.tx.fills |= noise;
                 leg.tx.leave_out(from, incoming, now.instant);
                 if let Some(decoding) = &mut leg.tx.decoding {
                     match incoming.meaning {

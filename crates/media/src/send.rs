@@ -88,6 +88,10 @@ pub(crate) struct Sender {
     pub(crate) ssrc: u32,
     pub(crate) speech: Option<Speech>,
     pub(crate) event: Option<EventType>,
+    /// The payload type of comfort noise, where the peer takes it beside our codec (RFC 3389).
+    pub(crate) comfort: Option<u8>,
+    /// The source describes silence that the peer cannot be told of: its sound is made anew, so that something always comes.
+    pub(crate) fills: bool,
     pub(crate) source: Source,
     pub(crate) decoding: Option<Box<Decoding>>,
     pub(crate) encoding: Option<Box<Encoding>>,
@@ -146,6 +150,8 @@ impl Sender {
             ssrc,
             speech: None,
             event: None,
+            comfort: None,
+            fills: false,
             source: Source::None,
             decoding: None,
             encoding: None,
@@ -196,6 +202,10 @@ impl Sender {
             self.encoding = None;
             self.decoding = None;
         }
+        let comfort = |codec: &&description::Codec| {
+            codec.name.eq_ignore_ascii_case("CN") && codec.clock == clock
+        };
+        self.comfort = audio.iter().find(comfort).map(|codec| codec.payload_type);
         (self.speech, self.event) = (speech, event);
         restart
     }
@@ -293,6 +303,7 @@ impl Sender {
             self.digits.release_all();
         }
         self.source = source;
+        self.fills = false;
         self.mapping = Mapping::None;
         self.decoding = None;
     }

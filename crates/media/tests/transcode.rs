@@ -266,6 +266,67 @@ fn trap_6_silence_is_the_noise_that_the_peer_describes() {
     }
 }
 
+fn with_comfort_noise() -> Vec<Codec> {
+    [pcmu(), vec![codec("CN", 13, 8_000)]].concat()
+}
+
+/// Two phones with the same codec, of which one falls silent for a second; what the other was sent.
+fn a_pause(other: Vec<Codec>) -> (World, Phone, Phone) {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![
+        port_offer(with_comfort_noise()),
+        port_offer(other.clone()),
+    ]);
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    world.complete(a.leg, port_remote(with_comfort_noise(), a.address));
+    world.complete(b.leg, port_remote(other, b.address));
+    world.bridge(a.leg, b.leg);
+    for _ in 0..3 {
+        a.speak_for(&mut world, 500);
+        let noise = a.raw(13, false, &[60], false);
+        world.datagram(a.socket, a.address, &noise);
+        a.timestamp = a.timestamp.wrapping_add(8_000);
+        world.advance_ms(1_000);
+    }
+    (world, a, b)
+}
+
+#[test]
+fn trap_6_comfort_noise_passes_where_both_sides_have_it() {
+    let (mut world, _, b) = a_pause(with_comfort_noise());
+    let sent = world.rtp_to(b.address);
+    let noise: Vec<_> = sent
+        .iter()
+        .filter(|sent| sent.header().payload_type == 13)
+        .collect();
+    assert_eq!(noise.len(), 3);
+    assert!(noise.iter().all(|sent| sent.payload() == [60]));
+    assert_eq!(sent.len(), 3 * 26, "nothing else takes its place");
+    for pair in sent.windows(2) {
+        let (one, two) = (pair[0].header(), pair[1].header());
+        assert_eq!(two.sequence, one.sequence.wrapping_add(1));
+    }
+    assert!(!world.facts(b.leg).transcoded);
+}
+
+#[test]
+fn trap_6_a_peer_that_knows_no_comfort_noise_is_sent_something_every_20_ms() {
+    let (world, _, b) = a_pause(pcmu());
+    let sent = world.rtp_to(b.address);
+    assert!(sent.iter().all(|sent| sent.header().payload_type == 0));
+    // From the second pause on: the first one says that there are pauses.
+    let late: Vec<_> = sent
+        .iter()
+        .filter(|sent| sent.at.as_millis() > 1_700)
+        .collect();
+    assert!(late.len() > 125, "{}", late.len());
+    let gap = late.windows(2).map(|pair| pair[1].at - pair[0].at).max();
+    assert!(
+        gap.expect("packets") <= std::time::Duration::from_millis(60),
+        "{gap:?}"
+    );
+}
+
 #[test]
 fn trap_19_the_packet_time_the_peer_asks_for_is_kept() {
     // What G.711 is sent in, and Opus, which has no frames of 30 and 50 ms.

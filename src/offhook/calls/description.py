@@ -10,7 +10,7 @@ from offhook.calls.encryption import KeyChoice, Security, for_offer
 from offhook.calls.ports import Codec, Crypto, Direction, LegLocal, LegOffer, LegRemote, PathKind
 from offhook.sdp.crypto import CryptoLine
 from offhook.sdp.description import Format, Media
-from offhook.sdp.offer_answer import EVENT, LocalAudio, select
+from offhook.sdp.offer_answer import EVENT, NOISE, LocalAudio, select
 from offhook.sip.flow import Flow
 
 SPEECH = ("OPUS", "G722", "PCMU", "PCMA")
@@ -26,6 +26,8 @@ WEBRTC_FORMATS = {
 PHONE_FORMATS = {**WEBRTC_FORMATS, "OPUS": Format("OPUS", 107, 48_000, 2, OPUS_FMTP)}
 EVENTS = "0-16"
 """Telephone events we understand (RFC 4733 section 3.2)."""
+MOST_FORMATS = 6
+"""Payload types of an offer to a phone: old ones choke on long lists (CALL-21). Comfort noise is the first to go."""
 AUDIO_LEVEL_ID = 1
 MID_ID = 2
 """RFC 8285 ids of the extensions in our own offers."""
@@ -38,18 +40,21 @@ def wanted(names: tuple[str, ...], first: tuple[str, ...] = ()) -> tuple[str, ..
 
 
 def our_formats(webrtc: bool, names: tuple[str, ...]) -> tuple[Format, ...]:
-    """The payload types of an offer of ours, telephone-event at each clock last."""
+    """The payload types of an offer of ours: speech, to phones comfort noise, telephone-event at each clock last."""
     table = WEBRTC_FORMATS if webrtc else PHONE_FORMATS
     speech = [table[name] for name in names]
     events = [Format(EVENT, 110 if webrtc else 102, 48_000, 1, EVENTS)] if "OPUS" in names else []
     if any(one.clock == 8_000 for one in speech):
         events.append(Format(EVENT, 126 if webrtc else 101, 8_000, 1, EVENTS))
-    return (*speech, *events)
+    narrow = not webrtc and any(one.clock == 8_000 for one in speech)
+    fits = len(speech) + len(events) < MOST_FORMATS
+    noise = [Format(NOISE, 13, 8_000)] if narrow and fits else []
+    return (*speech, *noise, *events)
 
 
 def speech_of(formats: tuple[Format, ...]) -> tuple[str, ...]:
     """The speech codecs among payload types, in order."""
-    return tuple(one.name for one in formats if one.name != EVENT)
+    return tuple(one.name for one in formats if one.name not in (EVENT, NOISE))
 
 
 def offer_for_peer(flow: Flow, formats: tuple[Format, ...], webrtc: bool, security: Security) -> LegOffer:

@@ -21,6 +21,8 @@ _ANSWER = {
 """Offered direction -> our answer for each of WISHES (RFC 3264 section 6.1; the table of the signalling contract, 4.2)."""
 
 EVENT = "TELEPHONE-EVENT"
+NOISE = "CN"
+"""Comfort noise (RFC 3389), payload type 13 at 8000 Hz."""
 RTX = "RTX"
 
 
@@ -84,7 +86,8 @@ def answer_direction(offered: str, wish: str) -> str:
 
 
 def select(offered: tuple[Format, ...], wanted: tuple[str, ...]) -> tuple[Format, ...]:
-    """The speech codecs of the offer that we want, in the order of `wanted`, then the telephone-events at their clocks.
+    """The speech codecs of the offer that we want, in the order of `wanted`, then comfort noise and the telephone-events at
+    their clocks.
 
     Payload types are the offer's. G722 is taken at its RTP clock of 8000 (RFC 3551 section 4.5.2).
     """
@@ -95,7 +98,9 @@ def select(offered: tuple[Format, ...], wanted: tuple[str, ...]) -> tuple[Format
     offered_events = [one for one in offered if one.name == EVENT]
     # Phones exist that know 8000 Hz events only, also beside Opus; a digit at another clock beats none.
     events = [one for one in offered_events if one.clock in clocks] or offered_events[:1]
-    return (*speech, *_first_per_clock(events))
+    # RFC 3389 section 4: beside codecs of its clock that have no silence of their own.
+    noise = [one for one in offered if one.name == NOISE and one.clock == 8_000][: int(8_000 in clocks)]
+    return (*speech, *noise, *_first_per_clock(events))
 
 
 _CLOCKS = {"OPUS": 48_000, "G722": 8_000, "PCMU": 8_000, "PCMA": 8_000}
