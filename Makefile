@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OFFHOOK_BUILD_PROFILE ?= ci
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+CORE := build_core.py build_records.py $(shell find src/offhook/sip src/offhook/sdp src/offhook/calls -name '*.py')
 WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -19,13 +20,21 @@ setup: $(VENV)/.installed $(VENV)/.engine src/offhook/web/index.html  ## everyth
 run: setup  ## set up and start the server on this machine
 	@$(BIN)/offhook serve
 
-test: test-rust test-python test-web test-interop test-browsers  ## every test; LONG=1 adds soak, fuzzing and minutes of hold
+test: test-rust test-python test-core test-web test-interop test-browsers  ## every test; LONG=1 adds soak, fuzzing and minutes of hold
 
 test-rust: $(VENV)/.installed  ## the engine's tests
 	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)
 
 test-python: setup $(VENV)/.dev $(VENV)/.peers  ## the Python tests
 	$(BIN)/pytest tests fuzz $(if $(LONG),,-n 2 --dist loadfile -m "not long")
+
+target/core: $(VENV)/.dev $(CORE)
+	@echo "compiling the core (a minute or two)"
+	$(BIN)/python build_core.py target/core
+	@touch $@
+
+test-core: setup target/core  ## the tests of the core against its compiled form, as wheels ship it
+	PYTHONPATH=target/core/package $(BIN)/pytest tests/sip tests/sdp tests/calls tests/scenarios -n 2 -m "not long and not source"
 
 ladders: setup $(VENV)/.dev  ## store the ladders of the scenarios anew; read the difference before you keep it
 	LADDERS=write $(BIN)/pytest tests/scenarios -m ladder
@@ -41,17 +50,18 @@ test-browsers: setup $(VENV)/.dev $(VENV)/.peers  ## real browsers: JsSIP, SIP.j
 	cd web && npm run e2e
 
 check: setup $(VENV)/.dev web/node_modules/.installed  ## formatters, linters, types, import contracts, clippy
-	$(BIN)/ruff format --check src tests interop bench fuzz build_engine.py
-	$(BIN)/ruff check src tests interop bench fuzz build_engine.py
+	$(BIN)/ruff format --check src tests interop bench fuzz build_core.py build_engine.py build_records.py
+	$(BIN)/ruff check src tests interop bench fuzz build_core.py build_engine.py build_records.py
 	$(BIN)/mypy
+	$(BIN)/mypy --strict build_core.py build_records.py
 	$(BIN)/lint-imports
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cd web && npm run check
 
 format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the house style
-	$(BIN)/ruff format src tests interop bench fuzz build_engine.py
-	$(BIN)/ruff check --fix-only --quiet src tests interop bench fuzz build_engine.py
+	$(BIN)/ruff format src tests interop bench fuzz build_core.py build_engine.py build_records.py
+	$(BIN)/ruff check --fix-only --quiet src tests interop bench fuzz build_core.py build_engine.py build_records.py
 	cargo fmt --all
 	cd web && npm run format
 

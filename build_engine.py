@@ -1,8 +1,10 @@
-"""Builds the media engine with cargo and ships `offhook-media` as a script of the wheel."""
+"""Builds what the wheel ships beside Python: the media engine with cargo, as a script, and the core compiled with mypyc."""
 
 import os
 import subprocess
+import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class BuildEngine(BuildHookInterface):  # type: ignore[type-arg]
-    """Runs `cargo build` with the profile of OFFHOOK_BUILD_PROFILE (default `release`)."""
+    """Runs `cargo build` with the profile of OFFHOOK_BUILD_PROFILE (default `release`).
+
+    The core is compiled unless OFFHOOK_BUILD_CORE is 0, something for it is missing or the installation is editable; a wheel
+    with it is for one version of Python.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         profile = os.environ.get("OFFHOOK_BUILD_PROFILE", "release")
@@ -20,4 +26,28 @@ class BuildEngine(BuildHookInterface):  # type: ignore[type-arg]
         binary = target / profile / "offhook-media"
         build_data["shared_scripts"][str(binary)] = binary.name
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        python = "py3-none"
+        if version != "editable" and os.environ.get("OFFHOOK_BUILD_CORE") != "0" and self._compile_core(build_data):
+            python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+            python = f"{python}-{python}"
+        build_data["tag"] = f"{python}-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if hasattr(self, "_folder"):
+            self._folder.cleanup()
+
+    def _compile_core(self, build_data: dict[str, Any]) -> bool:
+        """Whether the core could be compiled; without it the wheel runs the sources, and signalling costs twice as much."""
+        sys.path.insert(0, self.root)
+        import build_core
+
+        if (lacking := build_core.obstacle()) is not None:
+            self.app.display_warning(f"the core is not compiled: {lacking}")
+            return False
+        self._folder = tempfile.TemporaryDirectory(prefix="offhook-core-")
+        folder = Path(self._folder.name)
+        for extension in build_core.build(folder / "core"):
+            build_data["force_include"][str(extension)] = str(
+                extension.relative_to((folder / "core" / "package").resolve())
+            )
+        return True

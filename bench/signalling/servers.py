@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 DOMAIN = "offhook.test"
 CALLEE = "callee"
 KAMAILIO_UDP, KAMAILIO_WSS, NG_PORT = 15_060, 15_443, 15_022
-START_TIME = 20.0
+START_TIME = 90.0
 """Seconds that a server may take to listen."""
 WORKERS = 2.0
 """Seconds after the first connection in which Kamailio starts the rest of its processes, which are measured too."""

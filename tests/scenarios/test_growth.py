@@ -11,6 +11,8 @@ from itertools import count
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from offhook.calls import events as did
 from offhook.calls.ports import Quality
 from offhook.sip.events import UsageId
@@ -73,6 +75,7 @@ def whole_call(alice: Phone, bob: Phone) -> None:
     alice.hang_up()
 
 
+@pytest.mark.source
 def test_a_call_and_a_media_event_cost_the_same_among_a_thousand_calls() -> None:
     house, alice, bob = busy_house()
     costs: dict[int, list[int]] = {}
@@ -106,6 +109,7 @@ class Watched(set[str]):
         return super().__iter__()
 
 
+@pytest.mark.source
 def test_a_refresh_costs_the_same_among_a_thousand_others_on_its_flow() -> None:
     bob = Registering(Link())
     carried = bob.node.node._registrar._carried

@@ -20,6 +20,8 @@ from offhook.sip.framing import StreamFramer
 from offhook.sip.parse import parse_datagram, parse_websocket
 from tests.sip.test_parse import octets
 
+pytestmark = pytest.mark.source
+
 ROOMS = (grammar, uri, fields, parse, framing, digest, nonces)
 
 

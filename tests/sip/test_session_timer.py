@@ -16,6 +16,7 @@ from offhook.sip.events import (
 from offhook.sip.flow import Transport
 from offhook.sip.glare import pause
 from offhook.sip.message import Request, Response
+from offhook.sip.response import NO_FIELDS
 from offhook.sip.session_timer import SessionTimer, Terms, session_expires
 from tests.support.ids import SeededIds
 from tests.support.link import Link, Station
@@ -40,7 +41,9 @@ def answer_updates(pair: Pair, station: Station) -> None:
 
     def told(event: object) -> None:
         if isinstance(event, RequestInDialog):
-            station.perform(Respond(event.transaction, 200, WITH_SDP if event.request.body else (), event.request.body))  # type: ignore[arg-type]
+            station.perform(
+                Respond(event.transaction, 200, WITH_SDP if event.request.body else NO_FIELDS, event.request.body)
+            )
 
     station.on_event = told
 
