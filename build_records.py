@@ -28,6 +28,7 @@ class Field:
     default: str | None = None
     factory: str | None = None
     init: bool = True
+    compare: bool = True
 
     def parameter(self) -> str:
         """Its parameter of `__init__`."""
@@ -100,10 +101,11 @@ def _fields(node: ast.ClassDef) -> Iterator[Field]:
         annotation = ast.unparse(statement.annotation)
         if isinstance(value, ast.Call) and ast.unparse(value.func) == "field":
             words = {str(word.arg): ast.unparse(word.value) for word in value.keywords}
-            if not words.keys() <= {"default", "default_factory", "init", "repr"}:
+            if not words.keys() <= {"default", "default_factory", "init", "repr", "compare"}:
                 raise Unsupported(f"field {node.name}.{name}: its options")
             default, factory = words.get("default"), words.get("default_factory")
-            yield Field(name, annotation, default, factory, words.get("init") != "False")
+            init, compare = (words.get(word) != "False" for word in ("init", "compare"))
+            yield Field(name, annotation, default, factory, init, compare)
         else:
             yield Field(name, annotation, None if value is None else ast.unparse(value))
 
@@ -112,6 +114,7 @@ def _methods(node: ast.ClassDef, options: dict[str, bool]) -> list[str]:
     fields = list(_fields(node))
     own = {statement.name for statement in node.body if isinstance(statement, ast.FunctionDef)}
     methods = []
+    compared = [field.name for field in fields if field.compare]
     done = [step for field in fields if (step := field.assignment()) is not None]
     if "__post_init__" in own:
         done.append("self.__post_init__()")
@@ -119,13 +122,11 @@ def _methods(node: ast.ClassDef, options: dict[str, bool]) -> list[str]:
         parameters = ", ".join(["self", *(field.parameter() for field in fields if field.init)])
         methods.append(f"    def __init__({parameters}) -> None: {'; '.join(done)}")
     if options.get("eq", True) and "__eq__" not in own:
-        same = " and ".join(
-            [f"isinstance(other, {node.name})", *(f"self.{one.name} == other.{one.name}" for one in fields)]
-        )
+        same = " and ".join([f"isinstance(other, {node.name})", *(f"self.{name} == other.{name}" for name in compared)])
         methods.append(f"    def __eq__(self, other: object) -> bool: return {same}")
     hashed = options.get("unsafe_hash") or (options.get("frozen") and options.get("eq", True))
     if hashed and "__hash__" not in own:
-        whole = "".join(f"self.{field.name}, " for field in fields)
+        whole = "".join(f"self.{name}, " for name in compared)
         methods.append(f"    def __hash__(self) -> int: return hash(({whole}))")
     return methods
 

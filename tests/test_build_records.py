@@ -26,6 +26,14 @@ class Point:
 
 
 @record
+class Read:
+    """Text, and where it was read."""
+
+    text: str
+    line: int = field(default=0, compare=False)
+
+
+@record
 class Nothing:
     """Nothing at all."""
 
@@ -67,6 +75,8 @@ def test_a_class_written_out_does_what_dataclass_made_of_it() -> None:
         # 2. Equal fields are equal, and nothing else is.
         assert point(1) == point(1) != point(2)
         assert point(1) != names["Nothing"]()
+        assert names["Read"]("a", 1) == names["Read"]("a", 2)
+        assert hash(names["Read"]("a", 1)) == hash(names["Read"]("a", 2))
         # 3. Records have a hash of their fields, what may change has none.
         assert hash(names["Nothing"]()) == hash(())
         assert walker.__hash__ is None
@@ -84,7 +94,7 @@ def test_what_cannot_be_written_out_is_refused() -> None:
     for wrong in (
         "@dataclass(order=True)\nclass Odd:\n    x: int\n",
         "@dataclass(slots=True)\nclass Odd(Exception):\n    x: int\n",
-        "@dataclass\nclass Odd:\n    x: int = field(compare=False)\n",
+        "@dataclass\nclass Odd:\n    x: int = field(kw_only=True)\n",
     ):
         with pytest.raises(Unsupported, match="Odd"):
             written_out(wrong)
