@@ -20,7 +20,7 @@ setup: $(VENV)/.installed $(VENV)/.engine src/offhook/web/index.html  ## everyth
 run: setup  ## set up and start the server on this machine
 	@$(BIN)/offhook serve
 
-test: test-rust test-python test-core test-web test-interop test-browsers  ## every test; LONG=1 adds soak, fuzzing and minutes of hold
+test: test-rust test-python test-web test-interop test-browsers  ## every test; LONG=1 adds soak, fuzzing and minutes of hold
 
 test-rust: $(VENV)/.installed  ## the engine's tests
 	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)

@@ -14,8 +14,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 class BuildEngine(BuildHookInterface):  # type: ignore[type-arg]
     """Runs `cargo build` with the profile of OFFHOOK_BUILD_PROFILE (default `release`).
 
-    The core is compiled unless OFFHOOK_BUILD_CORE is 0, something for it is missing or the installation is editable; a wheel
-    with it is for one version of Python.
+    With OFFHOOK_BUILD_CORE=1 the core is compiled too, unless the installation is editable; such a wheel is for one version
+    of Python.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -27,7 +27,8 @@ class BuildEngine(BuildHookInterface):  # type: ignore[type-arg]
         build_data["shared_scripts"][str(binary)] = binary.name
         build_data["pure_python"] = False
         python = "py3-none"
-        if version != "editable" and os.environ.get("OFFHOOK_BUILD_CORE") != "0" and self._compile_core(build_data):
+        if version != "editable" and os.environ.get("OFFHOOK_BUILD_CORE") == "1":
+            self._compile_core(build_data)
             python = f"cp{sys.version_info.major}{sys.version_info.minor}"
             python = f"{python}-{python}"
         build_data["tag"] = f"{python}-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
@@ -36,18 +37,15 @@ class BuildEngine(BuildHookInterface):  # type: ignore[type-arg]
         if hasattr(self, "_folder"):
             self._folder.cleanup()
 
-    def _compile_core(self, build_data: dict[str, Any]) -> bool:
-        """Whether the core could be compiled; without it the wheel runs the sources, and signalling costs twice as much."""
+    def _compile_core(self, build_data: dict[str, Any]) -> None:
         sys.path.insert(0, self.root)
         import build_core
 
         if (lacking := build_core.obstacle()) is not None:
-            self.app.display_warning(f"the core is not compiled: {lacking}")
-            return False
+            raise RuntimeError(f"OFFHOOK_BUILD_CORE is 1, but {lacking}")
         self._folder = tempfile.TemporaryDirectory(prefix="offhook-core-")
         folder = Path(self._folder.name)
         for extension in build_core.build(folder / "core"):
             build_data["force_include"][str(extension)] = str(
                 extension.relative_to((folder / "core" / "package").resolve())
             )
-        return True
