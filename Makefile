@@ -68,7 +68,7 @@ format: $(VENV)/.dev web/node_modules/.installed  ## rewrite every file in the h
 bench: bench-media  ## everything that is measured beside rtpengine
 	$(BIN)/python -m bench.relay --rates 20000 --rounds 1 --seconds 2 --most
 
-bench-media: setup $(VENV)/.dev $(VENV)/.peers  ## the engine's figures beside rtpengine, 18 minutes on a quiet machine
+bench-media: setup $(VENV)/.dev $(VENV)/.peers  ## the engine's figures beside rtpengine, 19 minutes on a quiet machine
 	$(BIN)/python -m bench.media
 
 bench-signalling: setup $(VENV)/.dev $(VENV)/.peers  ## registrations, connections and calls beside Kamailio and rtpengine
