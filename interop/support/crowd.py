@@ -71,6 +71,8 @@ class CrowdPhone(PlainPhone):
                 data, _ = await loop.sock_recvfrom(self._sip, 65_535)
             except OSError:
                 continue  # the server is away for a moment
+            if data[0] >= 0x80:
+                continue  # RTCP for who had a port beside this one
             text = data.decode()
             method = text.split(" ", 1)[0]
             if method.startswith("SIP/2.0"):

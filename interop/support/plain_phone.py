@@ -53,7 +53,8 @@ class PlainPhone:
         """The next final response."""
         while True:
             data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), 5)
-            text = data.decode()
+            # An RTCP report of a call before us may come to where SIP is listened for now: ports follow each other.
+            text = data.decode(errors="replace")
             if re.match(r"SIP/2\.0 [2-6]", text):
                 return text
 
