@@ -25,7 +25,7 @@ GROUP = "offhook_core"
 """Names the one library that holds all compiled code, `offhook_core__mypyc`; a module's own extension points into it."""
 OPTIONS = ("--config-file=", "--ignore-missing-imports", "--no-incremental", "--show-traceback")
 FLAGS = ("-O1", "-fPIC", "-DNDEBUG", "-fvisibility=hidden", "-w")
-"""-O2 compiles twice as long for nothing that was measurable; the warnings would be of generated code."""
+"""Enough that a wheel does not take long; the warnings would be of generated code."""
 
 
 def obstacle() -> str | None:
