@@ -5,17 +5,15 @@ is signed with it, and is sealed at rest (offhook.store.vault).
 """
 
 import secrets
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, delete, insert, select, update
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.secret import Secret
-from offhook.store.changes import read_again
-from offhook.store.identifiers import new_id
+from offhook.store.mirror import Mirror
 from offhook.store.tables import metadata, projects
 from offhook.store.vault import Vault
 
@@ -35,56 +33,19 @@ class Project:
     signing_key: Secret = field(default=Secret(""), repr=False)
 
 
-class Projects:
+class Projects(Mirror[Project]):
     """All projects of the installation."""
 
     def __init__(self, engine: AsyncEngine, vault: Vault) -> None:
-        self._engine, self._vault = engine, vault
-        self._rows: dict[str, Project] = {}
+        super().__init__(engine, projects, Project)
+        self._vault = vault
 
     async def load(self) -> None:
         """Reads every row; one without a signing key gets its first. Raises VaultError."""
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(select(projects))).mappings().all()
-        for row in rows:
-            self._rows[row["id"]] = self._read(dict(row))
-        for one in tuple(self):
+        await super().load()
+        for one in self:
             if not one.signing_key.reveal():
                 await self.rotate(one.id)
-
-    async def refresh(self, ids: Collection[str] | None) -> None:
-        """Reads rows again that another process has changed (store/changes.py)."""
-        found = await read_again(self._engine, projects, ids)
-        for id_ in set(self._rows).union(found) if ids is None else ids:
-            known = self._rows.get(id_)
-            fresh = self._read(found[id_]) if id_ in found else None
-            if fresh is None:
-                self._rows.pop(id_, None)
-            elif known is None or fresh.updated_at >= known.updated_at:
-                self._rows[id_] = fresh
-
-    def _read(self, row: dict[str, Any]) -> Project:
-        sealed = row["signing_key"]
-        key = self._vault.open(sealed, _about(row["id"])) if sealed is not None else Secret("")
-        made = row["created_at"].replace(tzinfo=UTC)
-        return Project(
-            id=row["id"],
-            space_id=row["space_id"],
-            name=row["name"],
-            parent_id=row["parent_id"],
-            created_at=made,
-            updated_at=row["updated_at"].replace(tzinfo=UTC) if row["updated_at"] is not None else made,
-            settings=row["settings"] or {},
-            profile=row["profile"] or {},
-            signing_key=key,
-        )
-
-    def __iter__(self) -> Iterator[Project]:
-        return iter(tuple(self._rows.values()))
-
-    def get(self, id_: str) -> Project | None:
-        """By id."""
-        return self._rows.get(id_)
 
     def children(self, id_: str) -> list[Project]:
         """The subprojects of one."""
@@ -98,23 +59,21 @@ class Projects:
     async def create(
         self, parent: str, name: str, settings: dict[str, Any], profile: dict[str, Any] | None = None
     ) -> Project:
-        """A new subproject with a signing key, committed."""
-        above = self._rows[parent]
-        now = datetime.now(UTC)
-        row = Project(new_id(), above.space_id, name, parent, now, now, settings, profile or {}, _new_key())
-        await self._execute(insert(projects).values(**self._write(row)))
-        self._rows[row.id] = row
+        """A new subproject with a signing key."""
+        row = await self._insert(
+            space_id=self._rows[parent].space_id,
+            name=name,
+            parent_id=parent,
+            settings=settings,
+            profile=profile or {},
+            signing_key=_new_key(),
+        )
+        assert row is not None, "nothing of it is unique but the id that was just drawn"
         return row
 
     async def change(self, id_: str, **fields: Any) -> Project | None:
-        """The row with those fields changed, committed; None when it is gone."""
-        row = self._rows.get(id_)
-        if row is None:
-            return None
-        changed = replace(row, updated_at=datetime.now(UTC), **fields)
-        await self._execute(update(projects).where(projects.c.id == id_).values(**self._write(changed)))
-        self._rows[id_] = changed
-        return changed
+        """The row with those fields changed; None when it is gone."""
+        return await self._update(id_, **fields)
 
     async def rotate(self, id_: str) -> Project | None:
         """The row with a new signing key; None when it is gone."""
@@ -129,22 +88,18 @@ class Projects:
             await connection.execute(delete(projects).where(projects.c.id == id_))
         self._rows.pop(id_, None)
 
-    async def _execute(self, statement: Executable) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(statement)
+    def _read(self, columns: dict[str, Any]) -> Project:
+        sealed = columns["signing_key"]
+        filled = {
+            "signing_key": self._vault.open(sealed, _about(columns["id"])) if sealed is not None else Secret(""),
+            "updated_at": columns["updated_at"] or columns["created_at"],
+            "settings": columns["settings"] or {},
+            "profile": columns["profile"] or {},
+        }
+        return super()._read(columns | filled)
 
     def _write(self, row: Project) -> dict[str, Any]:
-        return {
-            "id": row.id,
-            "space_id": row.space_id,
-            "name": row.name,
-            "parent_id": row.parent_id,
-            "settings": row.settings,
-            "profile": row.profile,
-            "signing_key": self._vault.seal(row.signing_key.reveal(), _about(row.id)),
-            "created_at": row.created_at,
-            "updated_at": row.updated_at,
-        }
+        return super()._write(row) | {"signing_key": self._vault.seal(row.signing_key.reveal(), _about(row.id))}
 
 
 def _about(id_: str) -> str:
