@@ -69,20 +69,6 @@ async def test_addresses_that_lead_nowhere(server: Offhook, description: str, co
     phone.close()
 
 
-async def test_a_payload_type_nobody_agreed(server: Offhook, phone: PlainPhone) -> None:
-    sending = asyncio.create_task(phone.rtp(96, 250))
-    finding, _ = await explained(server, "payload_type_unexpected", 5)
-    assert "96" in str(finding["evidence"])
-    await sending
-
-
-async def test_a_device_that_stops(server: Offhook, phone: PlainPhone) -> None:
-    await phone.rtp(0, 50)
-    finding, said = await explained(server, "media_stopped", 9)
-    assert finding["direction"] == "from_device"
-    assert "packets stopped" in said
-
-
 async def test_a_strangers_packets_are_not_echoed(server: Offhook, phone: PlainPhone) -> None:
     await phone.stranger(100)
     ref = (await server.calls())[0]["call_ref"]

@@ -185,11 +185,13 @@ class PlainPhone:
         copied = "".join(f"{name}: {_field(name, text)}\r\n" for name in ("Via", "From", "To", "Call-ID", "CSeq"))
         await self._send(f"SIP/2.0 200 OK\r\n{copied}Content-Length: 0\r\n\r\n")
 
-    async def rtp(self, payload_type: int, packets: int, source: socket.socket | None = None) -> None:
+    async def rtp(
+        self, payload_type: int, packets: int, source: socket.socket | None = None, sound: bytes = bytes(range(160))
+    ) -> None:
         """So many packets of 20 ms, in time."""
         for number in range(packets):
             head = struct.pack(">BBHII", 0x80, payload_type, number, number * 160, 7 if source is None else 8)
-            (source or self._rtp).sendto(head + bytes(range(160)), self._media)
+            (source or self._rtp).sendto(head + sound, self._media)
             await asyncio.sleep(0.02)  # the pace of sound
 
     async def stranger(self, packets: int) -> None:
