@@ -20,7 +20,7 @@ from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
 from tests.support.page import talking
 from tests.support.restart import restart
-from tests.support.transferring import answer_notify, refer
+from tests.support.transferring import answer_notify, dialog, refer, second_call
 
 EPOCH = 1_700_000_000.0
 
@@ -253,6 +253,38 @@ def test_a_transfer_shows_who_asked_and_everybody_who_spoke(link: Link) -> None:
     of_leg = {row["leg_ref"] for row in kept["data"] if row["kind"] == "sip"}
     assert of_leg == {leg["leg_ref"] for leg in kept["legs"]}
     assert "transferred: to carol" in said(kept, "route")
+
+
+def test_a_leg_that_a_transfer_took_away_goes_with_the_call_it_went_to(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.talking()
+    carol = house.callee("carol")
+    answer_notify(alice)
+    first = house.call()
+    usage = second_call(alice, "carol")
+    carol.respond(200, SDP)
+    second = next(one for one in house.node.switchboard.calls() if one is not first)
+    named = dialog(alice, usage).replace(";", "%3B").replace("=", "%3D").replace("@", "%40")
+    refer(alice, f"<sip:carol@{DOMAIN}?Replaces={named}>", seconds=20)
+    recorder = house.node.recorder
+    # 1. The call that the leg came from is over, and its trace ends with what was said until then.
+    (ended,) = recorder.finished(link.now)
+    assert ended.call_ref == second.ref
+    told = document(ended, second, EPOCH)
+    leg = carol.invite.headers.get("Call-ID") or ""
+    assert arrows(told).count("out INVITE") == 1
+    carol.hang_up(carol.ringing)
+    link.run(20)
+    assert document(ended, second, EPOCH) == told
+    # 2. The call it went to tells all of it, the end too.
+    (other,) = recorder.finished(link.now)
+    assert other.call_ref == first.ref
+    assert arrows(document(other, first, EPOCH)).count("out INVITE") == 2
+    assert any(b"BYE" in entry.b and entry.what == "in" for entry in other.strands[leg])
+    # 3. Nothing leads to either any more, and what they take is counted.
+    assert (recorder._strands, recorder._live, recorder._media) == ({}, {}, {})
+    assert recorder.size == ended.size + other.size
+    house.assert_nothing_left(alice, bob, carol)
 
 
 def test_after_a_restart_a_call_goes_on_being_traced(link: Link) -> None:

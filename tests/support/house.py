@@ -600,7 +600,18 @@ class House:
         index = self.node.switchboard._index
         kept = (index.usages, index.media, index.legs, index._endpoints, index.rooms, index.awaited, len(index.dialogs))
         assert kept == ({}, {}, {}, {}, {}, {}, 0), f"{kept}\n{self.link.ladder()}"
+        assert (index.recordings, self.node.switchboard._dials, len(self.node.switchboard._dial_backs)) == ({}, {}, 0)
+        self._assert_trace_let_go()
         for node, station in ((self.node.endpoint, self.station), *((p.station.node, p.station) for p in phones)):
             left = (node.transactions, node.usages, node.dialogs, len(station.timers))  # type: ignore[attr-defined]
             assert left == (0, 0, 0, 0), f"{station.name} keeps {left} {list(station.timers)}\n{self.link.ladder()}"
         assert len(self.node.log) == len({record.call_ref for record in self.node.log})
+
+    def _assert_trace_let_go(self) -> None:
+        """Traces of calls that are over are found by the calls' refs alone, and what they take is counted."""
+        recorder = self.node.recorder
+        recorder.finished(self.link.now)
+        recorder.forget_strangers(lambda _: False)
+        kept = (recorder._strands.keys() - recorder._unclaimed.keys(), recorder._live, recorder._media)
+        assert kept == (set(), {}, {}), f"the trace keeps {kept}\n{self.link.ladder()}"
+        assert recorder.size == sum(one.size for one in (*recorder._ended.values(), *recorder._unclaimed.values()))

@@ -92,6 +92,13 @@ class Strand:
         yield from self._first
         yield from self._last
 
+    def until_now(self) -> "Strand":
+        """The same entries, to which no other is added."""
+        copy = Strand(self._limits, self.call_id)
+        copy.usage, copy.size, copy.dropped = self.usage, self.size, self.dropped
+        copy._first, copy._last = [*self._first], deque(self._last)
+        return copy
+
 
 @dataclass(slots=True, eq=False)
 class Trail:
@@ -226,6 +233,7 @@ class Recorder:
             if trail is not None and trail.ended_at is None:
                 trail.ended_at = now
                 self._over.append(trail)
+                self._part(trail)
 
     def _of_usage(self, event: Any, now: float) -> None:
         call = self._call_of(event.usage)
@@ -346,6 +354,21 @@ class Recorder:
         for trail in [one for one in self._live.values() if one.ended_at is None and not is_call(one.call_ref)]:
             self._close(trail)
             self.size -= trail.size
+
+    def _part(self, trail: Trail) -> None:
+        """A call has ended from which a transfer has taken a leg: what comes of the leg now is of the call it went to, and
+        goes with that one."""
+        for strand in [*trail.strands.values()]:
+            call = self._call_of(strand.usage) if strand.usage is not None else None
+            other = self._live.get(call.ref) if call is not None else None
+            if call is None or other is None or other is trail:
+                continue
+            other.strands[strand.call_id] = strand
+            kept = trail.strands[strand.call_id] = strand.until_now()
+            self.size += kept.size
+            for leg in [one for one in trail.media if call.by_media(one) is not None]:
+                trail.media.remove(leg)
+                self._has_media(other, leg)
 
     def _close(self, trail: Trail) -> None:
         self._live.pop(trail.call_ref, None)
