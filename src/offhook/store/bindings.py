@@ -68,9 +68,9 @@ class Bindings:
             if _lasting(one) and not any(one is old for old in before):
                 self._writer.put(_INSERT, {**_row(one, wall, now), "node": self._node})
 
-    async def load(self, flow_of: Callable[[tuple[str, int]], Flow], now: float) -> dict[str, tuple[Binding, ...]]:
+    async def load(self, flow_of: Callable[[tuple[str, int], str], Flow], now: float) -> dict[str, tuple[Binding, ...]]:
         """Takes up the bindings from before a restart and gives them back: UDP phones are where they were, TCP phones that
-        can be dialled back wait for it. `flow_of` is the UDP flow to a peer."""
+        can be dialled back wait for it. `flow_of` is the UDP flow to a peer by the address of ours that it had used."""
         async with self._engine.connect() as connection:
             # Rows without a node are of before there were several.
             own = select(bindings).where(bindings.c.node.in_((self._node, "")))
@@ -115,12 +115,12 @@ def _row(one: Binding, wall: datetime, now: float) -> dict[str, Any]:
     }
 
 
-def _binding(row: Any, flow_of: Callable[[tuple[str, int]], Flow], wall: datetime, now: float) -> Binding:
+def _binding(row: Any, flow_of: Callable[[tuple[str, int], str], Flow], wall: datetime, now: float) -> Binding:
     def then(moment: datetime) -> float:
         return now + (moment.replace(tzinfo=UTC) - wall).total_seconds()
 
     source, transport = _address(row.source), Transport(row.transport)
-    flow = flow_of(source) if transport is Transport.UDP else _gone(row, source, transport)
+    flow = flow_of(source, _address(row.local)[0]) if transport is Transport.UDP else _gone(row, source, transport)
     return Binding(
         aor=row.aor,
         contact=parse_uri(row.contact),

@@ -1,6 +1,7 @@
 """SIP over UDP: a flow is the pair of our socket and the peer's address, so nothing is kept for a stranger.
 
-RFC 3261 section 18, RFC 3581: answers go back to the address the request came from.
+RFC 3261 section 18, RFC 3581: answers go back to the address the request came from, and from the address it was sent to:
+where a socket listens on every address of the machine, a flow names which of them (wildcard.py).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.transport.flow import Advertiser, Receiver, host_port, is_loopback, local_address_towards
 from offhook.transport.keepalive import binding_answer
 from offhook.transport.sockets import DATAGRAM, bind_all
+from offhook.transport.wildcard import WILDCARDS, Source, WildcardSocket, source_from, tells_addresses
 
 ROUTES_KEPT = 10_000
 """Peers whose route is remembered: a look-up costs three system calls, an entry 200 bytes."""
@@ -18,8 +20,6 @@ ROUTES_KEPT = 10_000
 
 FLOWS_KEPT = 4_096
 """Peers whose flow is remembered, with half a kilobyte each; another peer's is made anew, and is equal to the last one."""
-
-WILDCARDS = ("0.0.0.0", "::")
 
 
 class DatagramPath(asyncio.DatagramProtocol):
@@ -30,8 +30,10 @@ class DatagramPath(asyncio.DatagramProtocol):
         self._advertiser = advertiser or Advertiser()
         self._name = name
         self._routes: dict[str, tuple[str, str]] = {}
-        self._flows: dict[tuple[str, int], Flow] = {}
-        self._remotes: dict[FlowId, tuple[str, int]] = {}
+        self._flows: dict[tuple[str, int, str], Flow] = {}
+        self._heard_at: dict[tuple[tuple[str, int], bytes], Flow] = {}
+        self._ways: dict[FlowId, tuple[Flow, Source]] = {}
+        self._wildcard: WildcardSocket | None = None
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Binds and returns the address bound. Raises OSError."""
@@ -39,9 +41,11 @@ class DatagramPath(asyncio.DatagramProtocol):
 
     async def serve(self, bound: socket.socket) -> tuple[str, int]:
         """Takes a bound socket over."""
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
-        self._transport = transport
-        self.bound = cast(tuple[str, int], transport.get_extra_info("sockname")[:2])
+        self.bound = cast(tuple[str, int], bound.getsockname()[:2])
+        if tells_addresses(bound):
+            self._wildcard = WildcardSocket(bound, self._heard_by_wildcard)
+        else:
+            self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
         self._prefix = f"{self._name}-{self.bound[1]}-"
         return self.bound
 
@@ -50,26 +54,41 @@ class DatagramPath(asyncio.DatagramProtocol):
         """The IP version the socket speaks."""
         return 6 if ":" in self.bound[0] else 4
 
-    def flow(self, remote: tuple[str, int]) -> Flow:
-        """The flow to a peer; the same peer always gets an equal one."""
-        known = self._flows.get(remote)
+    @property
+    def wildcard(self) -> bool:
+        """True if it listens on every address and can tell them apart."""
+        return self._wildcard is not None
+
+    def flow(self, remote: tuple[str, int], local: str = "") -> Flow:
+        """The flow to a peer; the same peer always gets an equal one. `local` is the address of ours by which it is
+        reached, if that is not left to the route."""
+        known = self._flows.get((*remote, local))
         if known is None:
             if len(self._flows) >= FLOWS_KEPT:
-                self._flows.clear()
-                self._remotes.clear()
-            known = self._flows[remote] = self._make_flow(remote)
-            self._remotes[known.id] = remote
+                self._forget()
+            known = self._flows[*remote, local] = self._make_flow(remote, local)
+            source = source_from(known.local[0]) if self._wildcard is not None else []
+            self._ways[known.id] = known, source
         return known
+
+    def _forget(self) -> None:
+        self._flows.clear()
+        self._heard_at.clear()
+        self._ways.clear()
 
     def known(self, flow: FlowId) -> Flow | None:
         """The flow of an id, if it was met."""
-        remote = self._remotes.get(flow)
-        return self._flows.get(remote) if remote is not None else None
+        way = self._ways.get(flow)
+        return way[0] if way is not None else None
 
-    def _make_flow(self, remote: tuple[str, int]) -> Flow:
+    def _make_flow(self, remote: tuple[str, int], wanted: str) -> Flow:
         local, advertised = self._towards(remote[0])
+        beside = ""
+        if self._wildcard is not None and wanted not in ("", local):
+            local, advertised = wanted, self._advertiser(wanted, self.bound[1], remote[0])
+            beside = f"@{local}-"
         return Flow(
-            id=FlowId(self._prefix + host_port(*remote)),
+            id=FlowId(self._prefix + beside + host_port(*remote)),
             transport=Transport.UDP,
             remote=remote,
             local=(local, self.bound[1]),
@@ -84,46 +103,72 @@ class DatagramPath(asyncio.DatagramProtocol):
         if known is None:
             if len(self._routes) >= ROUTES_KEPT:
                 self._routes.clear()
-                self._flows.clear()
-                self._remotes.clear()
+                self._forget()
             local = self.bound[0] if self.bound[0] not in WILDCARDS else local_address_towards(remote)
             known = self._routes[remote] = local, self._advertiser(local, self.bound[1], remote)
         return known
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if data[:1] < b"\x04":
-            self._keepalive(data, (addr[0], addr[1]))
-            return
-        # Phones keep their NAT open with blanks, a NUL or four octets; none of them is a message (RFC 5626 section 3.5).
-        if len(data) > 4 and data.strip(b"\r\n\x00 "):
-            self._receiver.received(data, self.flow((addr[0], addr[1])))
+        self._heard(data, self.flow((addr[0], addr[1])))
 
-    def _keepalive(self, data: bytes, remote: tuple[str, int]) -> None:
+    def _heard_by_wildcard(self, data: bytes, remote: tuple[str, int], local: bytes) -> None:
+        """`local` is the address of ours that was asked, in network order."""
+        flow = self._heard_at.get((remote, local))
+        if flow is None:
+            flow = self.flow(remote, _unicast(local))
+            self._heard_at[remote, local] = flow
+        self._heard(data, flow)
+
+    def _heard(self, data: bytes, flow: Flow) -> None:
+        if data[:1] < b"\x04":
+            self._keepalive(data, flow)
+        # Phones keep their NAT open with blanks, a NUL or four octets; none of them is a message (RFC 5626 section 3.5).
+        elif len(data) > 4 and data.strip(b"\r\n\x00 "):
+            self._receiver.received(data, flow)
+
+    def _keepalive(self, data: bytes, flow: Flow) -> None:
         """RFC 5626 section 5.4: STUN is answered to known flows only, so that nobody can aim us at a stranger."""
-        answer = binding_answer(data, remote)
-        if answer is not None and self._receiver.knows(self.flow(remote)):
-            self._transport.sendto(answer, remote)
+        answer = binding_answer(data, flow.remote)
+        if answer is not None and self._receiver.knows(flow):
+            self.send(flow.id, answer)
 
     def error_received(self, exc: Exception) -> None:
         """ICMP errors name no message; the transaction's own timer finds the silence."""
 
     def send(self, flow: FlowId, data: bytes) -> bool:
         """Sends to the peer the flow id spells; False if the socket is closed or the flow is not this socket's."""
-        remote = self._remotes.get(flow) or self._spelled(flow)
-        if remote is None or self._transport.is_closing():
+        way = self._ways.get(flow) or self._spelled(flow)
+        if way is None:
             return False
-        self._transport.sendto(data, remote)
+        if self._wildcard is not None:
+            if self._wildcard.is_closing():
+                return False
+            self._wildcard.send(data, way[0].remote, way[1])
+            return True
+        if self._transport.is_closing():
+            return False
+        self._transport.sendto(data, way[0].remote)
         return True
 
-    def _spelled(self, flow: FlowId) -> tuple[str, int] | None:
+    def _spelled(self, flow: FlowId) -> tuple[Flow, Source] | None:
         if not flow.startswith(self._prefix):
             return None
-        host, _, port = flow.removeprefix(self._prefix).rpartition(":")
-        return host.strip("[]"), int(port)
+        spelled, local = flow.removeprefix(self._prefix), ""
+        if spelled.startswith("@"):
+            local, _, spelled = spelled[1:].partition("-")
+        host, _, port = spelled.rpartition(":")
+        return self._ways[self.flow((host.strip("[]"), int(port)), local).id]
 
     def close(self) -> None:
         """Closes the socket."""
-        self._transport.close()
+        (self._wildcard or self._transport).close()
+
+
+def _unicast(packed: bytes) -> str:
+    """The address as text; empty for one that nothing can be sent from (the group of all nodes, RFC 4291 section 2.7.1)."""
+    if not packed or (len(packed) == 16 and packed[0] == 0xFF):
+        return ""
+    return socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed)
 
 
 class Datagrams:
@@ -153,8 +198,12 @@ class Datagrams:
             fitting.sort(key=lambda path: (path.bound[0] != local, path.bound[0] not in WILDCARDS))
         return fitting[0].flow(remote) if fitting else None
 
-    def flow(self, remote: tuple[str, int]) -> Flow:
-        """As `flow_to`; a peer of an IP version that we no longer listen on gets a flow on which nothing can be sent."""
+    def flow(self, remote: tuple[str, int], local: str = "") -> Flow:
+        """As `flow_to`, by an address of ours that a peer has used before, if we still listen there; a peer of an IP version
+        that we no longer listen on gets a flow on which nothing can be sent."""
+        for path in self.paths:
+            if local and (path.bound[0] == local or (path.wildcard and (":" in local) == (path.family == 6))):
+                return path.flow(remote, local)
         return self.flow_to(remote) or self.paths[0].flow(remote)
 
     def known(self, flow: FlowId) -> Flow | None:
