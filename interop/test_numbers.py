@@ -16,6 +16,7 @@ from interop.conftest import DOMAIN, check_log
 from interop.support.browser import Browser
 from interop.support.ear import ear
 from interop.support.kamailio import ADDRESS, TONE, Carrier
+from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from interop.test_trunks import call_out, signed_in
 
@@ -23,6 +24,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBERS, IMPORTED = "/api/relay/rest/phone_numbers", "/api/relay/rest/imported_phone_numbers"
 GATEWAYS, TRUNKS = "/api/fabric/resources/sip_gateways", "/api/offhook/trunks"
 FAR, OURS = "+14155550123", "+15125550100"
+CROWD = {
+    "OFFHOOK_DOMAIN": DOMAIN,
+    "OFFHOOK_LIMITS_UNAUTH_RATE": "1000",
+    "OFFHOOK_LIMITS_CALL_RATE": "1000",
+    "OFFHOOK_LIMITS_TRUNK_CALL_RATE": "1000",
+}
+"""A hundred calls at once from one address and one endpoint are no attack here."""
 SAID = re.compile(r"\ben/\d")
 """A sound file of a digit."""
 
@@ -30,7 +38,7 @@ SAID = re.compile(r"\ben/\d")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Offhook]:
     """One server for this file."""
-    async with Offhook(tmp_path_factory.mktemp("numbers"), {"OFFHOOK_DOMAIN": DOMAIN}) as one:
+    async with Offhook(tmp_path_factory.mktemp("numbers"), CROWD) as one:
         yield one
     check_log(one)
 
@@ -216,3 +224,25 @@ async def test_a_verification_call_reads_a_code_that_stands_nowhere(server: Offh
     await server.until_idle(5)
     assert not SAID.search(server.log()), "4. nor does it stand in the log"
     await drop(server, f"{caller_ids}/{id_}", f"{NUMBERS}/{number}", f"{TRUNKS}/{trunk}")
+
+
+async def test_of_a_hundred_calls_at_once_none_is_over_the_trunk_s_channels(server: Offhook, carrier: Carrier) -> None:
+    channels, calls = 7, 100
+    trunk = await trunk_to(server, carrier, max_channels=channels, max_calls_per_second=1000)
+    alice = (await server.http.get("/api/relay/rest/endpoints/sip?filter_username=alice")).json()["data"][0]["id"]
+    await made(server, f"/api/relay/rest/endpoints/sip/{alice}", {"offhook": {"max_calls": calls}}, "PATCH")
+    await carrier.telephone("callee", "-m", str(calls))
+    phones = [PlainPhone("alice", server.passwords["alice"], server.domain, server.sip) for _ in range(calls)]
+    answers = await asyncio.gather(*(phone.invite(FAR) for phone in phones))
+    up = [one for one in answers if one.startswith("SIP/2.0 200")]
+    full = [one for one in answers if one.startswith("SIP/2.0 502") and "trunk-full" in one]
+    assert (len(up), len(full)) == (channels, calls - channels), [one.splitlines()[0] for one in answers]
+    assert carrier.counted("proved INVITE") == channels, "no other came to the carrier, not even for a moment"
+    status = (await server.http.get(f"{TRUNKS}/{trunk}")).json()["status"]
+    assert status["channels"] == {"in": 0, "out": channels}
+    for call in await server.calls():
+        assert (await server.http.delete(f"/api/offhook/calls/{call['call_ref']}")).status_code == 204
+    for phone in phones:
+        phone.close()
+    await server.until_idle(5)
+    await drop(server, f"{TRUNKS}/{trunk}")

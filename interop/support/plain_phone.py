@@ -8,6 +8,9 @@ import struct
 
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 
+PATIENCE = 15.0
+"""Seconds for a response on a machine that is busy."""
+
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
@@ -52,7 +55,7 @@ class PlainPhone:
     async def _final(self) -> str:
         """The next final response."""
         while True:
-            data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), 5)
+            data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), PATIENCE)
             # An RTCP report of a call before us may come to where SIP is listened for now: ports follow each other.
             text = data.decode(errors="replace")
             if re.match(r"SIP/2\.0 [2-6]", text):
