@@ -53,6 +53,10 @@ class FaultyPhone(PlainPhone):
         """Packets of digital silence."""
         await self.rtp(0, FOREVER, sound=b"\xff" * 160)
 
+    async def comfort_noise(self) -> None:
+        """Nothing but descriptions of silence (RFC 3389)."""
+        await self.rtp(13, FOREVER, sound=b"\x40")
+
     async def moves(self) -> None:
         """Sound from the address that was agreed, then another stream from one that was not."""
         await self.stops()
