@@ -1,14 +1,18 @@
 """Transfers in which a carrier takes part (XFER-3, XFER-8), and recall of a carrier that transferred and left."""
 
+import pytest
+
 from offhook.calls import effects as do
+from offhook.calls.entry import Permits
 from offhook.sip.commands import SendInDialog
 from offhook.sip.events import InviteReceived
 from offhook.sip.message import Headers
+from offhook.sip.reliable import option_listed
 from tests.support.carriers import TrunkHouse
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
-from tests.support.transferring import answer_notify, dialog, refer, second_call, told
+from tests.support.transferring import answer_notify, bridged, dialog, refer, second_call, told
 
 CARRIER = "198.51.100.7"
 TO_CARRIER = [{"uri": f"sip:{CARRIER}"}]
@@ -73,21 +77,114 @@ def test_a_transfer_to_a_number_that_the_transferor_may_not_call(link: Link) -> 
     house.assert_nothing_left(alice, bob)
 
 
-def test_a_consultation_by_a_trunk_is_joined(link: Link) -> None:
+@pytest.mark.parametrize("supported", ["replaces, timer", ""])
+def test_a_consultation_by_a_trunk_is_joined(link: Link, supported: str) -> None:
+    """Both dialogs are ours: the carrier hears nothing of it, whether it knows Replaces or not (XFER-4)."""
     house = house_with_trunk(link)
     carrier = house.outside.carriers[CARRIER]
     alice, bob = house.talking()
     answer_notify(alice)
     second = second_call(alice, "+14155550199")
-    carrier.respond(200, SDP)
+    carrier.respond(200, SDP, **({"Supported": supported} if supported else {}))
     named = dialog(alice, second).replace(";", "%3B").replace("=", "%3D")
     refer(alice, f"<sip:+14155550199@{DOMAIN}?Replaces={named}>")
     assert told(alice)[-1] == "SIP/2.0 200 OK terminated"
     assert not carrier.got("BYE")
+    assert len(carrier.got("INVITE")) == 1
     assert len(house.state().usage.legs_out) == 1
     link.run(3)
     carrier.hang_up()
     assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob)
+
+
+THERE = "x1@carrier.example;to-tag=their-tag;from-tag=alices-tag"
+"""A call that alice has at the carrier by herself, as she writes it down."""
+ESCAPED = THERE.replace(";", "%3B").replace("=", "%3D").replace("@", "%40")
+
+
+def test_xfer_5_a_dialog_at_a_carrier_is_replaced_there(link: Link) -> None:
+    house = house_with_trunk(link)
+    carrier = house.outside.carriers[CARRIER]
+    alice, bob = house.talking()
+    answer_notify(alice)
+    refer(alice, f"<sip:line-7;x=y@{CARRIER}:5080;transport=udp?Replaces={ESCAPED}>")
+    # 1. the carrier is asked at its own name of the call, and must know the field
+    invite = carrier.invite
+    assert str(invite.uri) == f"sip:line-7;x=y@{CARRIER}:5080;transport=udp"
+    assert invite.headers.get("Replaces") == THERE
+    assert option_listed(invite.headers, "Require", "replaces")
+    assert len(house.state().usage.legs_out) == 1
+    # 2. it takes the newcomer in; the transferor hears of it and leaves
+    carrier.respond(200, SDP)
+    assert told(alice)[-1] == "SIP/2.0 200 OK terminated"
+    joined = [one for one in house.media.told if isinstance(one, do.BridgeMedia)][-1]
+    link.run(3)
+    assert alice.got("BYE")
+    assert {joined.a, joined.b} == set(house.media.open)
+    bob.hang_up(bob.ringing)
+    assert carrier.got("BYE")
+    house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.parametrize("status", [420, 481])
+def test_xfer_5_a_carrier_without_replaces_or_without_the_dialog(link: Link, status: int) -> None:
+    """XFER-6: the real status is told, and the old call stands again."""
+    house = house_with_trunk(link)
+    carrier = house.outside.carriers[CARRIER]
+    alice, bob = house.talking()
+    answer_notify(alice)
+    refer(alice, f"<sip:line-7@{CARRIER}?Replaces={ESCAPED}>")
+    carrier.respond(status, **({"Unsupported": "replaces"} if status == 420 else {}))
+    assert told(alice)[-1].startswith(f"SIP/2.0 {status} ")
+    assert told(alice)[-1].endswith(" terminated")
+    assert len(carrier.got("INVITE")) == 1
+    assert bridged(house) == {frozenset({"alice", "bob"})}
+    alice.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.parametrize(
+    ("target", "permits", "status"),
+    [
+        ("carol@elsewhere.example", Permits(), 481),
+        (f"carol@{DOMAIN}", Permits(), 481),
+        (f"line-7@{CARRIER}", Permits(trunks=frozenset({"another"})), 481),
+        (f"line-7@{CARRIER}", Permits(numbers=False), 403),
+        (f"+442071234567@{CARRIER}", Permits(), 404),
+    ],
+    ids=[
+        "no trunk there",
+        "our own host",
+        "a trunk of others",
+        "no calls to numbers",
+        "a number that it may not carry",
+    ],
+)
+def test_xfer_5_nobody_else_is_asked(link: Link, target: str, permits: Permits, status: int) -> None:
+    """XFER-3 counts here too: rights are those that the transferor would have for a call."""
+    house = house_with_trunk(link)
+    house.node.permits["alice"] = permits
+    carrier = house.outside.carriers[CARRIER]
+    alice, bob = house.talking()
+    answer_notify(alice)
+    refer(alice, f"<sip:{target}?Replaces={ESCAPED}>")
+    assert told(alice)[-1].startswith(f"SIP/2.0 {status} ")
+    assert not carrier.got("INVITE")
+    assert bridged(house) == {frozenset({"alice", "bob"})}
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_xfer_5_a_trunk_that_is_switched_off_is_none(link: Link) -> None:
+    house = house_with_trunk(link, enabled=False)
+    alice, bob = house.talking()
+    answer_notify(alice)
+    refer(alice, f"<sip:line-7@{CARRIER}?Replaces={ESCAPED}>")
+    assert told(alice)[-1].startswith("SIP/2.0 481 ")
+    assert not house.outside.carriers[CARRIER].got("INVITE")
+    alice.hang_up()
     house.assert_nothing_left(alice, bob)
 
 

@@ -28,13 +28,23 @@ def test_a_dialog_is_named(text: str, expected: Named) -> None:
     assert {found.one_tag, found.other_tag} == {expected.one_tag, expected.other_tag}
 
 
-NO_DIALOG = ["", "a", "a;to-tag=1", ";to-tag=1;from-tag=2", "a;to-tag;from-tag=2", "x" * 300 + ";to-tag=1;from-tag=2"]
+NO_DIALOG = [
+    *("", "a", "a;to-tag=1", ";to-tag=1;from-tag=2", "a;to-tag;from-tag=2", "x" * 300 + ";to-tag=1;from-tag=2"),
+    # It goes on to a carrier: nothing in it may end its line or its value.
+    *("a\r\nX: y;to-tag=1;from-tag=2", "a;to-tag=1\r\nX;from-tag=2", 'a;to-tag="1;x";from-tag=2'),
+    "a,b;to-tag=1;from-tag=2",
+]
 
 
 @pytest.mark.parametrize("text", NO_DIALOG)
 def test_what_names_no_dialog(text: str) -> None:
     with pytest.raises(PeerError):
         parse_named(text)
+
+
+def test_it_is_written_as_it_was_read() -> None:
+    for text in ("12345@host;to-tag=ours;from-tag=theirs", "a;to-tag=1;from-tag=2;early-only"):
+        assert str(parse_named(text)) == text
 
 
 def test_either_tag_order_means_the_same_dialog() -> None:

@@ -27,6 +27,7 @@ from offhook.sip.events import Failure, UsageId
 from offhook.sip.fields import parse_contacts, q850_reason, sip_reason
 from offhook.sip.location import Account, Binding, ClientCredentials
 from offhook.sip.message import Headers, Response
+from offhook.sip.replaces import Named
 
 REDIRECTS = 3
 """Contacts of a 3xx that are tried: devices name one."""
@@ -148,6 +149,8 @@ class Fork:
     """The trunks that are tried, where a number or a foreign URI was dialled."""
     asked: Asked | None = None
     """None where a device called."""
+    replaces: Named | None = None
+    """The dialog of a carrier's that it is to take the place of (XFER-5)."""
 
 
 # ---- set-up

@@ -26,6 +26,7 @@ from offhook.sip.events import Failure, UsageId
 from offhook.sip.fields import sip_reason
 from offhook.sip.hop import Hop
 from offhook.sip.message import Headers, Response
+from offhook.sip.replaces import Named
 from offhook.sip.uri import Uri
 
 ABANDONED = sip_reason(408, "Another way is tried")
@@ -92,6 +93,9 @@ class Hunt:
     opens_party: bool = False
     """The party has no leg of the engine yet, and none is asked for: the first try does so."""
     day_ends: float | None = None
+    exactly: Uri | None = None
+    """The Request-URI, where it is not the number at the target."""
+    replaces: Named | None = None
     trunk: Trunk | None = None
     target: TrunkTarget | None = None
     targets: list[TrunkTarget] = field(default_factory=list)
@@ -272,7 +276,9 @@ def _invite(call: Call, hunt: Hunt, leg: Leg) -> Effects:
     if hunt.trunk is None or hunt.target is None:
         return []
     trunk, words = hunt.trunk, hunt.write(hunt.trunk)
-    uri = request_uri(trunk, hunt.target, words.number)
+    uri = hunt.exactly or request_uri(trunk, hunt.target, words.number)
+    # XFER-5: required, because who does not know the field would ring the one who already talks.
+    taken = [("Replaces", str(hunt.replaces)), ("Require", "replaces")] if hunt.replaces is not None else []
     to = Uri(uri.scheme, uri.user, uri.host, uri.port)
     command = SendInvite(
         usage=leg.usage,
@@ -281,7 +287,7 @@ def _invite(call: Call, hunt: Hunt, leg: Leg) -> Effects:
         from_=words.shown.from_,
         to=f"<{to}>",
         max_forwards=hunt.max_forwards,
-        headers=Headers([SDP, *words.shown.fields, *words.fields]),
+        headers=Headers([SDP, *words.shown.fields, *words.fields, *taken]),
         body=leg.describe_offer(),
         routes=proxy_route(trunk),
         credentials=trunk.credentials,

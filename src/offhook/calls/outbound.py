@@ -12,6 +12,7 @@ from offhook.calls import bridge, caller_id, hunt, numbers, passing
 from offhook.calls.call import Call, Effects
 from offhook.calls.caller_id import Caller, CallerNumbers, Shown
 from offhook.calls.caps import Hourly
+from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.entry import ForwardsTo, Permits
 from offhook.calls.fork import Fork, Invitation, hops_of
 from offhook.calls.history import diversion, history_info
@@ -118,6 +119,8 @@ class Outbound:
     ) -> Effects | Outcome:
         """Begins to try trunks for the fork, or says why none may be tried."""
         permits = permits or Permits()
+        if one.replaces is not None:
+            return self._take_over(call, one, uri, permits, known, now)
         if self.is_foreign(uri):
             return self._foreign_call(call, one, uri, permits, now)
         text = numbers.dialled_in(uri)
@@ -134,6 +137,34 @@ class Outbound:
         if not isinstance(trunks, Outcome):
             trunks = self._too_many(one, now) or trunks
         return self._begin(call, one, number, trunks, known, now)
+
+    def trunk_at(self, uri: Uri) -> Trunk | None:
+        """The trunk with a target at the host of a URI; only such targets are left of it."""
+        if not self.is_foreign(uri):
+            return None
+        for state in self.trunks:
+            there = tuple(one for one in state.trunk.targets if one.enabled and one.uri.host == uri.host)
+            if state.trunk.enabled and there:
+                return replace(state.trunk, targets=there)
+        return None
+
+    def _take_over(
+        self, call: Call, one: Fork, uri: Uri, permits: Permits, known: CallerNumbers | None, now: float
+    ) -> Effects | Outcome:
+        """XFER-5: an INVITE with Replaces, to the trunk whose host the URI names. Who may not call a number may not reach it
+        so either; what is no number is the carrier's own name of a call."""
+        trunk = self.trunk_at(uri)
+        if trunk is None or (permits.trunks is not None and trunk.id not in permits.trunks):
+            return Outcome(481, CATALOGUE["replaces_refused"], f"No trunk of the space is at {uri.host}")
+        text = uri.unescaped_user
+        number = self._normal(text) if numbers.looks_dialled(text) else None
+        wrong = self._forbidden(one, text, permits, now)
+        if wrong is None and number is not None:
+            wrong = _not_carried(number, trunk)
+        if wrong is not None:
+            return wrong
+        exactly = Uri("sip", uri.user, uri.host, uri.port, None, uri.params)
+        return self._begin(call, one, number or text, self._too_many(one, now) or [trunk], known, now, exactly)
 
     def judge(self, uri: Uri, permits: Permits) -> Outcome | None:
         """Why a call of the API cannot go out, as far as it is known without a packet; None where a way can be tried."""
@@ -178,12 +209,7 @@ class Outbound:
         state = self.trunks.get(trunk_id)
         if state is None or not state.trunk.enabled:
             return refusal("not_routable", "The trunk is switched off")
-        length, barred = numbers.allowance(number, state.trunk)
-        if barred:
-            return refusal("prefix_not_allowed", f"{number} begins with a prefix that trunk {state.trunk.name} blocks")
-        if not length:
-            return refusal("not_routable", f"Trunk {state.trunk.name} has no prefix of {number} in allowed_prefixes")
-        trunks = self._too_many(one, now) or [state.trunk]
+        trunks = _not_carried(number, state.trunk) or self._too_many(one, now) or [state.trunk]
         return self._begin(call, one, number, trunks, known, now)
 
     def _too_many(self, one: Fork, now: float) -> Outcome | None:
@@ -263,6 +289,7 @@ class Outbound:
         trunks: list[Trunk] | Outcome,
         known: CallerNumbers | None,
         now: float,
+        exactly: Uri | None = None,
     ) -> Effects | Outcome:
         if isinstance(trunks, Outcome):
             return trunks
@@ -283,6 +310,7 @@ class Outbound:
         tries = self.settings.tries if not trunks[0].foreign else 2 * self.settings.tries
         seconds = one.asked.seconds if one.asked is not None and one.asked.seconds else self.settings.ring_seconds
         way = Hunt(number, list(trunks), words, self.trunks, hops_of(one.party), tries, seconds)
+        way.exactly, way.replaces = exactly, one.replaces
         way.capped, way.opens_party, way.day_ends = not emergency, fresh, self.settings.day_ends
         return hunt.start(call, one, way, now)
 
@@ -347,6 +375,16 @@ class Outbound:
         if trunk.passes("History-Info"):
             fields += history_info(one.history, f"sip:{number}@{trunk.targets[0].uri.host}")
         return fields
+
+
+def _not_carried(number: str, trunk: Trunk) -> Outcome | None:
+    """Why a trunk is not for a number."""
+    length, barred = numbers.allowance(number, trunk)
+    if barred:
+        return refusal("prefix_not_allowed", f"{number} begins with a prefix that trunk {trunk.name} blocks")
+    if not length:
+        return refusal("not_routable", f"Trunk {trunk.name} has no prefix of {number} in allowed_prefixes")
+    return None
 
 
 def _person(party: Leg) -> Caller:

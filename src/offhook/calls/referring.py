@@ -50,10 +50,10 @@ class Referrals:
         if isinstance(wanted, Outcome):
             return transfer.refuse(call, event.transaction, wanted)
         under_way, accepted = transfer.take_up(call, leg, event.transaction, event.request)
-        if wanted.replaces is not None:
+        if wanted.replaces is not None and not transfer.elsewhere(call, wanted):
             return [*accepted, *consultation.attended(call, under_way, wanted.replaces, now)]
         refused = self._admission.too_fast(leg.account, now) if leg.account is not None else None
-        return [*accepted, *transfer.blind(call, under_way, wanted.uri, refused, now)]
+        return [*accepted, *transfer.blind(call, under_way, wanted, refused, now)]
 
     def _refuse(self, event: RequestReceived, outcome: Outcome) -> Effects:
         return [Sip(Respond(event.transaction, outcome.status, outcome.headers(self._domain)))]

@@ -72,6 +72,14 @@ def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
     return [look_up(call, f"{call.ref}/{one.ref}", None, one.destination, rights)]
 
 
+def seek_peer(call: Call, one: Fork, uri: Uri, now: float) -> Effects:
+    """A URI at a trunk's host, where `one.replaces` is: no name or built-in of ours is meant, whatever it is called."""
+    one.destination = Destination(uri.unescaped_user, False, None, uri)
+    call.forks.append(one)
+    rights = one.rights.username if one.rights is not None else None
+    return [look_up(call, f"{call.ref}/{one.ref}", None, one.destination, rights)]
+
+
 def look_up(call: Call, token: str, username: str | None, dialled: Destination, rights: str | None = None) -> LookUp:
     """What has to be known to go on: an endpoint of that name, a number of ours, what may be shown to the outside."""
     return look_up_of(call.index, token, username, dialled, rights, call.project)

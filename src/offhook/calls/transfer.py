@@ -165,9 +165,17 @@ def _silent(headers: Headers) -> bool:
     return wanted == "false" and "norefersub" in supported
 
 
-def blind(call: Call, transfer: Transfer, target: Uri, refused: Outcome | None, now: float) -> Effects:
+def elsewhere(call: Call, wanted: ReferTo) -> bool:
+    """True if the dialog to replace may be one of a trunk's (XFER-5): none of ours, and at its host."""
+    named, out = wanted.replaces, call.index.outbound
+    if named is None or out is None or call.index.named(named) is not None or call.index.dialogs.has_ended(named):
+        return False
+    return out.trunk_at(wanted.uri) is not None
+
+
+def blind(call: Call, transfer: Transfer, wanted: ReferTo, refused: Outcome | None, now: float) -> Effects:
     """XFER-3: the target rings for the transferee, by the transferor's rights. `refused` tells that those do not suffice."""
-    leg, transferee = transfer.transferor, transfer.transferee
+    leg, transferee, target = transfer.transferor, transfer.transferee, wanted.uri
     one = Fork(call.ids.ref(), transferee, seeking.Seeker(transfer), leg.account, transferor=leg)
     if target.host in call.config.refer_hosts:
         # XFER-9: some clients write their vendor's host.
@@ -178,7 +186,9 @@ def blind(call: Call, transfer: Transfer, target: Uri, refused: Outcome | None, 
         return transfer.failed(call, one, wrong, now)
     by = leg.account.username if leg.account is not None else ""
     one.extra = (("Referred-By", f"<{aor_of(by, call.config.domain)}>"),) if by else ()
-    return [*bridge.play(transferee, SourceKind.MUSIC), *seeking.seek(call, one, target, now)]
+    one.replaces = wanted.replaces
+    seek = seeking.seek if one.replaces is None else seeking.seek_peer
+    return [*bridge.play(transferee, SourceKind.MUSIC), *seek(call, one, target, now)]
 
 
 def _unreachable(call: Call, target: Uri) -> Outcome | None:

@@ -3,6 +3,7 @@
 Lives here: reading them. Never here: what the dialog is and who may take it over.
 """
 
+import re
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
@@ -27,17 +28,27 @@ class Named:
         """True for that dialog, whichever side the tags were written from: devices write both orders (XFER-4)."""
         return self.call_id == key.call_id and {self.one_tag, self.other_tag} == {key.local_tag, key.remote_tag}
 
+    def __str__(self) -> str:
+        """As a Replaces value, tags in the order in which they came."""
+        early = ";early-only" if self.early_only else ""
+        return f"{self.call_id};to-tag={self.one_tag};from-tag={self.other_tag}{early}"
+
+
+_WORD = re.compile(r"[^\s,;\x00-\x1f\x7f]+")
+"""What a Call-ID or tag can be made of, a little wider than RFC 3261 section 25.1: it goes on to others."""
+
 
 def parse_named(text: str) -> Named:
     """A Replaces or Target-Dialog value. Raises MalformedMessage when a tag or the Call-ID is missing."""
     call_id, semicolon, rest = text.strip().partition(";")
     params = parse_params(semicolon + rest.strip())
     tags = [params.get(name) for name in ("to-tag", "from-tag", "local-tag", "remote-tag") if name in params]
-    if not call_id.strip() or len(tags) != 2 or None in tags:
+    words = (call_id.strip(), *(tag or "" for tag in tags))
+    if len(words) != 3 or not all(map(_WORD.fullmatch, words)):
         raise MalformedMessage(f"a dialog is named by Call-ID and two tags: {text[:60]!r}")
     if len(call_id) > DEFAULT_LIMITS.max_call_id:
         raise TooLarge("max_call_id", DEFAULT_LIMITS.max_call_id)
-    return Named(call_id.strip(), tags[0] or "", tags[1] or "", "early-only" in params)
+    return Named(*words, early_only="early-only" in params)
 
 
 def read_replaces(headers: Headers) -> Named | None:
