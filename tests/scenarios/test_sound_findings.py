@@ -102,6 +102,36 @@ def test_one_way_audio_names_both_directions(link: Link) -> None:
     assert open_codes(alice) == []
 
 
+def test_one_way_audio_begins_and_ends_with_the_other_direction(link: Link) -> None:
+    house, _, alice, bob = talking(link)
+    # 1. it ends when nothing flows either way, and begins anew when one of them is heard
+    for leg in (alice, bob):
+        house.apply(lambda leg=leg: house.node.tell(did.MediaStopped(media(leg), 5000)))
+        house.apply(lambda leg=leg: house.node.tell(did.SilenceFound(media(leg), "in", "stopped", {})))
+    assert "one_way_audio" not in [*open_codes(alice), *open_codes(bob)]
+    house.apply(lambda: house.node.tell(did.MediaResumed(media(bob))))
+    house.apply(lambda: house.node.tell(did.Heard(media(bob), "in")))
+    assert (open_codes(alice), open_codes(bob)) == (["media_stopped", "one_way_audio"], [])
+    # 2. he falls silent again: it is none any more, and each change is told
+    house.apply(lambda: house.node.tell(did.SilenceFound(media(bob), "in", "stopped", {})))
+    assert (open_codes(alice), open_codes(bob)) == (["media_stopped"], ["media_stopped"])
+    told = [one.type for one in house.node.published if dict(one.details).get("code") == "one_way_audio"]
+    assert told == ["call.finding_raised", "call.finding_cleared"] * 2
+
+
+def test_one_way_audio_is_named_though_the_other_is_heard_late(link: Link) -> None:
+    """Nobody was heard when Alice's silence was judged; Bob's first packet makes it one way, however bad his sound is."""
+    house = House(link)
+    house.talking()
+    alice, bob = house.call().parties
+    for _ in range(2):
+        sample(house, bob, loss_percent=3.5)
+    house.apply(lambda: house.node.tell(did.SilenceFound(media(alice), "in", "no_packets", {})))
+    assert open_codes(alice) == ["no_media_from_device"]
+    house.apply(lambda: house.node.tell(did.FirstMedia(media(bob), 20)))
+    assert (open_codes(alice), open_codes(bob)) == (["no_media_from_device", "one_way_audio"], ["high_loss"])
+
+
 def test_silence_both_ways_is_not_one_way_audio(link: Link) -> None:
     house, _, alice, bob = talking(link)
     house.apply(lambda: house.node.tell(did.MediaStopped(media(bob), 5000)))

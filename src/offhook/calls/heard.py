@@ -34,7 +34,7 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
     match event:
         case FirstMedia() | MediaResumed():
             leg.was_heard_once = True
-            return survival.heard_again(call, leg)
+            return [*survival.heard_again(call, leg), *_other_way(call, leg, "in", now)]
         case MediaStopped():
             return survival.fell_silent(call, leg, event.silent_ms)
         case DigitPressed():
@@ -52,7 +52,8 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
             return _silence(call, leg, event, now)
         case Heard():
             cleared = _closed(call, leg, _toward(event.direction), now)
-            return [*cleared, *_both_ways_again(call, leg, event.direction, now)]
+            again = _both_ways_again(call, leg, event.direction, now)
+            return [*cleared, *again, *_other_way(call, leg, event.direction, now)]
         case PlayFinished():
             return sounding.played(call, leg, event)
         case LegMediaFailed():
@@ -105,26 +106,47 @@ def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
 def _one_way(call: Call, leg: Leg, direction: str, code: str, now: float) -> Effects:
     """One direction between two legs flows, the other does not: both are named (API.md section 14)."""
     peer = call.peer_of(leg)
-    if peer is None or peer is leg or CATALOGUE[code].severity == "info" or leg.has_finding(ONE_WAY):
+    if peer is None or peer is leg or CATALOGUE[code].severity == "info":
         return []
     speaker, hearer = (leg, peer) if direction == "in" else (peer, leg)
     back = hearer.silent or any(
-        one.until is None and one.direction == ("from_device" if one_leg is hearer else "to_device")
+        one.until is None and not one.beside and one.direction == ("from_device" if one_leg is hearer else "to_device")
         and CATALOGUE[one.code].severity != "info"
         for one_leg in (hearer, speaker)
         for one in one_leg.findings
     )  # fmt: skip
     if back:
         # Nothing flows the other way either.
+        return [told for one in (speaker, hearer) for told in _not_one_way(call, one, now)]
+    if leg.has_finding(ONE_WAY):
         return []
     evidence = {"silent": f"{speaker.ref} to {hearer.ref}", "flows": f"{hearer.ref} to {speaker.ref}", "code": code}
     leg.add_finding(ONE_WAY, _toward(direction), code, evidence, now)
     return [call.happened("call.finding_raised", leg, code=ONE_WAY, verdict=code)]
 
 
+def _other_way(call: Call, leg: Leg, direction: str, now: float) -> Effects:
+    """A direction flows: where the other one is silent still, it is that alone from now on."""
+    peer = call.peer_of(leg)
+    if peer is None or peer is leg:
+        return []
+    speaker, hearer = (peer, leg) if direction == "in" else (leg, peer)
+    for one, way in ((speaker, "in"), (hearer, "out")):
+        for code in _open_codes(one, _toward(way)):
+            if told := _one_way(call, one, way, code, now):
+                return told
+    return []
+
+
 def _both_ways_again(call: Call, leg: Leg, direction: str, now: float) -> Effects:
     ended = [one for one in leg.findings if one.code == ONE_WAY and one.until is None]
     if not ended or ended[0].direction != _toward(direction):
+        return []
+    return _not_one_way(call, leg, now)
+
+
+def _not_one_way(call: Call, leg: Leg, now: float) -> Effects:
+    if not leg.has_finding(ONE_WAY):
         return []
     leg.end_finding(ONE_WAY, now)
     return [call.happened("call.finding_cleared", leg, code=ONE_WAY)]
