@@ -5,6 +5,7 @@ Counted, not timed: the bytecodes that the core executes for a whole call, and t
 
 import gc
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -23,6 +24,7 @@ from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
 from tests.support.registering import Registering
+from tests.support.transferring import answer_notify, dialog, refer, second_call
 
 NUMBERS = count()
 FEW, MANY = 10, 1_000
@@ -152,3 +154,82 @@ def test_calls_leave_no_cycles() -> None:
         gc.enable()
     # 1. Everything that is not kept was freed when its last user let go of it.
     assert left == []
+
+
+def containers(root: object) -> dict[str, int]:
+    """What the dicts, lists, sets and queues within the core hold, by where they are; not what has a length of its own."""
+    found: dict[str, int] = {}
+    seen, todo = {id(root)}, [("", root)]
+    while todo:
+        path, one = todo.pop()
+        inner: list[tuple[str, object]] = []
+        if isinstance(one, dict | list | set | deque | tuple | frozenset):
+            if not isinstance(one, tuple | frozenset) and getattr(one, "maxlen", None) is None:
+                found[path] = found.get(path, 0) + len(one)
+            inner = [(f"{path}[]", value) for value in (*one, *(one.values() if isinstance(one, dict) else ()))]
+        elif type(one).__module__.startswith("offhook."):
+            slots = [name for of in type(one).__mro__ for name in getattr(of, "__slots__", ())]
+            names = dict.fromkeys((*slots, *getattr(one, "__dict__", {})))
+            inner = [(f"{path}.{name}", getattr(one, name, None)) for name in names]
+        todo += [(to, value) for to, value in inner if id(value) not in seen]
+        seen.update(id(value) for _, value in inner)
+    return found
+
+
+def transferred(alice: Phone, bob: Phone, carol: Phone, answer: int) -> None:
+    """Alice sends Bob to Carol, who takes the call or does not."""
+    call(alice, bob)
+    refer(alice, f"<sip:carol@{DOMAIN}>")
+    if answer == 200:
+        carol.respond(200, SDP)
+        alice.house.link.run(3)
+        bob.hang_up(bob.ringing)
+    else:
+        carol.respond(answer)
+        alice.hang_up()
+
+
+def consulted(alice: Phone, bob: Phone, carol: Phone) -> None:
+    """Alice asks Carol first, and Carol talks with Bob longer than the trace of Alice's second call is open."""
+    call(alice, bob)
+    usage = second_call(alice, "carol")
+    carol.respond(200, SDP)
+    named = dialog(alice, usage).replace(";", "%3B").replace("=", "%3D").replace("@", "%40")
+    refer(alice, f"<sip:carol@{DOMAIN}?Replaces={named}>", seconds=10)
+    alice.house.node.recorder.finished(alice.house.link.now)
+    carol.hang_up(carol.ringing)
+
+
+def refused(alice: Phone, bob: Phone, target: str, status: int) -> None:
+    """A call that comes to nothing."""
+    alice.call = UsageId(f"call-{next(NUMBERS)}")
+    alice.dial(target)
+    if target == "bob":
+        bob.respond(status)
+
+
+def test_no_container_grows_with_the_calls_that_are_over() -> None:
+    house, alice, bob = busy_house()
+    carol = house.callee("carol")
+    answer_notify(alice)
+    core = house.node
+    core.recorder._limits = replace(core.recorder._limits, calls=7)
+    core.switchboard._config = replace(core.switchboard._config, ended_kept=7)
+    sizes: list[dict[str, int]] = []
+    for _ in range(3):
+        for _ in range(4):
+            whole_call(alice, bob)
+            refused(alice, bob, "nobody", 404)
+            refused(alice, bob, "bob", 486)
+            transferred(alice, bob, carol, 200)
+            transferred(alice, bob, carol, 486)
+            consulted(alice, bob, carol)
+        house.link.run(200)
+        core.recorder.finished(house.link.now)
+        core.recorder.forget_strangers(lambda _: False)
+        rooms = {"calls": core.switchboard, "sip": core.endpoint, "trace": core.recorder}
+        sizes.append({room + path: size for room, one in rooms.items() for path, size in containers(one).items()})
+        # 1. As many ended calls are kept as may be.
+        assert (len(core.recorder._ended), len(core.switchboard._ended)) == (7, 7)
+    # 2. Nothing else has become more since those tables were full.
+    assert {path: size for path, size in sizes[2].items() if size != sizes[1].get(path)} == {}

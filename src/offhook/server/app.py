@@ -465,6 +465,7 @@ class App:
             hold=self.settings.sip.hold,
             language=self.settings.sounds.language,
             parked_seconds=self.settings.calls.parked_seconds,
+            ended_kept=self.settings.calls.ended_kept,
             thresholds=Thresholds(**self.settings.quality.model_dump()),
             document_hops=limits.document_redirects,
             flow_grace=limits.flow_grace,

@@ -424,6 +424,8 @@ class Calls(_Group):
 
     parked_seconds: float = Field(30.0, gt=0, le=3600)
     """Seconds that a leg without partner and document waits to be taken up again, before it ends."""
+    ended_kept: int = Field(1_000, ge=100)
+    """Ended calls that are shown, and found for their traces, without a look into the database: some 10 KB each."""
 
 
 class Quality(_Group):
