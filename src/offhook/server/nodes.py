@@ -59,7 +59,7 @@ async def reach(engine: AsyncEngine, patience: float) -> None:
 NOT_IN_MEMORY = frozenset(
     (
         *("spaces", "bindings", "call_log", "call_details", "call_traces", "events", "webhook_deliveries"),
-        "idempotent_answers",
+        *("idempotent_answers", "recordings"),
     )
 )
 """Tables of which no process keeps rows of others: they are read where they are, or belong to one node."""
