@@ -10,7 +10,7 @@ CORE := build_core.py build_records.py $(shell find src/offhook/sip src/offhook/
 WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ladders test test-python test-rust test-web test-interop test-browsers check format bench bench-media bench-signalling docs clean
+.PHONY: help setup run ladders test test-python test-core test-rust test-web test-interop test-browsers check format bench bench-media bench-signalling docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ setup: $(VENV)/.installed $(VENV)/.engine src/offhook/web/index.html  ## everyth
 run: setup  ## set up and start the server on this machine
 	@$(BIN)/offhook serve
 
-test: test-rust test-python test-web test-interop test-browsers  ## every test; LONG=1 adds soak, fuzzing and minutes of hold
+test: test-rust test-python $(if $(LONG),test-core) test-web test-interop test-browsers  ## every test; LONG=1 adds soak, fuzzing, minutes of hold and the compiled core
 
 test-rust: $(VENV)/.installed  ## the engine's tests
 	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)
