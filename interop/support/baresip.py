@@ -125,7 +125,7 @@ class Baresip:
         modules = Path("/usr/lib/baresip/modules")
         sounds = self.home / "sounds"
         sounds.mkdir()
-        rtp = free_port(count=40)
+        rtp = free_port(count=42)
         (self.home / "config").write_text(
             CONFIG.format(
                 sip=self.sip_port,

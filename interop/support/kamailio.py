@@ -9,6 +9,7 @@ import numpy as np
 
 from interop.support.certificate import write_certificate
 from interop.support.ports import free_port
+from interop.support.sipp import MEDIA_PORTS
 
 CONFIG = Path(__file__).parent.parent / "kamailio"
 ADDRESS, BEHIND, DESK = "127.0.0.3", "127.0.0.5", "127.0.0.6"
@@ -105,23 +106,23 @@ class Carrier:
 
     async def telephone(self, scenario: str = "callee", *options: str) -> "Telephone":
         """Answers calls from the customer and sends its tone."""
-        port = free_port(BEHIND)
+        media = free_port(BEHIND, count=MEDIA_PORTS)
         arguments = ["-sf", str(CONFIG / f"{scenario}.xml"), "-i", BEHIND, "-p", str(self.behind_port)]
-        arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", "1", "-nostdin"]
+        arguments += ["-mi", BEHIND, "-mp", str(media), "-m", "1", "-nostdin"]
         return await self._sipp(scenario, [*arguments, *options])
 
     async def desk(self, scenario: str = "callee") -> tuple[str, "Telephone"]:
         """A telephone that the edge does not know, and its host:port; it answers one call and sends its tone."""
-        port, media = free_port(DESK), free_port(DESK)
+        port, media = free_port(DESK), free_port(DESK, count=MEDIA_PORTS)
         arguments = ["-sf", str(CONFIG / f"{scenario}.xml"), "-i", DESK, "-p", str(port)]
-        arguments += ["-mi", DESK, "-mp", str(media - media % 2), "-m", "1", "-nostdin"]
+        arguments += ["-mi", DESK, "-mp", str(media), "-m", "1", "-nostdin"]
         return f"{DESK}:{port}", await self._sipp(f"desk-{port}", arguments)
 
     async def call_in(self, number: str, seconds: float) -> "Telephone":
         """The telephone calls the customer's number, sends its tone, and hangs up after some seconds."""
-        port = free_port(BEHIND)
+        media = free_port(BEHIND, count=MEDIA_PORTS)
         arguments = ["-sf", str(CONFIG / "caller.xml"), "-i", BEHIND, "-p", str(self.behind_port), "-s", number]
-        arguments += ["-mi", BEHIND, "-mp", str(port - port % 2), "-m", "1", "-nostdin"]
+        arguments += ["-mi", BEHIND, "-mp", str(media), "-m", "1", "-nostdin"]
         arguments += ["-d", str(int(seconds * 1000)), f"{ADDRESS}:{self.port}"]
         return await self._sipp("caller", arguments)
 

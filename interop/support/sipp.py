@@ -11,6 +11,8 @@ from interop.support.ports import free_port
 
 SCENARIOS = Path(__file__).parent.parent / "sipp"
 PATIENCE = 60.0
+MEDIA_PORTS = 4
+"""SIPp takes RTP and RTCP for sound, and for picture right behind."""
 
 
 class Sipp:
@@ -58,7 +60,7 @@ class Sipp:
         pairs = [text for name, value in named.items() for text in ("-key", name, value)]
         command = [
             program, "-sf", str(SCENARIOS / f"{self._scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port),
-            "-mi", "127.0.0.1", "-mp", str(free_port()), "-s", target or "nobody", "-au", self._user,
+            "-mi", "127.0.0.1", "-mp", str(free_port(count=MEDIA_PORTS)), "-s", target or "nobody", "-au", self._user,
             "-ap", self._password, *pairs, "-trace_err", "-trace_msg", "-nostdin", "-timeout", "50", "-d", str(pause),
             *(() if "-m" in options else ("-m", "1")), *options, self._server,
         ]  # fmt: skip
