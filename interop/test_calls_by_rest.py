@@ -397,4 +397,6 @@ async def test_a_page_reports_on_calls_of_its_endpoint_alone(server: Offhook, tm
         odd = {"kind": "odd", "rating": 9, "stats": {"a": "b"}, "code": "nonsense", "more": 1}
         refused = await page.post(path, json=odd, headers=tokens["bob"])
         assert [one["attribute"] for one in refused.json()["errors"]] == ["more", "kind", "stats", "code", "rating"]
+        long = await page.post(path, json={"kind": "sample", "stats": {101 * "x": 1}}, headers=tokens["bob"])
+        assert [one["attribute"] for one in long.json()["errors"]] == ["stats"]
         await command(server, "calling.end", leg["id"])

@@ -18,8 +18,9 @@ from offhook.store.call_log import CallLog
 
 REPORTS = 100
 """Reports of pages that are kept of one call: one every five seconds for eight minutes, or a few that matter."""
-CALLS = 10_000
-"""Calls of which reports are kept in memory."""
+ALL = 50_000
+"""Reports kept in memory of all calls, some 1.5 KB each: two minutes of 2,000 pages. Those of the call that has been silent
+the longest go first; what had come before its end is in the store."""
 
 
 PAGES = frozenset({"microphone_denied", "playback_blocked", "client_overloaded"})
@@ -46,6 +47,7 @@ class Details:
         self._call_of, self._command, self._said = call_of, command, said
         self._rate, self._tokens, self._at = per_second, max(1.0, per_second), clock()
         self._reports: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+        self._kept = 0
 
     # ---- the end of a call
 
@@ -111,15 +113,20 @@ class Details:
             text = f"the page reports {report.get('kind')}{': ' + str(code) if code else ''}"
             shown = {name: report[name] for name in ("code", "rating", "issues", "stats") if report.get(name)}
             self._said(call.ref, Said("client", leg.ref, text, shown))
-        kept = self._reports.setdefault(call.ref, [])
-        kept.append(
-            {"at": iso(self._clock(), self._clock()), "endpoint_id": leg.account.id if leg.account else None, **report}
-        )
-        del kept[:-REPORTS]
-        self._reports.move_to_end(call.ref)
-        while len(self._reports) > CALLS:
-            self._reports.popitem(last=False)
+        endpoint = leg.account.id if leg.account else None
+        self._keep(call.ref, {"at": iso(self._clock(), self._clock()), "endpoint_id": endpoint, **report})
         return True
+
+    def _keep(self, ref: str, report: dict[str, Any]) -> None:
+        kept = self._reports.setdefault(ref, [])
+        kept.append(report)
+        self._kept += 1
+        if len(kept) > REPORTS:
+            del kept[0]
+            self._kept -= 1
+        self._reports.move_to_end(ref)
+        while self._kept > ALL:
+            self._kept -= len(self._reports.popitem(last=False)[1])
 
     def reports(self, ref: str) -> list[dict[str, Any]]:
         """What pages have said about a call."""

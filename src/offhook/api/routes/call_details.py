@@ -16,8 +16,8 @@ from offhook.calls.catalogue import CATALOGUE
 PATH = "/api/offhook/calls/{ref}"
 KINDS = ("sample", "warning", "feedback")
 KNOWN = ("kind", "sip_call_id", "stats", "code", "rating", "issues")
-MOST = 100
-"""Figures of one report."""
+MOST, LONGEST = 100, 100
+"""Figures of one report, and characters of the name of one."""
 REPORT = record(
     "ClientReport", "kind",
     kind=one_of(*KINDS), sip_call_id=text(256), stats=loose(), code=text(), rating=whole(1, 5),
@@ -63,6 +63,8 @@ def _faults(body: Mapping[str, Any]) -> list[Fault]:
     stats = body.get("stats", {})
     if not isinstance(stats, dict) or len(stats) > MOST or not all(_is_number(one) for one in stats.values()):
         wrong("stats", f"an object of at most {MOST} numbers")
+    elif any(len(name) > LONGEST for name in stats):
+        wrong("stats", f"an object whose names have at most {LONGEST} characters")
     if body.get("code") is not None and body["code"] not in CATALOGUE:
         wrong("code", "a code of /docs/errors")
     rating = body.get("rating")
