@@ -139,6 +139,26 @@ async def logged(server: Offhook, id_: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+async def test_ringback_is_that_of_the_project_s_country(server: Offhook, tmp_path: Path) -> None:
+    await server.add_endpoint("carol", "carols-password")
+    answer = await server.http.put("/api/relay/rest/sip_profile", json={"offhook": {"country": "DE"}})
+    assert answer.status_code == 201, answer.text
+    async with (
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob,
+        Baresip(tmp_path, "carol", "carols-password", server.domain, server.sip) as carol,
+    ):
+        await bob.registered()
+        await carol.registered()
+        leg = await command(server, "dial", to="bob", **{"from": "alice"}, swml=CONNECT.decode())
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await carol.expect("CALL_INCOMING")
+        # A second of 425 Hz every five; in North America it would be 440 and 480.
+        assert abs((await bob.heard_now(5)).frequency - 425) < 5
+        await command(server, "calling.end", leg["id"])
+        await carol.expect("CALL_CLOSED")
+
+
 async def test_the_sdk_dials_through_a_trunk_and_transfers(server: Offhook, tmp_path: Path, monkeypatch: Any) -> None:
     async with (
         Carrier(tmp_path, "127.0.0.1:9") as carrier,

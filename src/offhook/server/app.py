@@ -135,6 +135,7 @@ class App:
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
         self.telling = await open_telling(settings, self._engine, self.store, switchboard, endpoint, before)
         self.driver.use_outside(directing_of(self))
+        root = self.store.space.project_id
         self.calling = Calling.of(self, self._engine)
         await self.calling.hear(self.driver, self.telling.happenings)
         self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
@@ -152,6 +153,7 @@ class App:
         self.draining = Draining(self)
         self.telling.events.listen(self._count_event)
         self.platform = ServerPlatform(self)
+        self.driver.use_countries(lambda ref: self.profiles.country(self.platform.project_of_call(ref) or root))
         await self._listen()
         await self._copy_to_homer()
         await self._load_bindings()

@@ -115,6 +115,10 @@ class Driver:
         """The media engine that commands go to from now on."""
         self._media.use(engine)
 
+    def use_countries(self, country_of: Callable[[str], str]) -> None:
+        """By a call's reference, the country whose tones it hears."""
+        self._media.country_of = country_of
+
     def use_peers(self, peers: Peers) -> None:
         """Who looks names up and connects."""
         self._peers = peers

@@ -29,7 +29,7 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     },
     do.BridgeMedia: lambda e: {"kind": wire.Bridge, "a": e.a, "b": e.b},
     do.JoinRoom: lambda e: {"kind": wire.Join, "leg": e.leg, "room": e.room, "muted": e.muted},
-    do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source, "country": "US"},
+    do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source},
     do.StopMedia: lambda e: {"kind": wire.Stop, "leg": e.leg},
     do.PlayFiles: lambda e: {
         "kind": wire.PlayFiles, "leg": e.leg, "play": e.play, "files": e.files, "rounds": e.rounds,
@@ -48,10 +48,11 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
 
 
 class MediaWork:
-    """Owned by the driver. `tell` takes events for call control."""
+    """Owned by the driver. `tell` takes events for call control, `country_of` says whose tones a call hears."""
 
     def __init__(self, tell: Tell, ref_of: Callable[[object], str]) -> None:
         self._tell, self._ref_of = tell, ref_of
+        self.country_of: Callable[[str], str] = lambda _: "US"
         self._engine: MediaEngine | None = None
         self.pending = 0
         """Commands whose answers have not come."""
@@ -66,7 +67,10 @@ class MediaWork:
             self._refused(effect, MediaError("engine_lost", "the media engine is not up"))
             return
         self.pending += 1
-        self._engine.send(partial(self._answered, effect), **_COMMANDS[type(effect)](effect))
+        command = _COMMANDS[type(effect)](effect)
+        if isinstance(effect, do.PlayMedia):
+            command["country"] = self.country_of(self._ref_of(effect))
+        self._engine.send(partial(self._answered, effect), **command)
 
     def _answered(self, effect: do.MediaEffect, reply: wire.Reply | MediaError) -> None:
         self.pending -= 1
