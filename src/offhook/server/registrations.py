@@ -134,7 +134,7 @@ def kick(app: "App", id_: str, hang_up: bool) -> bool:
     if hang_up:
         for call in app.driver.switchboard.calls():
             if any(leg.flow.id == found.flow.id for leg in call.legs):
-                app.driver.command(HangUpCall(call.ref, "api_hangup"))
+                app.driver.command(HangUpCall(call.ref, "kicked"))
     app.authenticator.forget_flow(found.flow.id)
     app.driver.unbind(found.aor, found.id)
     if found.flow.transport.websocket:
