@@ -3,7 +3,7 @@
 # otherwise names what is missing. With CI=true a missing one is a failure.
 set -u
 declare -A package=(
-  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon [valgrind]=valgrind
+  [chromium]=chromium [firefox-esr]=firefox-esr [baresip]=baresip [rtpengine]=rtpengine-daemon [valgrind]="valgrind libc6-dbg"
   [espeak-ng]=espeak-ng [iptables]=iptables [ip]=iproute2 [kamailio]="kamailio kamailio-tls-modules kamailio-websocket-modules"
   [sipp]=sip-tester [linphonec]=linphone-cli [tshark]=tshark [pg_createcluster]=postgresql [certutil]=libnss3-tools
 )
