@@ -8,6 +8,7 @@ mod links;
 mod names;
 mod options;
 mod ports;
+mod queues;
 mod random;
 mod recorder;
 mod rings;
@@ -33,9 +34,10 @@ use handover::HandOver;
 use links::{Arrivals, Way};
 use options::Options;
 use ports::Ports;
+use queues::{Auxiliary, Queues, Told};
 use random::System;
 use sys::Wake;
-use worker::{Auxiliary, Queues, Told, Worker};
+use worker::Worker;
 
 /// Receive buffer of a shared port in bytes: 25,000 packets, half a second of 1,000 calls.
 const RECEIVE_BUFFER: i32 = 4 << 20;

@@ -10,8 +10,8 @@ use offhook_media::feed::{FeedBegin, Return};
 use offhook_media::recording::{Begin, Entry, Piece};
 
 use crate::feeds;
+use crate::queues::{Queues, Work};
 use crate::recorder::{Order, RING, failed};
-use crate::worker::{Queues, Work};
 
 struct Ring {
     entries: SyncSender<Entry>,

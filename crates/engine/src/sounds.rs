@@ -15,8 +15,8 @@ use offhook_dsp::{Codec, Encoder, EncoderOptions, MAX_FRAME_BYTES, file};
 use offhook_media::clip::{Clip, Wanted};
 
 use crate::names::find;
+use crate::queues::Work;
 use crate::sys::Wake;
-use crate::worker::Work;
 
 /// Sounds that may wait to be read: as many as all players of a busy second ask for.
 const QUEUE: usize = 4_096;

@@ -1,143 +1,19 @@
-//! Calls on two shards that meet (MEDIA.md section 3): everything that a bridge or a room does on one shard, it does across.
+//! Calls on two shards that meet (MEDIA.md section 3): everything that a bridge does on one shard, it does across.
 
 mod common;
 
+use common::shards::*;
 use common::*;
 use offhook_dsp::{Codec as Speech, Decoder, Encoder, EncoderOptions, g711};
 use offhook_media::command::Command;
 use offhook_media::description::*;
 use offhook_media::event::{Event, Reply};
-use offhook_media::recording::{Piece, Side};
 use offhook_rtp::header::Fields;
 use offhook_rtp::rtcp::{Compound, CompoundBuilder, Packet};
 
-/// Two shards and the way between them.
-struct Shards {
-    of: [World; 2],
-    links: u64,
-}
-
-impl Shards {
-    fn new() -> Self {
-        Self {
-            of: World::pair(),
-            links: 0,
-        }
-    }
-
-    /// Carries what crosses until nothing does.
-    fn carry(&mut self) {
-        loop {
-            let [one, other] = &mut self.of;
-            let crossed: Vec<_> = one
-                .crossed
-                .drain(..)
-                .chain(other.crossed.drain(..))
-                .collect();
-            if crossed.is_empty() {
-                return;
-            }
-            for message in crossed {
-                let shard = usize::from(message.shard());
-                self.of[shard].linked(message);
-            }
-        }
-    }
-
-    fn advance_ms(&mut self, ms: u64) {
-        for _ in 0..ms {
-            self.of.iter_mut().for_each(|world| world.advance_ms(1));
-            self.carry();
-        }
-    }
-
-    /// A phone whose call is on this shard.
-    fn phone(&mut self, shard: usize, audio: Vec<Codec>) -> Phone {
-        let (_, legs) = self.of[shard].open(vec![port_offer(audio.clone())]);
-        let index = shard * 100 + self.of[shard].engine.legs() % 100;
-        let mut phone = phone(&legs[0], index as u8);
-        if audio[0].name == "OPUS" {
-            (phone.payload_type, phone.step) = (111, 960);
-        }
-        self.of[shard].complete(phone.leg, port_remote(audio, phone.address));
-        phone
-    }
-
-    fn send(&mut self, from: &Phone, packet: &[u8]) {
-        self.of[shard_of(from.leg)].datagram(from.socket, from.address, packet);
-        self.carry();
-    }
-
-    fn command(&mut self, leg: u64, make: impl FnOnce(u64) -> Command) -> Reply {
-        self.of[shard_of(leg)].order(make);
-        self.carry();
-        let mut replies: Vec<Reply> = self.of.iter_mut().flat_map(World::replies).collect();
-        assert_eq!(replies.len(), 1, "one command, one reply: {replies:?}");
-        replies.remove(0)
-    }
-
-    fn done(&mut self, leg: u64, make: impl FnOnce(u64) -> Command) {
-        let reply = self.command(leg, make);
-        assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
-    }
-
-    /// What the control thread makes of a bridge.
-    fn bridge(&mut self, a: u64, b: u64) {
-        self.links += 1;
-        let number = self.links;
-        for (leg, far) in [(a, b), (b, a)] {
-            self.done(leg, |n| Command::Link {
-                n,
-                leg,
-                far,
-                number,
-            });
-        }
-    }
-
-    fn join(&mut self, leg: u64, room: u64, muted: bool) -> Reply {
-        self.command(leg, |n| Command::Join {
-            n,
-            leg,
-            room,
-            muted,
-        })
-    }
-
-    fn facts(&mut self, leg: u64) -> LegFacts {
-        self.of[shard_of(leg)].facts(leg)
-    }
-
-    fn heard(&self, phone: &Phone) -> Vec<&Sent> {
-        self.of[shard_of(phone.leg)].rtp_to(phone.address)
-    }
-}
-
-fn shard_of(leg: u64) -> usize {
-    (leg >> 56) as usize
-}
-
-fn two_phones() -> (Shards, Phone, Phone) {
-    let mut shards = Shards::new();
-    let (a, b) = (shards.phone(0, pcmu()), shards.phone(1, pcmu()));
-    shards.bridge(a.leg, b.leg);
-    (shards, a, b)
-}
-
-/// Both speak for so many packets.
-fn talk(shards: &mut Shards, a: &mut Phone, b: &mut Phone, packets: u16) {
-    for seed in 0..packets {
-        for phone in [&mut *a, &mut *b] {
-            let packet = phone.packet(&voice(seed));
-            shards.send(phone, &packet);
-        }
-        shards.advance_ms(20);
-    }
-}
-
 #[test]
 fn two_legs_on_two_shards_hear_each_other_untouched() {
-    let (mut shards, mut a, mut b) = two_phones();
+    let (mut shards, mut a, mut b) = phones_apart();
     talk(&mut shards, &mut a, &mut b, 100);
     for phone in [&a, &b] {
         let sent = shards.heard(phone);
@@ -222,7 +98,7 @@ fn codecs_are_transcoded_where_the_listener_is() {
 
 #[test]
 fn a_press_crosses_once() {
-    let (mut shards, mut a, b) = two_phones();
+    let (mut shards, mut a, b) = phones_apart();
     let stamp = a.timestamp;
     for step in 1..=8u16 {
         let end = if step == 8 { 0x80 } else { 0 };
@@ -249,7 +125,7 @@ fn a_press_crosses_once() {
 
 #[test]
 fn the_cause_of_silence_is_told_to_the_leg_on_the_other_shard() {
-    let (mut shards, mut a, b) = two_phones();
+    let (mut shards, mut a, b) = phones_apart();
     for seed in 0..150 {
         let packet = a.packet(&voice(seed));
         shards.send(&a, &packet);
@@ -263,7 +139,7 @@ fn the_cause_of_silence_is_told_to_the_leg_on_the_other_shard() {
 
 #[test]
 fn another_bridge_ends_a_link_on_both_sides_and_late_messages_do_not_harm() {
-    let (mut shards, mut a, mut b) = two_phones();
+    let (mut shards, mut a, mut b) = phones_apart();
     talk(&mut shards, &mut a, &mut b, 10);
     let mut c = shards.phone(1, pcmu());
     // 1. what the first link's end says is still on its way when the legs are linked anew
@@ -289,7 +165,7 @@ fn another_bridge_ends_a_link_on_both_sides_and_late_messages_do_not_harm() {
 
 #[test]
 fn the_same_bridge_again_changes_nothing() {
-    let (mut shards, mut a, mut b) = two_phones();
+    let (mut shards, mut a, mut b) = phones_apart();
     talk(&mut shards, &mut a, &mut b, 10);
     shards.bridge(b.leg, a.leg);
     talk(&mut shards, &mut a, &mut b, 10);
@@ -308,7 +184,7 @@ fn the_same_bridge_again_changes_nothing() {
 
 #[test]
 fn music_is_heard_by_one_side_while_the_other_still_speaks() {
-    let (mut shards, mut a, mut b) = two_phones();
+    let (mut shards, mut a, mut b) = phones_apart();
     talk(&mut shards, &mut a, &mut b, 10);
     let leg = b.leg;
     shards.done(leg, |n| Command::Play {
@@ -335,7 +211,7 @@ fn music_is_heard_by_one_side_while_the_other_still_speaks() {
 
 #[test]
 fn a_prompt_comes_back_to_the_link() {
-    let (mut shards, mut a, mut b) = two_phones();
+    let (mut shards, mut a, mut b) = phones_apart();
     talk(&mut shards, &mut a, &mut b, 5);
     let leg = b.leg;
     shards.done(leg, |n| Command::PlayFiles {
@@ -358,7 +234,7 @@ fn a_prompt_comes_back_to_the_link() {
 #[test]
 fn who_hangs_up_on_either_side_leaves_nothing_behind() {
     for gone in [0, 1] {
-        let (mut shards, mut a, mut b) = two_phones();
+        let (mut shards, mut a, mut b) = phones_apart();
         talk(&mut shards, &mut a, &mut b, 5);
         let (leg, other) = if gone == 0 {
             (a.leg, b.leg)
@@ -377,7 +253,7 @@ fn who_hangs_up_on_either_side_leaves_nothing_behind() {
 
 #[test]
 fn a_half_without_its_other_half_is_told_so() {
-    let (mut shards, a, b) = two_phones();
+    let (mut shards, a, b) = phones_apart();
     let leg = b.leg;
     // 1. the goodbye is lost on the way
     shards.of[1].order(|n| Command::CloseLeg { n, leg });
@@ -410,7 +286,7 @@ fn a_half_without_its_other_half_is_told_so() {
 
 #[test]
 fn packets_without_room_on_the_way_are_counted_and_named() {
-    let (mut shards, mut a, _) = two_phones();
+    let (mut shards, mut a, _) = phones_apart();
     for seed in 0..10 {
         let packet = a.packet(&voice(seed));
         shards.of[0].datagram(a.socket, a.address, &packet);
@@ -424,234 +300,6 @@ fn packets_without_room_on_the_way_are_counted_and_named() {
 }
 
 // ---- rooms
-
-const ROOM: u64 = 77;
-
-struct Member {
-    phone: Phone,
-    hertz: f64,
-    at: usize,
-}
-
-fn member(shards: &mut Shards, shard: usize, hertz: f64) -> Member {
-    let phone = shards.phone(shard, pcmu());
-    let reply = shards.join(phone.leg, ROOM, false);
-    assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
-    Member {
-        phone,
-        hertz,
-        at: 0,
-    }
-}
-
-fn speak(shards: &mut Shards, members: &mut [Member], packets: usize) {
-    for _ in 0..packets {
-        for member in members.iter_mut() {
-            let tone = |at: usize| {
-                (6_000.0 * (std::f64::consts::TAU * member.hertz * at as f64 / 8_000.0).sin())
-                    as i16
-            };
-            let payload: Vec<u8> = (member.at..member.at + 160)
-                .map(|at| g711::ulaw_encode(tone(at)))
-                .collect();
-            member.at += 160;
-            let packet = member.phone.packet(&payload);
-            shards.send(&member.phone, &packet);
-        }
-        shards.advance_ms(20);
-    }
-}
-
-fn level(pcm: &[i16], hertz: f64) -> f64 {
-    let (mut re, mut im) = (0.0, 0.0);
-    for (at, sample) in pcm.iter().enumerate() {
-        let phase = std::f64::consts::TAU * hertz * at as f64 / 8_000.0;
-        re += f64::from(*sample) * phase.cos();
-        im += f64::from(*sample) * phase.sin();
-    }
-    let size = 2.0 * (re * re + im * im).sqrt() / pcm.len() as f64 / 32_768.0;
-    20.0 * (size + 1e-9).log10()
-}
-
-fn pcm(shards: &Shards, member: &Member, from: usize) -> Vec<i16> {
-    shards.heard(&member.phone)[from..]
-        .iter()
-        .flat_map(|sent| sent.payload().iter().map(|byte| g711::ulaw_decode(*byte)))
-        .collect()
-}
-
-#[test]
-fn members_of_both_shards_hear_the_others_and_not_themselves() {
-    let mut shards = Shards::new();
-    let tones = [400.0, 700.0, 1_100.0, 1_500.0];
-    let mut room: Vec<Member> = [(0, 0), (1, 1), (2, 1), (3, 0)]
-        .map(|(index, shard): (usize, usize)| member(&mut shards, shard, tones[index]))
-        .into();
-    // 1. one who is muted on the other shard hears and is not heard
-    let mut listener = member(&mut shards, 1, 300.0);
-    shards.join(listener.phone.leg, ROOM, true);
-    for _ in 0..100 {
-        speak(&mut shards, std::slice::from_mut(&mut listener), 0);
-        let packet = listener.phone.packet(&voice(1));
-        shards.send(&listener.phone, &packet);
-        speak(&mut shards, &mut room, 1);
-    }
-    for (index, one) in room.iter().enumerate() {
-        let heard = pcm(&shards, one, 20);
-        assert!(heard.len() >= 70 * 160, "{index}: {}", heard.len());
-        for (other, hertz) in tones.into_iter().enumerate() {
-            let level = level(&heard, hertz);
-            if other == index {
-                assert!(level < -45.0, "{index} hears himself at {level}");
-            } else {
-                assert!((-19.0..-11.0).contains(&level), "{index} {other} {level}");
-            }
-        }
-    }
-    let heard = pcm(&shards, &listener, 20);
-    assert!(heard.len() >= 70 * 160);
-    assert!(tones.into_iter().all(|hertz| level(&heard, hertz) > -20.0));
-    // 2. their packets count up as on one shard
-    for packets in [shards.heard(&room[1].phone), shards.heard(&listener.phone)] {
-        for pair in packets.windows(2) {
-            let (one, two) = (pair[0].header(), pair[1].header());
-            assert_eq!(two.sequence, one.sequence.wrapping_add(1));
-            assert_eq!(two.timestamp, one.timestamp.wrapping_add(160));
-        }
-    }
-}
-
-#[test]
-fn a_room_goes_on_without_members_of_its_own_shard() {
-    let mut shards = Shards::new();
-    let first = member(&mut shards, 0, 400.0);
-    let mut room = vec![
-        member(&mut shards, 1, 700.0),
-        member(&mut shards, 1, 1_100.0),
-    ];
-    speak(&mut shards, &mut room, 10);
-    let leg = first.phone.leg;
-    shards.command(leg, |n| Command::CloseLeg { n, leg });
-    let before = shards.heard(&room[0].phone).len();
-    speak(&mut shards, &mut room, 60);
-    let heard = pcm(&shards, &room[0], before + 10);
-    assert!(heard.len() >= 45 * 160, "{}", heard.len());
-    assert!(level(&heard, 1_100.0) > -20.0);
-    // 1. who leaves is gone on both shards; an empty room is no more
-    for member in &room {
-        let leg = member.phone.leg;
-        shards.done(leg, |n| Command::Stop { n, leg });
-        assert_eq!(shards.facts(leg).source, "none");
-    }
-    let sent: Vec<usize> = room
-        .iter()
-        .map(|one| shards.heard(&one.phone).len())
-        .collect();
-    speak(&mut shards, &mut room, 20);
-    assert_eq!(
-        room.iter()
-            .map(|one| shards.heard(&one.phone).len())
-            .collect::<Vec<_>>(),
-        sent
-    );
-    assert_eq!(shards.of[0].engine.load(), 0);
-}
-
-#[test]
-fn codecs_of_a_far_member_may_change() {
-    let mut shards = Shards::new();
-    let near = member(&mut shards, 0, 500.0);
-    let far = shards.phone(1, pcmu());
-    shards.join(far.leg, ROOM, false);
-    let mut room = vec![near];
-    speak(&mut shards, &mut room, 20);
-    assert!(
-        shards
-            .heard(&far)
-            .iter()
-            .all(|sent| sent.header().payload_type == 0)
-    );
-    let audio = vec![codec("G722", 9, 8_000)];
-    let mut changed = port_offer(audio.clone());
-    changed.audio.extend(pcmu());
-    let leg = far.leg;
-    shards.command(leg, |n| Command::Update {
-        n,
-        leg,
-        offer: changed,
-        restart_ice: false,
-        opens_video: false,
-    });
-    shards.of[1].complete(far.leg, port_remote(audio, far.address));
-    shards.carry();
-    let before = shards.heard(&far).len();
-    speak(&mut shards, &mut room, 40);
-    let sent = &shards.heard(&far)[before..];
-    assert!(sent.len() >= 38, "{}", sent.len());
-    assert!(sent.iter().all(|sent| sent.header().payload_type == 9));
-}
-
-#[test]
-fn a_full_room_turns_members_of_other_shards_away() {
-    let mut shards = Shards::new();
-    for index in 0..501u64 {
-        let phone = shards.phone((index % 2) as usize, pcmu());
-        let reply = shards.join(phone.leg, ROOM, false);
-        if index < 500 {
-            assert!(matches!(reply, Reply::Done { .. }), "{index}: {reply:?}");
-        } else {
-            let Reply::Refused { code, .. } = reply else {
-                panic!("{reply:?}")
-            };
-            assert_eq!(code, "room_full");
-        }
-    }
-    let phone = shards.phone(1, pcmu());
-    let reply = shards.join(phone.leg, ROOM, false);
-    assert!(matches!(reply, Reply::Refused { ref code, .. } if code == "room_full"));
-    assert_eq!(shards.facts(phone.leg).source, "none");
-}
-
-#[test]
-fn a_member_of_another_shard_records_the_room() {
-    let mut shards = Shards::new();
-    let mut room = vec![member(&mut shards, 0, 400.0), member(&mut shards, 1, 700.0)];
-    let leg = room[1].phone.leg;
-    let spec = Recording {
-        recording: "r1".into(),
-        file: "r1.wav".into(),
-        side: Side::Room,
-        max_seconds: 0,
-        silence_ms: 0,
-    };
-    shards.done(leg, |n| Command::RecordStart {
-        n,
-        leg,
-        spec: spec.clone(),
-    });
-    speak(&mut shards, &mut room, 20);
-    assert_eq!(shards.of[0].begun.len(), 1, "the room's shard records");
-    let sounds = |shards: &Shards| {
-        let entries = shards.of[0].recorded.iter();
-        entries
-            .filter(|(_, entry)| matches!(entry.what, Piece::Sound { .. }))
-            .count()
-    };
-    assert!(sounds(&shards) >= 15);
-    shards.done(leg, |n| Command::RecordStop {
-        n,
-        leg,
-        recording: "r1".into(),
-    });
-    let reply = shards.command(leg, |n| Command::RecordStop {
-        n,
-        leg,
-        recording: "r1".into(),
-    });
-    assert!(matches!(reply, Reply::Refused { ref code, .. } if code == "unknown_recording"));
-}
-
-// ---- video
 
 fn vp8() -> VideoOffer {
     VideoOffer {

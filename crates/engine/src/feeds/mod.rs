@@ -21,8 +21,8 @@ use offhook_media::recording::Entry;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::queues::{Told, Work};
 use crate::sys::Wake;
-use crate::worker::{Told, Work};
 use running::Running;
 use socket::Trust;
 

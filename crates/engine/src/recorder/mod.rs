@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use offhook_media::event::Event;
 use offhook_media::recording::{Begin, Entry};
 
+use crate::queues::{Told, Work};
 use crate::sys::Wake;
-use crate::worker::{Told, Work};
 use running::Running;
 
 /// Recordings that may wait to be begun.

@@ -15,8 +15,8 @@ use super::sink::Sink;
 use super::track::{LAG_US, Track};
 use super::{Listener, Mark, Order, tell};
 use crate::names::place;
+use crate::queues::Work;
 use crate::sys::{self, Wake};
-use crate::worker::Work;
 
 /// How often a header is written anew.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -323,7 +323,7 @@ mod tests {
     use offhook_media::description::Recording;
 
     use super::*;
-    use crate::worker::Told;
+    use crate::queues::Told;
 
     #[test]
     fn what_was_lost_on_the_way_is_silence_and_marked() {

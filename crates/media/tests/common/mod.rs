@@ -1,6 +1,7 @@
 //! A world of one engine, fake time and peers in memory.
 #![allow(dead_code)]
 
+pub mod shards;
 pub mod webrtc;
 
 use std::net::SocketAddr;
