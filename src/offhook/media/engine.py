@@ -27,6 +27,11 @@ class OverTcp:
         return replace(local, tcp_candidates=tuple((address, self.port) for address in bound))
 
 
+def shard_of(number: int) -> int:
+    """The shard of a leg or a call: the top 8 of the 64 bits of its number."""
+    return number >> 56
+
+
 class MediaEngine:
     """One connected engine. Every method raises MediaError."""
 

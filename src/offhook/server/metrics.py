@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from offhook.media.engine import shard_of
 from offhook.server.tally import Spread
 from offhook.server.views import direction_of
 
@@ -50,6 +51,7 @@ METRICS = (
     Described("api_seconds", "histogram", (), "Time to answer a REST request"),
     Described("webhook_pending", "gauge", (), "Webhooks that wait for delivery"),
     Described("webhook_failed_total", "counter", (), "Webhooks given up since the start"),
+    Described("shard_legs", "gauge", ("shard",), "Legs of live calls on a media shard"),
     Described("shard_busy_ratio", "gauge", ("shard",), "Processor time of a media shard since the last look, 1 is a core"),
     Described("event_loop_lag_seconds", "gauge", (), "How late the signalling process was when it last looked"),
 )  # fmt: skip
@@ -118,6 +120,12 @@ class Metrics(Collector):
             "api_requests_total": lambda: {labels: float(count) for labels, count in tally.requests.items()},
             "webhook_pending": lambda: {(): self._pending},
             "webhook_failed_total": lambda: {(): float(tally.webhooks_failed)},
+            "shard_legs": lambda: _counted(
+                str(shard_of(leg.media.leg))
+                for call in app.driver.switchboard.calls()
+                for leg in call.live
+                if leg.media is not None
+            ),
             "shard_busy_ratio": lambda: self._busy.ratios,
             "event_loop_lag_seconds": lambda: {(): app.loop_lag},
         }
