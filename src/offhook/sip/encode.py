@@ -1,10 +1,13 @@
 """Messages to bytes. Content-Length is always written; a control character of ours is a bug and refused."""
 
+from collections.abc import Iterator
+
 from offhook.sip.errors import Misuse
 from offhook.sip.grammar import CANONICAL, COMPACT, CONTROL, TOKEN
-from offhook.sip.message import Message, Request
+from offhook.sip.message import Headers, Message, Request
 
-_NAMES = frozenset(CANONICAL.values())
+_WRITTEN = frozenset(CANONICAL.values()) - {"Content-Length"}
+"""Names that need no look; of the one that is left out the value is ours."""
 _QUOTING = frozenset({"From", "To"})
 """The parser lets an escaped control character into their quoted names (RFC 4475 section 3.1.1.2); answers repeat it."""
 
@@ -19,16 +22,23 @@ def encode(message: Message, compact: bool = False) -> bytes:
         lines = [f"SIP/2.0 {message.status} {message.reason}"]
     if CONTROL.search(lines[0]):
         raise Misuse("a control character in the start line of a message of ours")
-    for name, value in message.headers:
+    lines += [f"{name}: {value}" for name, value in message.headers]
+    if not ("".join(lines).isprintable() and _WRITTEN.issuperset(message.headers.names())):
+        lines[1:] = _checked(message.headers)
+    lines.append(f"Content-Length: {len(message.body)}\r\n\r\n")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + message.body
+
+
+def _checked(headers: Headers) -> Iterator[str]:
+    """The same lines where a name or a value is not one of the usual."""
+    for name, value in headers:
         if name == "Content-Length":
             continue
         if not value.isprintable():
             _check(name, value)
-        if name not in _NAMES and not TOKEN.fullmatch(name):
+        if name not in _WRITTEN and not TOKEN.fullmatch(name):
             raise Misuse(f"{name!r} is no name of a header field")
-        lines.append(f"{name}: {value}")
-    lines.append(f"Content-Length: {len(message.body)}\r\n\r\n")
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + message.body
+        yield f"{name}: {value}"
 
 
 def _check(name: str, value: str) -> None:

@@ -267,6 +267,10 @@ _remembered_cseq = lru_cache(maxsize=1024)(_read_cseq)
 
 def parse_number(text: str, name: str, highest: int) -> int:
     """A decimal number of a field. Raises MalformedMessage naming the field."""
+    return _remembered_number(text, name, highest) if len(text) <= _SHORT else _read_number(text, name, highest)
+
+
+def _read_number(text: str, name: str, highest: int) -> int:
     digits = text.strip()
     # Leading zeros are legal and may be many; int() of very long texts is not linear.
     if not digits.isascii() or not digits.isdigit() or len(digits.lstrip("0")) > 20:
@@ -275,6 +279,10 @@ def parse_number(text: str, name: str, highest: int) -> int:
     if number > highest:
         raise MalformedMessage(f"bad {name}: {text[:40]!r}")
     return number
+
+
+# Lengths and hops are the same few.
+_remembered_number = lru_cache(maxsize=1024)(_read_number)
 
 
 def parse_auth(text: str) -> tuple[str, dict[str, str]]:

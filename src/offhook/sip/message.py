@@ -50,6 +50,13 @@ class Headers:
             first = self._first = dict(reversed(self._fields))
         return first.get(name)
 
+    def names(self) -> Iterable[str]:
+        """The names that occur, each once."""
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self._fields))
+        return first
+
     def unique(self) -> dict[str, str] | None:
         """The values by name where no name comes twice, as in most messages; to be read only. Else None."""
         first = self._first

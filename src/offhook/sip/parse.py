@@ -100,10 +100,10 @@ def _parse(data: bytes, limits: Limits, cut: _Body) -> Message:
         head = head[: limits.max_header_bytes].rpartition(b"\r\n")[0]
     if b"\r\n " in head or b"\r\n\t" in head:
         head = _FOLD.sub(b" ", head)
-    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
-    fields, bad = _fields(lines[1:], limits)
-    read = _response if lines[0][:4].upper() == "SIP/" else _request
-    return read(lines[0], Headers(fields), fault or bad, limits, lambda length: _limited(cut(body, length), limits))
+    line, _, rest = head.decode("utf-8", "surrogateescape").partition("\r\n")
+    fields, bad = _fields(rest, limits)
+    read = _response if line[:4].upper() == "SIP/" else _request
+    return read(line, Headers(fields), fault or bad, limits, lambda length: _limited(cut(body, length), limits))
 
 
 def _limited(body: bytes, limits: Limits) -> bytes:
@@ -115,8 +115,19 @@ def _limited(body: bytes, limits: Limits) -> bytes:
 # ---- header fields
 
 
-def _fields(lines: list[str], limits: Limits) -> tuple[list[tuple[str, str]], PeerError | None]:
+def _fields(text: str, limits: Limits) -> tuple[list[tuple[str, str]], PeerError | None]:
     """The fields that could be read, and what was wrong with the first other one."""
+    lines = text.split("\r\n")
+    if len(text) <= limits.max_header_line and len(lines) <= limits.max_headers and "".join(lines).isprintable():
+        try:
+            return [(_NAMES[name], value.strip(" \t")) for name, value in [line.split(":", 1) for line in lines]], None
+        except (KeyError, ValueError):
+            # A name that is not in the table, or a line that is no field.
+            pass
+    return _odd_fields(lines, limits)
+
+
+def _odd_fields(lines: list[str], limits: Limits) -> tuple[list[tuple[str, str]], PeerError | None]:
     fault: PeerError | None = None
     if len(lines) > limits.max_headers:
         fault, lines = TooLarge("max_headers", limits.max_headers), lines[: limits.max_headers]
@@ -222,14 +233,13 @@ def _checked(headers: Headers, method: str | None, limits: Limits) -> tuple[int,
     if not (vias and seen.get("From") and seen.get("To") and seen.get("Call-ID") and seen.get("CSeq")):
         missing = [name for name in MUST_HAVE if not (vias if name == "Via" else seen.get(name))]
         raise MalformedMessage(f"missing or empty: {', '.join(missing)}")
-    _check_counts(lists, limits)
     if len(seen["Call-ID"]) > limits.max_call_id:
         raise TooLarge("max_call_id", limits.max_call_id)
     cseq = parse_cseq(seen["CSeq"])
     headers.envelope = envelope = read(vias, seen["Call-ID"], seen["From"], seen["To"], cseq)
     if method is not None and envelope.method != method:
         raise MalformedMessage(f"the method is {method}, CSeq says {envelope.method}")
-    _check_addresses(lists)
+    _check_lists(lists, limits)
     if method is not None and "Max-Forwards" in seen:
         parse_number(seen["Max-Forwards"], "Max-Forwards", 255)
     length = seen.get("Content-Length")
@@ -252,18 +262,15 @@ def _gathered(headers: Headers) -> tuple[dict[str, str], dict[str, list[str]]]:
     return seen, lists
 
 
-def _check_counts(lists: dict[str, list[str]], limits: Limits) -> None:
-    if len(lists["Via"]) > limits.max_via:
-        raise TooLarge("max_via", limits.max_via)
-    for name in ("Route", "Record-Route"):
-        if len(lists.get(name, ())) > limits.max_routes:
-            raise TooLarge("max_routes", limits.max_routes)
-
-
-def _check_addresses(lists: dict[str, list[str]]) -> None:
+def _check_lists(lists: dict[str, list[str]], limits: Limits) -> None:
+    """How many there are, and that the addresses are some."""
     for name, values in lists.items():
         if name == "Via":
+            if len(values) > limits.max_via:
+                raise TooLarge("max_via", limits.max_via)
             continue
+        if name != "Contact" and len(values) > limits.max_routes:
+            raise TooLarge("max_routes", limits.max_routes)
         for value in values:
             if value != "*" or name != "Contact":
                 parse_name_addr(value)
