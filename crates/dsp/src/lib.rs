@@ -19,6 +19,7 @@ pub mod opus;
 mod pitch;
 pub mod playout;
 pub mod resample;
+pub mod ringback;
 pub mod stretch;
 pub mod tone;
 
@@ -28,4 +29,5 @@ pub use error::CodecError;
 pub use jitter::{Counters, Decision, Pushed};
 pub use music::Music;
 pub use playout::Playout;
+pub use ringback::Ringback;
 pub use tone::{Tone, ToneSpec};

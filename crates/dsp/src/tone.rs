@@ -2,6 +2,8 @@
 
 use std::f64::consts::TAU;
 
+use crate::ringback::Ringback;
+
 /// What a tone sounds like.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ToneSpec {
@@ -22,20 +24,6 @@ impl ToneSpec {
         dbfs: -10.0,
         on_ms: 1_000,
         off_ms: 0,
-    };
-    /// Ringback of North America: 440 + 480 Hz, 2 s on, 4 s off.
-    pub const RINGBACK_US: Self = Self {
-        hertz: [440.0, 480.0],
-        dbfs: -19.0,
-        on_ms: 2_000,
-        off_ms: 4_000,
-    };
-    /// Ringback of most of Europe: 425 Hz, 1 s on, 4 s off.
-    pub const RINGBACK_EU: Self = Self {
-        hertz: [425.0, 0.0],
-        dbfs: -16.0,
-        on_ms: 1_000,
-        off_ms: 4_000,
     };
     /// Busy tone of North America: 480 + 620 Hz, half a second on and off.
     pub const BUSY_US: Self = Self {
@@ -73,8 +61,10 @@ impl Oscillator {
 #[derive(Debug, Clone)]
 pub struct Tone {
     voices: Vec<Oscillator>,
-    on: u64,
-    cycle: u64,
+    /// What makes it swell and fade.
+    beats: Option<Oscillator>,
+    /// Sound, pause, sound, pause of a cycle, samples.
+    rhythm: [u64; 4],
     /// Samples of the fade at each edge of a cadence, so that it does not click.
     ramp: u64,
     position: u64,
@@ -82,24 +72,44 @@ pub struct Tone {
 
 /// Fade at each edge of a cadence, milliseconds.
 const RAMP_MS: u64 = 5;
+/// Levels of ringback, dBFS: of each of two sines, of one, of the peaks of one that swells and fades. All sound as loud.
+const PAIR_DBFS: f32 = -19.0;
+const SINGLE_DBFS: f32 = -16.0;
+const BEATING_DBFS: f32 = -12.0;
 
 impl Tone {
     /// A tone at `rate` Hz, starting with its sound.
     #[must_use]
     pub fn new(spec: ToneSpec, rate: u32) -> Self {
-        let amplitude = 32_767.0 * 10f64.powf(f64::from(spec.dbfs) / 20.0);
-        let voices = spec
-            .hertz
-            .iter()
-            .filter(|hertz| **hertz > 0.0)
-            .map(|hertz| Oscillator::new(*hertz, amplitude, rate))
-            .collect();
-        let per_ms = u64::from(rate / 1_000);
-        let on = u64::from(spec.on_ms) * per_ms;
+        let rhythm = [spec.on_ms, spec.off_ms, 0, 0];
+        Self::made(spec.hertz, spec.dbfs, rhythm, rate)
+    }
+
+    /// A country's ringback at `rate` Hz, starting with its sound.
+    #[must_use]
+    pub fn ringback(ringback: Ringback, rate: u32) -> Self {
+        let dbfs = match ringback {
+            Ringback { beats, .. } if beats > 0.0 => BEATING_DBFS,
+            Ringback { hertz, .. } if hertz[1] > 0.0 => PAIR_DBFS,
+            _ => SINGLE_DBFS,
+        };
+        let beats = Some(ringback.beats).filter(|beats| *beats > 0.0);
         Self {
-            voices,
-            on,
-            cycle: on + u64::from(spec.off_ms) * per_ms,
+            beats: beats.map(|hertz| Oscillator::new(hertz, 1.0, rate)),
+            ..Self::made(ringback.hertz, dbfs, ringback.rhythm, rate)
+        }
+    }
+
+    fn made(hertz: [f32; 2], dbfs: f32, rhythm: [u32; 4], rate: u32) -> Self {
+        let amplitude = 32_767.0 * 10f64.powf(f64::from(dbfs) / 20.0);
+        let sounds = hertz.iter().filter(|hertz| **hertz > 0.0);
+        let per_ms = u64::from(rate / 1_000);
+        Self {
+            voices: sounds
+                .map(|hertz| Oscillator::new(*hertz, amplitude, rate))
+                .collect(),
+            beats: None,
+            rhythm: rhythm.map(|ms| u64::from(ms) * per_ms),
             ramp: RAMP_MS * per_ms,
             position: 0,
         }
@@ -107,10 +117,17 @@ impl Tone {
 
     /// Fills `out` with the next samples.
     pub fn fill(&mut self, out: &mut [i16]) {
+        let cycle: u64 = self.rhythm.iter().sum();
         for sample in out {
             let sum: f64 = self.voices.iter_mut().map(Oscillator::next).sum();
-            *sample = (sum * self.gain()).clamp(-32_768.0, 32_767.0).round() as i16;
-            self.position = if self.position + 1 >= self.cycle {
+            let swell = self
+                .beats
+                .as_mut()
+                .map_or(1.0, |one| (1.0 + one.next()) / 2.0);
+            *sample = (sum * swell * self.gain())
+                .clamp(-32_768.0, 32_767.0)
+                .round() as i16;
+            self.position = if self.position + 1 >= cycle {
                 0
             } else {
                 self.position + 1
@@ -119,10 +136,15 @@ impl Tone {
     }
 
     fn gain(&self) -> f64 {
-        if self.cycle == self.on {
+        let [first, pause, second, rest] = self.rhythm;
+        if pause + rest == 0 {
             return 1.0;
         }
-        let edge = self.position.min(self.on.saturating_sub(self.position));
+        let (at, on) = match self.position.checked_sub(first + pause) {
+            Some(at) => (at, second),
+            None => (self.position, first),
+        };
+        let edge = at.min(on.saturating_sub(at));
         if edge >= self.ramp {
             1.0
         } else {

@@ -6,7 +6,7 @@ use common::{frequency, level_at};
 use offhook_dsp::level::{
     FLOOR_DBOV, all_equal, g711_is_digital_silence, is_silent_payload, peak_dbov, rms_dbov,
 };
-use offhook_dsp::{Codec, Music, Tone, ToneSpec, g711};
+use offhook_dsp::{Codec, Music, Ringback, Tone, ToneSpec, g711};
 
 #[test]
 fn the_test_tone_is_1000_hz_at_minus_10() {
@@ -20,23 +20,85 @@ fn the_test_tone_is_1000_hz_at_minus_10() {
     }
 }
 
-#[test]
-fn ringback_rings_two_seconds_in_six() {
-    let mut tone = Tone::new(ToneSpec::RINGBACK_US, 8_000);
-    let mut second = [0; 8_000];
-    for cycle in 0..3 {
-        for at in 0..6 {
-            tone.fill(&mut second);
-            if at < 2 {
-                assert!(
-                    (level_at(&second, 8_000, 440.0) + 19.0).abs() < 0.5,
-                    "cycle {cycle} second {at}"
-                );
-                assert!((level_at(&second, 8_000, 480.0) + 19.0).abs() < 0.5);
-            } else {
-                assert_eq!(peak_dbov(&second), FLOOR_DBOV, "cycle {cycle} second {at}");
+/// When the sound of a ringback begins and ends, milliseconds, to 10 ms.
+fn bursts(pcm: &[i16]) -> Vec<(usize, usize)> {
+    let mut bursts = Vec::new();
+    let mut since = None;
+    for (at, frame) in pcm.chunks(8).enumerate() {
+        // Tones that swell and fade are silent for less than this within a burst.
+        let around = &pcm[at * 8..(at * 8 + 8 * 32).min(pcm.len())];
+        let loud = peak_dbov(frame) > -60.0 || (since.is_some() && peak_dbov(around) > -60.0);
+        match (loud, since) {
+            (true, None) => since = Some(at),
+            (false, Some(begin)) => {
+                bursts.push((begin, at));
+                since = None;
             }
+            _ => {}
         }
+    }
+    bursts
+}
+
+#[test]
+fn ringback_has_the_frequency_and_the_cadence_of_its_country() {
+    // What ITU-T E.180 supplement 2 and the operators publish, for two cycles.
+    type Row = (&'static str, &'static [f64], &'static [(usize, usize)]);
+    let rows: [Row; 13] = [
+        ("US", &[440.0, 480.0], &[(0, 2_000), (6_000, 8_000)]),
+        ("ca", &[440.0, 480.0], &[(0, 2_000), (6_000, 8_000)]),
+        (
+            "GB",
+            &[400.0, 450.0],
+            &[(0, 400), (600, 1_000), (3_000, 3_400), (3_600, 4_000)],
+        ),
+        (
+            "IE",
+            &[400.0, 450.0],
+            &[(0, 400), (600, 1_000), (3_000, 3_400), (3_600, 4_000)],
+        ),
+        (
+            "AU",
+            &[413.0, 438.0],
+            &[(0, 400), (600, 1_000), (3_000, 3_400), (3_600, 4_000)],
+        ),
+        (
+            "IN",
+            &[400.0, 375.0, 425.0],
+            &[(0, 400), (600, 1_000), (3_000, 3_400), (3_600, 4_000)],
+        ),
+        ("JP", &[400.0, 384.0, 416.0], &[(0, 1_000), (3_000, 4_000)]),
+        ("FR", &[440.0], &[(0, 1_500), (5_000, 6_500)]),
+        ("ES", &[425.0], &[(0, 1_500), (4_500, 6_000)]),
+        ("DE", &[425.0], &[(0, 1_000), (5_000, 6_000)]),
+        ("CN", &[450.0], &[(0, 1_000), (5_000, 6_000)]),
+        ("BR", &[425.0], &[(0, 1_000), (5_000, 6_000)]),
+        ("XX", &[425.0], &[(0, 1_000), (5_000, 6_000)]),
+    ];
+    for (country, hertz, cadence) in rows {
+        let mut pcm = vec![0; 8_000 * 14];
+        Tone::ringback(Ringback::of(country), 8_000).fill(&mut pcm);
+        let heard = bursts(&pcm);
+        assert!(heard.len() >= cadence.len(), "{country}: {heard:?}");
+        for (one, expected) in heard.iter().zip(cadence) {
+            let off = |a: usize, b: usize| a.abs_diff(b) > 35;
+            assert!(
+                !off(one.0, expected.0) && !off(one.1, expected.1),
+                "{country}: {heard:?}"
+            );
+        }
+        let burst = &pcm[..cadence[0].1 * 8];
+        for one in hertz {
+            let level = level_at(burst, 8_000, *one);
+            assert!((-27.0..-14.0).contains(&level), "{country} {one}: {level}");
+        }
+        // No other tone: half way to the next one and an octave above nothing sounds.
+        for other in [350.0, 520.0, 850.0] {
+            assert!(level_at(burst, 8_000, other) < -45.0, "{country} {other}");
+        }
+        // All sound as loud, to 2 dB.
+        let loud = rms_dbov(&burst[80..burst.len() - 80]);
+        assert!((-22.0..-16.0).contains(&loud), "{country}: {loud}");
     }
 }
 

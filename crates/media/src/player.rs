@@ -1,11 +1,8 @@
 //! Players: a sound of our own as a leg's source.
 
-use offhook_dsp::{Music, Tone, ToneSpec};
+use offhook_dsp::{Music, Ringback, Tone, ToneSpec};
 
 use crate::description::SourceKind;
-
-/// Countries whose ringback is 440 + 480 Hz, 2 s on, 4 s off (ITU-T E.180 supplement 2).
-const NORTH_AMERICA: [&str; 2] = ["US", "CA"];
 
 enum Sound {
     Tone(Tone),
@@ -62,10 +59,7 @@ impl Player {
         match self.kind {
             SourceKind::Tone => Sound::Tone(Tone::new(ToneSpec::TEST, rate)),
             SourceKind::Music => Sound::Music(Music::new(rate)),
-            SourceKind::Ringback if NORTH_AMERICA.contains(&self.country.as_str()) => {
-                Sound::Tone(Tone::new(ToneSpec::RINGBACK_US, rate))
-            }
-            SourceKind::Ringback => Sound::Tone(Tone::new(ToneSpec::RINGBACK_EU, rate)),
+            SourceKind::Ringback => Sound::Tone(Tone::ringback(Ringback::of(&self.country), rate)),
         }
     }
 }
