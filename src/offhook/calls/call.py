@@ -6,9 +6,11 @@ changes first, then the effects are returned.
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import to_builtins
 
 from offhook.calls.effects import CallEffect, CallRecord, Explain, Happened, Publish
 from offhook.calls.index import Index
@@ -183,17 +185,19 @@ class Call:
     @property
     def branches(self) -> list[Leg]:
         """Every leg that rings."""
-        return [leg for fork in self.forks for leg in fork.branches.values()]
+        return [leg for fork in self.forks for leg in fork.branches.values()] if self.forks else []
 
     @property
     def live(self) -> list[Leg]:
         """Every leg that has a dialog or an INVITE."""
-        return [*self.parties, *self.branches, *self.leaving, *(one.leg for one in self.arrivals)]
+        arriving = [one.leg for one in self.arrivals] if self.arrivals else ()
+        return [*self.parties, *self.branches, *self.leaving, *arriving]
 
     @property
     def legs(self) -> list[Leg]:
         """Every leg that is or was, the caller's first."""
-        return [self.caller, *(leg for leg in (*self.live, *self.places, *self.former) if leg is not self.caller)]
+        caller = self.caller
+        return [caller, *[leg for leg in (*self.live, *self.places, *self.former) if leg is not caller]]
 
     @property
     def winner(self) -> Leg | None:
@@ -363,7 +367,7 @@ class Call:
             "mos": facts.quality.mos if facts else None,
             "packets_in": facts.quality.packets_in if facts else 0,
             "packets_out": facts.quality.packets_out if facts else 0,
-            "quality": asdict(quality) if leg.answered_at is not None or facts is not None else {},
+            "quality": to_builtins(quality) if leg.answered_at is not None or facts is not None else {},
             "findings": [one.code for one in leg.findings],
         }
 

@@ -56,6 +56,9 @@ class OfLeg:
 
 TIME_LIMIT = sip_reason(480, "The trunk's time limit is reached")
 
+HEARD = frozenset({Located, Connected, RequestSettled, TimerFired})
+"""Events that may be of a trunk or of a hunt."""
+
 
 @dataclass(slots=True)
 class Gateway:

@@ -5,8 +5,10 @@ neighbours).
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from offhook.calls import (
     adding,
@@ -77,7 +79,7 @@ from offhook.calls.events import (
     TimerFired,
     TimeTold,
 )
-from offhook.calls.gateway import Gateway
+from offhook.calls.gateway import HEARD, Gateway
 from offhook.calls.index import Index
 from offhook.calls.kept import kept, mark_of
 from offhook.calls.late import Away
@@ -168,6 +170,7 @@ class Switchboard:
         self._index.outbound = outbound
         self._index.run_document = program.fetch_and_run
         self._engine = EngineAnswers(self._index, self._ended, self._scored)
+        self._hears = self._hearers()
         self.gateway: Gateway | None = None
         if outbound is not None:
             self._texts.out = TextsOut(outbound, config.domain, ids)
@@ -257,42 +260,43 @@ class Switchboard:
 
     def handle(self, event: CallEvent, now: float) -> Effects:
         """Any event."""
-        of_trunks = self.gateway.handle(event, now) if self.gateway is not None else None
-        if of_trunks is not None:
-            return self._after(of_trunks, now)
-        match event:
-            case InviteReceived():
-                return self._invite(event, now)
-            case FactsFound():
-                return self._after(self._facts(event, now), now)
-            case TimerFired():
-                return self._after(self._timer(event, now), now)
-            case FlowLost():
-                lines = self.gateway.flow_lost(event, now) if self.gateway is not None else []
-                watched = self._watchers.flow_lost(event.subscriptions)
-                return self._after([*self._flow_lost(event, now), *lines, *watched], now)
-            case FlowProbed():
-                return self._devices.probed(event.flow, event.alive, self._legs_on)
-            case Connected():
-                return self._dial_backs.connected(event)
-            case Located():
-                return []
-            case (
-                RequestReceived() | SubscribeReceived() | NotifyDue() | SubscriptionEnded() | RequestSettled()
-                | RequestAnswered() | TextsFound() | BindingsChanged() | DeviceReturned() | DocumentFetched()
-                | RecordingFinished() | FeedChanged() | TimeTold()
-            ):  # fmt: skip
-                return self._after(self._beside(event, now), now)
-            case CallKept() | EngineLost() | EngineReady():
-                return self._after(self._whole(event, now), now)
-            case (
-                AckReceived() | AckMissing() | DialogLost() | HungUp() | InviteAccepted() | InviteCanceled()
-                | InviteTrying() | InviteProgressed() | InviteRejected() | PrackMissing() | ProvisionalAcknowledged()
-                | RequestInDialog() | SessionExpired() | SessionRefreshDue() | UsageMoved()
-            ):  # fmt: skip
-                return self._after(self._in_usage(event, now), now)
-            case _:
-                return self._after(self._engine.handle(event, now), now)
+        kind = type(event)
+        if kind in HEARD and self.gateway is not None and (own := self.gateway.handle(event, now)) is not None:
+            return self._after(own, now)
+        return self._after(self._hears.get(kind, self._engine.handle)(event, now), now)
+
+    def _hearers(self) -> dict[type, Callable[[Any, float], Effects]]:
+        """Who hears of each event; of what is not here, the engine's answers do. Looked up by type: a call has a dozen."""
+        return {
+            InviteReceived: self._invite,
+            FactsFound: self._facts,
+            TimerFired: self._timer,
+            FlowLost: self._flow_gone,
+            FlowProbed: lambda event, _: self._devices.probed(event.flow, event.alive, self._legs_on),
+            Connected: lambda event, _: self._dial_backs.connected(event),
+            Located: lambda _, __: [],
+            **dict.fromkeys((CallKept, EngineLost, EngineReady), self._whole),
+            **dict.fromkeys(
+                (
+                    RequestReceived, SubscribeReceived, NotifyDue, SubscriptionEnded, RequestSettled, RequestAnswered,
+                    TextsFound, BindingsChanged, DeviceReturned, DocumentFetched, RecordingFinished, FeedChanged, TimeTold,
+                ),
+                self._beside,
+            ),
+            **dict.fromkeys(
+                (
+                    AckReceived, AckMissing, DialogLost, HungUp, InviteAccepted, InviteCanceled, InviteTrying,
+                    InviteProgressed, InviteRejected, PrackMissing, ProvisionalAcknowledged, RequestInDialog,
+                    SessionExpired, SessionRefreshDue, UsageMoved,
+                ),
+                self._in_usage,
+            ),
+        }  # fmt: skip
+
+    def _flow_gone(self, event: FlowLost, now: float) -> Effects:
+        lines = self.gateway.flow_lost(event, now) if self.gateway is not None else []
+        watched = self._watchers.flow_lost(event.subscriptions)
+        return [*self._flow_lost(event, now), *lines, *watched]
 
     def _whole(self, event: CallKept | EngineLost | EngineReady, now: float) -> Effects:
         """What concerns every call, or one that is not here yet."""

@@ -105,9 +105,11 @@ def record_of(record: CallRecord, device_of: Callable[[str, str], str | None]) -
     """The record with the devices of its legs in the place of their flows, which mean nothing to the next process."""
 
     def named(facts: dict[str, Any]) -> dict[str, Any]:
-        flow, endpoint = facts.get("flow"), facts.get("endpoint_id")
-        told = {name: value for name, value in facts.items() if name != "flow"}
+        told = dict(facts)
+        flow, endpoint = told.pop("flow", None), facts.get("endpoint_id")
         device = device_of(str(endpoint), str(flow)) if endpoint and flow else None
-        return told if device is None else {**told, "device_id": device}
+        if device is not None:
+            told["device_id"] = device
+        return told
 
     return dataclasses.replace(record, legs=tuple((ref, named(facts)) for ref, facts in record.legs))

@@ -19,9 +19,9 @@ def row_of(leg_ref: str, record: CallRecord, facts: dict[str, Any], epoch: float
     def moment(at: float) -> datetime:
         return datetime.fromtimestamp(epoch + at, UTC)
 
-    told = {name: value for name, value in facts.items() if name not in TIMES}
+    told = dict(facts)
     for name, shown in TIMES.items():
-        at = facts.get(name)
+        at = told.pop(name, None)
         told[shown] = milliseconds(moment(at)) if at is not None else None
     code = facts.get("end_code") or "hangup"
     row = CATALOGUE.get(code)

@@ -6,6 +6,7 @@ Lives here: which room a message, timer or command belongs to. Never here: what 
 """
 
 from collections.abc import Callable, Hashable
+from typing import cast
 
 from offhook.sip import subscription
 from offhook.sip.carried import BindingClock, Reattachment, Sweep
@@ -70,7 +71,7 @@ from offhook.sip.usage_state import UsageClock
 GONE = frozenset({410, 430})
 """The device is not at its contact any more; the flow to it is lost (RFC 5626 section 11.2)."""
 
-WORDS = (ResponsePassed, RequestFailed, AckPassed, Terminated)
+WORDS = frozenset({ResponsePassed, RequestFailed, AckPassed, Terminated})
 """What transactions say to their users; every other effect is for the shell."""
 
 ANNOUNCED = 10_000
@@ -437,11 +438,10 @@ class SipEndpoint:
 
     def _settle(self, effects: list[Effect]) -> list[SipEffect]:
         """Consumes the words to transaction users in place, so that the order of effects is kept."""
+        if WORDS.isdisjoint(map(type, effects)):
+            return cast(list[SipEffect], effects)
         settled: list[SipEffect] = []
         for effect in effects:
-            if not isinstance(effect, WORDS):
-                settled.append(effect)
-                continue
             match effect:
                 case ResponsePassed(_, owner, response):
                     settled += self._settle(owner.answered(response))
@@ -453,4 +453,6 @@ class SipEndpoint:
                     settled += self._settle(self._server.acknowledge(request, envelope(request)))
                 case Terminated():
                     pass
+                case _:
+                    settled.append(effect)
         return settled

@@ -1,6 +1,6 @@
 """Our INVITE: UAC side of RFC 3261 sections 9.1 and 13.2, with every fork of it (CALL-4)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from offhook.sip.client_auth import Attempt, ClientAuth, credentials_of
 from offhook.sip.commands import SendInvite
@@ -39,7 +39,7 @@ class OutgoingInvite(InviteUsage):
         self.key = ClientKey(core.branch(), "INVITE")
         self._auth = None if command.credentials is None else ClientAuth(command.credentials, core.ids)
         self._attempt = Attempt(self._auth)
-        self._first = self._outline(command)
+        self._command = command
         self.request = self._written([])
         self._early: dict[str, Dialog] = {}
         self._heard: dict[str, Heard] = {}
@@ -49,8 +49,14 @@ class OutgoingInvite(InviteUsage):
         self._cancel_sent = False
         self._cancel_reason: str | None = None
 
-    def _outline(self, command: SendInvite) -> Outline:
-        return Outline(
+    def start(self) -> list[Effect]:
+        """Sends it."""
+        self.core.attach(self)
+        return self._open()
+
+    def _written(self, extra: list[tuple[str, str]]) -> Request:
+        command = self._command
+        outline = Outline(
             "INVITE",
             command.request_uri,
             f"{command.from_};tag={self.local_tag}",
@@ -60,18 +66,9 @@ class OutgoingInvite(InviteUsage):
             command.routes,
             contact=self.core.contact(self.flow, self.contact_user),
             max_forwards=command.max_forwards,
-            headers=command.headers,
+            headers=Headers([*self.session.timer.ask(), *command.headers, *extra]),
             body=command.body,
         )
-
-    def start(self) -> list[Effect]:
-        """Sends it."""
-        self.core.attach(self)
-        return self._open()
-
-    def _written(self, extra: list[tuple[str, str]]) -> Request:
-        headers = Headers([*self.session.timer.ask(), *self._first.headers, *extra])
-        outline = replace(self._first, cseq=self.cseq, headers=headers)
         return self.core.request(outline, self.flow, self.key.branch)
 
     def _open(self) -> list[Effect]:
@@ -86,7 +83,9 @@ class OutgoingInvite(InviteUsage):
         self.phase = Phase.PREPARATIVE
         self.cseq += 1
         self.key = ClientKey(self.core.branch(), "INVITE")
-        asked = self._auth.fields("INVITE", self._first.uri, self._first.body) if self._auth is not None else []
+        asked = (
+            self._auth.fields("INVITE", self._command.request_uri, self._command.body) if self._auth is not None else []
+        )
         self.request = self._written(asked)
         return self._open()
 

@@ -42,7 +42,8 @@ class Uri:
     @property
     def unescaped_user(self) -> str:
         """The user part with %-escapes decoded once (esc01 of RFC 4475), empty if absent; what is no UTF-8 is U+FFFD."""
-        return unquote(self.user or "")
+        user = self.user or ""
+        return unquote(user) if "%" in user else user
 
     def __str__(self) -> str:
         if self.opaque:

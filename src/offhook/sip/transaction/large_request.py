@@ -4,6 +4,7 @@ RFC 3261 section 18.1.1. Lives here: the waiting. Never here: the connection; wh
 """
 
 from collections.abc import Hashable
+from itertools import chain
 
 from offhook.sip.effects import OpenStream
 from offhook.sip.events import Failure
@@ -37,7 +38,8 @@ class LargeRequest(Machine):
 
 def estimate(message: Message) -> int:
     """Octets of the encoded message, more or less: characters that are several octets in UTF-8 count once."""
-    return 40 + len(message.body) + sum(len(name) + len(value) + 4 for name, value in message.headers)
+    fields = message.headers
+    return 40 + len(message.body) + 4 * len(fields) + sum(map(len, chain.from_iterable(fields)))
 
 
 def over_tcp(request: Request, flow: Flow, branch: str) -> Request:

@@ -4,7 +4,7 @@ Lives here: which machine a message, timer or failure belongs to. Never here: wh
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from offhook.sip.effects import Note
@@ -199,14 +199,12 @@ class TransactionTable:
         machine = self._machines.get(key)
         return [] if machine is None else self._absorb(machine.handle(event))
 
-    def _absorb(self, effects: Iterable[Effect]) -> list[Effect]:
-        passed: list[Effect] = []
-        for effect in effects:
-            if isinstance(effect, Terminated):
-                self._forget(effect.key)
-            else:
-                passed.append(effect)
-        return passed
+    def _absorb(self, effects: list[Effect]) -> list[Effect]:
+        """What a machine wants beside being forgotten, which it says last."""
+        if effects and isinstance(last := effects[-1], Terminated):
+            effects.pop()
+            self._forget(last.key)
+        return effects
 
     def _remember(self, machine: Client | Server) -> None:
         self._machines[machine.key] = machine
