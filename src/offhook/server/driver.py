@@ -93,6 +93,8 @@ class Driver:
         self.homer: Homer | None = None
         self.tally = Tally()
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+        """The core's clock."""
         self._timers = Timers(self._loop, self._timer_fired)
         self._media = MediaWork(self.tell, recorder.of_thing)
         self._context = contextvars.copy_context()
@@ -172,7 +174,7 @@ class Driver:
     # ---- what comes in from sockets
 
     def flow_opened(self, flow: Flow) -> None:
-        self._feed(lambda: self._sip(self.endpoint.flow_opened(flow, self._now())))
+        self._feed(lambda: self._sip(self.endpoint.flow_opened(flow, self.now())))
 
     def received(self, data: bytes, flow: Flow) -> None:
         try:
@@ -185,10 +187,10 @@ class Driver:
         if self._traced:
             log.debug("sip in", **self._of_message(message, flow.id), message=data)
         self.tally.message(message, "in")
-        self.recorder.received(message, data, flow, self._now())
+        self.recorder.received(message, data, flow, self.now())
         if self.homer is not None:
-            self.homer.received(message, data, flow, self._now())
-        self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self._now())))
+            self.homer.received(message, data, flow, self.now())
+        self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self.now())))
         if self._away and flow.id in self._away:
             self._look_at(flow.id)
 
@@ -221,7 +223,7 @@ class Driver:
         return parse_datagram(data, self._limits)
 
     def _malformed(self, fault: PeerError, flow: Flow) -> None:
-        self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self._now())))
+        self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self.now())))
         if isinstance(fault, FramingLost):
             # WS-3: two messages in one, or a part of one; what comes next cannot be trusted.
             self._wires.close(flow.id, 1002, "request-malformed")
@@ -231,13 +233,13 @@ class Driver:
         if data:
             # RFC 3261 section 18.3: a last answer before the connection is closed.
             fault = unframed(data, reason, self._limits)
-            self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self._now())))
+            self._feed(lambda: self._sip(self.endpoint.receive_malformed(fault, flow, self.now())))
 
     def flow_lost(self, flow: Flow, reason: str) -> None:
         log.info("flow lost", flow=flow.id, source=flow.remote[0], reason=reason)
         left = reason.startswith(LEFT)
         self._away.pop(flow.id, None)
-        self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self._now(), left)))
+        self._feed(lambda: self._sip(self.endpoint.flow_lost(flow.id, self.now(), left)))
 
     def account(self, username: str) -> Account | None:
         """An endpoint's account."""
@@ -252,21 +254,21 @@ class Driver:
         self.tell(kept)
 
     def _revive(self, record: DialogRecord, flow: Flow) -> None:
-        self._sip(self.endpoint.revive(record, flow, self._now()))
+        self._sip(self.endpoint.revive(record, flow, self.now()))
 
     def restored(self, aor: str, bindings: tuple[Binding, ...]) -> None:
         """Bindings of an address of record that outlived a restart."""
-        self._feed(lambda: self._sip(self.endpoint.restored(aor, bindings, self._now())))
+        self._feed(lambda: self._sip(self.endpoint.restored(aor, bindings, self.now())))
 
     def presented(self, token: str, flow: Flow) -> str | None:
-        return self._gate.admit(token, flow, self._now())
+        return self._gate.admit(token, flow, self.now())
 
     def in_use(self, flow: Flow) -> bool:
         gateway = self.switchboard.gateway
         return self.endpoint.carries(flow.id) or (gateway is not None and gateway.holds(flow.id))
 
     def proven(self, flow: Flow) -> bool:
-        return self.endpoint.proven(flow, self._now()) or self.in_use(flow)
+        return self.endpoint.proven(flow, self.now()) or self.in_use(flow)
 
     def knows(self, flow: Flow) -> bool:
         return self.endpoint.registered(flow.id) or self.in_use(flow)
@@ -311,7 +313,7 @@ class Driver:
     def command(self, command: calls_commands.CallCommand) -> None:
         """A command of the API, through the same door as everything else."""
         self._record_command(command)
-        self._feed(lambda: self._calls(self.switchboard.perform(command, self._now())))
+        self._feed(lambda: self._calls(self.switchboard.perform(command, self.now())))
 
     def _record_command(self, command: calls_commands.CallCommand) -> None:
         about = words_of(command)
@@ -320,7 +322,7 @@ class Driver:
         ref, text = about
         begins = text.startswith("dial ")
         call = None if begins else self.switchboard.call(ref)
-        self.recorder.said(call.ref if call is not None else ref, Said("command", ref, text), self._now(), begins)
+        self.recorder.said(call.ref if call is not None else ref, Said("command", ref, text), self.now(), begins)
 
     async def ask(self, request: SendRequest) -> RequestSettled:
         """Sends a request of the operator's, who waits for its end."""
@@ -345,7 +347,7 @@ class Driver:
         self._feed(lambda: self._handle(event))
 
     def _handle(self, event: calls_events.CallEvent) -> None:
-        now = self._now()
+        now = self.now()
         self._in_hand = event
         self.recorder.event(event, now)
         effects = self.switchboard.handle(event, now)
@@ -361,13 +363,6 @@ class Driver:
 
     # ---- the loop of feeding and performing
 
-    def now(self) -> float:
-        """The core's clock."""
-        return self._loop.time()
-
-    def _now(self) -> float:
-        return self._loop.time()
-
     def _feed(self, step: Callable[[], None]) -> None:
         self._todo.append(step)
         if self._working:
@@ -375,24 +370,21 @@ class Driver:
         self._working = True
         try:
             while self._todo:
-                self._one_step(self._todo.popleft())
+                try:
+                    self._todo.popleft()()
+                except Exception:
+                    # A fault in the core costs the event in hand, never the server.
+                    ref = self.recorder.of_thing(self._in_hand)
+                    log.exception("the core failed on an event", **({"call_ref": ref} if ref else {}))
+                self._in_hand = None
         finally:
             self._working = False
-
-    def _one_step(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception:
-            # A fault in the core costs the event in hand, never the server.
-            ref = self.recorder.of_thing(self._in_hand)
-            log.exception("the core failed on an event", **({"call_ref": ref} if ref else {}))
-        self._in_hand = None
 
     def _timer_fired(self, key: Hashable) -> None:
         assert isinstance(key, tuple)
         owner, inner = key
         if owner == "sip":
-            self._feed(lambda: self._sip(self.endpoint.timer_fired(inner, self._now())))
+            self._feed(lambda: self._sip(self.endpoint.timer_fired(inner, self.now())))
         else:
             self.tell(calls_events.TimerFired(inner))
 
@@ -434,19 +426,19 @@ class Driver:
         if self._traced:
             log.debug("sip out", **self._of_message(message, flow if isinstance(flow, str) else flow.id), message=data)
         self.tally.message(message, "out")
-        self.recorder.sent(message, data, flow, self._now())
+        self.recorder.sent(message, data, flow, self.now())
         if self.homer is not None:
-            self.homer.sent(message, data, flow, self._now())
+            self.homer.sent(message, data, flow, self.now())
         if not self._wires.send(flow, data):
-            self._feed(lambda: self._sip(self.endpoint.send_failed(flow, message, self._now())))
+            self._feed(lambda: self._sip(self.endpoint.send_failed(flow, message, self.now())))
 
     def _find_registration(self, effect: sip_effects.FindRegistration) -> None:
         account = self._directory.account(effect.username) if effect.username else None
         bindings = self._directory.kept_bindings(effect.aor)
-        self._feed(lambda: self._sip(self.endpoint.registration_found(effect.token, account, bindings, self._now())))
+        self._feed(lambda: self._sip(self.endpoint.registration_found(effect.token, account, bindings, self.now())))
 
     def _update_bindings(self, effect: sip_effects.UpdateBindings) -> None:
-        self._directory.replace_bindings(effect.aor, effect.bindings, self._now())
+        self._directory.replace_bindings(effect.aor, effect.bindings, self.now())
         for binding in effect.added:
             log.info("registered", aor=binding.aor, **_of_binding(binding))
         for binding in effect.removed:
@@ -456,7 +448,7 @@ class Driver:
         self._feed(lambda: self._perform(command))
 
     def _perform(self, command: SipCommand) -> None:
-        effects = self.endpoint.perform(command, self._now())
+        effects = self.endpoint.perform(command, self.now())
         if isinstance(command, SendInvite):
             self.recorder.inviting(command, effects)
         elif isinstance(command, MarkFlow):
@@ -464,7 +456,7 @@ class Driver:
         self._sip(effects)
 
     def _calls(self, effects: Iterable[calls_effects.CallEffect]) -> None:
-        now, perform, media_ = self._now(), self._of_calls.get, self._media.perform
+        now, perform, media_ = self.now(), self._of_calls.get, self._media.perform
         for effect in effects:
             self.recorder.effect(effect, now)
             perform(type(effect), media_)(effect)
@@ -568,7 +560,7 @@ class Driver:
 
     async def _open_stream(self, effect: sip_effects.OpenStream) -> None:
         flow = await self._peers.stream_to(effect.flow)
-        self._feed(lambda: self._sip(self.endpoint.stream_opened(effect.key, flow, self._now())))
+        self._feed(lambda: self._sip(self.endpoint.stream_opened(effect.key, flow, self.now())))
 
     def _hop(self, effect: calls_effects.HopEffect) -> None:
         match effect:

@@ -156,6 +156,14 @@ class Recorder:
             **dict.fromkeys(_OF_USAGE, self._of_usage),
             **dict.fromkeys(_OF_MEDIA, self._of_leg),
         }
+        self._effects: dict[type, Callable[[Any, float], None]] = {
+            do.Publish: self._published,
+            do.BridgeMedia: self._bridged,
+            do.PlayFiles: self._played,
+            do.WriteCallLog: self._logged,
+            **dict.fromkeys(_WANTED_OF_CALL, self._wanted_of_call),
+            **dict.fromkeys(_WANTED_OF_LEG, self._wanted_of_leg),
+        }
 
     # ---- what happens
 
@@ -221,19 +229,31 @@ class Recorder:
 
     def effect(self, effect: do.CallEffect, now: float) -> None:
         """Call control wants something."""
-        of = _OF_CALL.get(type(effect))
-        if of is not None:
-            self._note(self._trail(of(effect)), "effect", effect, now)
-        elif isinstance(effect, do.PlayFiles) and effect.play == SECRET:
-            self._note(self._media.get(effect.leg), "effect", replace(effect, files=()), now)
-        elif type(effect) in _OF_LEG:
-            self._note(self._media.get(_OF_LEG[type(effect)](effect)), "effect", effect, now)
-        elif isinstance(effect, do.WriteCallLog):
-            trail = self._live.get(effect.record.call_ref)
-            if trail is not None and trail.ended_at is None:
-                trail.ended_at = now
-                self._over.append(trail)
-                self._part(trail)
+        take = self._effects.get(type(effect))
+        if take is not None:
+            take(effect, now)
+
+    def _wanted_of_call(self, effect: Any, now: float) -> None:
+        self._note(self._trail(effect.call_ref), "effect", effect, now)
+
+    def _published(self, effect: do.Publish, now: float) -> None:
+        self._note(self._trail(effect.event.call_ref), "effect", effect, now)
+
+    def _wanted_of_leg(self, effect: Any, now: float) -> None:
+        self._note(self._media.get(effect.leg), "effect", effect, now)
+
+    def _bridged(self, effect: do.BridgeMedia, now: float) -> None:
+        self._note(self._media.get(effect.a), "effect", effect, now)
+
+    def _played(self, effect: do.PlayFiles, now: float) -> None:
+        self._wanted_of_leg(replace(effect, files=()) if effect.play == SECRET else effect, now)
+
+    def _logged(self, effect: do.WriteCallLog, now: float) -> None:
+        trail = self._live.get(effect.record.call_ref)
+        if trail is not None and trail.ended_at is None:
+            trail.ended_at = now
+            self._over.append(trail)
+            self._part(trail)
 
     def _of_usage(self, event: Any, now: float) -> None:
         call = self._call_of(event.usage)
@@ -405,23 +425,9 @@ _OF_MEDIA = frozenset(
     | {did.FeedChanged}
 )
 
-_OF_CALL: dict[type, Callable[[Any], str]] = {
-    do.OpenMedia: lambda one: one.call_ref,
-    do.AddMediaLeg: lambda one: one.call_ref,
-    do.Publish: lambda one: one.event.call_ref,
-    do.Explain: lambda one: one.call_ref,
-}
+_WANTED_OF_CALL = frozenset({do.OpenMedia, do.AddMediaLeg, do.Explain})
 
-_OF_LEG: dict[type, Callable[[Any], int]] = {
-    do.CompleteMedia: lambda one: one.leg,
-    do.UpdateMedia: lambda one: one.leg,
-    do.BridgeMedia: lambda one: one.a,
-    do.PlayMedia: lambda one: one.leg,
-    do.PlayFiles: lambda one: one.leg,
-    do.RecordMedia: lambda one: one.leg,
-    do.ChangeRecording: lambda one: one.leg,
-    do.FeedMedia: lambda one: one.leg,
-    do.StopFeed: lambda one: one.leg,
-    do.SendDigits: lambda one: one.leg,
-    do.CloseMediaLeg: lambda one: one.leg,
-}
+_WANTED_OF_LEG = frozenset(
+    {do.CompleteMedia, do.UpdateMedia, do.PlayMedia, do.RecordMedia, do.ChangeRecording, do.FeedMedia, do.StopFeed}
+    | {do.SendDigits, do.CloseMediaLeg}
+)

@@ -6,6 +6,9 @@ import heapq
 from collections.abc import Callable, Hashable
 from itertools import count
 
+LEAST = 64
+"""Entries of the heap below which it is not tidied."""
+
 
 class Timers:
     """Starts and stops timers by key; `fire(key)` is called on the loop when one is due."""
@@ -28,20 +31,19 @@ class Timers:
         entry = (self._loop.time() + seconds, next(self._order))
         self._due[key] = entry
         heapq.heappush(self._heap, (*entry, key))
-        self._tidy()
+        if len(self._heap) > LEAST and len(self._heap) > 2 * len(self._due):
+            self._tidy()
         if self._heap[0][1] == entry[1]:
             self._arm()
 
     def stop(self, key: Hashable) -> None:
         """Unknown keys are ignored. The heap forgets lazily."""
         self._due.pop(key, None)
-        self._tidy()
 
     def _tidy(self) -> None:
         """An entry that nobody waits for keeps its key alive, and with it texts of messages: as many as live ones may."""
-        if len(self._heap) > 64 and len(self._heap) > 2 * len(self._due):
-            self._heap = [(*entry, key) for key, entry in self._due.items()]
-            heapq.heapify(self._heap)
+        self._heap = [(*entry, key) for key, entry in self._due.items()]
+        heapq.heapify(self._heap)
 
     def clear(self) -> None:
         """Stops all."""

@@ -7,6 +7,7 @@ Lives here: hosts, names and realms. Never here: whose domains they are (server/
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from offhook.sip.uri import Uri
 
@@ -55,6 +56,7 @@ def qualified(user: str, domain: str) -> str:
     return f"{plain}@{domain}" if domain else plain
 
 
+@lru_cache(maxsize=4096)
 def parted(name: str) -> tuple[str, str]:
     """User name and domain of a name; "" is the canonical domain."""
     user, at, domain = name.rpartition("@")

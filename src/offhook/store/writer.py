@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Executable
@@ -259,12 +258,29 @@ class Writer:
             return
         ready = [(self._prepared(one), values) for one, values in group]
         with self._engine.begin() as connection:
-            for _, same in groupby(ready, lambda one: id(one[0])):
-                rows = list(same)
-                connection.execute(rows[0][0], [values for _, values in rows])
+            for statement, rows in _runs(ready):
+                connection.execute(statement, rows)
 
     def _prepared(self, statement: Executable | Kept) -> Executable:
         return prepared(statement, self._dialect) if isinstance(statement, Kept) else statement
+
+
+def _runs(ready: list[tuple[Executable, Mapping[str, Any]]]) -> list[tuple[Executable, list[Mapping[str, Any]]]]:
+    """Statements with their rows. A table's come in their order; those of different tables are apart, since all are of one
+    commit: a call writes three by turns, and a statement costs more than its rows."""
+    runs: list[tuple[Executable, list[Mapping[str, Any]]]] = []
+    last: dict[object, tuple[Executable, list[Mapping[str, Any]]]] = {}
+    for statement, values in ready:
+        table = getattr(statement, "table", None)
+        if table is None:
+            # It may be about any table.
+            last.clear()
+        run = last.get(table)
+        if run is None or run[0] is not statement:
+            run = last[table] = statement, []
+            runs.append(run)
+        run[1].append(values)
+    return runs
 
 
 def _is_outage(error: Exception) -> bool:
