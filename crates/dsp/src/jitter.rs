@@ -234,6 +234,18 @@ impl JitterBuffer {
         self.noise
     }
 
+    /// Whether silence is what was announced last, of a stream that has begun.
+    #[must_use]
+    pub fn quiet(&self) -> bool {
+        self.next.is_some() && self.quiet
+    }
+
+    /// Whether anything was played.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// Takes the oldest packet with sound out, whether it is due or not; `payload` is it then.
     pub fn take(&mut self) -> bool {
         while let Some(held) = self.held.pop_front() {

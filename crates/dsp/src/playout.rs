@@ -8,6 +8,7 @@ use crate::codec::{Codec, Decoder};
 use crate::conceal::Concealer;
 use crate::error::CodecError;
 use crate::jitter::{Counters, Decision, JitterBuffer, MAX_PACKET_MS, Pushed};
+use crate::level::rms_dbov;
 use crate::stretch;
 
 /// Length of a pulled frame, milliseconds.
@@ -79,6 +80,26 @@ impl Playout {
     #[must_use]
     pub fn last_decision(&self) -> Decision {
         self.last
+    }
+
+    /// Whether the last 20 ms were silence that the sender announced, by comfort noise or by leaving its time out.
+    #[must_use]
+    pub fn silent(&self) -> bool {
+        let left_out = matches!(self.last, Decision::Dtx { .. }) && self.jitter.begun();
+        self.jitter.quiet() || left_out
+    }
+
+    /// How loud the present silence is by the comfort noise that announced it, -dBov.
+    #[must_use]
+    pub fn noise(&self) -> Option<u8> {
+        self.jitter.noise().filter(|_| self.silent())
+    }
+
+    /// How loud the last 20 ms were, -dBov.
+    #[must_use]
+    pub fn level(&self) -> u8 {
+        // The level is 0 to -127: it fits, and its fraction does not matter.
+        (-rms_dbov(&self.frame)).clamp(0.0, 127.0) as u8
     }
 
     /// The counters; `buffer_ms` includes what is decoded and not yet pulled.

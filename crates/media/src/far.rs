@@ -15,8 +15,10 @@ use crate::engine::Engine;
 use crate::event::Reply;
 use crate::ids::LegId;
 use crate::io::{Now, Output, Packet, ReplyToken};
+use crate::pause::Made;
 use crate::receive::Incoming;
 use crate::send::Source;
+use crate::transcode::Wish;
 use crate::verdict::Verdict;
 use crate::video::Seen;
 
@@ -93,12 +95,23 @@ pub(crate) enum What {
     Mixed {
         codec: Codec,
         ticks: u32,
+        kind: Kind,
         packet: Packet,
     },
     /// The room has as many members as it may.
     Full,
     /// A command about a recording of the room.
     Order(Box<Command>, ReplyToken),
+}
+
+/// What a packet of the room's sound is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sound,
+    /// Comfort noise of the level in the packet.
+    Noise,
+    /// Silence that is not sent.
+    Pause,
 }
 
 /// What a leg's partner knows of it.
@@ -119,8 +132,8 @@ pub(crate) struct Known {
 /// A member of a room on another shard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attend {
-    /// What it hears, and the length of its packets.
-    pub(crate) hears: Option<(Codec, u32)>,
+    /// How it hears.
+    pub(crate) hears: Option<Wish>,
     pub(crate) muted: bool,
     /// The command that is answered.
     pub(crate) answer: Option<(ReplyToken, u64)>,
@@ -422,9 +435,15 @@ impl Engine {
             What::Mixed {
                 codec,
                 ticks,
+                kind,
                 packet,
             } => {
-                self.mixed(id, from, codec, ticks, &packet, now);
+                let made = match (kind, packet.first()) {
+                    (Kind::Sound, _) => Made::Sound(&packet),
+                    (Kind::Noise, Some(level)) => Made::Noise(*level),
+                    (Kind::Noise | Kind::Pause, _) => Made::Pause,
+                };
+                self.mixed(id, from, codec, ticks, made, now);
                 self.out.recycle(packet);
             }
             What::Full => self.turned_away(id, from, link),
@@ -483,7 +502,7 @@ impl Engine {
     }
 
     /// A packet of the leg's room, if it is still in it and hears by that codec.
-    fn mixed(&mut self, id: LegId, room: u64, codec: Codec, ticks: u32, payload: &[u8], now: Now) {
+    fn mixed(&mut self, id: LegId, room: u64, codec: Codec, ticks: u32, made: Made<'_>, now: Now) {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
@@ -492,7 +511,7 @@ impl Engine {
             return;
         }
         leg.link.iter_mut().for_each(|link| link.received += 1);
-        crate::room::deliver(leg, payload, ticks, &mut self.out, now);
+        crate::room::deliver(leg, made, ticks, &mut self.out, now);
     }
 
     fn turned_away(&mut self, id: LegId, room: u64, number: u64) {

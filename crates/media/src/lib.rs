@@ -39,6 +39,7 @@ mod latch;
 mod leg;
 mod links;
 mod outbox;
+mod pause;
 mod player;
 mod prompt;
 mod quality;

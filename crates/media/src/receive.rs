@@ -22,6 +22,8 @@ const COMFORT_NOISE: u8 = 13;
 const LATE: Duration = Duration::from_secs(1);
 /// Samples of one packet that are searched for digits: 60 ms.
 const MAX_DETECTED: usize = 480;
+/// Packets that follow each other are so long at most, ms.
+const LONGEST_MS: u32 = 120;
 /// RFC 6464: level of digital silence.
 const SILENT_LEVEL: u8 = 127;
 
@@ -70,6 +72,8 @@ pub(crate) struct Incoming {
     pub(crate) level: Option<AudioLevel>,
     /// The stream started over with other sequence numbers.
     pub(crate) restarted: bool,
+    /// Nothing, or silence, came right before it: a word begins, or it only tells what the silence sounds like.
+    pub(crate) lone: bool,
 }
 
 /// Why an authenticated packet goes no further.
@@ -146,6 +150,8 @@ pub(crate) struct Receiver {
     pub(crate) digits: u64,
     /// Finds digits in the audio, where no telephone-event is agreed.
     detector: Option<Box<DtmfDetector>>,
+    /// The time stamp of the last packet of speech, unless that announced silence.
+    spoken: Option<u32>,
     /// Runs of losses and packets lost in them.
     loss_runs: u64,
     loss_packets: u64,
@@ -177,6 +183,7 @@ impl Receiver {
             ssrc_changes: 0,
             digits: 0,
             detector: None,
+            spoken: None,
             loss_runs: 0,
             loss_packets: 0,
             speech_since: None,
@@ -248,7 +255,20 @@ impl Receiver {
             meaning,
             level,
             restarted,
+            lone: self.is_lone(meaning, timestamp, header.payload(packet)),
         })
+    }
+
+    fn is_lone(&mut self, meaning: Meaning, timestamp: u32, payload: &[u8]) -> bool {
+        let Meaning::Speech(codec) = meaning else {
+            return false;
+        };
+        let near = LONGEST_MS * codec.ticks_per_ms();
+        let follows = |before: u32| timestamp.wrapping_sub(before) <= near;
+        let lone = !self.spoken.is_some_and(follows);
+        let says = !codec.is_silence_hint(payload);
+        self.spoken = says.then_some(timestamp);
+        lone
     }
 
     fn count(

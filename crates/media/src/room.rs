@@ -9,18 +9,19 @@ use offhook_dsp::{Codec, level};
 
 use crate::commands::Refusal;
 use crate::engine::Engine;
-use crate::far::{Attend, Linked, Place, What};
+use crate::far::{Attend, Kind as Mixed, Linked, Place, What};
 use crate::ids::LegId;
 use crate::io::{Now, Output};
 use crate::leg::Leg;
 use crate::outbox::Outbox;
+use crate::pause::Made;
 use crate::receive::{Incoming, Meaning};
 use crate::recording::Taps;
-use crate::route::emit;
+use crate::route;
 use crate::send::{Overruns, Source};
 use crate::tick::{TICK, TOO_LATE, next_slot};
 use crate::timers::{Deadlines, Kind, claim};
-use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, packet_ms};
+use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, Wish};
 
 /// Members of one room (MEDIA.md section 9).
 pub(crate) const MAX_MEMBERS: usize = 500;
@@ -35,6 +36,8 @@ const UNTOLD: f32 = -50.0;
 /// Rate of the mix unless every member is narrow-band, Hz.
 const WIDE: u32 = 16_000;
 const NARROW: u32 = 8_000;
+/// The level of a room in which nobody speaks, -dBov: none.
+const NO_SOUND: u8 = 127;
 /// Above this the sum is bent, so that loud voices together do not crackle: -6 dBFS.
 const KNEE: i32 = 16_384;
 
@@ -49,16 +52,9 @@ struct Speaker {
 struct FarMember {
     leg: LegId,
     link: u64,
-    hears: Option<(Codec, u32)>,
+    hears: Option<Wish>,
     /// While it speaks, for it alone.
     encoding: Option<Box<Encoding>>,
-}
-
-/// Encoders that listeners share: one for each codec and packet time.
-struct Shared {
-    codec: Codec,
-    ms: u32,
-    encoding: Box<Encoding>,
 }
 
 /// One room.
@@ -67,7 +63,8 @@ pub(crate) struct Room {
     /// Members on other shards.
     far: Vec<FarMember>,
     speakers: ArrayVec<Speaker, SPEAKERS>,
-    shared: Vec<Shared>,
+    /// Encoders that listeners share: one for each wish.
+    shared: Vec<Encoding>,
     rate: u32,
     taps: Taps,
     pub(crate) overruns: Overruns,
@@ -176,7 +173,9 @@ fn loudness(codec: Codec, incoming: &Incoming, payload: &[u8]) -> f32 {
     }
     match codec {
         Codec::Pcmu | Codec::Pcma => level::companded_dbov(codec, payload),
-        Codec::Opus | Codec::G722 if codec.is_silence_hint(payload) => level::FLOOR_DBOV,
+        Codec::Opus | Codec::G722 if incoming.lone || codec.is_silence_hint(payload) => {
+            level::FLOOR_DBOV
+        }
         Codec::Opus | Codec::G722 => UNTOLD,
     }
 }
@@ -303,7 +302,7 @@ impl Engine {
         });
         let far = |member: &FarMember| {
             let hears = member.hears;
-            hears.is_none_or(|(codec, _)| codec.native_rate() > NARROW)
+            hears.is_none_or(|wish| wish.codec.native_rate() > NARROW)
         };
         let wide = wide || room.far.iter().any(far);
         let rate = if wide { WIDE } else { NARROW };
@@ -451,57 +450,50 @@ impl Engine {
         });
         let far = room.far.iter().map(|member| (member.leg, member.hears));
         for (member, hears) in here.chain(far) {
-            let Some((codec, ms)) = hears.filter(|_| listens(member)) else {
+            let Some(wish) = hears.filter(|_| listens(member)) else {
                 continue;
             };
-            if !room
-                .shared
-                .iter()
-                .any(|one| (one.codec, one.ms) == (codec, ms))
-            {
-                let encoding = Encoding::new(codec, room.rate, ms, complexity).map(Box::new);
-                room.shared.extend(encoding.map(|encoding| Shared {
-                    codec,
-                    ms,
-                    encoding,
-                }));
+            if !room.shared.iter().any(|one| one.wish() == wish) {
+                let encoding = Encoding::new(wish, room.rate, complexity);
+                room.shared.extend(encoding);
             }
         }
+        let silence = voices.is_empty().then_some(NO_SOUND);
         for shared in &mut room.shared {
-            let (kind, ticks) = ((shared.codec, shared.ms), shared.encoding.packet_ticks());
-            shared.encoding.set_complexity(complexity);
-            shared.encoding.push(sound);
-            while let Some(payload) = shared.encoding.packet() {
+            let (wish, ticks) = (shared.wish(), shared.packet_ticks());
+            shared.set_complexity(complexity);
+            shared.push(sound, silence);
+            while let Some(made) = shared.packet() {
                 for member in &room.members {
                     let leg = self.legs.get_mut(*member).filter(|_| listens(*member));
-                    if let Some(leg) = leg.filter(|leg| wanted(leg) == Some(kind)) {
-                        deliver(leg, payload, ticks, &mut self.out, now);
+                    if let Some(leg) = leg.filter(|leg| wanted(leg) == Some(wish)) {
+                        deliver(leg, made, ticks, &mut self.out, now);
                     }
                 }
-                let hears = |member: &&FarMember| member.hears == Some(kind) && listens(member.leg);
+                let hears = |member: &&FarMember| member.hears == Some(wish) && listens(member.leg);
                 for member in room.far.iter().filter(hears) {
-                    send_far(&mut self.out, member, number, (kind.0, ticks), payload);
+                    send_far(&mut self.out, member, number, (wish.codec, ticks), made);
                 }
             }
         }
     }
 
     fn send_far_speaker(&mut self, member: &mut FarMember, number: u64, rate: u32, sound: &[i16]) {
-        let Some((codec, ms)) = member.hears else {
+        let Some(wish) = member.hears else {
             return;
         };
-        let fits = |encoding: &Encoding| encoding.fits(codec, rate, ms);
+        let fits = |encoding: &Encoding| encoding.fits(wish, rate);
         let complexity = self.effort.complexity();
-        let fresh = || Encoding::new(codec, rate, ms, complexity).map(Box::new);
+        let fresh = || Encoding::new(wish, rate, complexity).map(Box::new);
         let encoding = member.encoding.take();
         let Some(mut encoding) = encoding.filter(|it| fits(it)).or_else(fresh) else {
             return;
         };
         encoding.set_complexity(complexity);
         let ticks = encoding.packet_ticks();
-        encoding.push(sound);
-        while let Some(payload) = encoding.packet() {
-            send_far(&mut self.out, member, number, (codec, ticks), payload);
+        encoding.push(sound, None);
+        while let Some(made) = encoding.packet() {
+            send_far(&mut self.out, member, number, (wish.codec, ticks), made);
         }
         member.encoding = Some(encoding);
     }
@@ -512,14 +504,14 @@ impl Engine {
             return;
         };
         let Some(speech) = leg.tx.speech else { return };
-        crate::route::prepare_encoding(leg, speech.codec, rate, complexity);
+        route::prepare_encoding(leg, speech.codec, rate, complexity);
         let Some(mut encoding) = leg.tx.encoding.take() else {
             return;
         };
         let ticks = encoding.packet_ticks();
-        encoding.push(sound);
-        while let Some(payload) = encoding.packet() {
-            deliver(leg, payload, ticks, &mut self.out, now);
+        encoding.push(sound, None);
+        while let Some(made) = encoding.packet() {
+            deliver(leg, made, ticks, &mut self.out, now);
         }
         leg.tx.encoding = Some(encoding);
     }
@@ -531,14 +523,20 @@ fn send_far(
     member: &FarMember,
     number: u64,
     (codec, ticks): (Codec, u32),
-    payload: &[u8],
+    made: Made<'_>,
 ) {
-    let Some(packet) = out.copy(payload) else {
+    let (kind, packet) = match made {
+        Made::Sound(payload) => (Mixed::Sound, out.copy(payload)),
+        Made::Noise(level) => (Mixed::Noise, out.copy(&[level])),
+        Made::Pause => (Mixed::Pause, out.copy(&[])),
+    };
+    let Some(packet) = packet else {
         return;
     };
     let what = What::Mixed {
         codec,
         ticks,
+        kind,
         packet,
     };
     let to = Place::Leg(member.leg);
@@ -557,25 +555,16 @@ fn slot(number: u64) -> u32 {
     number as u32
 }
 
-/// Codec and packet time of what a member hears.
-pub(crate) fn wanted(leg: &Leg) -> Option<(Codec, u32)> {
-    let ptime = leg
-        .remote
-        .as_ref()
-        .map_or(leg.offer.ptime, |remote| remote.ptime);
-    let codec = leg.tx.speech?.codec;
-    Some((codec, packet_ms(codec, ptime)))
+/// How a member hears.
+pub(crate) fn wanted(leg: &Leg) -> Option<Wish> {
+    leg.tx.speech.map(|speech| route::wish(leg, speech.codec))
 }
 
-pub(crate) fn deliver(leg: &mut Leg, payload: &[u8], ticks: u32, out: &mut Outbox, now: Now) {
-    let Some(speech) = leg.tx.speech else { return };
+/// Sends a member what was made of the room's sound.
+pub(crate) fn deliver(leg: &mut Leg, made: Made<'_>, ticks: u32, out: &mut Outbox, now: Now) {
     // A press by telephone-event mutes the sound beside it.
-    if leg.tx.digits.active() || leg.outlet(now.instant).is_err() {
-        leg.tx.skip(ticks);
-        return;
-    }
-    let fields = leg.tx.generated(ticks, speech.payload_type, now.instant);
-    emit(leg, fields, payload, None, out, now);
+    let muted = leg.tx.digits.active();
+    route::deliver(leg, made, ticks, muted, out, now);
 }
 
 #[cfg(test)]

@@ -14,11 +14,12 @@ use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::Leg;
 use crate::outbox::Outbox;
+use crate::pause::Made;
 use crate::receive::{Incoming, Meaning};
 use crate::recording;
 use crate::send::Source;
 use crate::timers::Kind;
-use crate::transcode::{Decoding, Encoding};
+use crate::transcode::{Decoding, Encoding, Wish, packet_ms};
 
 /// The X bit of the first header byte.
 pub(crate) const EXTENSION_BIT: u8 = 0x10;
@@ -277,15 +278,55 @@ pub(crate) fn prepare_encoding(
     rate: u32,
     complexity: u8,
 ) {
+    let wish = wish(leg, codec);
+    match leg.tx.encoding.as_deref_mut() {
+        Some(encoding) if encoding.fits(wish, rate) => encoding.set_complexity(complexity),
+        _ => leg.tx.encoding = Encoding::new(wish, rate, complexity).map(Box::new),
+    }
+}
+
+/// How a leg's peer is sent a codec.
+pub(crate) fn wish(leg: &Leg, codec: offhook_dsp::Codec) -> Wish {
     let ptime = leg
         .remote
         .as_ref()
         .map_or(leg.offer.ptime, |remote| remote.ptime);
-    let fits = |encoding: &Encoding| encoding.fits(codec, rate, ptime);
-    match leg.tx.encoding.as_deref_mut() {
-        Some(encoding) if fits(encoding) => encoding.set_complexity(complexity),
-        _ => leg.tx.encoding = Encoding::new(codec, rate, ptime, complexity).map(Box::new),
+    Wish {
+        codec,
+        ms: packet_ms(codec, ptime),
+        pauses: leg.tx.pauses,
     }
+}
+
+/// Sends what was made of `ticks` of sound; `muted`: a press takes its place.
+pub(crate) fn deliver(
+    leg: &mut Leg,
+    made: Made<'_>,
+    ticks: u32,
+    muted: bool,
+    out: &mut Outbox,
+    now: Now,
+) {
+    let Some(speech) = leg.tx.speech else { return };
+    if muted || leg.outlet(now.instant).is_err() {
+        return leg.tx.skip(ticks);
+    }
+    let level;
+    let (payload_type, payload): (u8, &[u8]) = match (made, leg.tx.comfort) {
+        (Made::Sound(payload), _) => (speech.payload_type, payload),
+        (Made::Noise(told), Some(number)) => {
+            level = [told];
+            (number, &level)
+        }
+        (Made::Noise(_) | Made::Pause, _) => return leg.tx.pause(ticks),
+    };
+    let mut fields = leg.tx.generated(ticks, payload_type, now.instant);
+    if matches!(made, Made::Noise(_)) {
+        // RFC 3551 section 4.1: the marker is for the sound after a pause.
+        fields.marker = false;
+        leg.tx.pause(0);
+    }
+    emit(leg, fields, payload, None, out, now);
 }
 
 fn forward(

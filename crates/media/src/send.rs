@@ -12,6 +12,7 @@ use crate::description;
 use crate::digits::Digits;
 use crate::feed::FeedSource;
 use crate::ids::LegId;
+use crate::pause;
 use crate::player::Player;
 use crate::prompt::Prompt;
 use crate::receive::Incoming;
@@ -67,6 +68,8 @@ enum Mapping {
     /// Packets of our own encoder.
     Generated {
         next: u32,
+        /// Silence was left out before it.
+        paused: bool,
     },
 }
 
@@ -90,6 +93,8 @@ pub(crate) struct Sender {
     pub(crate) event: Option<EventType>,
     /// The payload type of comfort noise, where the peer takes it beside our codec (RFC 3389).
     pub(crate) comfort: Option<u8>,
+    /// Silence may be left unsent: comfort noise is agreed, or the peer asks for DTX.
+    pub(crate) pauses: bool,
     /// The source describes silence that the peer cannot be told of: its sound is made anew, so that something always comes.
     pub(crate) fills: bool,
     pub(crate) source: Source,
@@ -151,6 +156,7 @@ impl Sender {
             speech: None,
             event: None,
             comfort: None,
+            pauses: false,
             fills: false,
             source: Source::None,
             decoding: None,
@@ -206,6 +212,8 @@ impl Sender {
             codec.name.eq_ignore_ascii_case("CN") && codec.clock == clock
         };
         self.comfort = audio.iter().find(comfort).map(|codec| codec.payload_type);
+        self.pauses =
+            speech.is_some_and(|one| pause::wanted(one.codec, audio, self.comfort.is_some()));
         (self.speech, self.event) = (speech, event);
         restart
     }
@@ -273,11 +281,12 @@ impl Sender {
     /// Header fields for a packet of our encoder that holds `ticks` of sound.
     pub(crate) fn generated(&mut self, ticks: u32, payload_type: u8, now: Instant) -> Fields {
         let (timestamp, first) = match self.mapping {
-            Mapping::Generated { next } => (next, false),
+            Mapping::Generated { next, paused } => (next, paused),
             _ => (self.timestamp(now), true),
         };
         self.mapping = Mapping::Generated {
             next: timestamp.wrapping_add(ticks),
+            paused: false,
         };
         self.advance(timestamp, now);
         let sequence = self.sequence.insert();
@@ -286,8 +295,16 @@ impl Sender {
 
     /// Sound of our encoder that is not sent: its time passes.
     pub(crate) fn skip(&mut self, ticks: u32) {
-        if let Mapping::Generated { next } = &mut self.mapping {
+        if let Mapping::Generated { next, .. } = &mut self.mapping {
             *next = next.wrapping_add(ticks);
+        }
+    }
+
+    /// Silence of our encoder that is not sent: what comes next begins a talk spurt (RFC 3551 section 4.1).
+    pub(crate) fn pause(&mut self, ticks: u32) {
+        self.skip(ticks);
+        if let Mapping::Generated { paused, .. } = &mut self.mapping {
+            *paused = true;
         }
     }
 

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::{Leg, Path};
-use crate::route::{RFC_4733, emit, prepare_encoding};
+use crate::route::{RFC_4733, deliver, prepare_encoding};
 use crate::send::Source;
 use crate::timers::{Kind, claim};
 use crate::transcode::{MAX_TICK_SAMPLES, played_rate};
@@ -135,16 +135,13 @@ impl Engine {
             None => encoding.end_overlay(),
         }
         let ticks = encoding.packet_ticks();
-        encoding.push(sound);
-        while let Some(payload) = encoding.packet() {
-            // A press by telephone-event mutes the sound beside it.
-            let muted = leg.tx.digits.active() && tone.is_none();
-            if muted || leg.outlet(now.instant).is_err() {
-                leg.tx.skip(ticks);
-            } else {
-                let fields = leg.tx.generated(ticks, speech.payload_type, now.instant);
-                emit(leg, fields, payload, None, &mut self.out, now);
-            }
+        let decoding = leg.tx.decoding.as_mut();
+        let silence = decoding.and_then(|decoding| decoding.silence());
+        encoding.push(sound, silence.filter(|_| tone.is_none()));
+        // A press by telephone-event mutes the sound beside it.
+        let muted = leg.tx.digits.active() && tone.is_none();
+        while let Some(made) = encoding.packet() {
+            deliver(leg, made, ticks, muted, &mut self.out, now);
         }
         leg.tx.encoding = Some(encoding);
         self.feed_tick(id, now);

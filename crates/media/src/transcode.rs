@@ -5,6 +5,7 @@ use std::time::Instant;
 use offhook_dsp::{Codec, Encoder, EncoderOptions, MAX_FRAME_BYTES, Playout, Tone};
 
 use crate::ids::LegId;
+use crate::pause::{Made, Pauses};
 use crate::receive::Incoming;
 
 /// Samples of a tick at the highest rate.
@@ -20,6 +21,11 @@ const LONGEST_MS: u32 = 60;
 const MAX_TICKS_WAITING: usize = 4;
 /// Loss from which Opus sends in-band FEC, percent.
 const FEC_FROM_PERCENT: u8 = 2;
+
+/// Packets amid announced silence may be so much louder than it and still be none of speech, dB.
+const LOUDER: u8 = 6;
+/// So many ticks of them in a row are speech all the same: the longest packet is 60 ms.
+const REFRESH_TICKS: u8 = 3;
 
 /// The rate at which sound of our own is made for a codec.
 pub(crate) fn played_rate(codec: Codec) -> u32 {
@@ -42,6 +48,10 @@ pub(crate) struct Decoding {
     from: LegId,
     ssrc: Option<u32>,
     playout: Playout,
+    /// The level of the present silence, -dBov, and the ticks since that told of it without a word.
+    hush: Option<(u8, u8)>,
+    /// The level of what was sent last, -dBov.
+    background: u8,
 }
 
 impl Decoding {
@@ -51,6 +61,8 @@ impl Decoding {
             from,
             ssrc: None,
             playout: Playout::new(codec, rate).ok()?,
+            hush: None,
+            background: 127,
         })
     }
 
@@ -107,39 +119,92 @@ impl Decoding {
         self.playout.pull(now)
     }
 
+    /// The level of the silence that the last tick was, -dBov; `None`: somebody spoke.
+    ///
+    /// Opus sends a packet now and then of what its silence sounds like (RFC 6716 section 2.1.9): that is no word.
+    pub(crate) fn silence(&mut self) -> Option<u8> {
+        let (level, background) = (self.playout.level(), self.background);
+        let silent = self.playout.silent();
+        if !silent {
+            self.background = level;
+        }
+        self.hush = match self.hush {
+            _ if silent => {
+                // What a decoder makes up is the end of a word at first; Opus has sent its background before it rests.
+                let opus = self.playout.codec() == Codec::Opus;
+                let heard = if opus {
+                    background
+                } else {
+                    background.max(level)
+                };
+                Some((self.playout.noise().unwrap_or(heard), 0))
+            }
+            Some((before, ticks))
+                if ticks < REFRESH_TICKS && level + LOUDER >= before.min(background) =>
+            {
+                Some((before, ticks + 1))
+            }
+            _ => None,
+        };
+        self.hush.map(|(level, _)| level)
+    }
+
     pub(crate) fn counters(&self) -> offhook_dsp::Counters {
         self.playout.counters()
     }
+}
+
+/// What a listener wants to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) codec: Codec,
+    /// Length of a packet.
+    pub(crate) ms: u32,
+    /// Silence may be left unsent: comfort noise is agreed, or the peer asks for DTX.
+    pub(crate) pauses: bool,
 }
 
 /// The encoding half.
 pub(crate) struct Encoding {
     encoder: Encoder,
     packet_ms: u32,
+    pauses: Option<Pauses>,
+    /// A packet of Opus without sound: the first byte of the last one that had some.
+    no_sound: [u8; 1],
     pcm: Vec<i16>,
     payload: [u8; MAX_FRAME_BYTES],
     tone: Option<(u8, Tone)>,
 }
 
 impl Encoding {
-    /// `ptime`: length of a packet in ms that the peer asks for.
-    pub(crate) fn new(codec: Codec, rate: u32, ptime: u32, complexity: u8) -> Option<Self> {
+    /// An encoder of sound at `rate`.
+    pub(crate) fn new(wish: Wish, rate: u32, complexity: u8) -> Option<Self> {
         let options = EncoderOptions {
             complexity,
+            dtx: wish.pauses,
             ..EncoderOptions::default()
         };
         Some(Self {
-            encoder: Encoder::new(codec, rate, options).ok()?,
-            packet_ms: packet_ms(codec, ptime),
+            encoder: Encoder::new(wish.codec, rate, options).ok()?,
+            packet_ms: wish.ms,
+            pauses: wish.pauses.then(Pauses::default),
+            no_sound: [0],
             pcm: Vec::with_capacity(MAX_TICK_SAMPLES * MAX_TICKS_WAITING),
             payload: [0; MAX_FRAME_BYTES],
             tone: None,
         })
     }
 
-    pub(crate) fn fits(&self, codec: Codec, rate: u32, ptime: u32) -> bool {
-        let same = self.encoder.codec() == codec && self.encoder.input_rate() == rate;
-        same && self.packet_ms == packet_ms(codec, ptime)
+    pub(crate) fn fits(&self, wish: Wish, rate: u32) -> bool {
+        self.wish() == wish && self.rate() == rate
+    }
+
+    pub(crate) fn wish(&self) -> Wish {
+        Wish {
+            codec: self.encoder.codec(),
+            ms: self.packet_ms,
+            pauses: self.pauses.is_some(),
+        }
     }
 
     pub(crate) fn rate(&self) -> u32 {
@@ -172,18 +237,47 @@ impl Encoding {
         self.tone = None;
     }
 
-    /// Takes one tick of sound.
-    pub(crate) fn push(&mut self, tick: &[i16]) {
+    /// Takes one tick of sound; `silence`: it is noise of that level, -dBov, in which nobody speaks.
+    pub(crate) fn push(&mut self, tick: &[i16], silence: Option<u8>) {
         self.pcm.extend_from_slice(tick);
+        if let Some(pauses) = &mut self.pauses {
+            pauses.tick(silence);
+        }
     }
 
-    /// The payload of the next full packet: none, one or two of them in each tick.
-    pub(crate) fn packet(&mut self) -> Option<&[u8]> {
+    /// What comes of the next full packet: none, one or two of them in each tick.
+    pub(crate) fn packet(&mut self) -> Option<Made<'_>> {
         let samples = (self.rate() / 1_000 * self.packet_ms) as usize;
         let frame = self.pcm.get(..samples)?;
+        let opus = self.encoder.codec() == Codec::Opus;
+        let instead = self.pauses.as_mut().and_then(|pauses| {
+            let made = pauses.instead(self.packet_ms)?;
+            Some((made, opus && made == Made::Pause && pauses.begins()))
+        });
+        match instead {
+            // RFC 6716 section 3.4: a frame of no bytes announces the pause.
+            Some((_, true)) => {
+                self.pcm.drain(..samples);
+                return Some(Made::Sound(&self.no_sound));
+            }
+            // Opus describes its silence by a packet of it.
+            Some((Made::Noise(_), _)) if opus => {}
+            Some((made, _)) => {
+                self.pcm.drain(..samples);
+                return Some(made);
+            }
+            None => {}
+        }
         let encoded = self.encoder.encode(frame, &mut self.payload);
         self.pcm.drain(..samples);
-        encoded.ok().and_then(|len| self.payload.get(..len))
+        let payload = encoded.ok().and_then(|len| self.payload.get(..len))?;
+        let dtx = self.pauses.as_mut().filter(|_| opus);
+        if dtx.is_some_and(|pauses| pauses.left_out(payload)) {
+            return Some(Made::Pause);
+        }
+        // The lowest two bits count frames: one.
+        self.no_sound = [payload.first().copied().unwrap_or_default() & !3];
+        Some(Made::Sound(payload))
     }
 
     /// How hard Opus works from the next packet on, 0 to 10.
