@@ -137,7 +137,7 @@ async def test_openapi_states_bodies_answers_and_errors(client: httpx.AsyncClien
     assert create["requestBody"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/NewSipEndpoint"
     }
-    assert set(create["responses"]) == {"201", "400", "401", "403", "409", "413", "415", "422", "429"}
+    assert set(create["responses"]) == {"201", "400", "401", "403", "409", "413", "415", "422", "429", "503"}
     assert create["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/SpaceFaults")
     assert create["security"] == [{"apiToken": []}]
     assert document["components"]["securitySchemes"]["apiToken"]["scheme"] == "basic"

@@ -13,7 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -64,6 +65,7 @@ from offhook.api.routes import (
 )
 from offhook.api.sessions import Sessions
 from offhook.api.widgets import is_origin
+from offhook.turns import Turns
 
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -112,6 +114,7 @@ def create(
     app.state.password_min_length = settings.password_min_length
     app.state.quotas = Quotas(settings.reads_per_second, settings.writes_per_second, clock)
     app.state.idempotency = Running(platform.answers)
+    app.state.turns = Turns()
     app.state.sessions = Sessions(platform.session_key, platform.answers, time.time)
     # The last one added is the outermost.
     if everywhere is not None:
@@ -219,9 +222,17 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(DBAPIError)
     async def away(request: Request, error: DBAPIError) -> JSONResponse:
+        if isinstance(error, IntegrityError):
+            message = "What this belongs to was changed or deleted at the same moment; nothing was done"
+            return as_response(request, ApiError(409, "changed_meanwhile", message, {"Retry-After": "1"}))
         if not isinstance(error, InterfaceError | InternalError | OperationalError):
             raise error
         message = "The database does not answer; what was asked for is most likely not done. Calls go on"
+        return as_response(request, ApiError(503, "store_unavailable", message, {"Retry-After": "5"}))
+
+    @app.exception_handler(PoolTimeout)
+    async def busy(request: Request, error: PoolTimeout) -> JSONResponse:
+        message = "More writes wait for the database than it takes; nothing was done. Calls go on"
         return as_response(request, ApiError(503, "store_unavailable", message, {"Retry-After": "5"}))
 
 

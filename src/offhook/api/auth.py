@@ -7,7 +7,7 @@ import base64
 import binascii
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,10 +17,13 @@ from fastapi.security.base import SecurityBase
 from offhook.api.errors import ApiError
 from offhook.api.idempotency import look_up
 from offhook.api.ports import Platform, TokenRow
+from offhook.api.requests import raw_body
 from offhook.api.sessions import HEADER, Sessions
 from offhook.sip.rate import Rates
+from offhook.turns import Turns
 
 READS = ("GET", "HEAD", "OPTIONS")
+CHANGES = ("PUT", "PATCH", "DELETE")
 MINUTE = 60.0
 PROJECTS = 10_000
 """Projects whose rate is remembered."""
@@ -165,13 +168,22 @@ def need(token: TokenRow, *scopes: str) -> None:
         raise ApiError(403, "scope_missing", f"This token lacks the scope {named}")
 
 
-def scope(*names: str) -> Callable[[Request, TokenRow], Awaitable[TokenRow]]:
-    """A dependency that lets only tokens with one of the scopes pass, and a POST that was answered before no further."""
+def scope(*names: str) -> Callable[[Request, TokenRow], AsyncIterator[TokenRow]]:
+    """A dependency that lets only tokens with one of the scopes pass, and a POST that was answered before no further.
+    Changes of one object follow each other: each is made from what the one before has left."""
 
-    async def check(request: Request, token: Annotated[TokenRow, Depends(authenticate)]) -> TokenRow:
+    async def check(request: Request, token: Annotated[TokenRow, Depends(authenticate)]) -> AsyncIterator[TokenRow]:
         need(token, *names)
         await look_up(request, token.project_id)
-        return token
+        id_ = request.path_params.get("id_")
+        if id_ is None or request.method not in CHANGES:
+            yield token
+            return
+        # Its body is here before: a slow sender keeps nobody waiting.
+        await raw_body(request)
+        turns: Turns = request.app.state.turns
+        async with turns.of(id_):
+            yield token
 
     return check
 

@@ -3,7 +3,6 @@
 The views differ in what `call_handler` means, in whether a password may be made here, and in the fields they know.
 """
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from offhook.api import fabric, handlers
+from offhook.api.alone import alone
 from offhook.api.endpoint_options import merged
 from offhook.api.endpoint_views import POLICIES
 from offhook.api.errors import Fault, Invalid, in_order, not_found
@@ -21,7 +21,6 @@ from offhook.api.ports import EndpointRow, Platform
 from offhook.api.requests import body_object, note_ignored
 from offhook.api.schemas import COMMON, endpoint_fields, ignored_options, password_fault
 
-_writing = asyncio.Lock()
 MADE = 24
 """Characters of a password that is made here: 18 random octets."""
 
@@ -63,7 +62,7 @@ async def create(
     if made is None:
         faults += _weak(request, password, name)
     id_, more = own_id(platform, body) if view.brings_id else (None, [])
-    async with _writing:
+    async with alone("endpoints"):
         handler = _judge(platform, project, view, body, values, faults + more, None)
         md5, sha256 = request.app.state.ha1(name, platform.realm_of(project), made or password)
         fields: dict[str, Any] = {"ha1_md5": md5, "ha1_sha256": sha256, **_split_enabled(values, {})}
@@ -89,7 +88,7 @@ async def change(request: Request, response: Response, row: EndpointRow, view: V
     if name != row.username and password in (None, ""):
         text = "password is required when username changes, because only its digest is stored"
         faults.append(Fault("password", "password_required", text))
-    async with _writing:
+    async with alone("endpoints"):
         handler = _judge(platform, row.project_id, view, body, values, faults, row)
         values = _split_enabled(values, row.offhook)
         if handler is not None:
@@ -100,6 +99,7 @@ async def change(request: Request, response: Response, row: EndpointRow, view: V
             values["credential_version"] = row.credential_version + 1
         changed = await platform.endpoints.change(row.id, **values)
     if changed is None:
+        own(platform, row.project_id, row.id)
         raise Invalid(_TAKEN)
     if "credential_version" in values or values.get("enabled") is False:
         await platform.unbind(row.name)

@@ -121,6 +121,11 @@ def not_found(code: str, message: str) -> ApiError:
     return ApiError(404, code, message)
 
 
+def project_gone() -> ApiError:
+    """404: the project was deleted while something was made in it."""
+    return not_found("project_not_found", "The project is gone")
+
+
 def as_response(request: Request, error: ApiError | Invalid) -> JSONResponse:
     """The error in the shape of the family of the request's path."""
     path = request.url.path

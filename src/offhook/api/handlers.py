@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from offhook.api import fabric
-from offhook.api.errors import Fault, Invalid
+from offhook.api.errors import Fault, Invalid, project_gone
 from offhook.api.fabric import Owner
 from offhook.api.fabric_ports import ResourceRow
 from offhook.api.handler_fields import FALLBACK, FIELDS, REQUEST, STATUS, Handler
@@ -77,7 +77,8 @@ async def _webhook(platform: Platform, project: str, type_: str, settings: dict[
             return row
     name = str(settings["primary_request_url"]).partition("?")[0][:LONGEST_NAME]
     made = await platform.resources.create(project, type_, name, settings)
-    assert made is not None, "a new id is nobody else's"
+    if made is None:
+        raise project_gone()
     return made
 
 

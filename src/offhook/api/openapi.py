@@ -86,13 +86,18 @@ def _by_rule(path: str, verb: str, operation: Schema) -> Iterator[int]:
     if operation.get("security"):
         yield from (401, 403)
     yield 429
+    if path.startswith("/api/"):
+        yield 503  # the database
     if "{" in path:
         yield 404
     if "requestBody" in operation:
         yield from BODY_ERRORS
+    if verb != "get":
+        # Something else was changed at the same moment; a POST's Idempotency-Key is still running (API.md 1.7).
+        yield 409
     if verb == "post":
-        # Idempotency-Key: still running, and used with another body (API.md 1.7).
-        yield from (409, 422)
+        # Idempotency-Key used with another body.
+        yield 422
     if operation.get("parameters"):
         yield 422
 

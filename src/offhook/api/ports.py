@@ -236,7 +236,7 @@ class Platform(Protocol):
         """Takes one binding away, with the calls of its flow if wanted; False if there is none."""
         ...
 
-    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any]:
+    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any] | None:
         """Credentials for a page, as API.md section 11 shows them; `asked` is our URL as the one who asks has it."""
         ...
 

@@ -1,5 +1,6 @@
 """What the API needs of projects and API tokens (API.md section 7)."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -47,9 +48,11 @@ class ApiTokenRow(Stored, Protocol):
 
 
 class ApiTokenRows(Rows[ApiTokenRow], Protocol):
-    """The API tokens. `create` returns the text too, which is told once."""
+    """The API tokens. `create` returns the text too, which is told once; None when the project is gone."""
 
     def find(self, project: str, text: str) -> ApiTokenRow | None: ...
-    async def create(self, project_id: str, name: str, permissions: list[str]) -> tuple[ApiTokenRow, str]: ...
-    async def change(self, id_: str, name: str, permissions: list[str]) -> ApiTokenRow | None: ...
+    async def create(
+        self, project_id: str, name: str, permissions: Collection[str]
+    ) -> tuple[ApiTokenRow, str] | None: ...
+    async def change(self, id_: str, **fields: Any) -> ApiTokenRow | None: ...
     async def remove(self, id_: str) -> None: ...

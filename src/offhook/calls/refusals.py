@@ -23,6 +23,8 @@ ROWS = (
     rest("method_not_allowed", 405, "The path does not take this verb", "See the Allow field of the answer"),
     rest("request_in_progress", 409, "The first request with this Idempotency-Key is not answered yet",
         "Wait for Retry-After, then send it again"),
+    rest("changed_meanwhile", 409, "What the request needs was changed or deleted while it was served",
+        "Read it again, then decide whether to repeat the request"),
     rest("body_too_large", 413, "The body is larger than limits.body_bytes", "Send less, or raise the limit"),
     rest("unsupported_media_type", 415, "The body is of another type than the path takes",
         "Send application/json; the compat family takes forms"),

@@ -73,7 +73,9 @@ class WebhookViews:
     def get(self, id_: str) -> Webhook | None:
         return self._webhooks.get(id_)
 
-    async def create(self, project_id: str, name: str, url: str, types: tuple[str, ...], enabled: bool) -> Webhook:
+    async def create(
+        self, project_id: str, name: str, url: str, types: tuple[str, ...], enabled: bool
+    ) -> Webhook | None:
         return await self._webhooks.create(project_id, name, url, types, enabled)
 
     async def change(self, id_: str, **fields: Any) -> Webhook | None:

@@ -134,7 +134,7 @@ class ServerPlatform:
     async def kick(self, id_: str, hang_up: bool) -> bool:
         return registrations.kick(self._app, id_, hang_up)
 
-    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any]:
+    def provision(self, username: str, seconds: int, origin: str, asked: str) -> dict[str, Any] | None:
         return registrations.provision(self._app, username, seconds, origin, asked, self._now())
 
     async def hang_up_all(self, username: str, code: str) -> None:

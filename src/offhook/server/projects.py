@@ -9,7 +9,16 @@ if TYPE_CHECKING:
 
 
 async def remove(app: "App", id_: str) -> None:
-    """Takes everything of a project out of service, then deletes it."""
+    """Takes everything of a project out of service, then deletes it. What was being made in it meanwhile goes too."""
+    tokens = app.store.spaces.tokens
+    for token in [one for one in tokens if one.project_id == id_]:
+        await tokens.remove(token.id)
+    await _empty(app, id_)
+    await app.store.projects.remove(id_)
+    await _empty(app, id_)
+
+
+async def _empty(app: "App", id_: str) -> None:
     store = app.store
     for endpoint in [one for one in store.endpoints if one.project_id == id_]:
         await store.endpoints.remove(endpoint.id)
@@ -25,6 +34,3 @@ async def remove(app: "App", id_: str) -> None:
         await store.applications.remove(application.id)
     for webhook in app.telling.webhooks.of_project(id_):
         await app.telling.webhooks.remove(webhook.id)
-    for token in [one for one in store.spaces.tokens if one.project_id == id_]:
-        await store.spaces.tokens.remove(token.id)
-    await store.projects.remove(id_)

@@ -1,6 +1,7 @@
 """What was answered to requests with an Idempotency-Key, for a day; and cookies that were given back before their end
 (API.md 1.2, 1.7). Both outlive a restart, because a client that tries again does not know of one."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -85,7 +86,7 @@ class Answers:
     async def give_back(self, id_: str, ends_at: datetime) -> None:
         """A cookie that opens nothing from now on; forgotten once its time is over."""
         self._given_back.add(id_)
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(given_back).where(given_back.c.ends_at <= datetime.now(UTC)))
-            await connection.execute(delete(given_back).where(given_back.c.id == id_))
-            await connection.execute(insert(given_back).values(id=id_, ends_at=ends_at))
+        with contextlib.suppress(IntegrityError):  # somebody gave it back at the same moment
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(given_back).where(given_back.c.ends_at <= datetime.now(UTC)))
+                await connection.execute(insert(given_back).values(id=id_, ends_at=ends_at))

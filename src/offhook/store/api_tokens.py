@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.identifiers import new_id
+from offhook.store.mirror import written
 from offhook.store.tables import tokens
+from offhook.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class ApiTokens:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._rows: dict[str, ApiToken] = {}
+        self._turns = Turns()
 
     async def load(self) -> None:
         """Reads every row."""
@@ -67,31 +70,33 @@ class ApiTokens:
                 found = one
         return found
 
-    async def create(self, project_id: str, name: str, permissions: list[str]) -> tuple[ApiToken, str]:
-        """A new token, committed, and its text."""
+    async def create(self, project_id: str, name: str, permissions: Collection[str]) -> tuple[ApiToken, str] | None:
+        """A new token, committed, and its text; None when the project is gone."""
         text = new_text()
         row = ApiToken(new_id(), project_id, name, digest(text), frozenset(permissions), datetime.now(UTC))
-        async with self._engine.begin() as connection:
-            await connection.execute(insert(tokens).values(**values_of(row)))
+        if not await written(self._engine, insert(tokens).values(**values_of(row))):
+            return None
         self._rows[row.id] = row
         return row, text
 
-    async def change(self, id_: str, name: str, permissions: list[str]) -> ApiToken | None:
+    async def change(self, id_: str, **fields: Any) -> ApiToken | None:
         """The token under another name or with other permissions; None when it is gone."""
-        row = self._rows.get(id_)
-        if row is None:
-            return None
-        changed = replace(row, name=name, permissions=frozenset(permissions))
-        async with self._engine.begin() as connection:
-            await connection.execute(update(tokens).where(tokens.c.id == id_).values(**values_of(changed)))
-        self._rows[id_] = changed
-        return changed
+        async with self._turns.of(id_):
+            row = self._rows.get(id_)
+            if row is None:
+                return None
+            changed = replace(row, **fields)
+            if not await written(self._engine, update(tokens).where(tokens.c.id == id_).values(**values_of(changed))):
+                self._rows.pop(id_, None)  # another node has deleted it
+                return None
+            self._rows[id_] = changed
+            return changed
 
     async def remove(self, id_: str) -> None:
         """Deletes the token, which opens nothing from now on."""
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(tokens).where(tokens.c.id == id_))
-        self._rows.pop(id_, None)
+        async with self._turns.of(id_):
+            await written(self._engine, delete(tokens).where(tokens.c.id == id_))
+            self._rows.pop(id_, None)
 
 
 def values_of(row: ApiToken) -> dict[str, Any]:

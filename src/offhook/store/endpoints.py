@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Executable, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.sip.domains import qualified
@@ -18,8 +17,10 @@ from offhook.sip.secret import Secret
 from offhook.store.addresses import Addresses
 from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
+from offhook.store.mirror import written
 from offhook.store.profiles import DEFAULT_CODECS, Profile
 from offhook.store.tables import endpoints
+from offhook.turns import Turns
 
 DEFAULT_RING_SECONDS = 60
 DEFAULT_MAX_CALLS = 10
@@ -102,6 +103,7 @@ class Endpoints:
         self._accounts: dict[str, Account] = {}
         self._profiles: dict[str, Profile] = {}
         self._domains: dict[str, str] = {}
+        self._turns = Turns()
 
     def use_profile(self, project_id: str, profile: Profile, domain: str = "") -> None:
         """What the endpoints of a project have unless they say otherwise, from now on, and where new ones are called."""
@@ -118,11 +120,11 @@ class Endpoints:
         whole = update(endpoints).where(endpoints.c.project_id == project_id).values(domain=domain)
         if not rows:
             return [], []
-        if await self._execute(whole):
+        if await written(self._engine, whole) is not None:
             moved = rows
         else:
             each = [(one, update(endpoints).where(endpoints.c.id == one.id).values(domain=domain)) for one in rows]
-            moved = [one for one, statement in each if await self._execute(statement)]
+            moved = [one for one, statement in each if await written(self._engine, statement)]
         for one in moved:
             self._forget(one)
             self._remember(replace(one, domain=domain))
@@ -204,39 +206,38 @@ class Endpoints:
         now = datetime.now(UTC)
         domain = self._domains.get(fields["project_id"], "")
         endpoint = Endpoint(**{"id": new_id(), "created_at": now, "updated_at": now, "domain": domain, **fields})
-        if not await self._execute(insert(endpoints).values(**_to_row(endpoint))):
-            return None
-        self._remember(endpoint)
-        await self._addresses.ensure(endpoint.project_id, endpoint.id, endpoint.username)
+        async with self._turns.of(endpoint.id):
+            if not await written(self._engine, insert(endpoints).values(**_to_row(endpoint))):
+                return None
+            self._remember(endpoint)
+            await self._addresses.ensure(endpoint.project_id, endpoint.id, endpoint.username)
         return endpoint
 
     async def change(self, id_: str, **fields: Any) -> Endpoint | None:
         """The row with those fields changed, committed; None when the new name is taken or the row is gone."""
-        endpoint = self._by_id.get(id_)
-        if endpoint is None:
-            return None
-        changed = replace(endpoint, updated_at=datetime.now(UTC), **fields)
-        if not await self._execute(update(endpoints).where(endpoints.c.id == id_).values(**_to_row(changed))):
-            return None
-        self._forget(endpoint)
-        self._remember(changed)
-        return changed
+        async with self._turns.of(id_):
+            endpoint = self._by_id.get(id_)
+            if endpoint is None:
+                return None
+            changed = replace(endpoint, updated_at=datetime.now(UTC), **fields)
+            rows = await written(
+                self._engine, update(endpoints).where(endpoints.c.id == id_).values(**_to_row(changed))
+            )
+            if rows is None:
+                return None
+            self._forget(endpoint)
+            if rows == 0:
+                return None  # another node has deleted it
+            self._remember(changed)
+            return changed
 
     async def remove(self, id_: str) -> None:
         """Deletes the row; a second time does nothing."""
-        await self._execute(delete(endpoints).where(endpoints.c.id == id_))
-        if id_ in self._by_id:
-            self._forget(self._by_id[id_])
-        await self._addresses.remove_of(id_)
-
-    async def _execute(self, statement: Executable) -> bool:
-        """Commits one statement; False when the name is taken."""
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(statement)
-        except IntegrityError:
-            return False
-        return True
+        async with self._turns.of(id_):
+            await written(self._engine, delete(endpoints).where(endpoints.c.id == id_))
+            if id_ in self._by_id:
+                self._forget(self._by_id[id_])
+            await self._addresses.remove_of(id_)
 
     def _remember(self, endpoint: Endpoint) -> None:
         self._by_id[endpoint.id] = endpoint
@@ -249,8 +250,12 @@ class Endpoints:
 
     def _forget(self, endpoint: Endpoint) -> None:
         self._by_id.pop(endpoint.id, None)
-        self._by_name.pop(endpoint.name.casefold(), None)
-        self._by_extension.pop((endpoint.project_id, endpoint.offhook.get("extension") or ""), None)
+        # Its name and its extension may be another's since.
+        name, extension = endpoint.name.casefold(), (endpoint.project_id, endpoint.offhook.get("extension") or "")
+        if (named := self._by_name.get(name)) is not None and named.id == endpoint.id:
+            del self._by_name[name]
+        if (holder := self._by_extension.get(extension)) is not None and holder.id == endpoint.id:
+            del self._by_extension[extension]
         if endpoint.subscriber_id is not None:
             self._of_subscriber.get(endpoint.subscriber_id, {}).pop(endpoint.id, None)
         self._accounts.pop(endpoint.name.casefold(), None)

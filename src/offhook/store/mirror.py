@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.changes import read_again
 from offhook.store.identifiers import new_id
+from offhook.turns import Turns
 
 
 class Row(Protocol):
@@ -34,6 +35,7 @@ class Mirror(Generic[R]):
     def __init__(self, engine: AsyncEngine, table: Table, row: type[R]) -> None:
         self._engine, self._table, self._row = engine, table, row
         self._rows: dict[str, R] = {}
+        self._turns = Turns()
 
     async def load(self) -> None:
         """Reads every row."""
@@ -65,9 +67,9 @@ class Mirror(Generic[R]):
 
     async def remove(self, id_: str) -> None:
         """Deletes the row; a second time does nothing."""
-        await self._execute(delete(self._table).where(self._table.c.id == id_))
-        if self._rows.pop(id_, None) is not None:
-            self._index()
+        async with self._turns.of(id_):
+            await self._execute(delete(self._table).where(self._table.c.id == id_))
+            self._drop(id_)
 
     async def _insert(self, **fields: Any) -> R | None:
         """A new row, committed; None when what must be unique is taken."""
@@ -77,26 +79,30 @@ class Mirror(Generic[R]):
 
     async def _update(self, id_: str, **fields: Any) -> R | None:
         """The row with those fields changed, committed; None when what must be unique is taken, or the row is gone."""
-        known = self._rows.get(id_)
-        if known is None:
-            return None
-        row: R = replace(known, updated_at=datetime.now(UTC), **fields)
-        return await self._keep(row, update(self._table).where(self._table.c.id == id_).values(**self._write(row)))
+        async with self._turns.of(id_):
+            known = self._rows.get(id_)
+            if known is None:
+                return None
+            row: R = replace(known, updated_at=datetime.now(UTC), **fields)
+            return await self._keep(row, update(self._table).where(self._table.c.id == id_).values(**self._write(row)))
 
     async def _keep(self, row: R, statement: Executable) -> R | None:
-        if not await self._execute(statement):
+        written = await self._execute(statement)
+        if not written:
+            if written == 0:
+                self._drop(row.id)  # another node has deleted it
             return None
         self._rows[row.id] = row
         self._index()
         return row
 
-    async def _execute(self, statement: Executable) -> bool:
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(statement)
-        except IntegrityError:
-            return False
-        return True
+    def _drop(self, id_: str) -> None:
+        if self._rows.pop(id_, None) is not None:
+            self._index()
+
+    async def _execute(self, statement: Executable) -> int | None:
+        """How many rows it wrote; None when what must be unique is taken, or what it belongs to is gone."""
+        return await written(self._engine, statement)
 
     def _index(self) -> None:
         """Something has changed."""
@@ -106,6 +112,15 @@ class Mirror(Generic[R]):
 
     def _write(self, row: R) -> dict[str, Any]:
         return {name: getattr(row, name) for name in self._row.__dataclass_fields__}
+
+
+async def written(engine: AsyncEngine, statement: Executable) -> int | None:
+    """Commits one statement: how many rows it wrote, None when the database's rules refuse it."""
+    try:
+        async with engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount
+    except IntegrityError:
+        return None
 
 
 def in_utc(columns: dict[str, Any]) -> dict[str, Any]:

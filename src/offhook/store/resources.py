@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.addresses import Addresses
+from offhook.store.identifiers import new_id
 from offhook.store.mirror import Mirror
 from offhook.store.tables import resources
 
@@ -49,11 +50,12 @@ class Resources(Mirror[Resource]):
         self, project_id: str, type_: str, name: str, settings: dict[str, Any], id_: str | None = None
     ) -> Resource | None:
         """A new row with its address; None when the id that it brings is taken."""
-        brought = {"id": id_} if id_ else {}
-        row = await self._insert(project_id=project_id, type=type_, name=name, settings=settings, **brought)
-        if row is not None:
-            await self._address(row)
-        return row
+        id_ = id_ or new_id()
+        async with self._turns.of(id_):
+            row = await self._insert(id=id_, project_id=project_id, type=type_, name=name, settings=settings)
+            if row is not None:
+                await self._address(row)
+            return row
 
     async def change(self, id_: str, name: str, settings: dict[str, Any]) -> Resource | None:
         """The row with this name and these settings; None when it is gone. Its address stays."""

@@ -34,11 +34,11 @@ class Webhooks(Mirror[Webhook]):
         """Those of a project, the oldest first."""
         return [one for one in self if one.project_id == project_id]
 
-    async def create(self, project_id: str, name: str, url: str, types: tuple[str, ...], enabled: bool) -> Webhook:
-        """A new row."""
-        row = await self._insert(project_id=project_id, name=name, url=url, types=types, enabled=enabled)
-        assert row is not None, "nothing of it is unique but the id that was just drawn"
-        return row
+    async def create(
+        self, project_id: str, name: str, url: str, types: tuple[str, ...], enabled: bool
+    ) -> Webhook | None:
+        """A new row; None when the project is gone."""
+        return await self._insert(project_id=project_id, name=name, url=url, types=types, enabled=enabled)
 
     async def change(self, id_: str, **fields: Any) -> Webhook | None:
         """The row with these fields; None when it is gone."""

@@ -1,12 +1,12 @@
 """Domain applications, URIs of ours that strangers may call: `/api/relay/rest/domain_applications` (API.md 6.2)."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from offhook.api import fabric, handlers
+from offhook.api.alone import alone
 from offhook.api.application_bodies import APPLICATION, APPLICATION_CHANGE, ASSIGNMENT, ENCRYPTIONS, NEW_APPLICATION
 from offhook.api.auth import Calling
 from offhook.api.describe import described, listing, text
@@ -27,7 +27,6 @@ PATH = "/api/relay/rest/domain_applications"
 TYPE = "domain_application"
 CODECS = ("PCMU", "PCMA")
 router = APIRouter(tags=["Domain applications"])
-_writing = asyncio.Lock()
 _SETTINGS = ("user", "ip_auth_enabled", "ip_auth", "encryption", "codecs", "ciphers")
 KNOWN = frozenset({"name", "identifier", *_SETTINGS, "call_handler", "calling_handler_resource_id", *FIELDS})
 
@@ -111,7 +110,7 @@ async def create_application(request: Request, response: Response, token: Callin
     platform: Platform = request.app.state.platform
     body = await body_object(request)
     note_ignored(response, body, KNOWN)
-    async with _writing:
+    async with alone("applications"):
         values = await _values(platform, token.project_id, body, None)
         row = await platform.reception.applications.create(project_id=token.project_id, type=TYPE, **values)
     if row is None:
@@ -162,7 +161,7 @@ async def change_application(id_: str, request: Request, response: Response, tok
     platform: Platform = request.app.state.platform
     body = await body_object(request)
     note_ignored(response, body, KNOWN)
-    async with _writing:
+    async with alone("applications"):
         row = own(platform, token.project_id, id_)
         changed = await platform.reception.applications.change(
             id_, **await _values(platform, token.project_id, body, row)
@@ -197,7 +196,7 @@ async def assign_domain_application(id_: str, request: Request, response: Respon
     handler = handlers.of_resource(owner)
     if handler is None:
         raise Invalid(Fault("id", "invalid_resource_for_handler", f"A {fabric.type_of(owner)} takes no calls"))
-    async with _writing:
+    async with alone("applications"):
         row = own(platform, token.project_id, str(named))
         await platform.reception.applications.change(row.id, settings=routed(row.settings, handler))
     address = platform.addresses.of(id_)

@@ -88,6 +88,7 @@ async def assign_endpoint(resource_id: str, request: Request, response: Response
     handler = assigned(platform, token.project_id, resource_id, row)
     await platform.endpoints.change(row.id, handler=handler)
     address = platform.addresses.of(row.id)
-    assert address is not None
+    if address is None:
+        raise not_found("endpoint_not_found", "No SIP endpoint has this id")
     shown = fabric.address(address, platform)
     return {name: shown[name] for name in ("id", "name", "type", "cover_url", "preview_url", "channels")}

@@ -1,6 +1,5 @@
 """Browser tokens: members, guests, invitees, pages with a widget (API.md 4.3)."""
 
-import asyncio
 import re
 import secrets
 from collections.abc import Mapping
@@ -8,10 +7,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from offhook.api.alone import alone
 from offhook.api.auth import Calling, source_of
 from offhook.api.bearers import API_TOKEN, Asking, tier_not_allowed
 from offhook.api.describe import described, identifier, list_of, nullable, record, text, whole
-from offhook.api.errors import ApiError, Fault, Invalid
+from offhook.api.errors import ApiError, Fault, Invalid, not_found, project_gone
 from offhook.api.fabric_ports import ResourceRow
 from offhook.api.ports import EndpointRow, Platform
 from offhook.api.requests import body_object, note_ignored
@@ -27,7 +27,6 @@ USUAL, LONGEST, WITHOUT_FINGERPRINT, OF_WIDGET = 7200, 30 * 86_400, 60, 300
 MOST_REFERENCE = 254
 _FINGERPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 _IGNORED = ("region", "ch", "application_id")
-_writing = asyncio.Lock()
 _TEXT = nullable(text())
 _MEMBER = record(
     "NewSubscriberToken",
@@ -111,14 +110,15 @@ async def member(
     given = {name: profile[name] for name in PROFILE if profile.get(name)}
     if profile.get("time_zone"):
         given["timezone"] = profile["time_zone"]
-    async with _writing:
+    async with alone("subscribers"):
         row = referred(platform, project, reference)
         if row is None:
             email = reference if "@" in reference else None
             made = dict.fromkeys(PROFILE) | {"email": email, "reference": reference} | given
             made = await sealed(profile, made)
             row = await platform.resources.create(project, SUBSCRIBER, shown_name(made), made)
-            assert row is not None, "a new id is nobody else's"
+            if row is None:
+                raise project_gone()
         elif given or profile.get("password"):
             settings = await sealed(profile, {**row.settings, **given})
             row = await platform.resources.change(row.id, shown_name(settings), settings) or row
@@ -130,7 +130,8 @@ async def _endpoint_of(request: Request, row: ResourceRow) -> EndpointRow:
     """A subscriber's first endpoint, called like his address. Nobody knows its password: tokens are what it is used with."""
     platform: Platform = request.app.state.platform
     address = platform.addresses.of(row.id)
-    assert address is not None
+    if address is None:
+        raise not_found("resource_not_found", "The subscriber is gone")
     number = 1
     while True:
         name = address.name[:60] if number == 1 else f"{address.name[:60]}-{number}"

@@ -4,7 +4,6 @@ No cookie is set, so nobody else's page can use a login, and what is answered is
 """
 
 import asyncio
-import uuid
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +15,7 @@ from offhook.api.fabric_ports import ResourceRow
 from offhook.api.ports import Platform
 from offhook.api.requests import body_object, unknown_fields
 from offhook.api.routes.fabric_tokens import member
-from offhook.api.routes.provision import device_faults, device_named, ttl_faults
+from offhook.api.routes.provision import device_faults, provisioned, ttl_faults
 from offhook.api.subscribers import LONGEST_EMAIL, LONGEST_PASSWORD, knows_password, with_email
 
 PATH = "/api/offhook/subscribers/login"
@@ -61,12 +60,9 @@ async def sign_in(request: Request, response: Response) -> dict[str, Any]:
         challenge = {"WWW-Authenticate": 'Password realm="offhook"'}
         raise ApiError(401, "credentials_wrong", "No subscriber has this e-mail and password", challenge)
     _, endpoint = await member(request, row.project_id, row.id, {})
-    device, base = body.get("device") or {}, f"{request.url.scheme}://{request.url.netloc}"
+    device = body.get("device") or {}
     response.headers["Cache-Control"] = "no-store"
-    given = platform.provision(endpoint.name, body.get("ttl", USUAL), "", base)
-    await device_named(platform, endpoint.name, device)
-    given["jssip"]["instance_id"] = (device.get("instance_id") or str(uuid.uuid4())).lower()
-    return given
+    return await provisioned(request, endpoint.name, body.get("ttl", USUAL), "", device)
 
 
 def _faults(body: dict[str, Any]) -> list[Fault]:

@@ -1,12 +1,12 @@
 """Phone numbers: `/api/relay/rest/phone_numbers` and what makes, finds and routes them (API.md section 5)."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from offhook.api import fabric, handlers
+from offhook.api.alone import alone
 from offhook.api.auth import Calling, Numbers
 from offhook.api.describe import described, listing, text, whole
 from offhook.api.errors import Fault, Invalid, not_found
@@ -24,7 +24,6 @@ from offhook.api.requests import body_object, note_ignored
 PATH = "/api/relay/rest/phone_numbers"
 IMPORTED = "/api/relay/rest/imported_phone_numbers"
 router = APIRouter(tags=["Phone numbers"])
-_writing = asyncio.Lock()
 _TAKEN = Fault("number", "not_available_for_assignment", "Number belongs to a project already")
 _UNDELIVERED = Fault(
     "number", "not_available_for_assignment", "Number is not delivered by any trunk; import it instead"
@@ -127,7 +126,7 @@ async def _make(
     kind: str,
     capabilities: list[str] | None = None,
 ) -> dict[str, Any]:
-    async with _writing:
+    async with alone("numbers"):
         number = body.get("number")
         if isinstance(number, str) and platform.numbers.find(number) is not None:
             faults.insert(0, _TAKEN)
@@ -155,7 +154,7 @@ async def change_number(id_: str, request: Request, response: Response, token: N
     body = await body_object(request)
     note_ignored(response, body, KNOWN)
     faults: list[Fault] = []
-    async with _writing:
+    async with alone("numbers"):
         row = _own(platform, token.project_id, id_)
         values = await number_values(platform, token.project_id, body, row, faults)
         if faults:
@@ -211,7 +210,7 @@ async def assign_phone_route(id_: str, request: Request, response: Response, tok
     if handler is None:
         message = f"A {fabric.type_of(owner)} takes no calls from numbers"
         raise Invalid(Fault("id", "invalid_resource_for_handler", message))
-    async with _writing:
+    async with alone("numbers"):
         await _route(platform, _own(platform, token.project_id, str(number)), handler)
     address = platform.addresses.of(id_)
     if address is None:

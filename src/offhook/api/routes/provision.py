@@ -51,13 +51,23 @@ async def provision(request: Request, response: Response, holder: Asking) -> dic
     response.headers["Cache-Control"] = "no-store"
     # A widget's token is for pages of one origin, and so is what comes of it.
     origin = request.headers.get("origin", "") if holder.tier == WIDGET else body.get("origin") or ""
+    return await provisioned(request, subject, seconds, origin, device)
+
+
+async def provisioned(
+    request: Request, subject: str, seconds: int, origin: str, device: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Credentials for a page of somebody's, which says what it calls itself. Raises 404 when he is gone."""
+    platform: Platform = request.app.state.platform
     given = platform.provision(subject, seconds, origin, f"{request.url.scheme}://{request.url.netloc}")
-    await device_named(platform, subject, device)
+    if given is None:
+        raise not_found("endpoint_not_found", "No SIP endpoint has this id or user name")
+    await _named(platform, subject, device)
     given["jssip"]["instance_id"] = (device.get("instance_id") or str(uuid.uuid4())).lower()
     return given
 
 
-async def device_named(platform: Platform, subject: str, device: Mapping[str, Any]) -> None:
+async def _named(platform: Platform, subject: str, device: Mapping[str, Any]) -> None:
     """Keeps what a page calls itself, where it is an endpoint's own and can be told from others."""
     endpoint = platform.endpoints.named(subject)
     if endpoint is not None and device.get("instance_id") and device.get("name"):

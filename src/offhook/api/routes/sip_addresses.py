@@ -1,12 +1,12 @@
 """SIP addresses, each a URI of ours bound to one resource: `/api/fabric/sip_addresses` (API.md 6.3)."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from offhook.api import fabric, handlers
+from offhook.api.alone import alone
 from offhook.api.application_bodies import ADDRESS_CHANGE, NEW_ADDRESS, SIP_ADDRESS
 from offhook.api.auth import Calling
 from offhook.api.describe import described, listing
@@ -24,7 +24,6 @@ from offhook.sip.secret import Secret
 PATH = "/api/fabric/sip_addresses"
 TYPE = "sip_address"
 router = APIRouter(tags=["SIP addresses"])
-_writing = asyncio.Lock()
 KNOWN = frozenset(
     {"name", "user", "context_id", "calling_handler_resource_id", "ip_auth_enabled", "ip_auth", "codecs", "ciphers",
      "encryption", "password"}
@@ -73,7 +72,7 @@ async def create_address(request: Request, response: Response, token: Calling) -
     body = await body_object(request)
     note_ignored(response, body, KNOWN)
     faults: list[Fault] = []
-    async with _writing:
+    async with alone("applications"):
         values = _values(request, body, None, faults)
         handler = _handler(platform, token.project_id, body.get("calling_handler_resource_id"), faults)
         if faults:
@@ -156,7 +155,7 @@ async def change_address(id_: str, request: Request, response: Response, token: 
     body = await body_object(request)
     note_ignored(response, body, KNOWN - {"calling_handler_resource_id"})
     faults: list[Fault] = []
-    async with _writing:
+    async with alone("applications"):
         values = _values(request, body, own(platform, token.project_id, id_, TYPE), faults)
         if faults:
             raise Invalid(*faults)

@@ -1,13 +1,13 @@
 """The SIP profile of a project: `/api/relay/rest/sip_profile` (API.md section 3)."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from offhook.api.alone import alone
 from offhook.api.auth import Calling
 from offhook.api.describe import described, flag, list_of, nullable, one_of, record, text
-from offhook.api.errors import Fault, Invalid, not_found
+from offhook.api.errors import Fault, Invalid, project_gone
 from offhook.api.ports import Platform
 from offhook.api.profile_fields import (
     DEFAULT_ENCRYPTIONS,
@@ -48,13 +48,12 @@ DEFAULTS: dict[str, Any] = {
     "outbound_policy": "passthrough", "pstn_enabled": True, "external_sip": "all", "aliases": [], "origins": [],
 }  # fmt: skip
 router = APIRouter(tags=["SIP profile"])
-_writing = asyncio.Lock()
 
 
 def _row(platform: Platform, project: str) -> ProjectRow:
     row = platform.projects.get(project)
     if row is None:
-        raise not_found("project_not_found", "The project of this token is gone")
+        raise project_gone()
     return row
 
 
@@ -99,7 +98,7 @@ async def change_profile(request: Request, response: Response, token: Calling) -
     platform: Platform = request.app.state.platform
     body = await body_object(request)
     note_names(response, ignored(body, platform.has_domain_suffix))
-    async with _writing:
+    async with alone("profiles"):
         row = _row(platform, token.project_id)
         numbers = frozenset(one.number for one in platform.numbers if one.project_id == row.id)
         values, faults = profile_fields(
@@ -117,6 +116,6 @@ async def change_profile(request: Request, response: Response, token: Calling) -
         own = {**row.profile.get("offhook", {}), **values.get("offhook", {})}
         changed = await platform.projects.change(row.id, profile={**row.profile, **values, "offhook": own})
     if changed is None:
-        raise not_found("project_not_found", "The project of this token is gone")
+        raise project_gone()
     await platform.profile_changed(changed.id)
     return shown(changed, platform)

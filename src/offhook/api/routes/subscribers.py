@@ -1,11 +1,11 @@
 """Subscribers and their endpoints: `/api/fabric/resources/subscribers` (API.md 4.1, 4.2)."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from offhook.api import endpoint_writing, fabric
+from offhook.api.alone import alone
 from offhook.api.auth import Calling
 from offhook.api.deleting import delete
 from offhook.api.describe import Schema, described, identifier, listing, nullable, record, text, without_required
@@ -25,7 +25,6 @@ from offhook.api.subscribers import PROFILE, SUBSCRIBER, sealed, shown_name, sub
 PATH = f"{RESOURCES}/subscribers"
 THEIRS = PATH + "/{subscriber_id}/sip_endpoints"
 router = APIRouter(tags=["Subscribers"])
-_writing = asyncio.Lock()
 _KNOWN = frozenset({"id", "email", "password", *PROFILE})
 _PROFILE: dict[str, Schema] = dict.fromkeys(PROFILE, nullable(text(128)))
 _NEW = record("NewSubscriber", "email", email=text(254, 3), password=text(72, 8), **_PROFILE, id=identifier())
@@ -52,7 +51,7 @@ async def create_subscriber(request: Request, response: Response, token: Calling
     platform: Platform = request.app.state.platform
     body = await body_object(request)
     note_ignored(response, body, _KNOWN)
-    async with _writing:
+    async with alone("subscribers"):
         settings, faults = subscriber_fields(body, {}, platform, token.project_id)
         id_, more = own_id(platform, body)
         if faults or more:
@@ -77,7 +76,7 @@ async def change_subscriber(id_: str, request: Request, response: Response, toke
     body = await body_object(request)
     note_ignored(response, body, _KNOWN - {"id"})
     row = _own(request, token.project_id, id_)
-    async with _writing:
+    async with alone("subscribers"):
         settings, faults = subscriber_fields(body, row.settings, platform, token.project_id, id_)
         if faults:
             raise Invalid(*faults)

@@ -20,7 +20,7 @@ from offhook.api.describe import (
     whole,
     without_required,
 )
-from offhook.api.errors import Fault, Invalid, not_found
+from offhook.api.errors import Fault, Invalid, not_found, project_gone
 from offhook.api.event_ports import WebhookRow
 from offhook.api.paging import page, stored_page
 from offhook.api.ports import Platform
@@ -96,6 +96,8 @@ async def create_webhook(request: Request, token: Management) -> dict[str, Any]:
     row = await platform.webhooks.create(
         token.project_id, fields["name"], fields["url"], fields.get("types", ()), fields.get("enabled", True)
     )
+    if row is None:
+        raise project_gone()
     return {**shown(row), "url": row.url}
 
 

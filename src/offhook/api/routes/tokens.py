@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from offhook.api.auth import KEPT_SCOPES, SCOPES, Management
 from offhook.api.describe import described, identifier, list_of, listing, moment, nullable, one_of, record, text
-from offhook.api.errors import Fault, Invalid, not_found
+from offhook.api.errors import Fault, Invalid, not_found, project_gone
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TokenRow
 from offhook.api.project_ports import ApiTokenRow
@@ -73,9 +73,11 @@ async def create_token(request: Request, response: Response, token: Management) 
         faults.append(Fault("subproject_id", "invalid_subproject_id", "Subproject_id must be the id of a subproject"))
     if faults:
         raise Invalid(*faults)
-    row, secret = await platform.api_tokens.create(project, name, permissions)
+    made = await platform.api_tokens.create(project, name, permissions)
+    if made is None:
+        raise project_gone()
     response.headers["Cache-Control"] = "no-store"
-    return shown(row, secret)
+    return shown(*made)
 
 
 @router.patch(PATH + "/{id_}", **described(takes=CHANGE, gives=SHOWN))
@@ -91,8 +93,9 @@ async def change_token(id_: str, request: Request, response: Response, token: Ma
         faults.append(Fault("permissions", "cannot_process", "A token cannot take permissions from itself"))
     if faults:
         raise Invalid(*faults)
-    wanted = permissions if "permissions" in body else sorted(row.permissions)
-    changed = await platform.api_tokens.change(id_, name or row.name, wanted)
+    given: dict[str, Any] = {"name": name} if name else {}
+    given |= {"permissions": frozenset(permissions)} if "permissions" in body else {}
+    changed = await platform.api_tokens.change(id_, **given)
     if changed is None:
         raise not_found("token_not_found", "No API token has this id")
     return shown(changed)

@@ -1,11 +1,11 @@
 """Trunks: `/api/offhook/trunks` (API.md 12.1)."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from offhook.api.alone import alone
 from offhook.api.auth import Management, Reading
 from offhook.api.describe import described, listing, text
 from offhook.api.errors import ApiError, Fault, Invalid, in_order, not_found
@@ -20,7 +20,6 @@ from offhook.api.trunk_fields import ORDER, overlaps, secret_fault, trunk_fields
 
 PATH = "/api/offhook/trunks"
 router = APIRouter(tags=["Trunks"])
-_writing = asyncio.Lock()
 
 
 def shown(row: TrunkRow, platform: Platform) -> dict[str, Any]:
@@ -69,7 +68,7 @@ async def create_trunk(request: Request, token: Management) -> dict[str, Any]:
     body = await body_object(request)
     values, faults = trunk_fields(body)
     secrets = _secrets(body, faults)
-    async with _writing:
+    async with alone("trunks"):
         _judge(platform, values, None, faults)
         row = await platform.trunks.create(
             token.project_id, values, secrets.get("password"), secrets.get("digest_password")
@@ -95,13 +94,14 @@ async def change_trunk(id_: str, request: Request, token: Management) -> dict[st
     row = _own(platform, token.project_id, id_)
     values, faults = trunk_fields(body, row.settings)
     secrets = _secrets(body, faults)
-    async with _writing:
+    async with alone("trunks"):
         _judge(platform, values, id_, faults)
         if row.settings.get("draining") and not values["enabled"]:
             # Only switching it on takes a deletion back.
             values["draining"] = True
         changed = await platform.trunks.change(id_, values, **secrets)
     if changed is None:
+        _own(platform, token.project_id, id_)
         raise Invalid(_taken())
     await platform.trunk_changed(id_)
     return shown(changed, platform)

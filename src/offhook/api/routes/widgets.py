@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from offhook.api import fabric
 from offhook.api.auth import Management
 from offhook.api.describe import described, identifier, list_of, listing, record, text, whole, without_required
-from offhook.api.errors import Invalid
+from offhook.api.errors import Invalid, project_gone
 from offhook.api.fabric_ports import ResourceRow
 from offhook.api.paging import page
 from offhook.api.ports import Platform
@@ -52,7 +52,8 @@ async def create_widget(request: Request, token: Management) -> dict[str, Any]:
     if faults:
         raise Invalid(*faults)
     row = await platform.resources.create(token.project_id, WIDGET, body["name"], {**settings, "key": new_key()})
-    assert row is not None, "a new id is nobody else's"
+    if row is None:
+        raise project_gone()
     platform.widgets_changed()
     return _shown(row)
 
