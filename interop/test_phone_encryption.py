@@ -1,7 +1,5 @@
-"""A foreign phone with SRTP by keys in the descriptions (RFC 4568), demanded or left to us.
-
-baresip's DTLS-SRTP is refused: its certificate is RSA and cannot be chosen (docs/reference/foreign-peers.md).
-"""
+"""Foreign phones with SRTP: by keys in the descriptions (RFC 4568), demanded or left to us, and by a handshake (RFC 5763) in
+which they show a certificate with an RSA key."""
 
 import asyncio
 from pathlib import Path
@@ -10,6 +8,7 @@ import pytest
 
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
+from interop.support.linphone import Linphone
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
 from interop.test_phone_calls import PAGE_TONE, PHONE_TONE, is_tone
@@ -37,3 +36,34 @@ async def test_a_phone_with_srtp_and_a_browser_hear_each_other(
         await phone.hang_up()
         await page.expect("ended")
         is_tone(phone.heard(), PAGE_TONE, 2.5)
+
+
+@pytest.mark.parametrize("name", ["baresip", "linphone"])
+async def test_a_phone_with_an_rsa_certificate_is_heard_and_hears(server: Offhook, tmp_path: Path, name: str) -> None:
+    where = (tmp_path, "alice", server.passwords["alice"], server.domain, server.sip)
+    caller = (
+        Baresip(*where, encryption="dtls_srtp", tone=PHONE_TONE + 300)
+        if name == "baresip"
+        else Linphone(*where, PHONE_TONE + 300, encryption="dtls")
+    )
+    async with caller, Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob:
+        await caller.registered()
+        await bob.registered()
+        await caller.dial("bob")
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await bob.expect("CALL_ESTABLISHED")
+        call_ref = (await server.calls())[0]["call_ref"]
+        # 1: the handshake succeeds: its certificate is the described one, and the suite is told
+        call = await server.until(call_ref, lambda one: "dtls-srtp" in str(one["legs"][0]["media"]["encryption"]), 15)
+        await asyncio.sleep(3)  # sound has to flow before there is anything to measure
+        # 2: the other phone hears it
+        is_tone(await bob.heard_now(), PHONE_TONE + 300, 2.5)
+        # 3: nothing is silent, in either direction
+        call = await server.call(call_ref)
+        for leg in call["legs"]:
+            assert (leg["facts"]["verdict_in"], leg["facts"]["verdict_out"]) == ("", ""), leg
+        await caller.hang_up()
+        await bob.expect("CALL_CLOSED")
+        # 4: it has heard the other
+        is_tone(caller.heard(), PHONE_TONE, 2.5)

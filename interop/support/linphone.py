@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from interop.support.audio import Tone, read_wav, tone_in
 from interop.support.browser import write_tone
 from interop.support.ports import free_port
 
@@ -98,6 +99,7 @@ class Linphone:
         asyncio.get_running_loop().add_reader(self._terminal, self._read)
         await self.command("soundcard use files")
         await self.command(f"play {write_tone(self.home / 'tone.wav', self._tone)}")
+        await self.command(f"record {self.home / 'heard.wav'}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -158,6 +160,10 @@ class Linphone:
     async def join(self, first: int, second: int) -> None:
         """Attended transfer: the far end of call `first` is sent to that of call `second`, by their numbers in its list."""
         await self.command(f"transfer {first} --to-call {second}")
+
+    def heard(self) -> Tone:
+        """The tone in what it received in its latest call."""
+        return tone_in(*read_wav(self.home / "heard.wav"))
 
     async def hang_up(self) -> None:
         """Ends every call."""

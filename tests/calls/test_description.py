@@ -129,6 +129,13 @@ def test_a_phones_offer() -> None:
     assert (held.address, held.direction, held.ptime) == ("", Direction.SENDONLY, 30)
 
 
+@pytest.mark.parametrize(("setup", "active"), [("actpass", False), ("active", False), ("passive", True)])
+def test_a_phone_that_shakes_hands(setup: str, active: bool) -> None:
+    """Its certificate may be RSA, which is understood of a client of the handshake alone: we are one only if it insists."""
+    media = replace(audio("baresip"), protocol="UDP/TLS/RTP/SAVP", setup=setup, fingerprints=(("sha-256", "AA:BB"),))
+    assert offer_for_offer(make_flow(), media, SPEECH, choice_of(media)).dtls_active is active
+
+
 def test_our_own_offer() -> None:
     browser = offer_for_peer(make_flow(transport=Transport.WSS), our_formats(True, SPEECH), True, Security())
     phone = offer_for_peer(make_flow(), our_formats(False, SPEECH), False, Security())

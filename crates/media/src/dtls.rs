@@ -14,6 +14,8 @@ use offhook_rtp::srtp::{SrtpIn, SrtpOut};
 use offhook_rtp::suite::Suite;
 use zeroize::Zeroizing;
 
+use crate::certificate;
+
 /// Datagrams of a handshake kept until the description comes: a flight of a browser is one to four.
 const MAX_HELD: usize = 8;
 /// New associations in `ATTEMPT_WINDOW`: every error of `dimpl` ends one, and a stranger on the path can cause errors.
@@ -72,6 +74,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// hears what is sent to its address; over ICE the address is authenticated already.
 pub(crate) fn config(cookie: bool) -> Option<Arc<Config>> {
     let builder = Config::builder()
+        .with_crypto_provider(certificate::provider())
         .use_server_cookie(cookie)
         .flight_start_rto(FIRST_RETRANSMISSION)
         .handshake_timeout(HANDSHAKE_TIMEOUT);

@@ -15,6 +15,7 @@
 )]
 
 mod address;
+mod certificate;
 pub mod clip;
 pub mod command;
 mod commands;

@@ -85,8 +85,8 @@ def offer_for_offer(flow: Flow, media: Media, names: tuple[str, ...], choice: Ke
         address="" if media.webrtc else flow.local[0],
         # Phones get RTCP on a port of its own (RFC 3605), but where a handshake would be needed for that port, too.
         rtcp_mux=media.rtcp_mux and (media.webrtc or media.handshake),
-        # MEDIA.md trap 2: passive towards browsers unless they insist; active towards SIP peers that leave the choice.
-        dtls_active=media.setup == "passive" or (media.handshake and not media.webrtc and media.setup == "actpass"),
+        # MEDIA.md trap 2: passive unless the peer insists. A client with an RSA certificate is understood, a server is not.
+        dtls_active=media.setup == "passive",
         ptime=media.ptime,
         audio_level_id=media.audio_level_id,
         mid_id=media.mid_id,
