@@ -106,40 +106,73 @@ async def test_the_peer_hangs_up_in_the_gap(server: Offhook, cable: Cable, tmp_p
         await page.expect("ended", within=35)
 
 
+async def hears_again(page: Page, server: Offhook, ref: str) -> bool:
+    """Returns once sound has come on two looks since the engine died, or False once the call has ended. The page counts what
+    it can decrypt; its counter begins anew with the stream of a new engine."""
+    before, rises = int((await page.stats()).get("packetsReceived", 0)), 0
+    async with asyncio.timeout(40):
+        while rises < 2:
+            if (await server.call(ref))["end_code"] is not None:
+                return False
+            await asyncio.sleep(0.5)  # a page tells when it is asked
+            now = int((await page.stats()).get("packetsReceived", 0))
+            rises += now > before
+            before = now
+    return True
+
+
 async def test_a_killed_engine_is_followed_by_another_and_chromium_rekeys(server: Offhook, tmp_path: Path) -> None:
     """LIVE-15: new addresses, new ICE credentials, a new fingerprint."""
     async with Browser("chromium", tmp_path, tone=1000) as browser:
         page = await browser.open("alice", server.http_url)
         await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
         await page.expect("registered")
-        await page.call(server.uri("echo"))
-        await page.expect("confirmed")
-        await sounds(page, browser)
-        engine = server.engine_pid
-        os.kill(engine, signal.SIGKILL)
-        await server.until_ready(5)
-        await asyncio.sleep(3)  # the handshakes
-        assert server.engine_pid != engine
-        assert len(await server.calls()) == 1
-        await sounds(page, browser)
-        await page.hang_up()
-        await server.until_idle(3)
+        assert await outlives_its_engine(page, browser, server)
 
 
-async def test_a_browser_that_does_not_rekey_ends_with_a_cause(server: Offhook, tmp_path: Path) -> None:
-    """LIVE-15: Firefox takes the offer, but begins no new handshake on a transport that had one."""
+FIREFOX_TRIES = 5
+"""Calls in which Firefox may miss its own new transport, which happens where it gets too little processor time."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("library", ["jssip", pytest.param("sipjs", marks=pytest.mark.long)])
+async def test_firefox_is_given_a_new_transport_by_a_new_engine(server: Offhook, tmp_path: Path, library: str) -> None:
+    """LIVE-15: it begins no handshake on a transport that had one, so that it is offered another. Each call goes on with
+    sound both ways, also after hold and resume, or ends with its cause."""
     async with Browser("firefox", tmp_path) as browser:
-        page = await browser.open("alice", server.http_url)
+        page = await browser.open("alice", server.http_url, library)
         await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
         await page.expect("registered")
-        await page.call(server.uri("echo"))
-        await page.expect("confirmed")
-        await sounds(page, browser)
-        ref = (await server.calls())[0]["call_ref"]
-        os.kill(server.engine_pid, signal.SIGKILL)
-        ended = await page.expect("ended", within=20)
+        for _ in range(FIREFOX_TRIES):
+            if await outlives_its_engine(page, browser, server):
+                return
+    raise AssertionError(f"not heard again in any of {FIREFOX_TRIES} calls")
+
+
+async def outlives_its_engine(page: Page, browser: Browser, server: Offhook) -> bool:
+    """A call of the page to the echo goes on with a new engine; False if it ended, with the cause told to the page."""
+    await page.call(server.uri("echo"))
+    await page.expect("confirmed")
+    await sounds(page, browser)
+    ref = (await server.calls())[0]["call_ref"]
+    engine = server.engine_pid
+    os.kill(engine, signal.SIGKILL)
+    await server.until_ready(15)
+    if not await hears_again(page, server, ref):
+        ended = await page.expect("ended")
         assert "media engine is gone" in ended["reason"]
         assert (await server.call(ref))["end_code"] == "media_engine_lost"
+        return False
+    assert server.engine_pid != engine
+    await sounds(page, browser)
+    await page.hold()
+    await page.resume()
+    await sounds(page, browser)
+    assert [one["call_ref"] for one in await server.calls()] == [ref]
+    await page.hang_up()
+    await page.expect("ended")
+    await server.until_idle(5)
+    return True
 
 
 async def test_a_killed_server_takes_its_calls_back(server: Offhook, cable: Cable, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from offhook.calls import effects as do
 from offhook.calls import events as did
+from offhook.sdp.parse import parse
 from offhook.sip.commands import Respond
 from offhook.sip.events import RequestInDialog
 from tests.support.house import WITH_SDP, House, Phone
@@ -143,6 +144,107 @@ def test_live_15_a_page_that_takes_the_offer_but_never_rekeys(link: Link) -> Non
     assert not bob.got("BYE")
     link.run(2)
     assert bob.got("BYE")[0].headers.get("Reason") == GONE
+    # Nobody said that there is a path: it is not moved.
+    assert len(alice.got("INVITE")) == 1
+    house.assert_nothing_left(alice, bob)
+
+
+def no_hello(house: House) -> None:
+    """The engine says of the page's leg that a path is there and nothing of a handshake comes."""
+    leg = house.call().caller
+    assert leg.media is not None
+    found = did.SilenceFound(leg.media.leg, "in", "dtls_no_hello", {"role": "passive"})
+    house.apply(lambda: house.node.tell(found))
+
+
+@pytest.mark.parametrize("when", [2, 5], ids=["at once", "late"])
+def test_live_15_a_page_that_begins_no_handshake_is_given_a_new_transport(link: Link, when: float) -> None:
+    """Firefox keeps the handshake of a transport for its life."""
+    house = House(link, reopen_handshake=3, reopen_silence=10)
+    alice, bob = talking(house)
+    lose_engine(house)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob)
+    link.run(when)
+    no_hello(house)
+    assert len(alice.got("INVITE")) == 1
+    link.run(10.5 - when)
+    # 1. it is moved aside and back, each once, by two offers one after the other
+    first, aside, back = (parse(one.body) for one in alice.got("INVITE"))
+    (mid,) = first.bundle
+    assert aside.bundle[1:] == (mid,)
+    assert aside.bundle[0] == aside.media[-1].mid
+    assert (aside.media[-1].direction, aside.media[-1].port) == ("inactive", 9)
+    assert not any(one.candidates for one in aside.media)
+    # 2. where it ends up is what was offered first, but for a line that is over
+    assert back.bundle == (mid,)
+    assert [one.port for one in back.media] == [first.media[0].port, 0]
+    for one in ("ufrag", "password", "fingerprints", "setup", "candidates", "direction"):
+        assert getattr(back.media[0], one) == getattr(first.media[0], one), one
+    # 3. the page is heard, and the call goes on
+    leg = house.call().caller
+    assert leg.media is not None
+    alice.heard(leg.media.leg)
+    link.run(30)
+    assert not bob.got("BYE")
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_a_new_transport_is_given_once(link: Link) -> None:
+    house = House(link, reopen_handshake=3, reopen_silence=10)
+    alice, bob = talking(house)
+    lose_engine(house)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob)
+    no_hello(house)
+    link.run(12)
+    assert not bob.got("BYE")
+    link.run(2)
+    assert bob.got("BYE")[0].headers.get("Reason") == GONE
+    assert len(alice.got("INVITE")) == 3
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_each_engine_that_is_lost_gives_a_new_transport(link: Link) -> None:
+    house = House(link, reopen_handshake=3, reopen_silence=10)
+    alice, bob = talking(house)
+    for round_ in (1, 2):
+        lose_engine(house)
+        house.apply(lambda: house.node.tell(did.EngineReady()))
+        answer_next(bob)
+        no_hello(house)
+        link.run(4)
+        assert len(alice.got("INVITE")) == 3 * round_
+        leg = house.call().caller
+        assert leg.media is not None
+        alice.heard(leg.media.leg)
+    asides = [parse(one.body) for one in alice.got("INVITE")[1::3]]
+    assert asides[0].bundle[0] != asides[1].bundle[0]
+    # The line that is over is used again: the description does not grow.
+    assert [len(one.media) for one in asides] == [2, 2]
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_live_15_a_connection_that_breaks_between_aside_and_back(link: Link) -> None:
+    """A page must not be left without a transport: what was begun is done when it is back."""
+    house = House(link, reopen_handshake=3, reopen_silence=10)
+    alice, bob = talking(house)
+    lose_engine(house)
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+    answer_next(bob)
+    no_hello(house)
+    link.drop("offhook", "INVITE", 1)
+    link.run(4)
+    assert len(alice.got("INVITE")) == 1
+    alice.lose()
+    alice.reconnect()
+    link.run(4)
+    before, *rest = (parse(one.body) for one in alice.got("INVITE"))
+    assert len(rest[-2].bundle) == 2
+    assert rest[-1].bundle == before.bundle
+    alice.hang_up()
     house.assert_nothing_left(alice, bob)
 
 

@@ -4,6 +4,7 @@ It answers what comes inside its dialogs as a library does: re-INVITE with an an
 """
 
 from offhook.calls import events as did
+from offhook.sdp.parse import parse
 from offhook.sip.commands import MoveUsage, Respond
 from offhook.sip.events import DeviceReturned, RequestInDialog, SipEvent, UsageId
 from offhook.sip.flow import Transport
@@ -18,6 +19,20 @@ from tests.support.nodes import DOMAIN
 OFFER = offer_of("jssip")
 ANSWER = OFFER.replace(b"a=setup:actpass", b"a=setup:active")
 RESTARTED = OFFER.replace(b"a=ice-ufrag:Xr5E", b"a=ice-ufrag:Zz9Q")
+
+
+def answer_to(offer: bytes) -> bytes:
+    """A page's answer: its audio, every further line of the offer in its place, and the offer's bundle."""
+    if not offer:
+        return ANSWER
+    offered = parse(offer)
+    lines = [line for line in ANSWER.decode().split("\r\n") if line and not line.startswith("a=group:")]
+    lines.insert(lines.index("t=0 0") + 1, f"a=group:BUNDLE {' '.join(offered.bundle)}")
+    for one in offered.media[1:]:
+        port = 9 if one.port else 0
+        lines += [f"m={one.kind} {port} {one.protocol} {' '.join(one.raw_formats)}", "c=IN IP4 0.0.0.0"]
+        lines += [f"a=mid:{one.mid}", "a=inactive"]
+    return ("\r\n".join(lines) + "\r\n").encode()
 
 
 class Page(Phone):
@@ -75,9 +90,8 @@ class Page(Phone):
         if not isinstance(event, RequestInDialog) or not self.answers_requests:
             return
         renegotiates = event.request.method == "INVITE"
-        self.station.perform(
-            Respond(event.transaction, 200, WITH_SDP if renegotiates else Headers(), ANSWER if renegotiates else b"")
-        )
+        answer = answer_to(event.request.body) if renegotiates else b""
+        self.station.perform(Respond(event.transaction, 200, WITH_SDP if renegotiates else Headers(), answer))
 
     # ---- what the engine hears of it
 

@@ -65,6 +65,7 @@ class CallConfig:
     late_asleep: float = 20.0
     media_timeout: float = 60.0
     reopen_limit: float = 20.0
+    reopen_handshake: float = 3.0
     reopen_silence: float = 10.0
     tombstone: float = 600.0
     late_caller: float = 4.0

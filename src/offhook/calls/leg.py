@@ -37,6 +37,16 @@ class LegState(StrEnum):
     ENDED = "ended"
 
 
+class Rekeying(StrEnum):
+    """LIVE-15: how far a browser is that has begun no handshake with a new engine. Its answer may just be late, so it is
+    waited for; then our offers move it aside and back, which gives it a new transport."""
+
+    NONE = ""
+    WAITING = "waiting"
+    ASIDE = "aside"
+    BACK = "back"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing wrong with one direction of a leg, from `since` until `until` (None: still)."""
@@ -129,6 +139,7 @@ class Leg:
     asking: bool = False
     asked: bool = False
     reoffer: bool = False
+    rekeying: Rekeying = Rekeying.NONE
     was_heard: bool = False
     was_heard_once: bool = False
     """Sound has come from it at some time."""
@@ -243,7 +254,8 @@ class Leg:
         setup = "actpass" if self.offer is not None and self.offer.keys is KeyKind.DTLS else ""
         seen = self.video_formats if self.video_step else common(self.video_formats, self.video_chosen)
         local = self._local(setup, self.ours_of_chosen())
-        return self._keep(write_reoffer(self.remote, local, self._origin(), line_of(self, seen, None)))
+        aside = self.rekeying is Rekeying.ASIDE
+        return self._keep(write_reoffer(self.remote, local, self._origin(), line_of(self, seen, None), aside=aside))
 
     def _keep(self, body: bytes) -> bytes:
         self.body = body

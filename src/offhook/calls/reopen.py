@@ -16,7 +16,7 @@ from offhook.calls.effects import (
     StopTimer,
     UpdateMedia,
 )
-from offhook.calls.leg import Leg, LegState
+from offhook.calls.leg import Leg, LegState, Rekeying
 from offhook.calls.outcome import refusal
 from offhook.calls.ports import Direction, KeyKind, LegLocal, PathKind
 from offhook.sdp.description import SdpError
@@ -105,17 +105,34 @@ def answered(call: Call, leg: Leg, response: Response | None, now: float) -> Eff
     if taken is None or leg.audio is None:
         return ending.end(call, "bad_answer", "server", now, sip_reason(488, "No usable answer to our re-INVITE"))
     leg.state = LegState.ANSWERED if leg.audio.direction in ("sendrecv", "recvonly") else LegState.HELD
+    if leg.rekeying is Rekeying.ASIDE:
+        return [*taken, *_move(leg, Rekeying.BACK)]
     if not (again and leg.was_heard and leg.state is LegState.ANSWERED):
         return taken
     leg.clocked = True
-    return [*taken, StartTimer(StillSilent(call.ref, leg.ref), call.config.reopen_silence)]
+    browser = leg.webrtc and leg.rekeying is Rekeying.NONE
+    patience = call.config.reopen_handshake if browser else call.config.reopen_silence
+    return [*taken, StartTimer(StillSilent(call.ref, leg.ref), patience)]
 
 
 def still_silent(call: Call, leg: Leg, now: float) -> Effects:
-    """The peer has taken our offer, but its media never came: some browsers do not begin a new handshake."""
+    """The peer has taken our offer, but its media never came. Firefox begins no handshake on a transport that had one,
+    whatever the fingerprint is: there is a path, and it says nothing there. Such a browser is moved to another transport."""
     if not leg.silent or leg.detached or leg.asking or leg.state is not LegState.ANSWERED:
         return []
+    if leg.webrtc and leg.rekeying in (Rekeying.NONE, Rekeying.WAITING):
+        if any(one.until is None and one.verdict == "dtls_no_hello" for one in leg.findings):
+            return _move(leg, Rekeying.ASIDE)
+        if leg.rekeying is Rekeying.NONE:
+            leg.rekeying = Rekeying.WAITING
+            rest = max(0.0, call.config.reopen_silence - call.config.reopen_handshake)
+            return [StartTimer(StillSilent(call.ref, leg.ref), rest)]
     return ending.end(call, "media_engine_lost", "server", now, ENGINE_LOST)
+
+
+def _move(leg: Leg, step: Rekeying) -> Effects:
+    leg.rekeying, leg.reoffer, leg.asking = step, True, True
+    return _offer(leg)
 
 
 # ---- the whole call
@@ -161,7 +178,7 @@ def opened(call: Call, media_call: int, legs: dict[str, LegLocal]) -> Effects:
     call.index.media[media_call] = call
     effects: Effects = [StopTimer(ReopenLimit(call.ref))]
     for leg in call.parties:
-        leg.media, leg.reoffer = legs.get(leg.ref), True
+        leg.media, leg.reoffer, leg.rekeying = legs.get(leg.ref), True, Rekeying.NONE
         call.know(leg)
         effects += _resume(leg)
     effects += _joined(call)

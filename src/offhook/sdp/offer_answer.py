@@ -129,19 +129,28 @@ def write_answer(offer: Session, local: LocalAudio, origin: Origin, video: Local
     return _beside(offer, local, origin, video, seen, [])
 
 
-def write_reoffer(before: Session, local: LocalAudio, origin: Origin, video: LocalVideo | None = None) -> bytes:
+def write_reoffer(
+    before: Session, local: LocalAudio, origin: Origin, video: LocalVideo | None = None, *, aside: bool = False
+) -> bytes:
     """An offer inside the dialog: every line of `before` in its place (RFC 3264 section 8), a video line that was not there
-    last, or where one was refused."""
+    last, or where one was refused. `aside` moves a browser's bundle to a transport from which nothing comes; the next
+    offer moves it back, to one that is new."""
     seen = next((one for one in before.media if one.kind == "video"), None) if video is not None else None
     added = []
     if video is not None and seen is None:
         webrtc = before.audio is not None and before.audio.webrtc
         added.append(_video_line(webrtc, local, video, before.audio.protocol if before.audio is not None else ""))
-    return _beside(before, local, origin, video, seen, added)
+    return _beside(before, local, origin, video, seen, added, aside)
 
 
 def _beside(
-    before: Session, local: LocalAudio, origin: Origin, video: LocalVideo | None, seen: Media | None, added: list[Line]
+    before: Session,
+    local: LocalAudio,
+    origin: Origin,
+    video: LocalVideo | None,
+    seen: Media | None,
+    added: list[Line],
+    aside: bool = False,
 ) -> bytes:
     taken = before.audio
     local = replace(local, crypto=_tagged(local.crypto, taken)) if taken is not None and local.crypto else local
@@ -157,7 +166,24 @@ def _beside(
             lines.append(_rejected(media))
     bundle = [local.mid] if taken is not None and taken.mid in before.bundle else []
     bundle += [video.mid] if bundle and video is not None and (seen is not None or added) else []
-    return encode(origin.id, origin.version, origin.address, [*lines, *added], webrtc, tuple(bundle))
+    lines += added
+    if aside and bundle:
+        anchor = replace(local, mid=f"anchor-{origin.version}", audio_level_id=0)
+        lines, bundle = _set_aside(lines, anchor), [anchor.mid, *bundle]
+    return encode(origin.id, origin.version, origin.address, lines, webrtc, tuple(bundle))
+
+
+def _set_aside(lines: list[Line], anchor: LocalAudio) -> list[Line]:
+    """The lines and one more without sound, in a free place or last: as the first of the bundle it names the transport of
+    all (RFC 9143 section 7.3.1). No line has candidates, so that the peer finds no path for it."""
+    head = (*_webrtc_head(anchor), "rtpmap:0 PCMU/8000", "inactive")
+    place = next((at for at, one in enumerate(lines) if one.kind == "audio" and not one.port), len(lines))
+    every = [*lines[:place], Line("audio", 9, "UDP/TLS/RTP/SAVPF", ("0",), head), *lines[place + 1 :]]
+    return [replace(one, attributes=tuple(said for said in one.attributes if not _of_paths(said))) for one in every]
+
+
+def _of_paths(attribute: str) -> bool:
+    return attribute.startswith(("candidate:", "end-of-candidates"))
 
 
 def _video_line(webrtc: bool, audio: LocalAudio, video: LocalVideo, protocol: str) -> Line:

@@ -476,6 +476,7 @@ class App:
             reload_grace=limits.reload_grace,
             detached_limit=limits.detached_limit,
             reopen_limit=limits.reopen_limit,
+            reopen_handshake=limits.reopen_handshake,
             reopen_silence=limits.reopen_silence,
             late_arrival=limits.late_arrival,
             late_asleep=limits.late_asleep,

@@ -267,6 +267,9 @@ class Limits(_Group):
     """Seconds that its media alone keeps a call whose device's connection is gone: one session interval."""
     reopen_limit: float = 20.0
     """Seconds that calls wait for a new media engine after one has died: it is there in one, or fails for a reason."""
+    reopen_handshake: float = 3.0
+    """Seconds after which a browser with a path, but without a word of a handshake since the engine died, is given a new
+    transport: others repeat their first words every second."""
     reopen_silence: float = 10.0
     """Seconds after which a device that was heard before the engine died, and is not since, ends its call."""
     reload_grace: float = 30.0
