@@ -19,7 +19,7 @@ import uvloop
 from bench.signalling import table
 from bench.signalling.measures import MEASURES, Bench, Row
 from bench.signalling.meter import ServerDied
-from bench.signalling.servers import SERVERS, Setting, prepare
+from bench.signalling.servers import SERVERS, USUAL, Setting, prepare
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -28,7 +28,7 @@ def _arguments(line: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.signalling", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--measures", default=",".join(MEASURES), help=f"of {', '.join(MEASURES)}, separated by commas")
-    parser.add_argument("--servers", default=",".join(SERVERS), help=f"of {', '.join(SERVERS)}, separated by commas")
+    parser.add_argument("--servers", default=USUAL, help=f"of {', '.join(SERVERS)}, separated by commas")
     parser.add_argument("--clients", type=int, default=5_000, help="WebSocket clients")
     parser.add_argument("--refreshes", type=int, default=4, help="refreshes of each client")
     parser.add_argument("--users", type=int, default=10_000)
@@ -38,6 +38,9 @@ def _arguments(line: list[str]) -> argparse.Namespace:
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--generator-core", type=int, default=1)
     parser.add_argument("--engine", type=Path, help="offhook-media to measure; built if not given")
+    parser.add_argument(
+        "--core", type=Path, help="package with the compiled core, of the server `compiled`; built if not given"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "artefacts" / "bench-signalling.json")
     arguments = parser.parse_args(line)
     for name, known in (("measures", MEASURES), ("servers", SERVERS)):
@@ -58,8 +61,16 @@ def _engine(given: Path | None) -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "offhook-media"
 
 
-async def _measure(arguments: argparse.Namespace, folder: Path, engine: Path) -> list[Row]:
-    setting = Setting(folder, engine, arguments.users, arguments.server_core)
+def _core(given: Path | None, wanted: bool) -> Path:
+    """The compiled core of the sources as they are now."""
+    if given is not None or not wanted:
+        return (given or ROOT).resolve()
+    subprocess.run([sys.executable, "build_core.py", "target/core"], cwd=ROOT, check=True)
+    return ROOT / "target" / "core" / "package"
+
+
+async def _measure(arguments: argparse.Namespace, folder: Path, engine: Path, package: Path) -> list[Row]:
+    setting = Setting(folder, engine, arguments.users, arguments.server_core, package)
     await prepare(setting)
     bench = Bench(setting, arguments.generator_core, arguments)
     rows: list[Row] = []
@@ -90,9 +101,10 @@ def main(line: list[str]) -> int:
     try:
         facts = table.machine()
         engine = _engine(arguments.engine)
+        package = _core(arguments.core, "compiled" in arguments.servers)
         os.sched_setaffinity(0, {arguments.generator_core})
         with tempfile.TemporaryDirectory(prefix="offhook-bench-") as folder:
-            rows = uvloop.run(_measure(arguments, Path(folder), engine))
+            rows = uvloop.run(_measure(arguments, Path(folder), engine, package))
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"bench.signalling: {error}", file=sys.stderr)
         return 1

@@ -25,6 +25,8 @@ CALLEE = "callee"
 KAMAILIO_UDP, KAMAILIO_WSS, NG_PORT = 15_060, 15_443, 15_022
 START_TIME = 90.0
 """Seconds that a server may take to listen."""
+SERVE = ("-c", "from offhook.cli import main; main()", "serve")
+"""`offhook serve` of the package that is found first."""
 WORKERS = 2.0
 """Seconds after the first connection in which Kamailio starts the rest of its processes, which are measured too."""
 
@@ -65,6 +67,8 @@ class Setting:
     engine: Path
     users: int
     core: int
+    package: Path
+    """Where the package with the compiled core is, of the server `compiled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +153,26 @@ async def _process(
                 break
 
 
+def offhook(setting: Setting, media: bool = True) -> AbstractAsyncContextManager[Running]:
+    """`offhook serve` from the sources; its engine runs whether it is asked for or not."""
+    return _offhook(setting, "offhook", SERVE)
+
+
+def compiled(setting: Setting, media: bool = True) -> AbstractAsyncContextManager[Running]:
+    """The same with the core compiled, as wheels can carry it (docs/decisions/0036-compiled-core.md)."""
+    return _offhook(setting, "compiled", SERVE, setting.package)
+
+
+def floor(setting: Setting, media: bool = True) -> AbstractAsyncContextManager[Running]:
+    """What no telephone system in Python, with this loop and this engine, could do without (floor.py)."""
+    return _offhook(setting, "floor", ("-m", "bench.signalling.floor"))
+
+
 @asynccontextmanager
-async def offhook(setting: Setting, media: bool = True) -> AsyncIterator[Running]:
-    """`offhook serve` with a data directory of its own; its engine runs whether it is asked for or not."""
+async def _offhook(
+    setting: Setting, name: str, program: tuple[str, ...], package: Path | None = None
+) -> AsyncIterator[Running]:
+    """A program with a data directory of its own, from the given package or from where this one comes from."""
     data = setting.folder / "offhook-data"
     shutil.rmtree(data, ignore_errors=True)
     shutil.copytree(setting.folder / "offhook-users", data)
@@ -162,13 +183,14 @@ async def offhook(setting: Setting, media: bool = True) -> AsyncIterator[Running
         "OFFHOOK_HTTP_CERTIFICATE": str(setting.folder / "certificate.pem"),
         "OFFHOOK_HTTP_KEY": str(setting.folder / "key.pem"), "OFFHOOK_MEDIA_BINARY": str(setting.engine),
     }  # fmt: skip
-    program = str(Path(sys.executable).with_name("offhook"))
-    log = setting.folder / "offhook.log"
-    async with _process(setting.core, log, program, "serve", environment=environment) as process:
+    if package is not None:
+        environment["PYTHONPATH"] = str(package)
+    log = setting.folder / f"{name}.log"
+    async with _process(setting.core, log, sys.executable, *program, environment=environment) as process:
         running = await _until_written(data / "running.json", process, log)
         roots = {"signalling": process.pid}
         parts = {"signalling": running["pid"], "media": running["engine_pid"]}
-        yield OffhookRunning("offhook", running["sip"], running["wss_url"], roots, parts)
+        yield OffhookRunning(name, running["sip"], running["wss_url"], roots, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +261,9 @@ async def _until_listening(port: int) -> None:
     raise RuntimeError(f"nothing listens on port {port} after {START_TIME} s")
 
 
-SERVERS: dict[str, Server] = {"offhook": offhook, "kamailio": kamailio}
+SERVERS: dict[str, Server] = {"offhook": offhook, "kamailio": kamailio, "compiled": compiled, "floor": floor}
+USUAL = "offhook,kamailio"
+"""Those that are measured unless others are asked for."""
 
 
 def version(program: str, *flags: str) -> str:
