@@ -595,12 +595,14 @@ class Switchboard:
         """Moves calls that have ended out of the way."""
         touched, self._index.touched = self._index.touched, {}
         told_of, self._index.reports = self._index.reports, {}
-        for call in {**touched, **told_of}.values():
-            reports.stamp(call, now)
-            effects += streaming.begin_waiting(call, now)
-        effects += [one for call in told_of.values() for one in reports.due(call, now)]
-        # Last, because what was told need not be told by the next process.
-        effects += [one for call in {**touched, **told_of}.values() for one in self._keep(call, now)]
+        if touched or told_of:
+            changed = [*{**touched, **told_of}.values()]
+            for call in changed:
+                reports.stamp(call, now)
+                effects += streaming.begin_waiting(call, now)
+            effects += [one for call in told_of.values() for one in reports.due(call, now)]
+            # Last, because what was told need not be told by the next process.
+            effects += [one for call in changed for one in self._keep(call, now)]
         ended, self._index.ended = self._index.ended, []
         for call in ended:
             self._forget(call)

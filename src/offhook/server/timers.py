@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from itertools import count
 
 LEAST = 64
-"""Entries of the heap below which it is not tidied."""
+"""Entries of the heap for which it is not tidied."""
 
 
 class Timers:
@@ -28,12 +28,11 @@ class Timers:
 
     def start(self, key: Hashable, seconds: float) -> None:
         """A running timer with the same key is replaced."""
-        entry = (self._loop.time() + seconds, next(self._order))
-        self._due[key] = entry
-        heapq.heappush(self._heap, (*entry, key))
-        if len(self._heap) > LEAST and len(self._heap) > 2 * len(self._due):
+        at, order = self._due[key] = self._loop.time() + seconds, next(self._order)
+        heapq.heappush(self._heap, (at, order, key))
+        if len(self._heap) > 2 * len(self._due) + LEAST:
             self._tidy()
-        if self._heap[0][1] == entry[1]:
+        if self._heap[0][1] == order:
             self._arm()
 
     def stop(self, key: Hashable) -> None:

@@ -66,12 +66,10 @@ class Headers:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every field's value, one per header line; comma lists are not split here (fields.split_list does)."""
-        if self._first is not None and name not in self._first:
-            return ()
         first = self.get(name)
         if first is None:
             return ()
-        if self.unique() is not None:
+        if self._first is not None and len(self._first) == len(self._fields):
             return (first,)
         return tuple([value for key, value in self._fields if key == name])
 
