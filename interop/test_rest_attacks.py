@@ -145,6 +145,44 @@ async def test_filters_are_values(place: Place) -> None:
                     assert answer.json()["data"] == [], (path, name, text)
 
 
+HAS_WORDS = {"state", "type", "direction", "status", "transport", "presence", "number_type"}
+"""Filters that have a list of words wherever they stand."""
+
+
+async def test_every_filter_says_what_it_knows(place: Place) -> None:
+    """A misspelt filter is not the whole list: 1. an unknown word is refused by naming the known ones, which are taken;
+    2. an unknown name is refused in our own family and named elsewhere; 3. an empty filter is none."""
+    enumerated = 0
+    for path, verb, operation in place.operations("get"):
+        if "{" in path or not path.startswith("/api/"):
+            continue
+        queries = {one["name"]: one["schema"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+        for name, schema in queries.items():
+            words = schema.get("enum")
+            assert words or name not in HAS_WORDS, (path, name)
+            if not words:
+                continue
+            enumerated += 1
+            refused = await place.victim.request(verb, path, params={name: "misspelt"})
+            fault = refused.json()["errors"][0]
+            told = (refused.status_code, fault["code"], fault["attribute"])
+            assert told == (422, "invalid_parameter_value", name), path
+            said = fault.get("message") or fault["detail"]
+            assert said == f"{name} must be one of: {', '.join(words)}"
+            for word in (*words, ""):
+                answer = await place.victim.request(verb, path, params={name: word})
+                assert answer.status_code == 200, (path, name, word, answer.text)
+        if "login" in path or not operation.get("security"):
+            continue
+        strange = await place.victim.request(verb, path, params={"stat": "up"})
+        if path.startswith("/api/offhook"):
+            codes = [one["code"] for one in strange.json().get("errors", ())]
+            assert (strange.status_code, codes) == (422, ["unknown_parameter"]), path
+        else:
+            assert (strange.status_code, strange.headers.get("x-offhook-ignored")) == (200, "stat"), path
+    assert enumerated >= 9
+
+
 async def test_bodies_do_not_choose_what_is_not_theirs(place: Place) -> None:
     """Mass assignment: owner, time and state stay ours, in creates and in changes."""
     stolen = {

@@ -156,6 +156,19 @@ def test_what_we_send_and_nobody_gets_is_blocked_behind_us(link: Link) -> None:
     assert (paths[0]["from"], paths[0]["blocked_at"]) == (alice.ref, "inside_offhook")
 
 
+def test_a_path_on_which_nothing_came_yet_does_not_flow(link: Link) -> None:
+    house, call, alice, bob = talking(link)
+
+    def first_path() -> tuple[str, str | None]:
+        sides = {alice.ref: facts(media(alice)), bob.ref: facts(media(bob), packets_in=100)}
+        one = diagnosis_of(call_view(call, sides, link.now))["paths"][0]
+        return one["state"], one["blocked_at"]
+
+    assert first_path() == ("silent", "unknown"), "1. before there is a verdict it is not known where"
+    house.apply(lambda: house.node.tell(did.SilenceFound(media(alice), "in", "no_packets", {})))
+    assert first_path() == ("silent", "before_offhook"), "2. and then it is, also when the engine is not asked any more"
+
+
 def facts(leg: int, verdict_in: str = "", verdict_out: str = "", packets_in: int = 0, packets_out: int = 0) -> LegFacts:
     quality = Quality(packets_in=packets_in, packets_out=packets_out)
     return LegFacts(

@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.openapi.models import HTTPBase
 from fastapi.security.base import SecurityBase
 
 from offhook.api.errors import ApiError
 from offhook.api.idempotency import look_up
 from offhook.api.ports import Platform, TokenRow
+from offhook.api.queries import check_query
 from offhook.api.requests import raw_body
 from offhook.api.sessions import HEADER, Sessions
 from offhook.sip.rate import Rates
@@ -168,12 +169,15 @@ def need(token: TokenRow, *scopes: str) -> None:
         raise ApiError(403, "scope_missing", f"This token lacks the scope {named}")
 
 
-def scope(*names: str) -> Callable[[Request, TokenRow], AsyncIterator[TokenRow]]:
+def scope(*names: str) -> Callable[[Request, Response, TokenRow], AsyncIterator[TokenRow]]:
     """A dependency that lets only tokens with one of the scopes pass, and a POST that was answered before no further.
     Changes of one object follow each other: each is made from what the one before has left."""
 
-    async def check(request: Request, token: Annotated[TokenRow, Depends(authenticate)]) -> AsyncIterator[TokenRow]:
+    async def check(
+        request: Request, response: Response, token: Annotated[TokenRow, Depends(authenticate)]
+    ) -> AsyncIterator[TokenRow]:
         need(token, *names)
+        check_query(request, response)
         await look_up(request, token.project_id)
         id_ = request.path_params.get("id_")
         if id_ is None or request.method not in CHANGES:

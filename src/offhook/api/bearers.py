@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.openapi.models import HTTPBase
 from fastapi.security.base import SecurityBase
 
@@ -10,6 +10,7 @@ from offhook.api.auth import authenticate, need, source_of, unauthorized
 from offhook.api.errors import ApiError
 from offhook.api.idempotency import look_up
 from offhook.api.ports import Platform
+from offhook.api.queries import check_query
 from offhook.api.token_ports import Holder, Wrong
 
 
@@ -27,12 +28,13 @@ API_TOKEN = ""
 """The tier of an API token: it may see and do everything of its project."""
 
 
-async def asking(request: Request, _: Annotated[None, Depends(_Bearer())]) -> Holder:
+async def asking(request: Request, response: Response, _: Annotated[None, Depends(_Bearer())]) -> Holder:
     """Raises 401, 403 or 429."""
     scheme, _blank, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         token = await authenticate(request, None)
         need(token, "calling")
+        check_query(request, response)
         await look_up(request, token.project_id)
         return Holder(token.project_id, "", API_TOKEN, (), 0)
     platform: Platform = request.app.state.platform
@@ -41,6 +43,7 @@ async def asking(request: Request, _: Annotated[None, Depends(_Bearer())]) -> Ho
     if isinstance(found, Wrong):
         request.app.state.attempts.failed(source_of(request))
         raise unauthorized(found.code, found.text, request, bearer=True)
+    check_query(request, response)
     return found
 
 

@@ -15,6 +15,13 @@ SIP_ENDPOINT = "sip_endpoint"
 ADDRESS_TYPES = {SIP_ENDPOINT: "call", "sip_gateway": "call", "subscriber": "subscriber", "video_room": "room"}
 """What kind of address a resource has; any other is an `app`."""
 
+KINDS_OF_ADDRESS = ("subscriber", "call", "room", "app")
+RESOURCE_TYPES = (
+    SIP_ENDPOINT, "sip_gateway", "subscriber", "swml_webhook", "cxml_webhook", "swml_script", "cxml_script",
+    "cxml_application", "video_room", "call_flow", "relay_application", "freeswitch_connector",
+)  # fmt: skip
+"""Of API.md 4.5; the later ones have no rows yet."""
+
 WIDGET = "widget"
 """A resource of the own family, which is shown there alone."""
 HIDDEN = ("secret_", "reference")

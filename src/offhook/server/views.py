@@ -210,9 +210,13 @@ def _path(speaker: dict[str, Any], hearer: dict[str, Any] | None) -> dict[str, A
 
 
 def _blocked(speaker: dict[str, Any], hearer: dict[str, Any] | None) -> str | None:
-    """Where sound stops: it does not come to us, it is lost between us and the hearer, or we do not send it."""
+    """Where sound stops: it does not come to us, it is lost between us and the hearer, or we do not send it. Unknown while
+    nothing has come and no verdict is there yet, or when the call ended before that."""
     if speaker["silence"]["in"]:
         return "before_offhook"
+    if not speaker["quality"]["packets_in"]:
+        told = any(one["direction"] == "from_device" for one in speaker["findings"])
+        return "before_offhook" if told else "unknown"
     if hearer is None:
         return None
     if hearer["silence"]["out"]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from offhook.api import fabric
 from offhook.api.auth import Calling
 from offhook.api.bearers import API_TOKEN, Asking
-from offhook.api.describe import described, flag, listing, record, text
+from offhook.api.describe import described, flag, listing, one_of, record, text
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.fabric_bodies import ADDRESS
 from offhook.api.fabric_ports import AddressRow
@@ -33,7 +33,7 @@ def _sees(holder: Holder, row: AddressRow) -> bool:
     return row.project_id == holder.project_id and (holder.tier in (API_TOKEN, MEMBER) or row.id in holder.addresses)
 
 
-@router.get(PATH, **described(gives=listing(ADDRESS), query={"type": text(), "name": text()}))
+@router.get(PATH, **described(gives=listing(ADDRESS), query={"type": one_of(*fabric.KINDS_OF_ADDRESS), "name": text()}))
 async def list_every_address(request: Request, holder: Asking) -> dict[str, Any]:
     """Newest first; `type` is one of subscriber, call, room, app, `name` matches a substring. A browser's token sees what it
     may call."""

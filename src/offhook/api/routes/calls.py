@@ -7,13 +7,26 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from offhook.api.auth import Calling, Reading, need
-from offhook.api.describe import described, identifier, list_of, listing, loose, moment, nullable, record, text, whole
+from offhook.api.describe import (
+    described,
+    identifier,
+    list_of,
+    listing,
+    loose,
+    moment,
+    nullable,
+    one_of,
+    record,
+    text,
+    whole,
+)
 from offhook.api.errors import not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform, TokenRow
 
 PATH = "/api/offhook/calls"
 FILTERS = ("endpoint_id", "trunk_id", "state", "finding")
+STATES = ("routing", "ringing", "talking", "held", "ended")
 CALL = record(
     "Call", "call_ref", "state", "direction", "legs",
     call_ref=identifier(), state=text(), direction=text(), to=text(), created_at=moment(), answered_at=nullable(moment()),
@@ -46,7 +59,7 @@ def _wanted(row: Mapping[str, Any], query: Mapping[str, str]) -> bool:
     )
 
 
-@router.get(PATH, **described(gives=listing(CALL), query=dict.fromkeys(FILTERS, text())))
+@router.get(PATH, **described(gives=listing(CALL), query={**dict.fromkeys(FILTERS, text()), "state": one_of(*STATES)}))
 async def list_calls(request: Request, token: Reading) -> dict[str, Any]:
     """Live calls, newest first; with `state=ended` those that ended last."""
     platform: Platform = request.app.state.platform

@@ -20,7 +20,7 @@ SHOWN = record(
 router = APIRouter(tags=["Endpoints now"])
 
 
-@router.get(PATH, **described(gives=listing(SHOWN), query={"presence": text()}))
+@router.get(PATH, **described(gives=listing(SHOWN), query={"presence": one_of(*PRESENCES)}))
 async def list_states(request: Request, token: Reading) -> dict[str, Any]:
     """Newest first; `presence` selects one kind."""
     platform: Platform = request.app.state.platform

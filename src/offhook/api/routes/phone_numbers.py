@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from offhook.api import fabric, handlers
 from offhook.api.alone import alone
 from offhook.api.auth import Calling, Numbers
-from offhook.api.describe import described, listing, text, whole
+from offhook.api.describe import described, listing, one_of, text, whole
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.fabric import RESOURCES
 from offhook.api.fabric_bodies import ADDRESS
@@ -56,8 +56,8 @@ async def list_numbers(request: Request, token: Numbers) -> dict[str, Any]:
     **described(
         gives=listing(FREE),
         query={
-            "areacode": text(), "number_type": text(), "starts_with": text(), "contains": text(), "ends_with": text(),
-            "region": text(), "city": text(), "max_results": whole(1, 100),
+            "areacode": text(), "number_type": one_of(*KINDS), "starts_with": text(), "contains": text(),
+            "ends_with": text(), "region": text(), "city": text(), "max_results": whole(1, 100),
         },
     ),
 )  # fmt: skip

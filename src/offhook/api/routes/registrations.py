@@ -6,13 +6,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from offhook.api.auth import Calling, Reading
-from offhook.api.describe import described, flag, list_of, listing, loose, moment, nullable, record, text, whole
+from offhook.api.describe import described, flag, list_of, listing, loose, moment, nullable, one_of, record, text, whole
 from offhook.api.errors import Fault, Invalid, not_found
 from offhook.api.paging import page
 from offhook.api.ports import Platform
+from offhook.sip.flow import Reachability, Transport
 
 PATH = "/api/offhook/registrations"
 FILTERS = ("endpoint_id", "username", "state", "transport", "source", "user_agent")
+STATES = (*Reachability, "unknown")
+TRANSPORTS = tuple(one.value.lower() for one in Transport)
 SHOWN = record(
     "Registration", "id", "endpoint_id", "aor", "contact", "state", "transport", "source",
     id=text(), endpoint_id=nullable(text()), device_id=nullable(text()), aor=text(), contact=text(), state=text(),
@@ -25,14 +28,8 @@ SUMMARY = record(
 REMOVED = record("RemovedRegistrations", "removed", removed=whole(0))
 LONGEST_BLOCK = 86_400
 """Seconds: a day; for longer the device itself is blocked."""
+QUERY = {**dict.fromkeys(FILTERS, text()), "state": one_of(*STATES), "transport": one_of(*TRANSPORTS)}
 router = APIRouter(tags=["Registrations"])
-
-
-def _flag(query: dict[str, str], name: str) -> bool:
-    text = query.get(name, "false").lower()
-    if text not in ("true", "false"):
-        raise Invalid(Fault(name, "invalid_parameter", f"{name} must be true or false"))
-    return text == "true"
 
 
 def _seconds(query: dict[str, str]) -> int:
@@ -57,7 +54,13 @@ def _one(platform: Platform, project: str, id_: str) -> dict[str, Any]:
     return row
 
 
-@router.get(PATH, **described(gives=listing(SHOWN), query=dict.fromkeys(FILTERS, text())))
+@router.get(
+    PATH,
+    **described(
+        gives=listing(SHOWN),
+        query={**dict.fromkeys(FILTERS, text()), "state": one_of(*STATES), "transport": one_of(*TRANSPORTS)},
+    ),
+)
 async def list_registrations(request: Request, token: Reading) -> dict[str, Any]:
     """Newest first. `endpoint_id`, `username`, `state` and `transport` match whole, `source` and `user_agent` in part."""
     platform: Platform = request.app.state.platform
@@ -99,7 +102,7 @@ async def remove_registration(id_: str, request: Request, token: Calling) -> Non
     """Takes a device's registration away and closes its WebSocket; its calls wait out the grace time unless `hangup`."""
     platform: Platform = request.app.state.platform
     query = dict(request.query_params)
-    seconds, hang_up = _seconds(query), _flag(query, "hangup")
+    seconds, hang_up = _seconds(query), query.get("hangup") == "true"
     row = _one(platform, token.project_id, id_)
     if seconds and row["device_id"] is None:
         message = "The device gives no instance id and cannot be told from others; disable the endpoint instead"
@@ -115,7 +118,7 @@ async def remove_registrations(request: Request, token: Calling) -> dict[str, in
     """Takes all registrations of one endpoint away."""
     platform: Platform = request.app.state.platform
     query = dict(request.query_params)
-    endpoint, hang_up = query.get("endpoint_id"), _flag(query, "hangup")
+    endpoint, hang_up = query.get("endpoint_id"), query.get("hangup") == "true"
     if not endpoint:
         raise Invalid(Fault("endpoint_id", "missing_required_parameter", "endpoint_id is required"))
     rows = [row["id"] for row in _own(platform, token.project_id) if row["endpoint_id"] == endpoint]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from offhook.api import fabric
 from offhook.api.auth import Calling
 from offhook.api.deleting import delete
-from offhook.api.describe import described, listing, text
+from offhook.api.describe import described, listing, one_of
 from offhook.api.errors import not_found
 from offhook.api.fabric import RESOURCES, Owner
 from offhook.api.fabric_bodies import ADDRESS, RESOURCE
@@ -24,7 +24,7 @@ def _own(platform: Platform, project: str, id_: str) -> Owner:
     return row
 
 
-@router.get(RESOURCES, **described(gives=listing(RESOURCE), query={"type": text()}))
+@router.get(RESOURCES, **described(gives=listing(RESOURCE), query={"type": one_of(*fabric.RESOURCE_TYPES)}))
 async def list_resources(request: Request, token: Calling) -> dict[str, Any]:
     """Newest first; `type` selects one kind."""
     platform: Platform = request.app.state.platform

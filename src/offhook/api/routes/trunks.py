@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from offhook.api.alone import alone
 from offhook.api.auth import Management, Reading
-from offhook.api.describe import described, listing, text
+from offhook.api.describe import described, listing, one_of, text
 from offhook.api.errors import ApiError, Fault, Invalid, in_order, not_found
 from offhook.api.number_fields import E164
 from offhook.api.paging import page
@@ -19,6 +19,7 @@ from offhook.api.trunk_bodies import CHANGE, NEW, SHOWN, TEST, TESTED
 from offhook.api.trunk_fields import ORDER, overlaps, secret_fault, trunk_fields
 
 PATH = "/api/offhook/trunks"
+STATES = ("up", "degraded", "down", "unknown", "disabled")
 router = APIRouter(tags=["Trunks"])
 
 
@@ -45,7 +46,7 @@ def _own(platform: Platform, project: str, id_: str) -> TrunkRow:
     return row
 
 
-@router.get(PATH, **described(gives=listing(SHOWN), query={"name": text(), "state": text()}))
+@router.get(PATH, **described(gives=listing(SHOWN), query={"name": text(), "state": one_of(*STATES)}))
 async def list_trunks(request: Request, token: Reading) -> dict[str, Any]:
     """Newest first; `name` matches a substring, `state` one of up, degraded, down, unknown, disabled."""
     platform: Platform = request.app.state.platform
