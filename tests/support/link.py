@@ -25,6 +25,7 @@ from offhook.sip.effects import (
     Note,
     OpenStream,
     Send,
+    SendText,
     SipEffect,
     StartTimer,
     StopTimer,
@@ -118,6 +119,10 @@ class Station:
                 case Send(flow, message, compact):
                     self.sent.append(message)
                     self.link.carry(self, flow, message, compact)
+                case SendText(flow, data):
+                    message = parse_datagram(data)
+                    self.sent.append(message)
+                    self.link.carry(self, flow, message)
                 case OpenStream(key, flow):
                     self.link.open_stream(self, key, flow)
                 case StartTimer(key, seconds):

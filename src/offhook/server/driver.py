@@ -177,6 +177,8 @@ class Driver:
         self._feed(lambda: self._sip(self.endpoint.flow_opened(flow, self.now())))
 
     def received(self, data: bytes, flow: Flow) -> None:
+        if data.startswith(b"REGISTER ") and flow.transport.reliable and self._refreshed(data, flow):
+            return
         try:
             message = self._parse(data, flow)
         except PeerError as fault:
@@ -193,6 +195,24 @@ class Driver:
         self._feed(lambda: self._sip(self.endpoint.receive(message, flow, self.now())))
         if self._away and flow.id in self._away:
             self._look_at(flow.id)
+
+    def _refreshed(self, data: bytes, flow: Flow) -> bool:
+        """A refresh in the words of the last one (sip/refresh.py), unless somebody wants to see the message itself."""
+        if self._working or self._traced or self.homer is not None:
+            return False
+        now = self._now()
+        recalled = self.endpoint.recall(data, flow, now)
+        if recalled is None or self.recorder.follows(recalled.repeat.call_id):
+            return False
+        account, bindings = self._directory.account(recalled.username), self._directory.kept_bindings(recalled.aor)
+        effects = self.endpoint.refresh(recalled, flow, account, bindings, now)
+        if effects is None:
+            return False
+        self.tally.refreshed()
+        self._feed(lambda: self._sip(effects))
+        if self._away and flow.id in self._away:
+            self._look_at(flow.id)
+        return True
 
     def _of_message(self, message: Message, flow: FlowId) -> dict[str, str]:
         facts = {
@@ -398,6 +418,7 @@ class Driver:
         start, stop = self._timers.start, self._timers.stop
         return {
             sip_effects.Send: self._send,
+            sip_effects.SendText: self._send_text,
             sip_effects.StartTimer: lambda e: start(("sip", e.key), e.seconds),
             sip_effects.StopTimer: lambda e: stop(("sip", e.key)),
             sip_effects.Deliver: self._deliver,
@@ -431,6 +452,9 @@ class Driver:
             self.homer.sent(message, data, flow, self.now())
         if not self._wires.send(flow, data):
             self._feed(lambda: self._sip(self.endpoint.send_failed(flow, message, self.now())))
+
+    def _send_text(self, effect: sip_effects.SendText) -> None:
+        self._wires.send(effect.flow, effect.data)
 
     def _find_registration(self, effect: sip_effects.FindRegistration) -> None:
         account = self._directory.account(effect.username) if effect.username else None

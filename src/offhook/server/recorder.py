@@ -176,6 +176,10 @@ class Recorder:
             strand = self._begin(message)
         self.size += strand.add(Entry(now, next(self._numbers), "in", flow, data))
 
+    def follows(self, call_id: str) -> bool:
+        """True if messages with this Call-ID are kept."""
+        return call_id in self._strands
+
     def sent(self, message: Message, data: bytes, flow: Flow | FlowId, now: float) -> None:
         """A message goes out."""
         strand = self._strands.get(message.headers.get("Call-ID") or "")

@@ -75,6 +75,11 @@ class Tally:
                 self._refusal(message)
         self.messages[(method if method in METHODS else OTHER, status, direction)] += 1
 
+    def refreshed(self) -> None:
+        """One REGISTER and its 200, neither of which was taken apart."""
+        self.messages["REGISTER", "", "in"] += 1
+        self.messages["REGISTER", "200", "out"] += 1
+
     def _refusal(self, response: Response) -> None:
         """What we refuse says why in Warning."""
         slug = (response.headers.get("Warning") or "").partition('"')[2].partition(" ")[0]

@@ -75,7 +75,7 @@ class Reader:
     ) -> Wish:
         headers = petition.request.headers
         uri = self._checked(value, petition)
-        seconds = float(self._seconds(value.params.get("expires") or headers.get("Expires")))
+        seconds = float(self.seconds(value, headers))
         if ends is not None and seconds:
             seconds = min(seconds, max(1.0, ends - now))
         instance, reg_id = self._outbound(value, petition, path)
@@ -117,9 +117,9 @@ class Reader:
     def _warning(self, slug: str, text: str) -> tuple[str, str]:
         return ("Warning", warning(self.config.domain, slug, text))
 
-    def _seconds(self, text: str | None) -> int:
-        """`expires` parameter, then Expires, then the default (10.3 step 6)."""
-        limits, text = self.config.registrar, (text or "").strip()
+    def seconds(self, value: NameAddr, headers: Headers) -> int:
+        """`expires` parameter, then Expires, then the default (10.3 step 6). Raises Refused."""
+        limits, text = self.config.registrar, (value.params.get("expires") or headers.get("Expires") or "").strip()
         if not text.isascii() or not text.isdigit():
             # 10.2.1.1: a malformed value counts as none.
             return limits.expires_default

@@ -26,7 +26,7 @@ from offhook.sip.message import Headers, Request
 from offhook.sip.nonces import Nonces
 from offhook.sip.secret import Secret
 from offhook.sip.tokens import Claims, Fault, TokenReader
-from offhook.sip.trust import TrustedFlows
+from offhook.sip.trust import Trust, TrustedFlows
 from offhook.sip.uri import equivalent, parse_uri
 
 
@@ -372,6 +372,18 @@ class Authenticator:
     def trusts(self, flow: FlowId, username: str, now: float) -> bool:
         """True while the flow has proved that endpoint, whatever became of it since."""
         return self._flows.of(flow, username, now) is not None
+
+    def trust_of(self, flow: FlowId, username: str, now: float) -> Trust | None:
+        """The proof itself, None without a live one."""
+        return self._flows.of(flow, username, now)
+
+    def recalls(self, flow: FlowId) -> bool:
+        """True if a REGISTER on the flow may be a repeated one (refresh.py)."""
+        return self._flows.recalls(flow)
+
+    def recalled(self, flow: FlowId, digest: bytes, now: float) -> Trust | None:
+        """The live proof of the account whose last REGISTER on the flow had this hash."""
+        return self._flows.recalled(flow, digest, now)
 
     def named(self, request: Request, name: str) -> str | None:
         """Whom From or To names, if it is an address at a host of ours."""

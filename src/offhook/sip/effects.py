@@ -23,6 +23,14 @@ class Send:
 
 
 @record
+class SendText:
+    """Write the octets of a 200 to REGISTER to a flow. If the flow is gone, nothing follows."""
+
+    flow: FlowId
+    data: bytes
+
+
+@record
 class OpenStream:
     """A request is too large for a datagram: connect to the peer of this UDP flow by TCP, within a second. Answer by
     `stream_opened(key, flow, now)`, flow None when the peer does not take it (CALL-21)."""
@@ -94,4 +102,15 @@ class Note:
     details: dict[str, str]
 
 
-SipEffect = Send | OpenStream | StartTimer | StopTimer | Deliver | FindRegistration | UpdateBindings | CloseFlow | Note
+SipEffect = (
+    Send
+    | SendText
+    | OpenStream
+    | StartTimer
+    | StopTimer
+    | Deliver
+    | FindRegistration
+    | UpdateBindings
+    | CloseFlow
+    | Note
+)

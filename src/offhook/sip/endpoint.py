@@ -58,6 +58,7 @@ from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.outgoing_invite import OutgoingInvite
 from offhook.sip.probe import ProbeClock
 from offhook.sip.proof import Doorkeeper
+from offhook.sip.refresh import Recalled
 from offhook.sip.registrar import Registrar, Registration
 from offhook.sip.relay import Relay
 from offhook.sip.revival import RevivedInvite, record_of
@@ -164,6 +165,20 @@ class SipEndpoint:
         if not flow.transport.reliable and "rport" not in fields.via.params and not self._core.config.force_rport:
             flow = self._answered_by(flow, message, fields)
         return [*self._doorkeeper.take_notes(), *self._settle(self._request(message, fields, flow, now))]
+
+    def recall(self, data: bytes, flow: Flow, now: float) -> Recalled | None:
+        """A REGISTER as it came, in front of parsing it: whose account and bindings `refresh` needs; None: `receive` it."""
+        return None if self._server.refuses("REGISTER") else self._registrar.recall(data, flow, now)
+
+    def refresh(
+        self, recalled: Recalled, flow: Flow, account: Account | None, bindings: tuple[Binding, ...], now: float
+    ) -> list[SipEffect] | None:
+        """In the same turn as `recall`: what `receive` and `registration_found` would have done; None: `receive` it."""
+        done = self._registrar.refresh(recalled, flow, account, bindings, now)
+        if done is None:
+            return None
+        self._registrar.heard(flow.id, now)
+        return [*self._doorkeeper.take_notes(), *self._settle(done)]
 
     def _answered_by(self, flow: Flow, request: Request, fields: Envelope) -> Flow:
         """RFC 3261 section 18.2.2: who does not ask for `rport` is reached at the address he came from and the port of his

@@ -1,5 +1,6 @@
 """The fields by which a message is placed, parsed once: top Via, Call-ID, tags, CSeq."""
 
+from dataclasses import field
 from typing import NamedTuple
 
 from offhook.record import record
@@ -27,6 +28,8 @@ class Envelope:
     to_tag: str
     cseq: int
     method: str
+    text: bytes = field(default=b"", compare=False)
+    """The octets of a REGISTER that came by a connection (refresh.py); of all else none are kept."""
 
     @property
     def branch(self) -> str:

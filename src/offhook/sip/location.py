@@ -147,6 +147,13 @@ class Binding:
             self.user_agent, self.params, registered_at, self.refreshed_at, name, self.path, self.attached, self.auth,
         )  # fmt: skip
 
+    def refreshed(self, flow: Flow, call_id: str, cseq: int, expires_at: float, now: float, auth: str) -> "Binding":
+        """The same after a refresh on its flow."""
+        return Binding(
+            self.aor, self.contact, flow, call_id, cseq, expires_at, self.instance, self.reg_id, self.q,
+            self.user_agent, self.params, self.registered_at, now, self.id, self.path, True, auth,
+        )  # fmt: skip
+
     @property
     def dial_back(self) -> Hop | None:
         """REG-12: where a TCP phone can be reached anew when its connection is gone: one without outbound, on a private

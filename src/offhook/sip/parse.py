@@ -6,6 +6,7 @@ Fast path: one split of the head, one dictionary look-up per field name; folding
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from offhook.sip.envelope import read
@@ -44,12 +45,20 @@ def parse_websocket(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
 
     FramingLost where a second message follows in it, or where it is only a part of one.
     """
-    return _parse(data, limits, _websocket_body)
+    return _with_text(_parse(data, limits, _websocket_body), data)
 
 
 def parse_stream_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Message:
     """One message that framing.py cut from a stream; its length is right already."""
-    return _parse(data, limits, _stream_body)
+    return _with_text(_parse(data, limits, _stream_body), data)
+
+
+def _with_text(message: Message, data: bytes) -> Message:
+    """A REGISTER by a connection is remembered by its text (refresh.py)."""
+    envelope = message.headers.envelope
+    if envelope is not None and isinstance(message, Request) and message.method == "REGISTER":
+        message.headers.envelope = replace(envelope, text=data)
+    return message
 
 
 def _datagram_body(body: bytes, length: int | None) -> bytes:

@@ -4,12 +4,13 @@ Lives here: what of `credentials.Authenticator` the SIP layer itself needs. INVI
 authenticator, so that a flow proven by either is trusted by both (AUTH-9).
 """
 
-from offhook.sip.credentials import Authenticator, Challenged, Verdict
+from offhook.sip.credentials import Authenticator, Challenged, Verdict, Verified
 from offhook.sip.domains import parted
 from offhook.sip.effects import Note
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
+from offhook.sip.trust import Trust
 
 
 class Doorkeeper:
@@ -71,6 +72,22 @@ class Doorkeeper:
         if not isinstance(verdict, Challenged):
             self._authenticator.trust(flow, verdict.account, now, verdict.ends, verdict.how)
         return verdict
+
+    def proven(self, flow: Flow, account: Account | None, now: float) -> Verified | None:
+        """What the flow has proved of the account and still stands."""
+        return self._authenticator.proven(flow.id, account, now)
+
+    def trust(self, flow: Flow, username: str, now: float) -> Trust | None:
+        """The flow's proof of that endpoint."""
+        return self._authenticator.trust_of(flow.id, username, now)
+
+    def recalls(self, flow: Flow) -> bool:
+        """True if a REGISTER on the flow may be a repeated one."""
+        return self._authenticator.recalls(flow.id)
+
+    def recalled(self, flow: Flow, digest: bytes, now: float) -> Trust | None:
+        """The proof of the endpoint whose last REGISTER on the flow had this hash."""
+        return self._authenticator.recalled(flow.id, digest, now)
 
     def prove(
         self, request: Request, account: Account | None, flow: Flow, now: float, in_dialog: bool = False

@@ -26,6 +26,11 @@ class Rates:
             del self._buckets[next(iter(self._buckets))]
         return allowed
 
+    def has(self, party: str, now: float) -> bool:
+        """True while `allow` would be; takes nothing."""
+        tokens, since = self._buckets.get(party, (self._burst, now))
+        return min(self._burst, tokens + (now - since) * self._per_second) >= 1
+
     def wait(self, party: str) -> float:
         """Seconds until the next token, at least one."""
         tokens = self._buckets.get(party, (self._burst, 0.0))[0]

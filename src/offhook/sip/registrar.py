@@ -40,6 +40,7 @@ from offhook.sip.message import Headers, Request
 from offhook.sip.probe import ProbeClock, Probes
 from offhook.sip.proof import Doorkeeper
 from offhook.sip.rate import Rates
+from offhook.sip.refresh import Recalled, Refreshes, Served
 from offhook.sip.seldom import Seldom
 from offhook.sip.timers import TimerKey
 from offhook.sip.tokens import MEMBER
@@ -88,6 +89,7 @@ class Registrar:
         self._per_source = Rates(limits.rate_per_source, limits.burst_per_source, limits.sources)
         self._per_node = Rates(limits.storm, limits.storm, 1)
         self._seldom = Seldom()
+        self._refreshes = Refreshes(core, doorkeeper, self._carried, self._per_aor, self._per_node, self)
 
     @property
     def running_timers(self) -> int:
@@ -184,7 +186,8 @@ class Registrar:
     def _serve(self, token: Registration, proof: Verified, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
         """REG-4 to REG-16 for a proven account."""
         current = tuple(binding for binding in bindings if binding.expires_at > now)
-        self._reg_4_authorize(token, proof.account, now)
+        self._reg_4_rate(token.aor, now)
+        self.may(token.aor, token.flow, proof.account)
         values = self._reader.contacts(token.request)
         wishes = self._reg_9_wishes(token, values, current, now, proof)
         self._reg_4_device(token.flow, proof.account, wishes)
@@ -195,8 +198,33 @@ class Registrar:
         if not wishes and len(current) == len(bindings):
             return answer
         changed = _changes(bindings, after, asked, evicted, now)
-        written = self._reg_12_write(token.aor, bindings, after, now)
+        written = self.write(token.aor, bindings, after, now)
+        self._remember(token, proof.account, values or [], [one for one in after if one.id in asked], now)
         return [*written, *answer, *_reg_16_tell(token.aor, proof.account, after, changed)]
+
+    def _remember(
+        self, token: Registration, account: Account, values: list[NameAddr], own: list[Binding], now: float
+    ) -> None:
+        """The next REGISTER in the same words need not go this way."""
+        self._refreshes.forget(token.flow, account, now)
+        if len(values) == len(own) == 1:
+            headers, envelope = token.request.headers, token.petition.envelope
+            seconds, gruu = self._reader.seconds(values[0], headers), _wants_gruus(token.request)
+            self._refreshes.remember(
+                Served(headers, envelope, token.flow, token.aor, account, own[0], seconds, gruu), now
+            )
+
+    # a refresh in the words of the last one
+
+    def recall(self, data: bytes, flow: Flow, now: float) -> Recalled | None:
+        """See refresh.py."""
+        return self._refreshes.recall(data, flow, now)
+
+    def refresh(
+        self, recalled: Recalled, flow: Flow, account: Account | None, bindings: tuple[Binding, ...], now: float
+    ) -> list[Effect] | None:
+        """See refresh.py."""
+        return self._refreshes.refresh(recalled, flow, account, bindings, now)
 
     def _refuse(self, key: Hashable, refused: Refused) -> list[Effect]:
         return self._core.answer(key, refused.status, Headers(refused.fields))
@@ -220,20 +248,23 @@ class Registrar:
         # One text for the binding, its index and its clock.
         return intern(address_of_record(uri))
 
-    def _reg_4_authorize(self, token: Registration, account: Account, now: float) -> None:
-        """10.3 steps 4 and 5: proven to be somebody; may that one bind this address?"""
-        if not self._per_aor.allow(token.aor, now):
-            raise Refused(503, *self._too_often(self._per_aor.wait(token.aor)))
+    def _reg_4_rate(self, aor: str, now: float) -> None:
+        """`REGISTER_RATE` of an address of record."""
+        if not self._per_aor.allow(aor, now):
+            raise Refused(503, *self._too_often(self._per_aor.wait(aor)))
+
+    def may(self, aor: str, flow: Flow, account: Account) -> None:
+        """REG-4, 10.3 steps 4 and 5: proven to be somebody; may that one bind this address? Raises Refused."""
         if not account.enabled:
             raise Refused(403, self._core.warning("endpoint-disabled", f"{account.username} is switched off"))
-        if account.encryption == "required" and not (token.flow.secure or token.flow.loopback):
+        if account.encryption == "required" and not (flow.secure or flow.loopback):
             # Calls would be refused to it and by it: better known now than at the first one.
             text = f"{account.username} may register over TLS or WSS only"
             raise Refused(403, self._core.warning("tls-required", text))
         if account.tier != MEMBER:
             text = f"A token of the tier {account.tier} may not register"
             raise Refused(403, self._core.warning("token-tier-not-allowed", text))
-        name, host = self._name(token.aor), token.aor.rpartition("@")[2]
+        name, host = self._name(aor), aor.rpartition("@")[2]
         if host != self._core.config.canonical(host):
             raise Refused(404, self._core.warning("domain-unknown", f"{host} is not served here"))
         if name != account.username:
@@ -291,10 +322,8 @@ class Registrar:
         asleep = reachability is Reachability.ASLEEP and not self._core.on_flow(binding.flow.id)
         return 1 if asleep else 2
 
-    def _reg_12_write(
-        self, aor: str, before: tuple[Binding, ...], after: tuple[Binding, ...], now: float
-    ) -> list[Effect]:
-        """One write; the flows that carry the address are remembered, so that a binding dies with its flow."""
+    def write(self, aor: str, before: tuple[Binding, ...], after: tuple[Binding, ...], now: float) -> list[Effect]:
+        """REG-12: one write; the flows that carry the address are remembered, so that a binding dies with its flow."""
         old, new = {binding.id for binding in before}, {binding.id for binding in after}
         added = tuple([binding for binding in after if binding.id not in old])
         removed = tuple([binding for binding in before if binding.id not in new])
@@ -313,15 +342,11 @@ class Registrar:
         """One Contact field, own bindings first, because some clients read only the first `expires` they find."""
         own = [binding for binding in after if binding.id in asked]
         others = [binding for binding in after if binding.id not in asked]
-        with_gruus = "gruu" in [tag.lower() for tag in option_tags(token.request.headers, "Supported")]
+        with_gruus = _wants_gruus(token.request)
         fields = [("Path", value) for value in (own[0].path if own else ())]
-        fields.append(self._supported)
-        if any(binding.reg_id is not None for binding in own):
-            fields += [("Require", "outbound"), ("Flow-Timer", str(self._core.config.flow_timer))]
-        if self._core.config.epoch is not None:
-            fields.append(("Date", sip_date(self._core.config.epoch + now)))
+        fields += self.fields(any(binding.reg_id is not None for binding in own), now)
         for shown in ([*own, *others], own or others[:1]):
-            contact = ", ".join(self._contact(binding, with_gruus, now) for binding in shown)
+            contact = ", ".join(self.contact(binding, with_gruus, now) for binding in shown)
             headers = Headers([*([("Contact", contact)] if contact else []), *fields])
             response = self._core.response(token.request, 200, headers)
             # Without others there is nothing to be left out.
@@ -330,7 +355,16 @@ class Registrar:
                 break
         return self._core.table.respond(token.key, response)
 
-    def _contact(self, binding: Binding, with_gruus: bool, now: float) -> str:
+    def fields(self, outbound: bool, now: float) -> list[tuple[str, str]]:
+        """REG-15: the fields of a 200 behind Contact and Path."""
+        fields = [self._supported]
+        if outbound:
+            fields += [("Require", "outbound"), ("Flow-Timer", str(self._core.config.flow_timer))]
+        if self._core.config.epoch is not None:
+            fields.append(("Date", sip_date(self._core.config.epoch + now)))
+        return fields
+
+    def contact(self, binding: Binding, with_gruus: bool, now: float) -> str:
         """REG-13: GRUUs for a client that asked; the temporary one is new in every answer."""
         gruus = gruus_of(self._gruus, self._core.ids, self._name(binding.aor), binding) if with_gruus else None
         return contact_value(binding, gruus, now)
@@ -370,7 +404,7 @@ class Registrar:
         after = tuple(token.left(old) for old in bindings if token.ends(old, now) is None)
         if after == bindings:
             return self._carried.clock(token.aor, after, now)
-        written = self._reg_12_write(token.aor, bindings, after, now)
+        written = self.write(token.aor, bindings, after, now)
         return [*written, Deliver(BindingsChanged(token.aor, after, ended))]
 
     def attach(self, command: Attach) -> list[Effect]:
@@ -387,7 +421,7 @@ class Registrar:
         changed = (Changed(back, Change.REFRESHED),)
         returned = Deliver(DeviceReturned(token.aor, self._name(token.aor), back))
         told = [returned, Deliver(BindingsChanged(token.aor, after, changed))]
-        return [*self._reg_12_write(token.aor, bindings, after, now), *told]
+        return [*self.write(token.aor, bindings, after, now), *told]
 
     def restore(self, aor: str, bindings: tuple[Binding, ...], now: float) -> list[Effect]:
         """Bindings that an earlier life of this node wrote down: those whose way still leads to the device stand again."""
@@ -444,6 +478,10 @@ def _reg_16_tell(aor: str, account: Account, after: tuple[Binding, ...], changed
     """The devices that came back, so that call control can give them their legs, then what changed."""
     returned = [Deliver(DeviceReturned(aor, account.username, one.binding)) for one in changed if one.change.active]
     return [*returned, Deliver(BindingsChanged(aor, after, changed))]
+
+
+def _wants_gruus(request: Request) -> bool:
+    return "gruu" in [tag.lower() for tag in option_tags(request.headers, "Supported")]
 
 
 def sip_date(unix: float) -> str:

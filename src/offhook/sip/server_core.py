@@ -63,6 +63,7 @@ class ServerCore:
         self._registrar = registrar
         self._throttle = Throttle(core)
         self.refuse_new = self._throttle.refuse
+        self.refuses = self._throttle.refuses
         self._broken = Seldom()
         self.gate: Gate | None = None
         self._stranger = False

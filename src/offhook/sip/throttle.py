@@ -36,6 +36,10 @@ class Throttle:
         """From now on; the last command counts."""
         self._refused = command
 
+    def refuses(self, method: str) -> bool:
+        """True while some requests of that method are refused."""
+        return method in self._refused.methods
+
     def turn_away(self, request: Request, fields: Envelope, flow: Flow) -> list[Effect] | None:
         """None: the request may go on."""
         if fields.to_tag and fields.dialog in self._core.dialogs:

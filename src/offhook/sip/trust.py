@@ -16,6 +16,10 @@ class Trust:
     until: float
     ends: float | None
     how: str = ""
+    said: bytes = b""
+    """The hash of the account's last REGISTER on the flow, and what it asked for (refresh.py)."""
+    binding: str = ""
+    """Id of the binding that it was about."""
 
 
 class TrustedFlows:
@@ -49,6 +53,17 @@ class TrustedFlows:
         """The proof of that endpoint, None without a live one."""
         found = self._flows.get(flow, {}).get(username)
         return found if found is not None and found.until > now else None
+
+    def recalls(self, flow: FlowId) -> bool:
+        """True if words of a REGISTER on the flow are remembered."""
+        return any(one.said for one in self._flows.get(flow, {}).values())
+
+    def recalled(self, flow: FlowId, digest: bytes, now: float) -> Trust | None:
+        """The live proof of the account that said those words last."""
+        for found in self._flows.get(flow, {}).values():
+            if found.said.startswith(digest) and found.until > now:
+                return found
+        return None
 
     def latest(self, flow: FlowId, now: float) -> str | None:
         """The user name proved last, None without a live one."""
