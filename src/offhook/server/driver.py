@@ -200,7 +200,7 @@ class Driver:
         """A refresh in the words of the last one (sip/refresh.py), unless somebody wants to see the message itself."""
         if self._working or self._traced or self.homer is not None:
             return False
-        now = self._now()
+        now = self.now()
         recalled = self.endpoint.recall(data, flow, now)
         if recalled is None or self.recorder.follows(recalled.repeat.call_id):
             return False
