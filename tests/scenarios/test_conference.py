@@ -2,7 +2,9 @@
 
 import pytest
 
+from offhook.calls import commands as please
 from offhook.calls import effects as do
+from offhook.calls import events as did
 from offhook.sip.commands import SendInvite
 from offhook.sip.events import UsageId
 from offhook.sip.uri import parse_uri
@@ -14,7 +16,8 @@ from tests.support.transferring import answer_notify, refer, told
 
 
 def joined(house: House) -> list[int]:
-    return [one.room for one in house.media.told if isinstance(one, do.JoinRoom)]
+    """The rooms of the members, in the order in which they came."""
+    return list({one.leg: one.room for one in house.media.told if isinstance(one, do.JoinRoom)}.values())
 
 
 def opened_near(house: House) -> list[int]:
@@ -49,6 +52,73 @@ def test_members_share_the_room_of_the_first(link: Link) -> None:
     assert joined(house)[-1] != rooms[0]
     dave.hang_up()
     house.assert_nothing_left(alice, bob, carol, dave)
+
+
+def played(house: House) -> list[do.PlayFiles]:
+    return [one for one in house.media.told if isinstance(one, do.PlayFiles)]
+
+
+def chimes(house: House) -> list[str]:
+    return [one.file for one in house.media.told if isinstance(one, do.ChimeRoom)]
+
+
+def over(house: House, reason: str = "finished") -> None:
+    """What was played last is over."""
+    last = played(house)[-1]
+    event = did.PlayFinished(last.leg, last.play, reason, "", 1_000)
+    house.apply(lambda: house.node.tell(event))
+
+
+def test_who_is_alone_hears_music_and_tones_tell_of_others(link: Link) -> None:
+    house = House(link)
+    alice, bob, carol = house.caller(), house.caller("bob"), house.caller("carol")
+    alice.dial("conference-a")
+    (first,) = played(house)
+    music = do.PlayFiles(first.leg, "conference-music", ("music/hold",), 0)
+    # 1. the announcement, then music for as long as nobody comes
+    over(house)
+    assert played(house)[1:] == [music]
+    assert chimes(house) == []
+    # 2. somebody comes: a tone, and who waited is in the room again
+    bob.dial("conference-a")
+    back = do.JoinRoom(first.leg, joined(house)[0])
+    assert [one for one in house.media.told if one == back] == [back, back]
+    over(house, "replaced")
+    assert chimes(house) == ["tones/joined"]
+    # 3. others come and go; nobody is played anything
+    carol.dial("conference-a")
+    carol.hang_up()
+    assert chimes(house) == ["tones/joined", "tones/joined", "tones/left"]
+    assert len(played(house)) == 2
+    # 4. the last but one goes: that is told to the last alone, who hears music then
+    bob.hang_up()
+    assert played(house)[2:] == [do.PlayFiles(first.leg, "conference-announcement", ("tones/left",))]
+    over(house)
+    assert played(house)[3:] == [music]
+    assert len(chimes(house)) == 3
+    # 5. a sound by command takes the place of the music, which comes back
+    leg = house.call().caller
+    house.apply(lambda: house.node.command(please.PlaySounds(leg.ref, "mine", ("own/hello",))))
+    over(house)
+    assert [one.play for one in played(house)[4:]] == ["mine", "conference-music"]
+    # 6. who is held hears the music of his hold; afterwards that of the conference
+    house.apply(lambda: house.node.command(please.HoldLeg(leg.ref, held=True)))
+    house.apply(lambda: house.node.command(please.HoldLeg(leg.ref, held=False)))
+    assert played(house)[6:] == [music]
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob, carol)
+
+
+def test_tones_of_conferences_are_a_setting(link: Link) -> None:
+    house = House(link, conference_tones=False)
+    alice, bob = house.caller(), house.caller("bob")
+    alice.dial("conference-a")
+    bob.dial("conference-a")
+    bob.hang_up()
+    assert chimes(house) == []
+    assert [one.play for one in played(house)] == ["conference-announcement", "conference-music"]
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
 
 
 def test_names_that_are_no_conference(link: Link) -> None:

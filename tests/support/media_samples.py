@@ -101,6 +101,7 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.Update(4, 5, BROWSER, True, True),
     wire.Bridge(5, 1, 2),
     wire.Join(6, 1, 72_057_594_037_927_937, True),
+    wire.Chime(27, 72_057_594_037_927_937, "tones/joined"),
     wire.Play(6, 1, SourceKind.MUSIC, "US"),
     wire.PlayFiles(6, 1, "p1", ("en/the-time-is", "en/8"), 2, True),
     wire.RecordStart(6, 1, Recording("r1", "2026/11/call.wav", RecordedSide.SAYS, 60, 3_000)),

@@ -242,7 +242,8 @@ mod tests {
 
     fn wanted(file: &str, codec: Codec, packet_ms: u32) -> Wanted {
         Wanted {
-            leg: 1,
+            whose: 1,
+            room: false,
             player: 1,
             index: 0,
             file: file.into(),

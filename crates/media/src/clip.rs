@@ -9,11 +9,13 @@ pub struct Clip {
     pub packets: Vec<Box<[u8]>>,
 }
 
-/// A sound that a leg wants to hear; the shell answers with `Input::Fetched`, soon or late.
+/// A sound that a leg or a room wants to hear; the shell answers with `Input::Fetched`, soon or late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The leg that waits.
-    pub leg: u64,
+    /// The leg or the room that waits.
+    pub whose: u64,
+    /// It is a room.
+    pub room: bool,
     /// Its player, so that an answer for an earlier one is known as such.
     pub player: u64,
     /// The place of the file in the player's list.

@@ -85,6 +85,16 @@ pub enum Command {
         #[serde(default)]
         muted: bool,
     },
+    /// Everybody in a room hears a short sound file beside what is said, one a second at most: what is too much is left out,
+    /// and so is what cannot be read. Reply: `Done`.
+    Chime {
+        /// Number.
+        n: u64,
+        /// The room.
+        room: u64,
+        /// Its name below the directories of sounds.
+        file: String,
+    },
     /// A player becomes the leg's source. Reply: `Done`.
     Play {
         /// Number.
@@ -251,6 +261,7 @@ impl Command {
             | Self::Bridge { n, .. }
             | Self::Link { n, .. }
             | Self::Join { n, .. }
+            | Self::Chime { n, .. }
             | Self::Play { n, .. }
             | Self::PlayFiles { n, .. }
             | Self::RecordStart { n, .. }
@@ -270,11 +281,12 @@ impl Command {
         }
     }
 
-    /// The leg or call the command is about: its top 8 bits are the shard. `None`: any shard, or all of them.
+    /// The leg, call or room the command is about: its top 8 bits are the shard. `None`: any shard, or all of them.
     pub fn subject(&self) -> Option<u64> {
         match *self {
             Self::OpenLeg { call, .. } | Self::CloseCall { call, .. } => Some(call),
             Self::Bridge { a, .. } => Some(a),
+            Self::Chime { room, .. } => Some(room),
             Self::Complete { leg, .. }
             | Self::Update { leg, .. }
             | Self::Link { leg, .. }

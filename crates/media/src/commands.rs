@@ -91,6 +91,10 @@ impl Engine {
                     .for_each(|call| drop(self.close_call(call, now)));
                 Ok(Reply::Done { n })
             }
+            Command::Chime { n, room, file } => {
+                self.chime(room, file, now)?;
+                Ok(Reply::Done { n })
+            }
             Command::Complete { leg, .. }
             | Command::Update { leg, .. }
             | Command::Bridge { a: leg, .. }
@@ -185,6 +189,7 @@ impl Engine {
             | Command::OpenLeg { .. }
             | Command::ListLegs { .. }
             | Command::CloseCall { .. }
+            | Command::Chime { .. }
             | Command::Exit { .. } => {}
         }
         Ok(Reply::Done { n })

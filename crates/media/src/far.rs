@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::event::Reply;
 use crate::ids::LegId;
 use crate::io::{Now, Output, Packet, ReplyToken};
+use crate::members::kept_place;
 use crate::pause::Made;
 use crate::receive::Incoming;
 use crate::send::Source;
@@ -307,6 +308,9 @@ impl Engine {
         muted: bool,
         answer: Option<(ReplyToken, u64)>,
     ) {
+        if self.legs.get(id).and_then(kept_place) == Some(number) {
+            self.come_back(id, number);
+        }
         let inside = self
             .legs
             .get(id)
@@ -326,11 +330,13 @@ impl Engine {
         self.attend(id, answer);
     }
 
-    fn attend(&mut self, id: LegId, answer: Option<(ReplyToken, u64)>) {
+    pub(crate) fn attend(&mut self, id: LegId, answer: Option<(ReplyToken, u64)>) {
         let Some(leg) = self.legs.get(id) else { return };
+        // Who hears something else keeps its place.
+        let inside = leg.tx.source.room().is_some();
         let attend = Attend {
-            hears: crate::room::wanted(leg),
-            muted: leg.muted,
+            hears: crate::room::wanted(leg).filter(|_| inside),
+            muted: leg.muted || !inside,
             answer,
         };
         self.cross_link(id, What::Attend(attend));

@@ -367,8 +367,10 @@ impl Engine {
         }
         let source = std::mem::replace(&mut leg.tx.source, Source::None);
         leg.feed_from(Source::None);
-        if let (Source::Feed(feed), Some(now)) = (source, self.latest) {
+        if let (Source::Feed(mut feed), Some(now)) = (source, self.latest) {
+            let before = std::mem::replace(&mut feed.before, Before::Nothing);
             self.played_out(id, *feed, now);
+            self.give_up_place(id, &before);
         }
     }
 

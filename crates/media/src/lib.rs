@@ -16,6 +16,7 @@
 
 mod address;
 mod certificate;
+mod chime;
 pub mod clip;
 pub mod command;
 mod commands;
@@ -39,6 +40,7 @@ mod io;
 mod latch;
 mod leg;
 mod links;
+mod members;
 mod outbox;
 mod pause;
 mod player;

@@ -8,6 +8,7 @@ use crate::far::{Place, What};
 use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::Leg;
+use crate::members::room_of;
 use crate::player::Player;
 use crate::prompt::Prompt;
 use crate::route;
@@ -193,7 +194,7 @@ impl Engine {
 
     /// A leg that is gone feeds nobody and is fed by nobody.
     pub(crate) fn unlink_removed(&mut self, id: LegId, gone: &Leg) {
-        if let Source::Room(room) = gone.tx.source {
+        if let Some(room) = room_of(gone) {
             self.leave(id, room);
         }
         if let Some(link) = &gone.link {

@@ -40,7 +40,7 @@ struct File {
 pub(crate) enum Before {
     Nothing,
     Source(Source),
-    /// A room, which the leg has left meanwhile.
+    /// A room, in which the leg's place is kept.
     Room(u64),
 }
 
@@ -117,6 +117,11 @@ impl Prompt {
         }
     }
 
+    /// What it gives the leg back to.
+    pub(crate) fn before(&self) -> &Before {
+        &self.before
+    }
+
     /// Whether it is the music on hold.
     pub(crate) fn is_music(&self) -> bool {
         self.music
@@ -156,7 +161,8 @@ impl Prompt {
         for (index, file) in files.filter(|(at, file)| ahead.contains(at) && !file.asked) {
             file.asked = true;
             wanted.push(Wanted {
-                leg: leg.0,
+                whose: leg.0,
+                room: false,
                 player: number,
                 index,
                 file: file.name.clone(),
@@ -169,8 +175,8 @@ impl Prompt {
 
     /// The packet whose turn it is.
     fn step(&mut self) -> Step {
-        // Files without a packet are passed over, at most once around.
-        for _ in 0..=self.files.len() {
+        // Files without a packet are passed over, at most once around; the end of one and of the list are steps of their own.
+        for _ in 0..self.files.len() + 2 {
             let Some(file) = self.files.get(self.file) else {
                 if self.rounds == 1 || self.files.is_empty() {
                     return Step::Over;
@@ -232,7 +238,7 @@ impl Engine {
                 before
             }
             Source::Room(room) => {
-                self.leave(id, room);
+                self.step_aside(id, room);
                 Before::Room(room)
             }
             Source::None => Before::Nothing,
@@ -265,7 +271,6 @@ impl Engine {
             Before::Nothing => {}
             Before::Room(room) => {
                 let muted = self.legs.get(id).is_some_and(|leg| leg.muted);
-                // A room that is full by now is not waited for.
                 self.join(id, room, muted, now);
             }
             Before::Source(before) => self.take_up(id, before, now),
@@ -293,6 +298,7 @@ impl Engine {
     pub(crate) fn replace_prompt(&mut self, id: LegId) {
         if let Some(prompt) = self.drop_prompt(id) {
             self.tell_finished(id, &prompt, "replaced", String::new());
+            self.give_up_place(id, &prompt.before);
         }
     }
 
@@ -324,7 +330,10 @@ impl Engine {
 
     /// A file that was asked for is there, or why it is not.
     pub(crate) fn fetched(&mut self, wanted: &Wanted, clip: Result<Arc<Clip>, String>, now: Now) {
-        let id = LegId(wanted.leg);
+        if wanted.room {
+            return self.chime_fetched(wanted, clip);
+        }
+        let id = LegId(wanted.whose);
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

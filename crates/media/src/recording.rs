@@ -15,6 +15,7 @@ use crate::event::Reply;
 use crate::ids::LegId;
 use crate::io::{Now, Output, ReplyToken};
 use crate::leg::Leg;
+use crate::members::room_of;
 use crate::outbox::Outbox;
 use crate::receive::Incoming;
 use crate::room::Room;
@@ -327,7 +328,7 @@ impl Engine {
             let mut rooms = self.rooms.values_mut();
             return rooms.find(|room| room.has_far(id)).map(Room::taps);
         }
-        let number = self.legs.get(id)?.tx.source.room()?;
+        let number = self.legs.get(id).and_then(room_of)?;
         self.rooms.get_mut(&number).map(Room::taps)
     }
 
@@ -344,10 +345,7 @@ impl Engine {
             }
             _ => return false,
         };
-        let room = self
-            .legs
-            .get(LegId(*leg))
-            .and_then(|leg| leg.tx.source.room());
+        let room = self.legs.get(LegId(*leg)).and_then(room_of);
         !own && room.is_some_and(|room| self.is_far(room))
     }
 

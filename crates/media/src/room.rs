@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use offhook_dsp::{Codec, level};
 
+use crate::chime::Chimes;
 use crate::commands::Refusal;
 use crate::engine::Engine;
 use crate::far::{Attend, Kind as Mixed, Linked, Place, What};
 use crate::ids::LegId;
 use crate::io::{Now, Output};
 use crate::leg::Leg;
+use crate::members::kept_place;
 use crate::outbox::Outbox;
 use crate::pause::Made;
 use crate::receive::{Incoming, Meaning};
@@ -67,6 +69,7 @@ pub(crate) struct Room {
     shared: Vec<Encoding>,
     rate: u32,
     taps: Taps,
+    chimes: Chimes,
     pub(crate) overruns: Overruns,
     /// Its tick's.
     deadlines: Deadlines,
@@ -78,6 +81,21 @@ impl Room {
         &mut self.taps
     }
 
+    /// What everybody in it hears beside the members.
+    pub(crate) fn chimes(&mut self) -> &mut Chimes {
+        &mut self.chimes
+    }
+
+    /// Of the mix, Hz.
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// A member is not heard from now on.
+    pub(crate) fn hush(&mut self, leg: LegId) {
+        self.speakers.retain(|speaker| speaker.leg != leg);
+    }
+
     fn new() -> Self {
         Self {
             members: Vec::new(),
@@ -86,6 +104,7 @@ impl Room {
             shared: Vec::new(),
             rate: WIDE,
             taps: Taps::default(),
+            chimes: Chimes::default(),
             overruns: Overruns::default(),
             deadlines: Deadlines::default(),
         }
@@ -208,12 +227,16 @@ impl Engine {
             self.join_far(id, number, muted, None);
             return true;
         }
-        let inside = self
-            .legs
-            .get(id)
-            .is_some_and(|leg| leg.tx.source.room() == Some(number));
-        if !inside {
-            if self.rooms.get(&number).map_or(0, Room::count) >= MAX_MEMBERS {
+        let room = self.rooms.get(&number);
+        if self.legs.get(id).and_then(kept_place) == Some(number) {
+            self.come_back(id, number);
+        } else if room.is_some_and(|room| room.members.contains(&id)) {
+            // What it heard meanwhile is over.
+            if let Some(leg) = self.legs.get_mut(id).filter(|leg| !inside(leg, number)) {
+                leg.feed_from(Source::Room(number));
+            }
+        } else {
+            if room.map_or(0, Room::count) >= MAX_MEMBERS {
                 return false;
             }
             self.unlink(id);
@@ -235,6 +258,27 @@ impl Engine {
         self.retune(number);
         self.conduct(number, now);
         true
+    }
+
+    /// A member hears the room again, in the place of what it heard meanwhile.
+    pub(crate) fn come_back(&mut self, id: LegId, number: u64) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        match std::mem::replace(&mut leg.tx.source, Source::Room(number)) {
+            Source::Prompt(prompt) => {
+                self.tell_finished(id, &prompt, "replaced", String::new());
+            }
+            Source::Feed(feed) => {
+                if let Some(now) = self.latest {
+                    self.played_out(id, *feed, now);
+                }
+            }
+            _ => {}
+        }
+        if let Some(leg) = self.legs.get_mut(id) {
+            leg.feed_from(Source::Room(number));
+        }
     }
 
     /// A leg of another shard is in a room here, and hears as it says. False when the room is full.
@@ -414,7 +458,9 @@ impl Engine {
             voices.push((speaker.leg, voice));
             now.instant.saturating_duration_since(speaker.loud) < 2 * HANG
         });
-        let total = total.get(..samples).unwrap_or_default();
+        let total = total.get_mut(..samples).unwrap_or_default();
+        let chimes = room.chimes.add(room.rate, total);
+        let total = &*total;
         let mut everybody = [0i16; MAX_TICK_SAMPLES];
         without(total, None, &mut everybody);
         let everybody = everybody.get(..samples).unwrap_or_default();
@@ -422,7 +468,8 @@ impl Engine {
             room.taps
                 .mixed(room.rate, everybody, &mut self.out, now.instant);
         }
-        self.send_listeners(room, number, &voices, everybody, now);
+        let silence = (voices.is_empty() && !chimes).then_some(NO_SOUND);
+        self.send_listeners(room, number, &voices, (everybody, silence), now);
         for (leg, voice) in &voices {
             let mut sound = [0i16; MAX_TICK_SAMPLES];
             without(total, Some(voice), &mut sound);
@@ -439,13 +486,14 @@ impl Engine {
         room: &mut Room,
         number: u64,
         voices: &[(LegId, [i16; MAX_TICK_SAMPLES])],
-        sound: &[i16],
+        (sound, silence): (&[i16], Option<u8>),
         now: Now,
     ) {
         let complexity = self.effort.complexity();
         let listens = |id: LegId| !voices.iter().any(|(speaker, _)| *speaker == id);
         let here = room.members.iter().map(|member| {
-            let hears = self.legs.get(*member).and_then(wanted);
+            let hears = self.legs.get(*member).filter(|leg| inside(leg, number));
+            let hears = hears.and_then(wanted);
             (*member, hears)
         });
         let far = room.far.iter().map(|member| (member.leg, member.hears));
@@ -458,7 +506,6 @@ impl Engine {
                 room.shared.extend(encoding);
             }
         }
-        let silence = voices.is_empty().then_some(NO_SOUND);
         for shared in &mut room.shared {
             let (wish, ticks) = (shared.wish(), shared.packet_ticks());
             shared.set_complexity(complexity);
@@ -466,6 +513,7 @@ impl Engine {
             while let Some(made) = shared.packet() {
                 for member in &room.members {
                     let leg = self.legs.get_mut(*member).filter(|_| listens(*member));
+                    let leg = leg.filter(|leg| inside(leg, number));
                     if let Some(leg) = leg.filter(|leg| wanted(leg) == Some(wish)) {
                         deliver(leg, made, ticks, &mut self.out, now);
                     }
@@ -541,6 +589,11 @@ fn send_far(
     };
     let to = Place::Leg(member.leg);
     out.push(Output::Linked(Linked::new(to, number, member.link, what)));
+}
+
+/// Whether a member hears the room now.
+fn inside(leg: &Leg, number: u64) -> bool {
+    leg.tx.source.room() == Some(number)
 }
 
 /// Why a room takes nobody else.

@@ -91,6 +91,27 @@ fn files_are_played_in_order_and_as_often_as_asked() {
 }
 
 #[test]
+fn a_single_file_is_played_again_and_again() {
+    for (rounds, expected) in [(1, "aa"), (3, "aaaaaa")] {
+        let mut world = World::new();
+        let phone = one_phone(&mut world);
+        play(&mut world, phone.leg, "p", &["a"], rounds, false);
+        world.advance_ms(20);
+        answer(&mut world, 2);
+        world.advance_ms(400);
+        assert_eq!(heard(&world, &phone), expected);
+    }
+    let mut world = World::new();
+    let phone = one_phone(&mut world);
+    play(&mut world, phone.leg, "p", &["a"], 0, false);
+    world.advance_ms(20);
+    answer(&mut world, 2);
+    world.advance_ms(2_000);
+    assert_eq!(heard(&world, &phone), "a".repeat(100));
+    assert_eq!(finished(&world), []);
+}
+
+#[test]
 fn a_player_costs_no_encoder_and_each_file_is_fetched_once_a_round() {
     let mut world = World::new();
     let phone = one_phone(&mut world);

@@ -82,6 +82,7 @@ class CallConfig:
     pass_headers: tuple[str, ...] = ()
     refer_hosts: frozenset[str] = frozenset()
     language: str = "en"
+    conference_tones: bool = True
     """In which the server speaks."""
     recall_seconds: float = 20.0
     transferor_leaves: float = 2.0

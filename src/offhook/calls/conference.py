@@ -1,21 +1,24 @@
 """Conferences: everybody who dials `conference-NAME` hears everybody else (RFC 4579: we are the focus).
 
-Lives here: how a leg gets into the room of a name. Never here: mixing, which is the engine's. A room begins with its first
-member and ends with its last; every member's call is a call of its own.
+Lives here: how a leg gets into the room of a name, and what it hears of others who come and go. Never here: mixing, which is
+the engine's. A room begins with its first member and ends with its last; every member's call is a call of its own.
 """
 
 from dataclasses import replace
 
 from offhook.calls.call import Call, Effects
-from offhook.calls.effects import CallEffect, JoinRoom, PlayFiles, Sip
-from offhook.calls.index import Room
+from offhook.calls.effects import CallEffect, ChimeRoom, JoinRoom, PlayFiles, Sip
+from offhook.calls.events import PlayFinished
+from offhook.calls.index import Index, Room
 from offhook.calls.leg import Leg
 from offhook.calls.routing import room_of
 from offhook.calls.words import LANGUAGES
 from offhook.sip.commands import RespondInvite
 
-ANNOUNCED = "conference-announcement"
-"""What the announcements of conferences are called."""
+ANNOUNCED, MUSIC = "conference-announcement", "conference-music"
+"""What is played to who is alone: an announcement or a tone, then music. The engine keeps its place meanwhile."""
+CAME, WENT, WAITING = "tones/joined", "tones/left", "music/hold"
+"""Sounds of conferences, by file."""
 FOCUS = ";isfocus"
 """What our Contact says in a conference (RFC 4579 section 5.1)."""
 
@@ -31,15 +34,80 @@ def enter(call: Call, leg: Leg, name: str) -> Effects:
     """The leg joins; the first member's media call gives the room its number."""
     assert leg.media is not None
     room = call.index.rooms.setdefault(name, Room(call.media_calls[0]))
-    call.index.left_room(leg)
-    room.legs.add(leg.ref)
+    again = leg.room == name
+    if not again:
+        call.index.left_room(leg)
+    room.legs[leg.ref] = leg.media.leg
     leg.room = name
     joined: Effects = [JoinRoom(leg.media.leg, room.number), call.happened("conference.joined", leg, name=name)]
     if len(room.legs) > 1:
-        return joined
+        waited = _back(call.index, room, leg) if len(room.legs) == 2 else []
+        return [*joined, *waited, *([] if again else _chime(call, room, CAME))]
     # Silence would be mistaken for a fault. The engine brings the leg back to the room afterwards.
-    alone = LANGUAGES[call.config.language].files("conference-first")
-    return [*joined, PlayFiles(leg.media.leg, ANNOUNCED, alone)]
+    return [*joined, PlayFiles(leg.media.leg, ANNOUNCED, LANGUAGES[call.config.language].files("conference-first"))]
+
+
+def _back(index: Index, room: Room, newcomer: Leg) -> Effects:
+    """Nobody is alone any more: what was played to who waited is over. To who is in the room, it says nothing new."""
+    found = [_member(index, media) for ref, media in room.legs.items() if ref != newcomer.ref]
+    there = [one[1] for one in found if one is not None]
+    return [
+        JoinRoom(leg.media.leg, room.number, leg.muted)
+        for leg in there
+        if leg.media is not None and not leg.held_by_api and not leg.playing
+    ]
+
+
+def _member(index: Index, media: int) -> tuple[Call, Leg] | None:
+    call = index.legs.get(media)
+    leg = (
+        next((one for one in call.parties if one.media and one.media.leg == media), None) if call is not None else None
+    )
+    return (call, leg) if call is not None and leg is not None else None
+
+
+def _chime(call: Call, room: Room, file: str) -> Effects:
+    return [ChimeRoom(room.number, file)] if call.config.conference_tones else []
+
+
+def thinned(index: Index) -> Effects:
+    """Somebody has left these rooms: the others hear it, and music when only one is left."""
+    names, index.thinned = index.thinned, set()
+    effects: Effects = []
+    for room in [index.rooms[name] for name in sorted(names) if name in index.rooms]:
+        found = _member(index, next(iter(room.legs.values())))
+        if found is None:
+            continue
+        call, leg = found
+        if len(room.legs) > 1:
+            effects += _chime(call, room, WENT)
+        elif call.config.conference_tones:
+            effects += _play(leg, ANNOUNCED, (WENT,), 1)
+        else:
+            effects += alone(call, leg)
+    return effects
+
+
+def alone(call: Call, leg: Leg) -> Effects:
+    """Music for who is the only one in a conference, unless he hears something else."""
+    room = call.index.rooms.get(leg.room) if leg.room is not None else None
+    waits = room is not None and list(room.legs) == [leg.ref]
+    return _play(leg, MUSIC, (WAITING,), 0) if waits else []
+
+
+def _play(leg: Leg, name: str, files: tuple[str, ...], rounds: int) -> Effects:
+    if leg.media is None or leg.held_by_api or leg.playing:
+        return []
+    return [PlayFiles(leg.media.leg, name, files, rounds)]
+
+
+def played(call: Call, leg: Leg, event: PlayFinished) -> Effects:
+    """An announcement, a tone or music of ours is over."""
+    told: Effects = []
+    if event.reason == "failed":
+        told = [call.explain(f"a sound cannot be played: {event.text}", leg)]
+    goes_on = event.play == ANNOUNCED and event.reason in ("finished", "failed")
+    return [*told, *(alone(call, leg) if goes_on else [])]
 
 
 def as_focus(effect: CallEffect) -> CallEffect:

@@ -5,7 +5,7 @@ Lives here: one function per command. Never here: placing calls (placing.py), do
 
 from dataclasses import dataclass
 
-from offhook.calls import bridge, ending, fork, places, pressing, program, reports, seeking, sent_away
+from offhook.calls import bridge, conference, ending, fork, places, pressing, program, reports, seeking, sent_away
 from offhook.calls.addresses import uri_of
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
@@ -318,7 +318,8 @@ def _heard_now(call: Call, leg: Leg) -> Effects:
     if peer is not None:
         return bridge.join(leg, peer)
     if leg.room is not None and leg.media is not None and not leg.held_by_api:
-        return [JoinRoom(leg.media.leg, call.index.rooms[leg.room].number, leg.muted)]
+        joined = JoinRoom(leg.media.leg, call.index.rooms[leg.room].number, leg.muted)
+        return [joined, *conference.alone(call, leg)]
     if leg.held_by_api:
         return bridge.play(leg, SourceKind.MUSIC)
     return bridge.feed(call, leg, leg.fed) if leg.fed is not None else bridge.hush(leg)

@@ -152,6 +152,14 @@ class JoinRoom:
 
 
 @record
+class ChimeRoom:
+    """Everybody in a room hears a short sound beside what is said; the engine leaves out what is more than one a second."""
+
+    room: int
+    file: str
+
+
+@record
 class PlayMedia:
     """A player becomes the leg's source."""
 
@@ -389,6 +397,7 @@ MediaEffect = (
     | RequestKeyFrame
     | BridgeMedia
     | JoinRoom
+    | ChimeRoom
     | PlayMedia
     | StopMedia
     | PlayFiles

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Room:
-    """A conference: the engine's number of its room, and the refs of the legs in it."""
+    """A conference: the engine's number of its room, and the legs in it by ref, with the engine's numbers of them."""
 
     number: int
-    legs: set[str] = field(default_factory=set)
+    legs: dict[str, int] = field(default_factory=dict)
 
 
 @record
@@ -71,6 +71,8 @@ class Index:
     dialogs: DialogNames = field(default_factory=DialogNames)
     rooms: dict[str, Room] = field(default_factory=dict)
     """Conferences that have a member, by name."""
+    thinned: set[str] = field(default_factory=set)
+    """Those that somebody has left in the event in hand."""
     recordings: dict[str, Taped] = field(default_factory=dict)
     """Recordings that run, by name."""
     streams: dict[str, Stream] = field(default_factory=dict)
@@ -127,7 +129,8 @@ class Index:
         """The leg is in no conference any more; the last one ends it."""
         room = self.rooms.get(leg.room) if leg.room is not None else None
         if room is not None and leg.room is not None:
-            room.legs.discard(leg.ref)
+            room.legs.pop(leg.ref, None)
+            self.thinned.add(leg.room)
             if not room.legs:
                 del self.rooms[leg.room]
         leg.room = None

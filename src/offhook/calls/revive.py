@@ -100,7 +100,9 @@ def _media(call: Call, kept: KeptCall, known: Known) -> Effects:
         for leg, record in zip(call.parties, kept.parties, strict=True):
             if record.room:
                 leg.room = record.room
-                call.index.rooms.setdefault(record.room, Room(record.room_number)).legs.add(leg.ref)
+                assert leg.media is not None
+                room = call.index.rooms.setdefault(record.room, Room(record.room_number))
+                room.legs[leg.ref] = leg.media.leg
             call.index.recordings.update(record.recordings)
             call.index.streams.update(record.streams)
             leg.recordings = {one.control: name for name, one in record.recordings}

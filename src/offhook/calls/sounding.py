@@ -94,13 +94,13 @@ def played(call: Call, leg: Leg, event: PlayFinished) -> Effects:
     """Sound files are over."""
     if event.play in (announcing.CLOCK, announcing.BEGIN, announcing.REPORT):
         return speaking.played(call, leg, event)
-    if event.play == conference.ANNOUNCED:
-        return []
+    if event.play in (conference.ANNOUNCED, conference.MUSIC):
+        return conference.played(call, leg, event)
     leg.playing = "" if event.play == leg.playing else leg.playing
     details = {"play": event.play, "reason": event.reason, "played_ms": str(event.played_ms)}
     if event.text:
         details["text"] = event.text
-    return [call.happened("play.finished", leg, **details)]
+    return [call.happened("play.finished", leg, **details), *conference.alone(call, leg)]
 
 
 def told(index: Index, event: RecordingFinished | TimeTold, now: float) -> Effects:

@@ -15,6 +15,7 @@ from offhook.calls import (
     answering,
     bridge,
     clocks,
+    conference,
     control,
     dialling,
     digits,
@@ -613,6 +614,8 @@ class Switchboard:
             effects += self.gateway.ended(call, now) if self.gateway is not None else []
             while len(self._ended) > self._config.ended_kept:
                 self._ended.popitem(last=False)
+        if self._index.thinned:
+            effects += conference.thinned(self._index)
         if len(self._watchers):
             told = [one for one in effects if isinstance(one, Publish) and one.event.call_ref]
             effects += self._watchers.calls_changed(told, self._calls, self._ended, now) if told else []

@@ -83,6 +83,15 @@ class Join(Message, frozen=True):
     muted: bool = False
 
 
+class Chime(Message, frozen=True):
+    """Everybody in a room hears a short sound file beside what is said, at most one a second: what is too much is left out,
+    and so is a file that cannot be read. Reply: `Done`."""
+
+    n: int
+    room: int
+    file: str
+
+
 class Play(Message, frozen=True):
     """A player becomes the leg's source, for ever, until `Stop` or `Bridge`. Reply: `Done`."""
 
@@ -216,6 +225,7 @@ Command = (
     | Update
     | Bridge
     | Join
+    | Chime
     | Play
     | PlayFiles
     | RecordStart

@@ -466,6 +466,7 @@ class App:
             ring_seconds=self.settings.sip.ring_seconds,
             hold=self.settings.sip.hold,
             language=self.settings.sounds.language,
+            conference_tones=self.settings.sounds.conference_tones,
             parked_seconds=self.settings.calls.parked_seconds,
             ended_kept=self.settings.calls.ended_kept,
             thresholds=Thresholds(**self.settings.quality.model_dump()),

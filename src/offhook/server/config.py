@@ -228,6 +228,8 @@ class Sounds(_Group):
 
     language: Literal["en"] = "en"
     """Language of its prompts: a directory of that name below `sounds/`."""
+    conference_tones: bool = True
+    """A short tone tells a conference that somebody came (`tones/joined`) or went (`tones/left`), one a second at most."""
 
 
 class Limits(_Group):

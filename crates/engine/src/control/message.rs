@@ -36,13 +36,14 @@ struct Outline {
     n: u64,
 }
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
     "Update",
     "Bridge",
     "Join",
+    "Chime",
     "Play",
     "PlayFiles",
     "RecordStart",

@@ -371,7 +371,11 @@ impl Control {
     }
 
     fn command(&mut self, command: Command) {
-        if let (Some(takeover), Some(subject)) = (&mut self.takeover, command.subject()) {
+        // A room has the number of its first member's call, which may be over for signalling.
+        let subject = command
+            .subject()
+            .filter(|_| !matches!(command, Command::Chime { .. }));
+        if let (Some(takeover), Some(subject)) = (&mut self.takeover, subject) {
             takeover.name(subject);
         }
         match &command {

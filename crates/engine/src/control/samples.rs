@@ -9,13 +9,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::message::Greeting;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "OpenCall",
     "OpenLeg",
     "Complete",
     "Update",
     "Bridge",
     "Join",
+    "Chime",
     "Play",
     "PlayFiles",
     "RecordStart",
