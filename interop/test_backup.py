@@ -46,7 +46,11 @@ async def registers(server: Offhook, username: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [("sqlite", "postgresql"), pytest.param("postgresql", "sqlite", marks=pytest.mark.long)]
+    ("source", "target"),
+    [
+        ("sqlite", "postgresql"),
+        pytest.param("postgresql", "sqlite", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
+    ],
 )
 async def test_a_backup_under_load_serves_the_same(cluster: Cluster, tmp_path: Path, source: str, target: str) -> None:
     urls = {kind: cluster.create() if kind == "postgresql" else "" for kind in KINDS}

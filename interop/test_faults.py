@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import psutil
+import pytest
 
 from interop.conftest import ServerMaker
 from interop.support.baresip import Baresip
@@ -48,6 +49,35 @@ async def test_a_killed_browser_leaves_nothing_behind(serve: ServerMaker, tmp_pa
         assert udp_sockets(server.engine_pid) == ports
         after = (await server.status())["counts"]
         assert (after["registrations"], after["flows"]) == (before["registrations"], before["flows"])
+
+
+@pytest.mark.long
+async def test_a_frozen_tab_is_asleep_and_wakes_up_ringing(server: Offhook, tmp_path: Path) -> None:
+    """WS-10, pain 17: the socket of a frozen tab answers pings, its page no INVITE. It is shown asleep, the call waits for
+    it or for another device, and whoever looks at the tab again finds it ringing."""
+    async with (
+        Browser("chromium", tmp_path, tone=700) as browser,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone,
+    ):
+        await phone.registered()
+        page = await signed_in(browser, server, "alice")
+        await page.freeze()
+        await phone.dial("alice")
+        async with asyncio.timeout(10):
+            while not (calls := await server.calls()):
+                await asyncio.sleep(0.1)  # the API is asked, as a dashboard asks
+        ref = calls[0]["call_ref"]
+        call = await server.until(ref, lambda one: any(leg["flow"]["state"] == "asleep" for leg in one["legs"]), 15)
+        assert call["state"] != "ended"
+        await page.freeze(False)
+        await page.expect("incoming")
+        await page.answer()
+        await page.expect("confirmed")
+        talking = [leg for leg in (await server.call(ref))["legs"] if leg["state"] == "answered"]
+        assert [leg["flow"]["state"] for leg in talking] == ["attached", "attached"]
+        await page.hang_up()
+        await phone.expect("CALL_CLOSED")
+        await server.until_idle(5)
 
 
 async def test_a_second_start_finds_everything_again(server: Offhook, tmp_path: Path) -> None:

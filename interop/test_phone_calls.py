@@ -8,6 +8,7 @@ import pytest
 from interop.support.audio import Tone
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
+from interop.support.linphone import Linphone
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
 
@@ -94,3 +95,36 @@ async def test_phones_with_different_codecs_are_transcoded(server: Offhook, tmp_
         await bob.expect("CALL_CLOSED")
         is_tone(bob.heard(), 900, 3)
         is_tone(alice.heard(), 700, 3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["baresip", "linphone"])
+async def test_a_phone_holds_and_resumes(server: Offhook, tmp_path: Path, name: str) -> None:
+    """CALL-7: what the phone does is answered at once; the other one hears music meanwhile, and the phone afterwards."""
+    where = (tmp_path, "alice", server.passwords["alice"], server.domain, server.sip)
+    holder = Linphone(*where, 900) if name == "linphone" else Baresip(*where, tone=900)
+    async with (
+        holder as alice,
+        Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob,
+    ):
+        await bob.registered()
+        await alice.registered()
+        await alice.dial("bob")
+        await bob.expect("CALL_INCOMING")
+        await bob.answer()
+        await bob.expect("CALL_ESTABLISHED")
+        ref = (await server.calls())[0]["call_ref"]
+        await server.until(ref, lambda call: {leg["state"] for leg in call["legs"]} == {"answered"}, 10)
+        await alice.command("pause" if name == "linphone" else "hold")
+        held = await server.until(ref, lambda call: any(leg["state"] == "held" for leg in call["legs"]), 10)
+        assert [leg["held_by"] for leg in held["legs"] if leg["state"] == "held"] == ["device"]
+        await asyncio.sleep(0.5)  # the last packets of the old source
+        music = await bob.heard_now(2)
+        assert music.frequency != pytest.approx(900, rel=0.01)
+        assert music.level_db > -40
+        await alice.command("resume")
+        await server.until(ref, lambda call: {leg["state"] for leg in call["legs"]} == {"answered"}, 10)
+        await asyncio.sleep(0.5)  # as above
+        is_tone(await bob.heard_now(2), 900, 1.5)
+        await alice.hang_up()
+        await bob.expect("CALL_CLOSED")

@@ -326,15 +326,25 @@ async def test_calls_outlive_the_death_of_both(serve: ServerMaker) -> None:
         assert logged(server) == dict.fromkeys(refs, 1)
 
 
-@pytest.mark.parametrize("program", ["chromium", "firefox"])
-async def test_a_reloaded_page_takes_its_call_back(server: Offhook, cable: Cable, tmp_path: Path, program: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "library"),
+    [
+        ("chromium", "jssip"),
+        ("firefox", "jssip"),
+        pytest.param("chromium", "sipjs", marks=pytest.mark.long),
+        pytest.param("firefox", "sipjs", marks=pytest.mark.long),
+    ],
+)
+async def test_a_reloaded_page_takes_its_call_back(
+    server: Offhook, cable: Cable, tmp_path: Path, program: str, library: str
+) -> None:
     """LIVE-13: a page that was loaded anew knows nothing; it calls `resume`, and the other side has noticed nothing."""
     async with (
         Browser(program, tmp_path, tone=1000) as browser,
         Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as phone,
     ):
         await phone.registered()
-        page = await signed_in(browser, server, cable, "alice")
+        page = await signed_in(browser, server, cable, "alice", library)
         await page.call(server.uri("bob"))
         await phone.expect("CALL_INCOMING")
         await phone.answer()
@@ -342,7 +352,7 @@ async def test_a_reloaded_page_takes_its_call_back(server: Offhook, cable: Cable
         ref = (await server.calls())[0]["call_ref"]
         await page.close()
         await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached", 5)
-        again = await signed_in(browser, server, cable, "alice", name="again")
+        again = await signed_in(browser, server, cable, "alice", library, name="again")
         await again.call(server.uri("resume"))
         await again.expect("confirmed")
         before = await again.stats()

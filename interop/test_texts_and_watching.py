@@ -36,11 +36,24 @@ async def test_a_text_to_nobody_says_why(server: Offhook, tmp_path: Path) -> Non
         assert "text-not-delivered" in said["warning"]
 
 
-@pytest.mark.parametrize("library", ["jssip", "sipjs"])
-async def test_digits_by_info_reach_a_phone_as_events(server: Offhook, tmp_path: Path, library: str) -> None:
-    """DTMF-1: one press, one digit; the page has telephone-event and uses INFO all the same."""
+@pytest.mark.parametrize(
+    ("program", "library", "method"),
+    [
+        ("chromium", "jssip", "INFO"),
+        ("chromium", "sipjs", "INFO"),
+        pytest.param("chromium", "sipjs", "RFC2833", marks=pytest.mark.long),
+        pytest.param("firefox", "jssip", "INFO", marks=pytest.mark.long),
+        pytest.param("firefox", "jssip", "RFC2833", marks=pytest.mark.long),
+        pytest.param("firefox", "sipjs", "INFO", marks=pytest.mark.long),
+        pytest.param("firefox", "sipjs", "RFC2833", marks=pytest.mark.long),
+    ],
+)
+async def test_digits_of_a_page_reach_a_phone_as_events(
+    server: Offhook, tmp_path: Path, program: str, library: str, method: str
+) -> None:
+    """DTMF-1: one press, one digit; a page has telephone-event, and INFO is read all the same."""
     async with (
-        Browser("chromium", tmp_path, tone=1000) as browser,
+        Browser(program, tmp_path, tone=1000) as browser,
         Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone,
     ):
         await phone.registered()
@@ -52,14 +65,13 @@ async def test_digits_by_info_reach_a_phone_as_events(server: Offhook, tmp_path:
         await phone.answer()
         await page.expect("confirmed")
         await asyncio.sleep(1)  # both sides' sound is up
-        await page.digits("17#", "INFO")
+        await page.digits("17#", method)
         got = [(await phone.expect("CALL_DTMF_START"))["param"] for _ in range(3)]
         assert got == ["1", "7", "#"]
         call = await server.call((await server.calls())[0]["call_ref"])
         caller = next(leg for leg in call["legs"] if leg["role"] == "caller")
-        assert [(one["digit"], one["method"]) for one in caller["digits"]] == [
-            ("1", "info"), ("7", "info"), ("#", "info"),
-        ]  # fmt: skip
+        by = "info" if method == "INFO" else "rfc4733"
+        assert [(one["digit"], one["method"]) for one in caller["digits"]] == [("1", by), ("7", by), ("#", by)]
         await page.hang_up()
 
 

@@ -52,7 +52,15 @@ async def bob_and_carol_talk(bob: Baresip, carol: Baresip) -> None:
     is_tone(at_carol, BOB)
 
 
-@pytest.mark.parametrize(("name", "library"), [("chromium", "jssip"), ("chromium", "sipjs"), ("firefox", "jssip")])
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [
+        ("chromium", "jssip"),
+        ("chromium", "sipjs"),
+        ("firefox", "jssip"),
+        pytest.param("firefox", "sipjs", marks=pytest.mark.long),
+    ],
+)
 async def test_a_page_transfers_blindly(server: Offhook, tmp_path: Path, name: str, library: str) -> None:
     await server.add_endpoint("carol", SECRET)
     async with (
@@ -79,11 +87,19 @@ async def test_a_page_transfers_blindly(server: Offhook, tmp_path: Path, name: s
         await server.until_idle(5)
 
 
-@pytest.mark.parametrize("library", ["jssip", "sipjs"])
-async def test_a_page_transfers_after_a_consultation(server: Offhook, tmp_path: Path, library: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [
+        ("chromium", "jssip"),
+        ("chromium", "sipjs"),
+        pytest.param("firefox", "jssip", marks=pytest.mark.long),
+        pytest.param("firefox", "sipjs", marks=pytest.mark.long),
+    ],
+)
+async def test_a_page_transfers_after_a_consultation(server: Offhook, tmp_path: Path, name: str, library: str) -> None:
     await server.add_endpoint("carol", SECRET)
     async with (
-        Browser("chromium", tmp_path, tone=ALICE) as browser,
+        Browser(name, tmp_path, tone=ALICE) as browser,
         phone(server, tmp_path, "bob", BOB) as bob,
         phone(server, tmp_path, "carol", CAROL, SECRET) as carol,
     ):

@@ -1,6 +1,7 @@
 // One real browser, driven by JSON lines: {"id", "verb", "args"} in, {"id", "value"} or {"id", "error"} out.
 //
-// Verbs: open {page, url, library?}, run {page, code, args} (an expression with `agent` and `args` in reach), close {page}, quit.
+// Verbs: open {page, url, library?}, run {page, code, args} (an expression with `agent` and `args` in reach), close {page},
+// freeze {page, frozen} (Chromium), quit.
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -78,6 +79,11 @@ const verbs = {
     const page = pages.get(name);
     pages.delete(name);
     await page.browserContext().close();
+  },
+  // What a browser does to a tab that nobody looks at: its sockets live, its code does not run.
+  async freeze({ page: name, frozen }) {
+    const session = await pages.get(name).createCDPSession();
+    await session.send("Page.setWebLifecycleState", { state: frozen ? "frozen" : "active" });
   },
   async pid() {
     return browser.process().pid;

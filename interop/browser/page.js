@@ -266,7 +266,11 @@ export const sipjs = {
   async hangUp() {
     await inviter.bye();
   },
-  async digits(text) {
+  async digits(text, method = "RFC2833") {
+    if (method !== "INFO") {
+      inviter.sessionDescriptionHandler.sendDtmf(text, { duration: 120, interToneGap: 120 });
+      return;
+    }
     for (const digit of text) {
       const content = `Signal=${digit}\r\nDuration=160\r\n`;
       const body = { contentDisposition: "render", contentType: "application/dtmf-relay", content };

@@ -100,6 +100,10 @@ class Page:
         """Video counters of getStats; `shownAfter`: milliseconds from the last event `since` to the first picture."""
         return dict(await self.run("await agent.pictures(args)", since))
 
+    async def freeze(self, frozen: bool = True) -> None:
+        """Stops all code of the page, while its sockets live on; or lets it run again. Chromium's."""
+        await self._browser.ask("freeze", page=self.name, frozen=frozen)
+
     async def close(self) -> None:
         """Closes the page and its context."""
         await self._browser.ask("close", page=self.name)
