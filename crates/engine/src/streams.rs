@@ -1,7 +1,7 @@
 //! Connections of browsers whose network lets no UDP through (RFC 6544): each carries the datagrams of one source, framed by
 //! RFC 4571. To the engine they are datagrams on the shard's TCP socket, which exists only as a number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -13,16 +13,71 @@ use offhook_rtp::framing::{Frames, Next, framed};
 pub const TOKENS: u64 = 1 << 32;
 /// Connections of one shard: each costs a descriptor, and browsers that have UDP close theirs.
 const MAX_STREAMS: usize = 4_096;
-/// Bytes that may wait for a slow reader: two seconds of audio. What does not fit is dropped, as on UDP.
-const MAX_UNSENT: usize = 32 * 1024;
-/// A connection that no leg knows is closed after this: a browser's check comes within a second.
-const UNKNOWN: Duration = Duration::from_secs(10);
+/// Bytes that may wait for a slow reader: four seconds of audio, or a few pictures.
+const MAX_UNSENT: usize = 64 * 1024;
+/// A connection that no leg knows is closed after this: a browser's check comes within a second, and it checks on.
+const UNKNOWN: Duration = Duration::from_secs(5);
+
+/// Frames that wait for a slow reader.
+#[derive(Default)]
+struct Unsent {
+    frames: VecDeque<Vec<u8>>,
+    /// Bytes of the first frame that are on their way: it cannot be dropped any more.
+    begun: usize,
+    bytes: usize,
+}
+
+impl Unsent {
+    /// Takes a frame. The oldest media makes room for it: what is late is worth less than what is new. Checks and handshakes
+    /// stay, and a frame that finds nothing to drop is dropped itself.
+    fn push(&mut self, frame: Vec<u8>) {
+        while self.bytes + frame.len() > MAX_UNSENT {
+            let fixed = usize::from(self.begun > 0);
+            let late = self.frames.iter().skip(fixed).position(|one| is_media(one));
+            let Some(gone) = late.and_then(|place| self.frames.remove(fixed + place)) else {
+                return;
+            };
+            self.bytes -= gone.len();
+        }
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    /// Writes what there is room for. An error is the connection's end.
+    fn write(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        while let Some(first) = self.frames.front() {
+            match socket.write(first.get(self.begun..).unwrap_or_default()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.begun += written,
+                Err(error) if retryable(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if self.begun >= first.len() {
+                self.bytes -= first.len();
+                self.frames.pop_front();
+                self.begun = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+}
+
+/// RTP and RTCP by the first byte behind the length (RFC 7983).
+fn is_media(frame: &[u8]) -> bool {
+    frame
+        .get(2)
+        .is_some_and(|first| (128..=191).contains(first))
+}
 
 struct Stream {
     socket: TcpStream,
     source: SocketAddr,
     incoming: Frames,
-    unsent: Vec<u8>,
+    unsent: Unsent,
     known: Instant,
 }
 
@@ -58,7 +113,7 @@ impl Streams {
             socket,
             source,
             incoming: Frames::new(read),
-            unsent: Vec::new(),
+            unsent: Unsent::default(),
             known: now,
         };
         self.open.insert(token, stream);
@@ -107,23 +162,15 @@ impl Streams {
         let (Some(stream), Some(frame)) = (self.open.get_mut(&token), framed(datagram)) else {
             return;
         };
-        if !stream.unsent.is_empty() {
-            if stream.unsent.len() + frame.len() <= MAX_UNSENT {
-                stream.unsent.extend(frame);
-            }
+        let waited = !stream.unsent.is_empty();
+        stream.unsent.push(frame);
+        if waited {
             return;
         }
-        match stream.socket.write(&frame) {
-            Ok(written) if written == frame.len() => {}
-            Ok(written) => {
-                stream.unsent.extend(&frame[written..]);
-                self.waiting += 1;
-            }
-            Err(error) if retryable(&error) => {
-                stream.unsent = frame;
-                self.waiting += 1;
-            }
-            Err(_) => self.close(token),
+        let written = stream.unsent.write(&mut stream.socket);
+        self.waiting += usize::from(!stream.unsent.is_empty());
+        if written.is_err() {
+            self.close(token);
         }
     }
 
@@ -144,10 +191,8 @@ impl Streams {
             .iter_mut()
             .filter(|(_, one)| !one.unsent.is_empty())
         {
-            match stream.socket.write(&stream.unsent) {
-                Ok(written) => drop(stream.unsent.drain(..written)),
-                Err(error) if retryable(&error) => {}
-                Err(_) => broken.push(*token),
+            if stream.unsent.write(&mut stream.socket).is_err() {
+                broken.push(*token);
             }
             self.waiting += usize::from(!stream.unsent.is_empty());
         }
@@ -275,16 +320,65 @@ mod tests {
         assert!(all.len() < 5_000 * 1_202, "some were dropped");
     }
 
+    /// Takes so many bytes, then would block.
+    struct Narrow(usize, Vec<u8>);
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = bytes.len().min(self.0);
+            self.0 -= taken;
+            self.1.extend(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn packet(first: u8, number: u16, size: usize) -> Vec<u8> {
+        let mut packet = vec![0; size];
+        packet[0] = first;
+        packet[1..3].copy_from_slice(&number.to_be_bytes());
+        framed(&packet).expect("framed")
+    }
+
+    #[test]
+    fn the_oldest_media_makes_room_and_neither_checks_nor_what_has_begun() {
+        let mut unsent = Unsent::default();
+        let mut narrow = Narrow(10, Vec::new());
+        // 1: the first is half sent, the second a check, the others media, more than there is room for.
+        unsent.push(packet(128, 0, 1_022));
+        unsent.write(&mut narrow).expect("written");
+        unsent.push(packet(1, 1, 1_022));
+        for number in 2..70 {
+            unsent.push(packet(128, number, 1_022));
+        }
+        assert_eq!(unsent.bytes, MAX_UNSENT);
+        narrow.0 = usize::MAX;
+        unsent.write(&mut narrow).expect("written");
+        let sent = |frame: &[u8]| u16::from_be_bytes([frame[3], frame[4]]);
+        let numbers: Vec<u16> = narrow.1.chunks(1_024).map(sent).collect();
+        assert_eq!(numbers, [0, 1].into_iter().chain(8..70).collect::<Vec<_>>());
+        assert!(unsent.is_empty() && unsent.bytes == 0);
+        // 2: where only checks wait, the newest goes.
+        (0..70).for_each(|number| unsent.push(packet(1, number, 1_022)));
+        assert_eq!((unsent.frames.len(), sent(&unsent.frames[63])), (64, 63));
+    }
+
     #[test]
     fn strangers_are_closed_and_a_frame_that_is_too_large_ends_the_connection() {
         let (server, mut client) = pair();
         let mut streams = Streams::default();
         let now = Instant::now();
         let (token, _) = streams.take(server, Vec::new(), now).expect("taken");
-        streams.sweep(now + Duration::from_secs(9), |_| false);
+        streams.sweep(now + Duration::from_secs(4), |_| false);
         assert!(streams.read(token));
-        streams.sweep(now + Duration::from_secs(11), |_| true);
-        streams.sweep(now + Duration::from_secs(20), |_| false);
+        streams.sweep(now + Duration::from_secs(6), |_| true);
+        streams.sweep(now + Duration::from_secs(10), |_| false);
         assert!(streams.read(token));
         client.write_all(&[255, 255, 0, 0]).expect("written");
         assert!(read_all(&mut streams, token, 1).is_empty());
