@@ -95,10 +95,16 @@ async def test_a_phone_is_dialled_and_its_document_connects_it(server: Offhook, 
         live = {one["direction"]: one for one in (await server.http.get("/api/calling/calls")).json()["data"]}
         assert live["outbound-api"]["id"] == leg["id"]
         assert live["outbound-dial"]["parent_id"] == leg["id"]
-        # 2. a mute by command: the partner hears nothing, and then again
+        # 2. a mute by command: the partner hears nothing, which is no fault and told as what it is; and then again
         await command(server, "calling.mute", leg["id"])
         await asyncio.sleep(0.5)
         assert (await carol.heard_now(1.5)).level_db < -50
+        diagnosis = f"/api/offhook/calls/{(await server.calls())[0]['call_ref']}/diagnosis"
+        async with asyncio.timeout(30):
+            while not (said := (await server.http.get(diagnosis)).json()["findings"]):
+                await asyncio.sleep(0.1)  # the API is asked, as a dashboard asks
+        found = [(one["code"], one["direction"], one["evidence"]["verdict"]) for one in said]
+        assert found == [("silence_expected", "to_device", "muted")]
         await command(server, "calling.unmute", leg["id"])
         await asyncio.sleep(0.5)
         assert (await carol.heard_now(1.5)).level_db > -30

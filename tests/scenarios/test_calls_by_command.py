@@ -352,21 +352,21 @@ def test_hold_and_mute_by_command(link: Link) -> None:
     mine, theirs = leg.media.leg, peer.media.leg
     before = len(house.media.told)
     do_(house, HoldLeg(leg.ref, held=True))
-    # 1. it hears music, and its partner hears nothing
+    # 1. it hears music, and its partner hears nothing by command
     now = house.media.told[before:]
     assert do.PlayMedia(mine, SourceKind.MUSIC) in now
-    assert now[-1] == do.StopMedia(theirs)
+    assert now[-1] == do.HushMedia(theirs)
     # 2. unheld they hear each other
     do_(house, HoldLeg(leg.ref, held=False))
     assert house.media.told[-1] == do.BridgeMedia(mine, theirs)
     # 3. muted it hears, and is not heard
     do_(house, HoldLeg(leg.ref, muted=True))
-    assert house.media.told[-1] == do.StopMedia(theirs)
-    assert not any(one == do.StopMedia(mine) for one in house.media.told[before:])
+    assert house.media.told[-1] == do.HushMedia(theirs)
+    assert not any(one == do.HushMedia(mine) for one in house.media.told[before:])
     # 4. a hold by the device itself does not undo it
     bob.ask("INVITE", SDP + b"a=sendonly\r\n", bob.ringing)
     bob.ask("INVITE", SDP, bob.ringing)
-    assert house.media.told[-1] == do.StopMedia(theirs)
+    assert house.media.told[-1] == do.HushMedia(theirs)
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from offhook.calls import effects as do
 from offhook.calls import events as did
 from offhook.calls.call import Call
+from offhook.calls.commands import HoldLeg
 from offhook.calls.leg import Leg
 from offhook.calls.ports import LegFacts, Quality
 from offhook.server.views import call_view, diagnosis_of
@@ -143,6 +145,20 @@ def test_a_hold_is_not_one_way_audio(link: Link) -> None:
     house, _, alice, _ = talking(link)
     house.apply(lambda: house.node.tell(did.SilenceFound(media(alice), "in", "on_hold", {})))
     assert open_codes(alice) == ["silence_expected"]
+
+
+def test_a_mute_by_command_is_no_fault(link: Link) -> None:
+    """API.md section 14: `silence_expected`; it ends with the mute."""
+    house, _, alice, bob = talking(link)
+    # 1. who is muted is not heard: the engine knows that this is meant
+    house.apply(lambda: house.node.command(HoldLeg(alice.ref, muted=True)))
+    assert house.media.told[-1] == do.HushMedia(media(bob))
+    house.apply(lambda: house.node.tell(did.SilenceFound(media(bob), "out", "muted", {})))
+    assert (open_codes(alice), open_codes(bob)) == ([], ["silence_expected"])
+    # 2. and it is over with the mute
+    house.apply(lambda: house.node.command(HoldLeg(alice.ref, muted=False)))
+    house.apply(lambda: house.node.tell(did.Heard(media(bob), "out")))
+    assert open_codes(bob) == []
 
 
 def test_what_we_send_and_nobody_gets_is_blocked_behind_us(link: Link) -> None:

@@ -127,6 +127,7 @@ SAMPLES: tuple[wire.Message, ...] = (
     ),
     wire.FeedStop(6, 1, "f1"),
     wire.Stop(7, 1),
+    wire.Hush(7, 1),
     wire.SendDigits(8, 1, "12#", 100),
     wire.RequestKeyFrame(8, 1),
     wire.Facts(9, 1),

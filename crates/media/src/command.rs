@@ -186,6 +186,13 @@ pub enum Command {
         /// The leg.
         leg: u64,
     },
+    /// Nothing feeds the leg, and that is meant: its peer is muted, or on hold by command. Reply: `Done`.
+    Hush {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+    },
     /// Digits towards the leg's peer. Reply: `Done`.
     SendDigits {
         /// Number.
@@ -271,6 +278,7 @@ impl Command {
             | Self::FeedStart { n, .. }
             | Self::FeedStop { n, .. }
             | Self::Stop { n, .. }
+            | Self::Hush { n, .. }
             | Self::SendDigits { n, .. }
             | Self::RequestKeyFrame { n, .. }
             | Self::Facts { n, .. }
@@ -300,6 +308,7 @@ impl Command {
             | Self::FeedStart { leg, .. }
             | Self::FeedStop { leg, .. }
             | Self::Stop { leg, .. }
+            | Self::Hush { leg, .. }
             | Self::SendDigits { leg, .. }
             | Self::RequestKeyFrame { leg, .. }
             | Self::Facts { leg, .. }

@@ -109,6 +109,7 @@ impl Engine {
             | Command::FeedStart { leg, .. }
             | Command::FeedStop { leg, .. }
             | Command::Stop { leg, .. }
+            | Command::Hush { leg, .. }
             | Command::SendDigits { leg, .. }
             | Command::RequestKeyFrame { leg, .. }
             | Command::Facts { leg, .. }
@@ -171,6 +172,7 @@ impl Engine {
             Command::FeedStart { spec, .. } => self.feed_start(id, spec, now)?,
             Command::FeedStop { feed, .. } => self.feed_stop(id, &feed, now)?,
             Command::Stop { .. } => self.stop(id, now),
+            Command::Hush { .. } => self.hush(id),
             Command::SendDigits {
                 digits, each_ms, ..
             } => self.send_digits(id, &digits, each_ms, now)?,

@@ -79,6 +79,15 @@ impl Engine {
         self.arm_tick(id, now);
     }
 
+    /// Nothing feeds the leg until it is given a source: by command, so that is no fault.
+    pub(crate) fn hush(&mut self, id: LegId) {
+        self.unlink_source(id);
+        if let Some(leg) = self.legs.get_mut(id) {
+            leg.feed_from(Source::None);
+            leg.tx.hushed = true;
+        }
+    }
+
     /// Ends a player, or the leg's stay in a room; a bridge stays.
     pub(crate) fn stop(&mut self, id: LegId, now: Now) {
         let files =

@@ -98,6 +98,8 @@ pub(crate) struct Sender {
     /// The source describes silence that the peer cannot be told of: its sound is made anew, so that something always comes.
     pub(crate) fills: bool,
     pub(crate) source: Source,
+    /// That there is none is by command.
+    pub(crate) hushed: bool,
     pub(crate) decoding: Option<Box<Decoding>>,
     pub(crate) encoding: Option<Box<Encoding>>,
     pub(crate) digits: Digits,
@@ -159,6 +161,7 @@ impl Sender {
             pauses: false,
             fills: false,
             source: Source::None,
+            hushed: false,
             decoding: None,
             encoding: None,
             digits: Digits::new(),
@@ -320,6 +323,7 @@ impl Sender {
             self.digits.release_all();
         }
         self.source = source;
+        self.hushed = false;
         self.fills = false;
         self.mapping = Mapping::None;
         self.decoding = None;

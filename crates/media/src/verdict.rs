@@ -268,6 +268,7 @@ pub(crate) fn outward(
 fn no_source(leg: &Leg, feeder: Option<&Verdict>, now: Instant) -> Option<Verdict> {
     let verdict = || Verdict::new("no_source").with("source", leg.tx.source_name());
     match &leg.tx.source {
+        Source::None if leg.tx.hushed => Some(Verdict::new("muted")),
         Source::None => Some(verdict()),
         Source::Player(_) | Source::Prompt(_) | Source::Feed(_) | Source::Room(_) => None,
         Source::Leg(_) => match feeder {

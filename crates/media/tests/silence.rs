@@ -316,6 +316,35 @@ fn no_source_when_nothing_feeds_the_leg() {
 }
 
 #[test]
+fn muted_by_command_until_a_source_feeds_the_leg() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    a.speak_for(&mut world, 500);
+    let (muted, listener) = (a.leg, b.leg);
+    world.command(|n| Command::Hush { n, leg: listener });
+    let (heard, before) = (world.rtp_to(b.address).len(), world.rtp_to(a.address).len());
+    for _ in 0..150 {
+        a.speak(&mut world);
+        b.speak(&mut world);
+        world.advance_ms(20);
+    }
+    // 1: whose partner is muted hears nothing, which is no fault; who is muted hears on.
+    assert_eq!(first(&world, listener, "out", 2_000), "muted");
+    assert_eq!(world.rtp_to(b.address).len(), heard);
+    assert!(world.rtp_to(a.address).len() >= before + 149);
+    assert_eq!(world.verdicts(muted, "out"), []);
+    // 2: with a source that is over.
+    world.bridge(muted, listener);
+    for _ in 0..25 {
+        a.speak(&mut world);
+        b.speak(&mut world);
+        world.advance_ms(20);
+    }
+    assert_eq!(world.verdicts(listener, "out").last().unwrap().1, "heard");
+    assert!(world.rtp_to(b.address).len() > heard);
+}
+
+#[test]
 fn send_error_and_unreachable_name_errno_and_host() {
     for unreachable in [false, true] {
         let mut world = World::new();

@@ -9,7 +9,16 @@ from dataclasses import replace
 from offhook.calls import announcing, conference, digits, video
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
-from offhook.calls.effects import AddMediaLeg, BridgeMedia, CompleteMedia, OpenMedia, PlayMedia, StopMedia, UpdateMedia
+from offhook.calls.effects import (
+    AddMediaLeg,
+    BridgeMedia,
+    CompleteMedia,
+    HushMedia,
+    OpenMedia,
+    PlayMedia,
+    StopMedia,
+    UpdateMedia,
+)
 from offhook.calls.encryption import KeyChoice, for_answer
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
@@ -200,7 +209,7 @@ def _by_command(one: Leg, other: Leg) -> Effects:
     """A leg that a command holds hears music; one that it holds or mutes is not heard (API.md 8.2)."""
     music = play(one, SourceKind.MUSIC) if one.held_by_api else []
     unheard = (one.held_by_api or one.muted) and one.state is not LegState.HELD and not other.held_by_api
-    return [*music, *(hush(other) if unheard else [])]
+    return [*music, *([HushMedia(other.media.leg)] if unheard and other.media is not None else [])]
 
 
 def hush(leg: Leg) -> Effects:

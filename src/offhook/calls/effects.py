@@ -168,6 +168,13 @@ class PlayMedia:
 
 
 @record
+class HushMedia:
+    """The leg hears nothing by command, whatever fed it: no fault, and told as `muted`."""
+
+    leg: int
+
+
+@record
 class StopMedia:
     """Files give way to what the leg heard before them, any other player to silence. Only a player is stopped: play
     something first where another leg is its source."""
@@ -399,6 +406,7 @@ MediaEffect = (
     | JoinRoom
     | ChimeRoom
     | PlayMedia
+    | HushMedia
     | StopMedia
     | PlayFiles
     | RecordMedia

@@ -169,6 +169,13 @@ class Stop(Message, frozen=True):
     leg: int
 
 
+class Hush(Message, frozen=True):
+    """Nothing feeds the leg until it is given a source, and that is meant: its verdict is `muted`. Reply: `Done`."""
+
+    n: int
+    leg: int
+
+
 class SendDigits(Message, frozen=True):
     """Digits 0-9 * # A-D towards the leg's peer as telephone-event, in the audio if none is agreed. Reply: `Done`."""
 
@@ -234,6 +241,7 @@ Command = (
     | RecordStop
     | FeedStart
     | FeedStop
+    | Hush
     | Stop
     | SendDigits
     | RequestKeyFrame

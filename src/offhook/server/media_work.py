@@ -32,6 +32,7 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     do.ChimeRoom: lambda e: {"kind": wire.Chime, "room": e.room, "file": e.file},
     do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source},
     do.StopMedia: lambda e: {"kind": wire.Stop, "leg": e.leg},
+    do.HushMedia: lambda e: {"kind": wire.Hush, "leg": e.leg},
     do.PlayFiles: lambda e: {
         "kind": wire.PlayFiles, "leg": e.leg, "play": e.play, "files": e.files, "rounds": e.rounds,
         "until_digit": e.until_digit,

@@ -53,6 +53,7 @@ const COMMANDS: [&str; 23] = [
     "FeedStart",
     "FeedStop",
     "Stop",
+    "Hush",
     "SendDigits",
     "RequestKeyFrame",
     "Facts",

@@ -26,6 +26,7 @@ const COMMANDS: [&str; 23] = [
     "FeedStart",
     "FeedStop",
     "Stop",
+    "Hush",
     "SendDigits",
     "RequestKeyFrame",
     "Facts",
