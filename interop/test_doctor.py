@@ -69,6 +69,26 @@ def test_a_firewall_in_a_namespace() -> None:
     passes_inside(__file__, "behind_a_firewall or private", (f"-A INPUT -p tcp --dport {PORT} -d 192.0.2.1 -j DROP",))
 
 
+def test_udp_cut_in_a_namespace() -> None:
+    passes_inside(__file__, "no_udp_comes_through", ("-A INPUT -p udp -j DROP",))
+
+
+async def test_from_a_place_that_reaches_all(server: Offhook) -> None:
+    """A call is made and nobody hears of it."""
+    asked = ("doctor", "--from", server.running["http_url"], "--as", "alice")
+    code, said = await offhook(server.data, *asked, settings={"OFFHOOK_PASSWORD": server.passwords["alice"]})
+    assert code == 0, said
+    assert "ok     SIP over WebSocket is reached, and alice may call" in said
+    assert "ok     sound comes through at UDP " in said
+    await server.until_idle(10)
+    code, said = await offhook(server.data, *asked, settings={"OFFHOOK_PASSWORD": "another's"})
+    assert (code, "WRONG  alice may not call echo: 40" in said) == (1, True), said
+    code, said = await offhook(
+        server.data, "doctor", "--from", "http://127.0.0.1:9", settings={"OFFHOOK_PASSWORD": "x"}
+    )
+    assert (code, "http://127.0.0.1:9 is not reached from here" in said) == (1, True), said
+
+
 def _moved_to_a_private_network() -> None:
     for change in ("flush dev outside", "add 192.168.77.1/24 dev outside"):
         subprocess.run(["ip", "-4", "address", *change.split()], check=True)
@@ -82,6 +102,17 @@ if INSIDE in os.environ:
             assert code == 1
             assert f"WRONG  TCP {PORT} (pages) is not reached at 192.0.2.1" in said
             assert "firewall" in said
+
+    async def test_no_udp_comes_through(serve: ServerMaker) -> None:
+        async with serve(OFFHOOK_HOST="0.0.0.0") as server:
+            asked = ("doctor", "--from", server.running["http_url"], "--as", "alice")
+            code, said = await offhook(server.data, *asked, settings={"OFFHOOK_PASSWORD": server.passwords["alice"]})
+            assert code == 1
+            assert "WRONG  no UDP comes through: none of UDP 192.0.2.1:" in said, said
+            assert "Browsers have sound by TCP 192.0.2.1:" in said
+            assert f"Let UDP {server.running['webrtc_ports'][0]}" in said
+            # From inside it does not show.
+            assert (await offhook(server.data, "doctor"))[1].count("UDP comes through") == 0
 
     async def test_private_addresses_for_a_public_name(tmp_path: Path) -> None:
         _moved_to_a_private_network()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 import typer
@@ -14,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from offhook.cli.certificates import Check, check_chain, system_roots
+from offhook.cli.outside import from_here
 from offhook.cli.server import FIRST_RUN, RUNNING, Json, echo, print_json, read_json, settings_of
 from offhook.media.process import find_binary
 from offhook.server.addresses import host_addresses
@@ -33,15 +35,32 @@ PRIVILEGE = (
 )
 
 
-def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Say what listens, which address browsers get for media, what is wrong and how to mend it."""
-    settings = settings_of(context)
+def doctor(
+    context: typer.Context,
+    as_json: Json = False,
+    from_: Annotated[
+        str, typer.Option("--from", metavar="URL", help="On another machine: what is reached there.")
+    ] = "",
+    as_: Annotated[str, typer.Option("--as", metavar="NAME", help="The endpoint that asks, with --from.")] = "alice",
+) -> None:
+    """Say what listens, which address browsers get for media, what is wrong and how to mend it.
+
+    No server sees from inside which ports a router or a firewall before it lets through. With --from, on a machine where
+    browsers are, a call to `echo` is set up and every address for media is asked; OFFHOOK_PASSWORD may have the password.
+    """
+    _say(from_here(from_, as_) if from_ else _of_this_machine(settings_of(context)), as_json)
+
+
+def _of_this_machine(settings: Settings) -> list[Check]:
     running = _running(settings)
     if running is not None:
         # What it was started with, flags included, and not what this shell would start it with.
         settings = Settings.model_validate(running["settings"])
-    checks = [*(_of_running(settings, running) if running else _of_ports(settings)),
-              *_of_media(settings), *_of_certificate(settings), *_of_machine()]  # fmt: skip
+    return [*(_of_running(settings, running) if running else _of_ports(settings)),
+            *_of_media(settings), *_of_certificate(settings), *_of_machine()]  # fmt: skip
+
+
+def _say(checks: list[Check], as_json: bool) -> None:
     if as_json:
         print_json([asdict(check) for check in checks])
     for check in [] if as_json else checks:

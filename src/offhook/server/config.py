@@ -556,7 +556,9 @@ SHORT_NAMES = {
 }
 """Environment variables beside the regular `OFFHOOK_GROUP_NAME`."""
 
-NOT_SETTINGS = frozenset({"OFFHOOK_MEDIA_BINARY", "OFFHOOK_BUILD_PROFILE", "OFFHOOK_TOKEN", "OFFHOOK_PROJECT"})
+NOT_SETTINGS = frozenset(
+    {"OFFHOOK_MEDIA_BINARY", "OFFHOOK_BUILD_PROFILE", "OFFHOOK_TOKEN", "OFFHOOK_PROJECT", "OFFHOOK_PASSWORD"}
+)
 """Variables that others of our programs read."""
 
 Place = tuple[str, ...]
