@@ -120,3 +120,25 @@ async def test_phones_of_two_projects_over_udp(several: Offhook) -> None:
         logs = (await one.http.get("/api/offhook/calls")).json()["data"]
         assert [call["to"] for call in logs] == ["echo"]
         await one.http.aclose()
+
+
+async def test_what_strangers_call_is_a_host_of_its_own(several: Offhook) -> None:
+    """Endpoints, the profile and what strangers call each name their own host under the suffix, and the URI that is shown
+    can be dialled as it stands, with a user part of its own and without."""
+    acme = await project(several, "acme")
+    await acme.add("bob")
+    endpoint = (await acme.http.get("/api/relay/rest/endpoints/sip")).json()["data"][0]
+    profile = (await acme.http.get("/api/relay/rest/sip_profile")).json()
+    shown = [endpoint["offhook"]["aor"], profile["domain"]]
+    for name, user, handled in (("desk", "front", endpoint["id"]), ("any", "*", endpoint["id"])):
+        body = {"name": name, "user": user, "calling_handler_resource_id": handled}
+        made = await acme.http.post("/api/fabric/sip_addresses", json=body)
+        assert made.status_code == 201, made.text
+        shown.append(made.json()["uri"])
+    assert shown == [f"sip:bob@acme.{SUFFIX}", f"acme.{SUFFIX}", f"sip:front@desk.{SUFFIX}", f"sip:any@any.{SUFFIX}"]
+    for uri in shown[2:]:
+        stranger = PlainPhone("somebody", "none", "foreign.example", several.sip)
+        # It leads to bob, who is not there; nobody is asked for a password.
+        assert "not-registered" in await stranger.told(uri)
+        stranger.close()
+    await acme.http.aclose()

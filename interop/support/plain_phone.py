@@ -119,6 +119,14 @@ class PlainPhone:
         await self._send(self._request("ACK", target, 2, _field("To", answer), branch="INVITE"))
         return answer
 
+    async def told(self, uri: str) -> str:
+        """The final response to an INVITE that proves nothing."""
+        typed = "Content-Type: application/sdp\r\n"
+        await self._send(self._request("INVITE", uri, 1, f"<{uri}>", typed, self._offer()))
+        answer = await self._final()
+        await self._send(self._request("ACK", uri, 1, _field("To", answer), branch="INVITE"))
+        return answer
+
     async def invite(self, user: str) -> str:
         """INVITE, digest; the final response."""
         target = f"sip:{user}@{self._domain}"

@@ -357,7 +357,7 @@ class Limits(_Group):
     document_redirects: int = Field(10, ge=0, le=50)
     """Documents, and redirects of one, in a row: more are a circle."""
     dial_per_second: float = Field(50.0, gt=0)
-    """Calls per second and project that the API places; more wait as `queued`."""
+    """Calls per second and project that the API places, on each server; more wait as `queued`."""
     dial_backlog: int = Field(10_000, ge=1)
     """Calls of a project that wait to be placed; beyond it the API answers 429."""
     guest_addresses: int = Field(10, ge=1, le=16)
@@ -371,13 +371,13 @@ class Limits(_Group):
     body_bytes: int = 1_048_576
     """Octets of a REST request's body."""
     api_writes_per_second: float = Field(1000.0, gt=0)
-    """REST requests that change something, per project and second; bursts of twice that."""
+    """REST requests that change something, per project and second on each server; bursts of twice that."""
     api_reads_per_second: float = Field(5000.0, gt=0)
-    """REST requests that only read, per project and second; bursts of twice that."""
+    """REST requests that only read, per project and second on each server; bursts of twice that."""
     idempotency_keys: int = Field(100_000, ge=0)
     """Answers kept for requests with an Idempotency-Key; beyond it the oldest go before their day is over."""
     login_failures_per_minute: int = 20
-    """Wrong API tokens per source and minute."""
+    """Wrong API tokens per source and minute, on each server."""
     datagram: int = Field(1300, ge=576, le=65_000)
     """Octets a request of ours may have over UDP; above it goes by TCP, or in compact form where the peer takes none."""
     datagram_tcp: float = Field(1.0, gt=0, le=10)
