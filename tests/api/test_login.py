@@ -1,6 +1,9 @@
 """The dashboard's cookie, cross-site requests and other origins (API.md 1.2)."""
 
+import asyncio
+import json
 import time
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -107,6 +110,25 @@ async def test_wrong_logins_are_counted(client: httpx.AsyncClient, house: House)
     assert 1 <= int(answer.headers["retry-after"]) <= 61
     house.now = 61.0
     assert (await page.post(LOGIN, json={**body, "token": house.text})).status_code == 200
+
+
+async def test_logins_whose_bodies_come_together_are_counted_too(client: httpx.AsyncClient, house: House) -> None:
+    """Each of them began before any had failed."""
+    page = httpx.AsyncClient(transport=client._transport, base_url="http://test")
+    begun, arrived = asyncio.Semaphore(0), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        begun.release()
+        await arrived.wait()
+        yield json.dumps({"project": house.space.project_id, "token": "PT" + "0" * 48}).encode()
+
+    kind = {"Content-Type": "application/json"}
+    tasks = [asyncio.create_task(page.post(LOGIN, content=body(), headers=kind)) for _ in range(50)]
+    for _ in tasks:
+        await begun.acquire()
+    arrived.set()
+    statuses = [answer.status_code for answer in await asyncio.gather(*tasks)]
+    assert (statuses.count(401), statuses.count(429)) == (20, 30)
 
 
 async def test_what_a_login_must_say(client: httpx.AsyncClient) -> None:

@@ -1,11 +1,13 @@
 """A subscriber's password signs in to the web phone (API.md 4.1, 11), and tells a stranger nothing."""
 
+import asyncio
 import hashlib
 from typing import Any
 
 import httpx
 import pytest
 
+from offhook.api.routes.member_login import AT_ONCE
 from tests.support.platform import House
 
 PATH, SUBSCRIBERS = "/api/offhook/subscribers/login", "/api/fabric/resources/subscribers"
@@ -73,6 +75,14 @@ async def test_guesses_are_counted_by_source(client: httpx.AsyncClient, ann: Non
     late = await sign_in(client, email="ann@example.com", password=GOOD)
     assert (late.status_code, late.json()["code"]) == (429, "rate_limit_exceeded"), "1. also for the right one"
     assert int(late.headers["retry-after"]) > 0
+
+
+async def test_guesses_at_once_are_counted_too(client: httpx.AsyncClient, ann: None) -> None:
+    guesses = [sign_in(client, email="ann@example.com", password=f"guess {at}") for at in range(60)]
+    statuses = [answer.status_code for answer in await asyncio.gather(*guesses)]
+    # Those that are being tried when the last one fails are judged.
+    assert 20 <= statuses.count(401) <= 20 + AT_ONCE - 1
+    assert statuses.count(429) == 60 - statuses.count(401)
 
 
 async def test_only_json_is_taken(client: httpx.AsyncClient, ann: None) -> None:

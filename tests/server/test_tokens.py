@@ -85,6 +85,30 @@ async def test_never_none_and_never_a_public_key_as_a_secret(tmp_path: Path) -> 
     assert Tokens(REALM, b"k" * 48).read(jwt.encode(claims(), b"k" * 48, "HS384")) is None
 
 
+async def test_a_token_does_not_choose_its_key(tmp_path: Path) -> None:
+    """Whatever its header says of keys: only those of the set count, by whole names."""
+    tokens = await reading(tmp_path, key_set("RS256"))
+    strange = rsa.generate_private_key(65_537, 2048)
+    own = RSAAlgorithm.to_jwk(strange.public_key(), as_dict=True)
+    headers: tuple[dict[str, Any], ...] = (
+        {"jwk": own}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://127.0.0.1:9/cert"}, {"x5c": ["MIIB"]},
+        {"kid": "key-RS256"}, {"kid": "../../../../dev/null"}, {"kid": "key-RS256' OR '1'='1"}, {"kid": ""},
+    )  # fmt: skip
+    for header in headers:
+        assert tokens.read(jwt.encode(claims(), strange, "RS256", header)) is None, header
+        # Nor an empty file's contents, nor the name itself, as a secret.
+        for secret in (b"", b"\0", str(header.get("kid", "")).encode()):
+            assert tokens.read(hs256({"alg": "HS256", **header}, claims(), secret)) is None, (header, secret)
+    assert tokens.read(jwt.encode(claims(), RSA, "RS256", {"kid": "key-RS256", "jwk": own})) is not None
+
+
+def hs256(head: dict[str, Any], body: dict[str, Any], secret: bytes) -> str:
+    """A token that is signed with any secret, empty ones too."""
+    parts = [base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in (head, body)]
+    seal = hmac.new(secret, ".".join(parts).encode(), hashlib.sha256).digest()
+    return ".".join((*parts, base64.urlsafe_b64encode(seal).decode().rstrip("=")))
+
+
 @pytest.mark.parametrize("missing", ["exp", "aud", "sub"])
 def test_what_a_token_must_say(missing: str) -> None:
     said = claims()

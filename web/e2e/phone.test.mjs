@@ -110,6 +110,23 @@ test("one page calls the other: ringing, answer, both hear, the callee hangs up"
   await bob.close();
 });
 
+test("a caller's name is text, whatever it says", async () => {
+  const name = "<img src=x onerror=alert(1)><script>alert(2)</script>";
+  const mallory = { username: "mallory", password: "a long enough secret", caller_id: name };
+  await server.post("/api/relay/rest/endpoints/sip", mallory);
+  const [caller, bob] = [await PhonePage.open(browser, server), await signedIn("bob")];
+  await caller.signIn(mallory.username, mallory.password);
+  await caller.registration("registered");
+  await caller.dial("bob");
+  await bob.call("ringing");
+  assert.equal(await bob.text("peer"), name);
+  await bob.click("decline");
+  await caller.call("idle");
+  // Closing also says that no script of the page failed and none was refused.
+  await bob.close();
+  await caller.close();
+});
+
 test("a declined call and an unknown name are explained", async () => {
   const [alice, bob] = [await signedIn("alice"), await signedIn("bob")];
   await alice.dial("bob");

@@ -1,5 +1,6 @@
 """The FastAPI application: the routes, the shapes of errors, the OpenAPI document, and the web phone's page at `/`."""
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -115,6 +116,7 @@ def create(
     app.state.quotas = Quotas(settings.reads_per_second, settings.writes_per_second, clock)
     app.state.idempotency = Running(platform.answers)
     app.state.turns = Turns()
+    app.state.guessing = asyncio.Semaphore(member_login.AT_ONCE)
     app.state.sessions = Sessions(platform.session_key, platform.answers, time.time)
     # The last one added is the outermost.
     if everywhere is not None:

@@ -49,6 +49,8 @@ async def log_in(request: Request, response: Response) -> dict[str, Any]:
             faults.append(Fault(name, "invalid_parameter", f"{name} must be text"))
     if faults:
         raise Invalid(*faults)
+    # Once more: many may have come while this one's body was on its way.
+    attempts.check(source_of(request))
     token = platform.token(body["project"], body["token"])
     if token is None:
         attempts.failed(source_of(request))

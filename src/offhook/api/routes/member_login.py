@@ -24,7 +24,6 @@ USUAL = 43_200
 KNOWN = ("email", "password", "project", "ttl", "device")
 AT_ONCE = 2
 """Passwords that are tried at a time: each takes 16 MiB and a processor for 50 ms."""
-_guessing = asyncio.Semaphore(AT_ONCE)
 router = APIRouter(tags=["Login"])
 _TAKES = record(
     "MemberLogin",
@@ -51,7 +50,10 @@ async def sign_in(request: Request, response: Response) -> dict[str, Any]:
     if faults:
         raise Invalid(*faults)
     row = _subscriber(platform, request.url.hostname or "", body)
-    async with _guessing:
+    guessing: asyncio.Semaphore = request.app.state.guessing
+    async with guessing:
+        # Those that have waited meanwhile count, too.
+        attempts.check(source_of(request))
         # Without a subscriber the same work is done for nothing.
         right = await knows_password(row.settings if row is not None else {}, body["password"])
     if row is None or not right:
