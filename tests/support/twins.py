@@ -118,10 +118,7 @@ class Twin:
             (self.node.timers, self.node.transactions),
             (registrar._per_aor._buckets, registrar._per_node._buckets, registrar._per_source._buckets),
             (registrar._carried._aors, registrar._carried._clocks, registrar._carried._marks),
-            {
-                id_: {name: replace(one, said=b"", binding="") for name, one in of.items()}
-                for id_, of in flows._flows.items()
-            },
+            {id_: [replace(one, said=b"", binding="") for one in of] for id_, of in flows._flows.items()},
             self.authenticator._nonces._counts,
             (self.node._core.table._machines.keys(), self.node._core.table._merged),
             self.ids._random.getstate(),

@@ -280,10 +280,12 @@ class Switchboard:
             **dict.fromkeys(
                 (
                     RequestReceived, SubscribeReceived, NotifyDue, SubscriptionEnded, RequestSettled, RequestAnswered,
-                    TextsFound, BindingsChanged, DeviceReturned, DocumentFetched, RecordingFinished, FeedChanged, TimeTold,
+                    TextsFound, DocumentFetched, RecordingFinished, FeedChanged, TimeTold,
                 ),
                 self._beside,
             ),
+            BindingsChanged: self._rebound,
+            DeviceReturned: self._returned,
             **dict.fromkeys(
                 (
                     AckReceived, AckMissing, DialogLost, HungUp, InviteAccepted, InviteCanceled, InviteTrying,
@@ -365,7 +367,7 @@ class Switchboard:
     def _beside(
         self,
         event: RequestReceived | SubscribeReceived | NotifyDue | SubscriptionEnded | RequestSettled | RequestAnswered
-        | TextsFound | BindingsChanged | DeviceReturned | DocumentFetched | RecordingFinished | FeedChanged | TimeTold,
+        | TextsFound | DocumentFetched | RecordingFinished | FeedChanged | TimeTold,
         now: float,
     ) -> Effects:  # fmt: skip
         """What is not about a call, or only in passing."""
@@ -391,16 +393,18 @@ class Switchboard:
                 return self._watchers.due(event.subscription)
             case SubscriptionEnded():
                 return self._watchers.ended(event.subscription)
-            case BindingsChanged():
-                self._devices.changed(event)
-                self._index.away.changed(event, now)
-                return [*registrations.changed(event), *self._watchers.bindings_changed(event, now)]
-            case DeviceReturned():
-                moved = self._devices.returned(event, self._legs_on)
-                came = self._joined(event)
-                return [*moved, *came, *self._watchers.returned(event), *self._texts.returned(event)]
             case _:
                 return []
+
+    def _rebound(self, event: BindingsChanged, now: float) -> Effects:
+        self._devices.changed(event)
+        self._index.away.changed(event, now)
+        return [*registrations.changed(event), *self._watchers.bindings_changed(event, now)]
+
+    def _returned(self, event: DeviceReturned, now: float) -> Effects:
+        moved = self._devices.returned(event, self._legs_on)
+        came = self._joined(event)
+        return [*moved, *came, *self._watchers.returned(event), *self._texts.returned(event)]
 
     def _joined(self, event: DeviceReturned) -> Effects:
         """LIVE-4: calls that ring for the endpoint, or wait for it."""

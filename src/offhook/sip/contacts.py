@@ -4,6 +4,7 @@ Lives here: steps REG-6, REG-8, REG-9, REG-10, REG-14 and REG-15 of the registra
 whose bindings they are and where they are kept.
 """
 
+from functools import lru_cache
 from sys import intern
 
 from offhook.record import record
@@ -90,7 +91,7 @@ class Reader:
             reg_id=reg_id,
             q=_quality(value.params.get("q")),
             user_agent=intern(headers.get("User-Agent") or ""),
-            params={name: text for name, text in value.params.items() if name not in _OURS},
+            params=_shared(tuple([one for one in value.params.items() if one[0] not in _OURS])),
             registered_at=now,
             refreshed_at=now,
             path=path,
@@ -160,6 +161,12 @@ class Reader:
         hops = sum(len(split_list(line)) for line in headers.all("Via"))
         # Proxies put their Path before those that are there, so the client's own is the last.
         return hops == 1 or (bool(path) and "ob" in parse_name_addr(path[-1]).uri.params)
+
+
+@lru_cache(maxsize=256)
+def _shared(params: tuple[tuple[str, str | None], ...]) -> dict[str, str | None]:
+    """One dictionary for all bindings whose clients name the same features; nobody changes it."""
+    return dict(params)
 
 
 _OURS = ("expires", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu")

@@ -7,7 +7,6 @@ Lives here: hosts, names and realms. Never here: whose domains they are (server/
 """
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 from offhook.sip.uri import Uri
 
@@ -56,7 +55,6 @@ def qualified(user: str, domain: str) -> str:
     return f"{plain}@{domain}" if domain else plain
 
 
-@lru_cache(maxsize=4096)
 def parted(name: str) -> tuple[str, str]:
     """User name and domain of a name; "" is the canonical domain."""
     user, at, domain = name.rpartition("@")

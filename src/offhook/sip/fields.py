@@ -207,7 +207,8 @@ def _checked(value: NameAddr) -> NameAddr:
     return value
 
 
-_remembered_name_addr = lru_cache(maxsize=4096)(_read_name_addr)
+# Enough for the messages of the calls that are being set up; those of ten thousand registrations it could not hold anyway.
+_remembered_name_addr = lru_cache(maxsize=1024)(_read_name_addr)
 
 
 def parse_contacts(values: tuple[str, ...]) -> list[NameAddr] | None:

@@ -29,7 +29,8 @@ class TrustedFlows:
         self._seconds = seconds
         self._most = most
         self._per_flow = per_flow
-        self._flows: dict[FlowId, dict[str, Trust]] = {}
+        self._flows: dict[FlowId, tuple[Trust, ...]] = {}
+        """Nearly all flows prove one endpoint, and there are as many as pages."""
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -39,35 +40,33 @@ class TrustedFlows:
         if not flow.transport.reliable or not (flow.secure or flow.loopback):
             return
         until = now + self._seconds if ends is None else min(now + self._seconds, ends)
-        proofs = self._flows.pop(flow.id, {})
-        proofs.pop(account.username, None)
-        version = account.credential_version
-        proofs[account.username] = Trust(account.id, account.username, version, until, ends, how)
-        if len(proofs) > self._per_flow:
-            del proofs[next(iter(proofs))]
-        self._flows[flow.id] = proofs
+        proof = Trust(account.id, account.username, account.credential_version, until, ends, how)
+        others = [one for one in self._flows.pop(flow.id, ()) if one.username != account.username]
+        self._flows[flow.id] = (*others, proof)[-self._per_flow :]
         if len(self._flows) > self._most:
             del self._flows[next(iter(self._flows))]
 
     def of(self, flow: FlowId, username: str, now: float) -> Trust | None:
         """The proof of that endpoint, None without a live one."""
-        found = self._flows.get(flow, {}).get(username)
-        return found if found is not None and found.until > now else None
+        for found in self._flows.get(flow, ()):
+            if found.username == username:
+                return found if found.until > now else None
+        return None
 
     def recalls(self, flow: FlowId) -> bool:
         """True if words of a REGISTER on the flow are remembered."""
-        return any(one.said for one in self._flows.get(flow, {}).values())
+        return any(one.said for one in self._flows.get(flow, ()))
 
     def recalled(self, flow: FlowId, digest: bytes, now: float) -> Trust | None:
         """The live proof of the account that said those words last."""
-        for found in self._flows.get(flow, {}).values():
+        for found in self._flows.get(flow, ()):
             if found.said.startswith(digest) and found.until > now:
                 return found
         return None
 
     def latest(self, flow: FlowId, now: float) -> str | None:
         """The user name proved last, None without a live one."""
-        for found in reversed(self._flows.get(flow, {}).values()):
+        for found in reversed(self._flows.get(flow, ())):
             if found.until > now:
                 return found.username
         return None
@@ -78,6 +77,9 @@ class TrustedFlows:
 
     def forget_account(self, username: str) -> None:
         """Its credentials changed or are gone: its flows must prove themselves again."""
-        for flow in [flow for flow, proofs in self._flows.items() if proofs.pop(username, None) is not None]:
-            if not self._flows[flow]:
+        for flow, proofs in list(self._flows.items()):
+            left = tuple([one for one in proofs if one.username != username])
+            if not left:
                 del self._flows[flow]
+            elif len(left) < len(proofs):
+                self._flows[flow] = left

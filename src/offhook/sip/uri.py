@@ -56,7 +56,7 @@ class Uri:
         return f"{self.scheme}:{user}{self.host}{port}{params}{headers}"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def parse_uri(text: str) -> Uri:
     """Parses one URI without display name or brackets. Raises errors.MalformedMessage naming the place."""
     if len(text) > DEFAULT_LIMITS.max_uri:
@@ -93,7 +93,14 @@ def _parse_sip(scheme: str, rest: str, text: str) -> Uri:
 
 
 def _cut_params(rest: str) -> tuple[str, dict[str, str | None]]:
-    first, *pieces = rest.split(";")
+    first, semicolon, text = rest.partition(";")
+    return first, _params(text) if semicolon else {}
+
+
+@lru_cache(maxsize=256)
+def _params(text: str) -> dict[str, str | None]:
+    """Shared by all URIs that write theirs alike: every page's Contact has `transport=ws` and no more."""
+    pieces = text.split(";")
     if len(pieces) > DEFAULT_LIMITS.max_field_params:
         raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
     params: dict[str, str | None] = {}
@@ -102,7 +109,7 @@ def _cut_params(rest: str) -> tuple[str, dict[str, str | None]]:
         if not _PARAM.fullmatch(name) or (equals and value and not _PARAM.fullmatch(value)):
             raise MalformedMessage(f"bad URI parameter: {piece[:60]!r}")
         params.setdefault(_plain(name) if "%" in name else name.lower(), value if equals else None)
-    return first, params
+    return params
 
 
 def _plain(name: str) -> str:
