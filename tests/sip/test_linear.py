@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from offhook.sip import digest, fields, framing, grammar, nonces, parse, uri
+from offhook.sip import digest, fields, framing, grammar, nonces, parse, refresh, uri
 from offhook.sip.errors import PeerError
 from offhook.sip.framing import StreamFramer
 from offhook.sip.parse import parse_datagram, parse_websocket
@@ -22,7 +22,7 @@ from tests.sip.test_parse import octets
 
 pytestmark = pytest.mark.source
 
-ROOMS = (grammar, uri, fields, parse, framing, digest, nonces)
+ROOMS = (grammar, uri, fields, parse, framing, digest, nonces, refresh)
 
 
 def steps(function: Callable[[], object]) -> int:

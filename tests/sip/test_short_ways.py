@@ -1,5 +1,7 @@
 """The short ways of what happens most, a registration that is refreshed, lead to the same as the long ones."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from offhook.sip.carried import Carried
 from offhook.sip.effects import StartTimer, StopTimer
 from offhook.sip.errors import PeerError
-from offhook.sip.fields import parse_name_addr, parse_tag
+from offhook.sip.fields import parse_auth, parse_name_addr, parse_tag, unquote
 from offhook.sip.flow import Flow, FlowId, Transport
 from offhook.sip.location import Binding
 from offhook.sip.uri import parse_uri
@@ -62,3 +64,26 @@ def test_a_shorter_time_moves_the_timer_and_the_last_binding_stops_it() -> None:
     (stopped,) = carried.rewritten(AOR, (shorter,), (), 20.0)
     assert isinstance(stopped, StopTimer)
     assert carried.fired(AOR, 70.0) == []
+
+
+AUTH = st.sampled_from(
+    ["realm", "nonce", "NC", "=", ",", ", ", " ", '"', '"a b"', '"a,b"', '"a\\"b"', '""', "00000001", "a=b", "==", "\t",
+     "\\", "é"]
+)  # fmt: skip
+ONE_BY_ONE = re.compile(r'\s*([\w\-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*)\s*(?:,|$)', re.DOTALL | re.ASCII)
+
+
+@given(
+    st.lists(AUTH, max_size=14).map("".join)
+    | st.from_regex(r'(?:[a-z]{1,3}=(?:"[a-z ,=]{0,3}"|[a-z=/]{0,3})(?:, ?|\Z)){1,6}', fullmatch=True)
+)
+def test_plain_credentials_are_read_as_one_parameter_after_the_other(text: str) -> None:
+    rest, at, wanted = text.strip(), 0, dict[str, str]()
+    while at < len(rest):
+        found = ONE_BY_ONE.match(rest, at)
+        if found is None:
+            wanted = wanted or {"token68": rest}
+            break
+        wanted.setdefault(found[1].lower(), unquote(found[2]))
+        at = found.end()
+    assert parse_auth(f"Digest {text}") == ("digest", wanted)

@@ -27,7 +27,9 @@ _PLAIN_PARTY = re.compile(
     r"<sips?:[A-Za-z0-9\-_.!~*'()&=+$,]++@(?=[A-Za-z0-9])[A-Za-z0-9\-.]++(?<!-)>(?:;tag=([A-Za-z0-9\-.!%*_+`'~]++))?"
 )
 """What nearly every From and To looks like; no more than what a full reading accepts."""
-_AUTH_PARAM = re.compile(rf"\s*+([A-Za-z0-9\-_]++)\s*+=\s*+({_QUOTED}|[^\s,\"]*+)\s*+(?:,|$)", re.DOTALL)
+_AUTH_PARAM = re.compile(
+    rf'\s*+([A-Za-z0-9\-_]++)\s*+=\s*+(?:"([^"\\]*+)"|({_QUOTED}|[^\s,"]*+))\s*+(?:,|$)', re.DOTALL
+)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ODD = re.compile(r"[\s\",]")
 _SPACE = re.compile(r"\s")
@@ -299,7 +301,8 @@ def parse_auth(text: str) -> tuple[str, dict[str, str]]:
         found = _AUTH_PARAM.match(rest, at)
         if not found:
             return scheme.lower(), params or {"token68": rest}
-        params.setdefault(found.group(1).lower(), unquote(found.group(2)))
+        name, plain, other = found.groups()
+        params.setdefault(name.lower(), unquote(other) if plain is None else plain)
         at = found.end()
     return scheme.lower(), params
 

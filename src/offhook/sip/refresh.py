@@ -41,13 +41,13 @@ LONGEST = 2_560
 _DIGEST = 11
 """Octets of a hash; with the four behind it and Python's own it takes 48."""
 
-_START = re.compile(r"REGISTER sips?:([a-z0-9.\-]++)(?::\d+)?(?:;transport=[a-z]+)? SIP/2\.0(?=\r\n)")
+_START = re.compile(r"REGISTER sips?:([a-z0-9.\-]++)(?::\d++)?(?:;transport=[a-z]++)? SIP/2\.0(?=\r\n)")
 _VIA = re.compile(
     r"\r\nVia: (SIP/2\.0/[A-Z]{2,3} ([a-z0-9.\-]{1,200}+(?::[1-9]\d{0,4})?);branch=)"
     r"(z9hG4bK[A-Za-z0-9.\-_]{1,64}+)(;rport)?(?=\r\n)"
 )
-_FROM = re.compile(r"\r\nFrom: ([^\r\n]{0,400}>;tag=)([A-Za-z0-9.\-_]{1,64}+)(?=\r\n)")
-_TO = re.compile(r"\r\nTo: ([^<>\r\n]{0,200}<sips?:([A-Za-z0-9\-_.!~*'()+]++)@([a-z0-9.\-]++)>)(?=\r\n)")
+_FROM = re.compile(r"\r\nFrom: ([^<>\r\n]{0,200}+<[^<>\r\n]{1,200}+>;tag=)([A-Za-z0-9.\-_]{1,64}+)(?=\r\n)")
+_TO = re.compile(r"\r\nTo: ([^<>\r\n]{0,200}+<sips?:([A-Za-z0-9\-_.!~*'()+]++)@([a-z0-9.\-]++)>)(?=\r\n)")
 _CALL_ID = re.compile(r"\r\nCall-ID: ([!-~]{1,64}+)(?=\r\n)")
 _CSEQ = re.compile(r"\r\nCSeq: (\d{1,9}+) REGISTER(?=\r\n)")
 _PROOF = re.compile(r"\r\nAuthorization: (Digest [ -~]{1,900}+)(?=\r\n)")
@@ -78,7 +78,15 @@ def read(data: bytes) -> Repeat | None:
     """None for a text that is not written as plainly as nearly all are."""
     if len(data) > LONGEST or not data.isascii() or data.find(b"\r\n\r\n") != len(data) - 4:
         return None
+    if b"\r\n " in data or b"\r\n\t" in data:
+        # A folded line: what is cut out might be the middle of it.
+        return None
     text = data.decode("ascii")
+    at = text.find("\r\nAuthorization: ")
+    proof = _PROOF.match(text, at) if at > 0 else None
+    if proof is not None:
+        # Words are the same with and without them: most libraries send them once, and not again on the same connection.
+        text = text[:at] + text[proof.end() :]
     start = _START.match(text)
     via, from_ = _VIA.match(text, text.find("\r\nVia: ")), _FROM.match(text, text.find("\r\nFrom: "))
     to, call_id = _TO.match(text, text.find("\r\nTo: ")), _CALL_ID.match(text, text.find("\r\nCall-ID: "))
@@ -86,10 +94,6 @@ def read(data: bytes) -> Repeat | None:
     if not (start and via and from_ and to and call_id and cseq):
         return None
     holes = [via.span(3), from_.span(2), call_id.span(1), cseq.span(1)]
-    at = text.find("\r\nAuthorization: ")
-    proof = _PROOF.match(text, at) if at > 0 else None
-    if proof is not None:
-        holes.append(proof.span(1))
     holes.sort()
     kept, at = [], 0
     for begin, end in holes:

@@ -206,6 +206,8 @@ class Registrar:
         self, token: Registration, account: Account, values: list[NameAddr], own: list[Binding], now: float
     ) -> None:
         """The next REGISTER in the same words need not go this way."""
+        if not token.flow.transport.reliable:
+            return
         self._refreshes.forget(token.flow, account, now)
         if len(values) == len(own) == 1:
             headers, envelope = token.request.headers, token.petition.envelope
