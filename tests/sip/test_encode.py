@@ -147,3 +147,12 @@ def test_compact_form_is_shorter_and_means_the_same() -> None:
     assert b"\r\nv:SIP/2.0/UDP a.example" in short
     assert b"\r\nl:23\r\n\r\n" in short
     assert parse_datagram(short) == parse_datagram(long)
+
+
+@pytest.mark.parametrize("name", ["X-Own", "Content-Length"])
+def test_an_unusual_field_changes_nothing_in_the_others(name: str) -> None:
+    plain = make_request("INVITE", body=SDP)
+    odd = replace(plain, headers=Headers([*plain.headers, (name, "1")]))
+    written = encode(odd).replace(b"X-Own: 1\r\n", b"")
+    # 1. Its line is there, or ours is in its place; the rest is as without it.
+    assert written == encode(plain)

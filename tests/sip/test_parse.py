@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offhook.sip.errors import FramingLost, MalformedMessage, PeerError, Silence, TooLarge, UnsupportedVersion
 from offhook.sip.grammar import DEFAULT_LIMITS, Limits
 from offhook.sip.message import Request, Response
-from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket
+from offhook.sip.parse import _fields, _odd_fields, parse_datagram, parse_stream_message, parse_websocket
 
 FIELDS = {
     "Via": "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1",
@@ -35,6 +37,24 @@ def refusal(data: bytes, limits: Limits = DEFAULT_LIMITS) -> PeerError:
     with pytest.raises(PeerError) as caught:
         parse_datagram(data, limits)
     return caught.value
+
+
+# ---- the two ways to read fields
+
+NAMES = st.sampled_from(
+    ["Via", "v", "From", "To", "CSeq", "Content-Length", "l", "X-Own", "via", "Call-ID ", "", "b\xe9d"]
+)
+VALUES = st.text(st.sampled_from('az:,;"\t \x00\x7f\xe9\udcff\u2028'), max_size=6)
+
+
+@given(st.lists(st.tuples(NAMES, st.sampled_from([":", ": ", ""]), VALUES), max_size=6), st.sampled_from([3, 200]))
+def test_fields_in_one_step_are_what_they_are_one_by_one(parts: list[tuple[str, str, str]], most: int) -> None:
+    lines = ["".join(one) for one in parts] or [""]
+    limits = replace(DEFAULT_LIMITS, max_headers=most, max_header_line=20)
+    quick, slow = _fields("\r\n".join(lines), limits), _odd_fields(lines, limits)
+    # 1. The same fields, and the same fault.
+    assert quick[0] == slow[0]
+    assert repr(quick[1]) == repr(slow[1])
 
 
 # ---- forms
