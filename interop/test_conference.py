@@ -1,4 +1,4 @@
-"""A conference with a browser and two foreign phones: each hears the others and not itself."""
+"""A conference with a browser and two foreign phones: each hears the others and not itself, and so does its recording."""
 
 import asyncio
 from pathlib import Path
@@ -8,6 +8,8 @@ from interop.support.baresip import Baresip
 from interop.support.browser import Browser
 from interop.support.server import Offhook
 from interop.test_browser_calls import signed_in
+from interop.test_recordings import recordings, sound
+from interop.test_streams import send
 
 PAGE, FIRST, SECOND = 1000, 650, 1470
 # No sum or difference of two is the third: loud voices together bend each other.
@@ -31,6 +33,11 @@ async def test_three_hear_each_other(server: Offhook, tmp_path: Path) -> None:
         for phone in (bob, carol):
             await phone.dial("conference-room")
             await phone.expect("CALL_ESTABLISHED")
+        # The page's leg is recorded: what it says, and what it hears of the room.
+        legs = (await server.http.get("/api/calling/calls")).json()["data"]
+        (webrtc,) = (one["id"] for one in legs if one["type"] == "relay_webrtc_call")
+        answer = await send(server, "calling.record", webrtc, {"audio": {"stereo": True, "direction": "both"}})
+        assert answer.status_code == 200, answer.text
         await asyncio.sleep(4)  # sound to be recorded
         calls = await server.calls()
         assert len(calls) == 3
@@ -47,3 +54,14 @@ async def test_three_hear_each_other(server: Offhook, tmp_path: Path) -> None:
         alone = await page.heard(2)
         assert alone.level_db > HEARD, alone
         assert abs(alone.frequency - PAGE) > 5, alone
+        await page.hang_up()
+    (row,) = await recordings(server, "completed", 1)
+    frames, rate = sound((await server.http.get(row["url"])).content)
+    talk = frames[rate : 3 * rate]
+    for channel, heard in ((0, {PAGE}), (1, {FIRST, SECOND})):
+        levels = {hertz: level_at(talk[:, channel], rate, hertz) for hertz in (PAGE, FIRST, SECOND)}
+        quietest = min(levels[hertz] for hertz in heard)
+        assert quietest > HEARD, (channel, levels)
+        # Gaps on a busy machine spread a tone a little; a voice that leaks is as loud as the others.
+        others = [level for hertz, level in levels.items() if hertz not in heard]
+        assert max(others) < quietest - 15, (channel, levels)

@@ -45,6 +45,18 @@ function through(port) {
   link = port;
 }
 
+let spares = false;
+
+// From now on the server knows Opus alone, and asks for silence to be left out (RFC 7587 usedtx), as far as the page is told.
+function sparing() {
+  spares = true;
+}
+
+function sparely(sdp) {
+  const line = sdp.replace(/^(m=audio \d+ \S+) .*$/m, "$1 111 110");
+  return line.replace(/^a=(rtpmap|fmtp):(?!111 |110 ).*\r\n/gm, "").replace("useinbandfec=1", "useinbandfec=1;usedtx=1");
+}
+
 let screen = null;
 let shownAt = null;
 
@@ -100,6 +112,7 @@ function jssipSession(current, direction) {
   session.on("sdp", (event) => {
     // The way to the server leads through a link of the test.
     if (event.originator === "remote" && link) event.sdp = event.sdp.replace(/^(a=candidate:\S+ \d udp \d+ \S+) \d+/gm, `$1 ${link}`);
+    if (event.originator === "remote" && spares) event.sdp = sparely(event.sdp);
   });
   if (session.connection) watch(session.connection);
   session.on("peerconnection", (event) => watch(event.peerconnection));
@@ -423,4 +436,4 @@ async function many(target, count) {
   return Promise.all(Array.from({ length: count }, one));
 }
 
-window.agent = { jssip, sipjs, expect, record, stats, camera, pictures, addCamera, descriptions, through, mute, quiet, ufrag, history, many };
+window.agent = { jssip, sipjs, expect, record, stats, camera, pictures, addCamera, descriptions, through, sparing, mute, quiet, ufrag, history, many };

@@ -103,14 +103,17 @@ class PlainPhone:
 
     async def sounds(self, seconds: float) -> int:
         """How many packets of sound come in that time."""
-        loop, count = asyncio.get_running_loop(), 0
+        return len(await self.packets(seconds))
+
+    async def packets(self, seconds: float) -> list[bytes]:
+        """The packets of sound that come in that time."""
+        loop, packets = asyncio.get_running_loop(), []
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    await loop.sock_recv(self._rtp, 65_535)
-                    count += 1
+                    packets.append(await loop.sock_recv(self._rtp, 65_535))
         except TimeoutError:
-            return count
+            return packets
 
     async def refused(self, user: str) -> str:
         """A call that is not to come about; its final response."""

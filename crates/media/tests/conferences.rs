@@ -311,6 +311,21 @@ fn a_tap_of_a_member_hears_what_he_says_and_hears_through_joining_and_leaving() 
     for side in [Side::Says, Side::Hears, Side::Both] {
         assert!(matches!(record(&mut world, leg, side), Reply::Done { .. }));
     }
+    let spec = Feed {
+        feed: "f".to_owned(),
+        url: "ws://192.0.2.80/".to_owned(),
+        address: "192.0.2.80:80".to_owned(),
+        track: Track::Both,
+        encoding: Encoding::L16,
+        rate: 16_000,
+        two_way: false,
+        bearer: Hidden(String::new()),
+        account: String::new(),
+        call: String::new(),
+        parameters: Vec::new(),
+    };
+    let reply = world.command(|n| Command::FeedStart { n, leg, spec });
+    assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
     let talk = |world: &mut World, a: &mut Phone, b: &mut Phone| {
         world.recorded.clear();
         for _ in 0..50 {
@@ -318,7 +333,7 @@ fn a_tap_of_a_member_hears_what_he_says_and_hears_through_joining_and_leaving() 
             b.speak(world);
             world.advance_ms(20);
         }
-        let mut counts = [[0usize; 2]; 3];
+        let mut counts = [[0usize; 2]; 4];
         for (number, entry) in &world.recorded {
             if let Piece::Packet { channel, .. } = entry.what {
                 counts[*number as usize - 1][usize::from(channel)] += 1;
@@ -326,11 +341,12 @@ fn a_tap_of_a_member_hears_what_he_says_and_hears_through_joining_and_leaving() 
         }
         counts
     };
-    let whole = |counts: [[usize; 2]; 3]| {
-        let [says, hears, both] = counts;
+    let whole = |counts: [[usize; 2]; 4]| {
+        let [says, hears, both, fed] = counts;
         assert!(says[0] >= 48 && says[1] == 0, "{counts:?}");
         assert!(hears[0] >= 48 && hears[1] == 0, "{counts:?}");
         assert!(both[0] >= 48 && both[1] >= 48, "{counts:?}");
+        assert_eq!(fed, both);
     };
     // 1. in the room, 2. in a bridge, 3. in the room again
     whole(talk(&mut world, &mut a, &mut b));
@@ -346,7 +362,7 @@ fn a_tap_of_a_member_hears_what_he_says_and_hears_through_joining_and_leaving() 
     whole(talk(&mut world, &mut a, &mut b));
     assert_eq!(ends(&world), 0);
     world.command(|n| Command::CloseLeg { n, leg });
-    assert_eq!(ends(&world), 3);
+    assert_eq!(ends(&world), 4);
 }
 
 #[test]
