@@ -36,7 +36,7 @@ struct Outline {
     n: u64,
 }
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: &[&str] = &[
     "OpenCall",
     "OpenLeg",
     "Complete",

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::message::Greeting;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: &[&str] = &[
     "OpenCall",
     "OpenLeg",
     "Complete",
