@@ -1,4 +1,4 @@
-"""What a call costs before anything is understood of it: `python -m bench.signalling --servers offhook,floor`.
+"""What a call or a registration costs in which nothing is understood: `python -m bench.signalling --servers offhook,floor`.
 
 The same loop, sockets, engine commands and journal rows as a call of Offhook's, with texts that are cut out of each other:
 no grammar, no transactions, no timers, no state but who called whom. What it costs is Python's loop, the kernel and the
@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import ssl
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,8 @@ from offhook.media.client import MediaError
 from offhook.media.engine import MediaEngine
 from offhook.media.process import MediaOptions, MediaProcess
 from offhook.store.journal import Journal
+from offhook.transport.frames import FrameReader, Opcode, accept_key, frame
+from offhook.transport.tls import Tls
 
 HOST = "127.0.0.1"
 COPIED = re.compile(rb"^(?:Via|From|To|Call-ID|CSeq):.*\r\n", re.MULTILINE)
@@ -28,6 +31,7 @@ CALL_ID = re.compile(rb"^Call-ID: *(.*)\r\n", re.MULTILINE)
 TO = re.compile(rb"^(To:.*)\r\n", re.MULTILINE)
 CODECS = Codec("PCMU", 0, 8000), Codec("TELEPHONE-EVENT", 101, 8000)
 OFFER = LegOffer(PathKind.PORT, KeyKind.PLAIN, CODECS, HOST, rtcp_mux=False, detect_digits=True)
+KEY = re.compile(rb"Sec-WebSocket-Key: *(\S+)\r\n")
 KEPT = bytes(1_200)
 """As long as the journal's row of an answered call."""
 Address = tuple[str, int]
@@ -40,6 +44,45 @@ class Call:
         self.number, self.caller, self.invite = number, caller, invite
         self.opened: media.CallOpened | None = None
         self.to = b""
+
+
+CHALLENGE = b'-Authenticate: Digest realm="offhook.test", nonce="0123456789", algorithm=MD5, qop="auth"\r\n'
+
+
+class PageFloor(asyncio.Protocol):
+    """One page: Offhook's own TLS and frames, and a 200 to every REGISTER once credentials came."""
+
+    def __init__(self) -> None:
+        self._reader: FrameReader | None = None
+        self._proved = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._reader is None:
+            found = KEY.search(data)
+            assert found is not None
+            self._reader = FrameReader(65_536)
+            self._transport.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Protocol: sip\r\nSec-WebSocket-Accept: "
+                + accept_key(found.group(1).decode()).encode()
+                + b"\r\n\r\n"
+            )
+            return
+        for one in self._reader.feed(data):
+            if one.opcode in (Opcode.TEXT, Opcode.BINARY):
+                self._proved = self._proved or b"\nAuthorization:" in one.payload
+                self._transport.write(frame(Opcode.TEXT, self._answer(one.payload)))
+
+    def _answer(self, request: bytes) -> bytes:
+        copied = b"".join(COPIED.findall(request))
+        if not self._proved:
+            return b"SIP/2.0 401 Who are you\r\n" + copied + b"WWW" + CHALLENGE + _body(0)
+        return (
+            b"SIP/2.0 200 OK\r\n" + copied + b"Contact: <sip:floor@127.0.0.1>;expires=600\r\n" + bytes(400) + _body(0)
+        )
 
 
 class Floor(asyncio.DatagramProtocol):
@@ -59,10 +102,7 @@ class Floor(asyncio.DatagramProtocol):
         proved = b"\nAuthorization:" in data or b"\nProxy-Authorization:" in data
         if word in (b"INVITE", b"REGISTER") and not proved:
             status, name = (b"407", b"Proxy") if word == b"INVITE" else (b"401", b"WWW")
-            challenge = (
-                name + b'-Authenticate: Digest realm="offhook.test", nonce="0123456789", algorithm=MD5, qop="auth"\r\n'
-            )
-            self._answer(status + b" Who are you", data, addr, challenge)
+            self._answer(status + b" Who are you", data, addr, name + CHALLENGE)
         elif word == b"REGISTER":
             self._callee = addr
             self._answer(b"200 OK", data, addr)
@@ -160,7 +200,11 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     floor = Floor(process.engine, journal)
     await loop.create_datagram_endpoint(lambda: floor, local_addr=(HOST, 0))
-    running = {"pid": os.getpid(), "engine_pid": process.engine.pid, "sip": f"{HOST}:{floor.port}", "wss_url": ""}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["OFFHOOK_HTTP_CERTIFICATE"], os.environ["OFFHOOK_HTTP_KEY"])
+    pages = await loop.create_server(lambda: Tls(context, PageFloor, 10.0), HOST, 0, backlog=4_096)
+    secure = f"wss://{HOST}:{pages.sockets[0].getsockname()[1]}/"
+    running = {"pid": os.getpid(), "engine_pid": process.engine.pid, "sip": f"{HOST}:{floor.port}", "wss_url": secure}
     partial = data / "running.part"
     partial.write_text(json.dumps(running))
     partial.rename(data / "running.json")
