@@ -64,6 +64,7 @@ async def ended(server: Offhook, caller: Caller) -> str:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # an engine is built for it
 async def test_a_panic_costs_its_own_call_and_ten_of_them_close_the_shard(
     serve: ServerMaker, faulty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

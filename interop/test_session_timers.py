@@ -44,6 +44,7 @@ async def test_jssip_is_asked_to_leave_the_timer_to_us(server: Offhook, tmp_path
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 async def test_jssip_talks_past_its_own_interval(server: Offhook, tmp_path: Path) -> None:
     """No drop at half, whole or 1.1 times 90 s."""
     async with Browser("chromium", tmp_path, tone=1000) as browser:
@@ -57,6 +58,7 @@ async def test_jssip_talks_past_its_own_interval(server: Offhook, tmp_path: Path
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 async def test_sip_js_without_timers_is_refreshed_by_re_invite(serve: ServerMaker, tmp_path: Path) -> None:
     """It takes no UPDATE and knows no timers: a re-INVITE with the description as it stands, and the sound goes on."""
     async with (

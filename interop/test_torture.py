@@ -28,9 +28,9 @@ from tests.support.torture import Torture, torture
 TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
 WARM_ROUNDS, ROUNDS = 60, 50
 """Until what is remembered of messages, texts as they were read and addresses, is there; and in which nothing more comes."""
-KEPT = 320
-"""Octets for each message by which the server may grow meanwhile: a transaction, the least that could be kept of one, takes
-four times that."""
+KEPT = 640
+"""Octets for each message by which the server may grow meanwhile, half of what a transaction takes, the least that could be
+kept of one."""
 PATIENCE = 1.0
 """Seconds after which no answer is none."""
 
