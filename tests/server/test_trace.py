@@ -22,6 +22,11 @@ from tests.support.page import talking
 from tests.support.restart import restart
 from tests.support.transferring import answer_notify, dialog, refer, second_call
 
+OFFLINE = (
+    "carol is not registered; open the phone or the page and sign in; "
+    "of several servers, at the one that the caller uses."
+)
+
 EPOCH = 1_700_000_000.0
 
 
@@ -70,12 +75,12 @@ def test_a_failed_call_says_what_happened_and_what_to_do_in_one_sentence(link: L
     house = House(link)
     house.caller().dial("carol")
     kept = trace(house)
-    assert kept["explanation"] == "carol is not registered; open the phone or the page and sign in."
+    assert kept["explanation"] == OFFLINE
     assert kept["end_code"] == "not_registered"
     assert "refused with 480: carol is not registered" in said(kept, "route")
     assert ladder(kept).splitlines()[:2] == [
         f"alice -> carol: ended, not_registered  ({kept['call_ref']})",
-        "carol is not registered; open the phone or the page and sign in.",
+        OFFLINE,
     ]
 
 
