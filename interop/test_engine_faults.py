@@ -14,6 +14,8 @@ from interop.support.server import Offhook
 ROOT = Path(__file__).parent.parent
 TRIGGER = b"offhook planted fault"
 """What the engine's feature `faults` panics at (`crates/media/src/faults.rs`)."""
+LATE = b"offhook late fault"
+"""The same, when its turn to be mixed comes."""
 CALLS, PACKETS = 10, 100
 
 
@@ -104,6 +106,34 @@ async def test_a_panic_costs_its_own_call_and_ten_of_them_close_the_shard(
         assert "media-busy" in refused
         assert "too often within a minute" in refused
         for caller in (*callers, late):
+            caller.close()
+
+
+@pytest.mark.long
+async def test_a_panic_while_a_room_is_mixed_costs_the_member_whose_sound_it_was(
+    serve: ServerMaker, faulty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFHOOK_MEDIA_BINARY", str(faulty))
+    async with serve(OFFHOOK_MEDIA_SHARDS="1") as server:
+        callers: list[Caller] = []
+        for number in range(3):
+            username = "alice" if number % 2 else "bob"
+            callers.append(Caller(username, server.passwords[username], server.domain, server.sip))
+            await callers[-1].call("conference-faults")
+        assert min(await talk(callers, 0)) > 0
+        # 1. who came last, and is first in nothing, sends what cannot be decoded: its call ends and says why
+        lost, rest = callers[2], callers[:2]
+        lost.send(PACKETS, LATE)
+        assert 'text="The media engine failed in this call"' in await ended(server, lost)
+        assert "a planted fault" in server.log()
+        # 2. the others are in the room as before, and hear it
+        assert min(await talk(rest, PACKETS)) > 0
+        assert len(await server.calls()) == 2
+        assert await failures(server) == 1
+        for caller in rest:
+            await caller.hang_up()
+        await server.until_idle(10)
+        for caller in callers:
             caller.close()
 
 

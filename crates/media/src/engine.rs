@@ -240,7 +240,8 @@ impl Engine {
         done
     }
 
-    fn contain(&mut self) {
+    /// After a panic: the call in hand is over, if one is.
+    pub(crate) fn contain(&mut self) {
         self.panics += 1;
         self.log("error", "a panic was contained".to_owned());
         let call = self

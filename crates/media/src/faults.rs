@@ -8,6 +8,22 @@ compile_error!(
 /// What a payload begins with that makes the engine panic.
 const TRIGGER: &[u8] = b"offhook planted fault";
 
+/// The same, when its turn to be heard comes.
+const LATE: &[u8] = b"offhook late fault";
+
+/// Whether a payload asks for a panic once it is decoded.
+pub(crate) fn lurks(payload: &[u8]) -> bool {
+    payload.starts_with(LATE)
+}
+
+/// Panics if a payload asked for it.
+#[expect(clippy::panic, reason = "it is the point")]
+pub(crate) fn burst(planted: bool) {
+    if planted {
+        panic!("a planted fault");
+    }
+}
+
 /// Panics at the packet that asks for it.
 #[expect(clippy::panic, reason = "it is the point")]
 pub(crate) fn spring(payload: &[u8]) {

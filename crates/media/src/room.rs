@@ -2,6 +2,7 @@
 //!
 //! Who is loud is known without decoding (RFC 6464 levels, G.711 bytes); at most `SPEAKERS` are decoded and mixed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
@@ -76,6 +77,15 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// Decoders and encoders that a panic left halfway go; members and places stay.
+    fn renew(&mut self) {
+        self.speakers.clear();
+        self.shared.clear();
+        self.far
+            .iter_mut()
+            .for_each(|member| member.encoding = None);
+    }
+
     /// Recordings that run of it.
     pub(crate) fn taps(&mut self) -> &mut Taps {
         &mut self.taps
@@ -420,10 +430,13 @@ impl Engine {
         let Some(mut room) = self.rooms.remove(&number) else {
             return;
         };
-        self.in_hand = room.members.first().copied();
         self.ticks += 1;
         room.overruns.tick(at, now.instant);
-        self.mix(&mut room, number, now);
+        // A panic here may cost the member whose sound is in hand its call, and no other: what it left halfway is made anew.
+        let mixed = catch_unwind(AssertUnwindSafe(|| self.mix(&mut room, number, now))).is_ok();
+        if !mixed {
+            room.renew();
+        }
         let epoch = self.epoch.unwrap_or(at);
         let late = now.instant.saturating_duration_since(at) > TOO_LATE;
         let next = if late {
@@ -434,6 +447,9 @@ impl Engine {
         self.timers
             .arm(&mut room.deadlines, LegId(number), Kind::Room, next);
         self.rooms.insert(number, room);
+        if !mixed {
+            self.contain();
+        }
     }
 
     fn mix(&mut self, room: &mut Room, number: u64, now: Now) {
@@ -441,6 +457,7 @@ impl Engine {
         let mut total = [0i32; MAX_TICK_SAMPLES];
         let mut voices: ArrayVec<(LegId, [i16; MAX_TICK_SAMPLES]), SPEAKERS> = ArrayVec::new();
         room.speakers.retain(|speaker| {
+            self.in_hand = Some(speaker.leg);
             let mut voice = [0i16; MAX_TICK_SAMPLES];
             let pulled = speaker.decoding.pull(now.instant);
             voice
@@ -458,6 +475,7 @@ impl Engine {
             voices.push((speaker.leg, voice));
             now.instant.saturating_duration_since(speaker.loud) < 2 * HANG
         });
+        self.in_hand = None;
         let total = total.get_mut(..samples).unwrap_or_default();
         let chimes = room.chimes.add(room.rate, total);
         let total = &*total;
@@ -507,6 +525,7 @@ impl Engine {
             }
         }
         for shared in &mut room.shared {
+            self.in_hand = None;
             let (wish, ticks) = (shared.wish(), shared.packet_ticks());
             shared.set_complexity(complexity);
             shared.push(sound, silence);
@@ -515,9 +534,11 @@ impl Engine {
                     let leg = self.legs.get_mut(*member).filter(|_| listens(*member));
                     let leg = leg.filter(|leg| inside(leg, number));
                     if let Some(leg) = leg.filter(|leg| wanted(leg) == Some(wish)) {
+                        self.in_hand = Some(*member);
                         deliver(leg, made, ticks, &mut self.out, now);
                     }
                 }
+                self.in_hand = None;
                 let hears = |member: &&FarMember| member.hears == Some(wish) && listens(member.leg);
                 for member in room.far.iter().filter(hears) {
                     send_far(&mut self.out, member, number, (wish.codec, ticks), made);
@@ -527,6 +548,7 @@ impl Engine {
     }
 
     fn send_far_speaker(&mut self, member: &mut FarMember, number: u64, rate: u32, sound: &[i16]) {
+        self.in_hand = None;
         let Some(wish) = member.hears else {
             return;
         };
@@ -547,6 +569,7 @@ impl Engine {
     }
 
     fn send_speaker(&mut self, id: LegId, rate: u32, sound: &[i16], now: Now) {
+        self.in_hand = Some(id);
         let complexity = self.effort.complexity();
         let Some(leg) = self.legs.get_mut(id) else {
             return;

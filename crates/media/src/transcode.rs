@@ -52,6 +52,8 @@ pub(crate) struct Decoding {
     hush: Option<(u8, u8)>,
     /// The level of what was sent last, -dBov.
     background: u8,
+    #[cfg(feature = "faults")]
+    planted: bool,
 }
 
 impl Decoding {
@@ -63,6 +65,8 @@ impl Decoding {
             playout: Playout::new(codec, rate).ok()?,
             hush: None,
             background: 127,
+            #[cfg(feature = "faults")]
+            planted: false,
         })
     }
 
@@ -93,6 +97,10 @@ impl Decoding {
             }
             self.ssrc = Some(incoming.ssrc);
         }
+        #[cfg(feature = "faults")]
+        {
+            self.planted |= crate::faults::lurks(payload);
+        }
         self.playout
             .push(incoming.sequence, incoming.timestamp, payload, now);
     }
@@ -116,6 +124,8 @@ impl Decoding {
     }
 
     pub(crate) fn pull(&mut self, now: Instant) -> &[i16] {
+        #[cfg(feature = "faults")]
+        crate::faults::burst(self.planted);
         self.playout.pull(now)
     }
 
