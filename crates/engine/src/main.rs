@@ -39,6 +39,11 @@ use random::System;
 use sys::Wake;
 use worker::Worker;
 
+/// A handshake takes and gives back ten times what its leg keeps, in between: with the C library's allocator, which mixes
+/// sizes, what is given back stays in pages that something else holds (docs/decisions/0040-memory-of-a-leg.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Receive buffer of a shared port in bytes: 25,000 packets, half a second of 1,000 calls.
 const RECEIVE_BUFFER: i32 = 4 << 20;
 /// Port in the name of our end of TCP connections: theirs is the signalling process's, which the engine need not know
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let options = Options::parse(std::env::args().skip(1))?;
     sys::set_limits();
+    sys::keep_pages_small();
     let signals = sys::termination().map_err(|e| format!("signals: {e}"))?;
     let listener = control::listen(&options.control)
         .map_err(|e| format!("control socket {}: {e}", options.control.display()))?;

@@ -9,6 +9,7 @@ mod latency;
 mod plan;
 mod relay;
 mod rtp;
+mod srtp;
 mod sys;
 mod webrtc;
 
@@ -22,6 +23,7 @@ offhook-loadgen certificate --file FILE
 offhook-loadgen frames --plan FILE [--seconds S] [--warm S] [--server PID] [--keep LEGS --folder DIR]
 offhook-loadgen forward [--packets N] [--suite SUITE]
 offhook-loadgen codecs --speech FILE [--passes N]
+offhook-loadgen srtp [--legs N] [--packets N] [--passes N]
 offhook-loadgen relay --base PORT --peer-base PORT --pairs N [--gather-us N] [--connected true|false] [--seconds S]";
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         "frames" => frames::command(&arguments),
         "forward" => forward::command(&arguments),
         "codecs" => codecs::command(&arguments),
+        "srtp" => srtp::command(&arguments),
         "relay" => relay::command(&arguments),
         _ => Err(USAGE.into()),
     });

@@ -78,7 +78,7 @@ impl Engine {
     fn perform(&mut self, command: Command, now: Now) -> Result<Reply, Refusal> {
         match command {
             Command::OpenCall { n, offers, .. } => self.open_call(n, offers, now),
-            Command::OpenLeg { n, call, offer } => self.open_late(n, call, offer, now),
+            Command::OpenLeg { n, call, offer } => self.open_late(n, call, offer),
             Command::ListLegs { n } => Ok(self.list(n, now)),
             Command::CloseCall { n, call } => Ok(Reply::Closed {
                 n,
@@ -211,7 +211,7 @@ impl Engine {
         self.calls.insert(call, Vec::new());
         let mut legs = Vec::with_capacity(offers.len());
         for offer in offers {
-            match self.open_leg(call, offer, now) {
+            match self.open_leg(call, offer) {
                 Ok(local) => legs.push(local),
                 Err(refusal) => {
                     self.close_call(call, now);
@@ -222,45 +222,34 @@ impl Engine {
         Ok(Reply::CallOpened { n, call, legs })
     }
 
-    fn open_late(
-        &mut self,
-        n: u64,
-        call: u64,
-        offer: LegOffer,
-        now: Now,
-    ) -> Result<Reply, Refusal> {
+    fn open_late(&mut self, n: u64, call: u64, offer: LegOffer) -> Result<Reply, Refusal> {
         if !self.calls.contains_key(&call) {
             return Err(("unknown_call", format!("there is no call {call:#x}")));
         }
-        let leg = self.open_leg(call, offer, now)?;
+        let leg = self.open_leg(call, offer)?;
         Ok(Reply::LegOpened { n, leg })
     }
 
-    fn open_leg(&mut self, call: u64, offer: LegOffer, now: Now) -> Result<LegLocal, Refusal> {
+    fn open_leg(&mut self, call: u64, offer: LegOffer) -> Result<LegLocal, Refusal> {
         if offer.audio.is_empty() {
             return Err(bad_description("an offer needs a codec"));
         }
         check_offer(&offer)?;
-        let id = self.build_leg(call, offer, now)?;
+        let id = self.build_leg(call, offer)?;
         self.calls.entry(call).or_default().push(id);
-        self.open_video(id, now)?;
+        self.open_video(id)?;
         let leg = self.legs.get(id).ok_or_else(|| unknown_leg(id.0))?;
         Ok(self.local(leg))
     }
 
     /// A leg in its place, without its video line; no call lists it yet.
-    pub(crate) fn build_leg(
-        &mut self,
-        call: u64,
-        offer: LegOffer,
-        now: Now,
-    ) -> Result<LegId, Refusal> {
+    pub(crate) fn build_leg(&mut self, call: u64, offer: LegOffer) -> Result<LegId, Refusal> {
         let id = self
             .legs
             .next_id()
             .ok_or_else(|| ("engine_busy", "all leg slots are taken".to_owned()))?;
         let keys = self.keys_for(&offer)?;
-        let path = self.path_for(id, &offer, now)?;
+        let path = self.path_for(id, &offer)?;
         let random = &mut self.random;
         let mut name = [0u8; 8];
         random.fill(&mut name);
@@ -323,7 +312,7 @@ impl Engine {
         })
     }
 
-    fn path_for(&mut self, id: LegId, offer: &LegOffer, now: Now) -> Result<Path, Refusal> {
+    fn path_for(&mut self, id: LegId, offer: &LegOffer) -> Result<Path, Refusal> {
         match offer.path {
             PathKind::Port if self.unclaimed.is_empty() => Err((
                 "ports_exhausted",
@@ -346,7 +335,7 @@ impl Engine {
                 let local =
                     local.ok_or_else(|| bad_description("the engine has no WebRTC socket"))?;
                 let credentials = self.credentials(id);
-                let ice = Ice::new(credentials, &self.webrtc, now.instant);
+                let ice = Ice::new(credentials);
                 Ok(Path::WebRtc(Box::new(WebRtcPath {
                     ice,
                     local,

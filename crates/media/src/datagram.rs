@@ -95,10 +95,8 @@ impl Engine {
         let Path::WebRtc(path) = &mut leg.path else {
             return self.demux.count_stranger();
         };
-        let (check, selected) = path
-            .ice
-            .check(socket, &self.webrtc, source, message, now.instant);
-        if check != Check::Valid {
+        let checked = path.ice.check(socket.id, source, &message, now.instant);
+        if checked.check != Check::Valid {
             return self.demux.count_stranger();
         }
         leg.rx.last_datagram = Some(now.instant);
@@ -111,24 +109,11 @@ impl Engine {
             .enter
             .into_iter()
             .for_each(|(socket, source)| self.demux.enter(socket, source, id));
-        self.flush_ice(id, now);
-        if let Some(pair) = selected {
-            self.path_selected(id, pair, now);
+        if let Some(answer) = &checked.answer {
+            self.out.transmit_bytes(socket.id, source, answer);
         }
-    }
-
-    /// Sends what the agents have to say.
-    pub(crate) fn flush_ice(&mut self, id: LegId, now: Now) {
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        let Path::WebRtc(path) = &mut leg.path else {
-            return;
-        };
-        while let Some((local, destination, bytes)) = path.ice.poll_transmit(now.instant) {
-            if let Some(socket) = self.webrtc.iter().find(|socket| socket.local == local) {
-                self.out.transmit_bytes(socket.id, destination, &bytes);
-            }
+        if let Some(pair) = checked.selected {
+            self.path_selected(id, pair, now);
         }
     }
 
@@ -194,7 +179,7 @@ impl Engine {
         let Some(handshake) = leg.keys.handshake.as_mut() else {
             return;
         };
-        if full && handshake.would_associate(peer) {
+        if full && handshake.would_associate(bytes, peer) {
             return;
         }
         handshake.datagram(bytes, peer, now.instant);
@@ -225,8 +210,10 @@ impl Engine {
                 .arm(&mut leg.deadlines, id, Kind::Dtls, deadline);
         }
         self.handshakes = (self.handshakes + handshake.in_flight()).saturating_sub(before);
+        let handshake_unproven = handshake.unproven();
         if let Some(keys) = keys {
             believe_certificate(leg, id, keys.peer, out);
+            leg.keys.unproven = handshake_unproven;
             leg.keys.suite = keys.suite.name();
             leg.keys.inbound = Some(Box::new(keys.inbound));
             leg.keys.outbound = Some(Box::new(keys.outbound));
@@ -324,6 +311,7 @@ impl Engine {
             (None, crate::description::KeyKind::Plain) => bytes.len(),
             (None, _) => return,
         };
+        leg.keys.prove();
         if let (Path::Port(port), true) = (&mut leg.path, own_port) {
             port.rtcp = Some(source);
         }
@@ -422,5 +410,7 @@ fn open(leg: &mut Leg, bytes: &mut [u8], now: Now) -> Option<usize> {
         leg.rx.without_keys += 1;
         return None;
     };
-    inbound.open(bytes, now.instant).ok()
+    let len = inbound.open(bytes, now.instant).ok()?;
+    leg.keys.prove();
+    Some(len)
 }

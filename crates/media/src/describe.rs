@@ -100,7 +100,6 @@ impl Engine {
                 reason: "signalled".to_owned(),
             });
         }
-        self.flush_ice(id, now);
         self.take_described(id, &remote, port_moved);
         self.expect_certificate(id, &remote, now);
         match selected {
@@ -180,7 +179,6 @@ impl Engine {
         check_offer(&offer)?;
         // A phone may begin or cease to encrypt in mid-call (RFC 8643, or a re-INVITE with another profile).
         let fresh = other_keys.then(|| self.keys_for(&offer)).transpose()?;
-        let webrtc = &self.webrtc;
         let leg = self.legs.get_mut(id).ok_or_else(|| unknown_leg(id.0))?;
         if let Some(keys) = fresh {
             leg.keys = keys;
@@ -195,7 +193,7 @@ impl Engine {
             handshake.set_active(offer.dtls_active);
         }
         if let (Path::WebRtc(path), true) = (&mut leg.path, restart_ice) {
-            path.ice.restart(credentials, webrtc, now.instant);
+            path.ice.restart(credentials);
         }
         leg.offer = offer;
         listen_for_digits(leg);

@@ -15,6 +15,7 @@ use offhook_rtp::suite::Suite;
 use zeroize::Zeroizing;
 
 use crate::certificate;
+use crate::farewell::{Farewell, Flight, HelloRandom, hello_random, is_client_hello};
 
 /// Datagrams of a handshake kept until the description comes: a flight of a browser is one to four.
 const MAX_HELD: usize = 8;
@@ -24,7 +25,8 @@ const ATTEMPT_WINDOW: Duration = Duration::from_secs(10);
 /// Associations of a leg at once: that of the address we believe, and of others only without ICE, where a peer behind NAT
 /// comes from an address nobody told of.
 const MAX_ASSOCIATIONS: usize = 3;
-/// An association is dropped so long after it connected: the peer has our last flight by then, and it costs 20-60 KB.
+/// An association is dropped once media of the peer opened with its keys, or so long after it connected: the peer has our
+/// last flight by then, and an association costs 16 KB.
 const LINGER: Duration = Duration::from_secs(60);
 /// Largest record `dimpl` may hand out: its MTU is far below.
 const RECORD_SIZE: usize = 2048;
@@ -133,6 +135,9 @@ struct Association {
     material: Option<(Zeroizing<Vec<u8>>, SrtpProfile)>,
     next: Option<Instant>,
     connected: Option<Instant>,
+    hello: Option<HelloRandom>,
+    /// Our last flight, kept for the time after.
+    flight: Flight,
 }
 
 /// The DTLS part of a leg.
@@ -142,8 +147,11 @@ pub(crate) struct Handshake {
     active: bool,
     /// (algorithm, hex pairs) of the peer's description.
     expected: Vec<(String, String)>,
-    held: ArrayVec<(Vec<u8>, Peer), MAX_HELD>,
-    associations: ArrayVec<Association, MAX_ASSOCIATIONS>,
+    /// `MAX_HELD` at most.
+    held: Vec<(Vec<u8>, Peer)>,
+    associations: ArrayVec<Box<Association>, MAX_ASSOCIATIONS>,
+    /// Of the association that gave the keys in use, once it is dropped.
+    farewell: Option<Box<Farewell>>,
     /// Whom we believe, and all strangers together: they do not take each other's turn.
     attempts: [ArrayVec<Instant, MAX_ATTEMPTS>; 2],
     phase: Phase,
@@ -160,8 +168,9 @@ impl Handshake {
             identity,
             active,
             expected: Vec::new(),
-            held: ArrayVec::new(),
+            held: Vec::new(),
             associations: ArrayVec::new(),
+            farewell: None,
             attempts: [ArrayVec::new(), ArrayVec::new()],
             phase: Phase::Waiting,
             barred: false,
@@ -190,13 +199,20 @@ impl Handshake {
 
     /// Places it takes among the handshakes in flight.
     pub(crate) fn in_flight(&self) -> usize {
-        let open = |association: &&Association| association.connected.is_none();
-        self.associations.iter().filter(open).count()
+        let associations = self.associations.iter();
+        associations.filter(|one| one.connected.is_none()).count()
     }
 
-    /// Whether a datagram of this peer would build an association.
-    pub(crate) fn would_associate(&self, peer: Peer) -> bool {
-        self.place(peer).is_none()
+    /// Whether this datagram of this peer would build an association.
+    pub(crate) fn would_associate(&self, bytes: &[u8], peer: Peer) -> bool {
+        self.place(peer).is_none() && self.begins(bytes)
+    }
+
+    /// Whether it begins a handshake, and not one that is done.
+    fn begins(&self, bytes: &[u8]) -> bool {
+        let done = self.farewell.as_ref().and_then(|farewell| farewell.hello);
+        let repeated = done.is_some() && done == hello_random(bytes);
+        !self.active && is_client_hello(bytes) && !repeated
     }
 
     fn place(&self, peer: Peer) -> Option<usize> {
@@ -225,6 +241,7 @@ impl Handshake {
         }
         self.expected = fingerprints.to_vec();
         self.associations.clear();
+        self.farewell = None;
         self.attempts.iter_mut().for_each(ArrayVec::clear);
         self.phase = Phase::Waiting;
         self.barred = false;
@@ -243,14 +260,21 @@ impl Handshake {
     pub(crate) fn datagram(&mut self, bytes: &[u8], peer: Peer, now: Instant) {
         if self.expected.is_empty() {
             // Bounded: the newest are dropped, the peer repeats its flight.
-            let _ = self.held.try_push((bytes.to_vec(), peer));
+            if self.held.len() < MAX_HELD {
+                self.held.push((bytes.to_vec(), peer));
+            }
             return;
         }
-        let begins = || !self.active && is_client_hello(bytes);
         let place = match self.place(peer) {
             Some(place) => Some(place),
-            None if begins() => self.associate(peer, now),
-            None => None,
+            None if self.begins(bytes) => self.answer_hello(bytes, peer, now),
+            None => {
+                let known = self.farewell.as_mut();
+                let known = known.filter(|farewell| farewell.peer == peer.address());
+                return known
+                    .into_iter()
+                    .for_each(|farewell| farewell.datagram(bytes));
+            }
         };
         let Some((place, association)) =
             place.and_then(|place| Some((place, self.associations.get_mut(place)?)))
@@ -264,6 +288,35 @@ impl Handshake {
         if let Err(error) = taken {
             self.fail(place, &error.to_string());
         }
+    }
+
+    fn answer_hello(&mut self, bytes: &[u8], peer: Peer, now: Instant) -> Option<usize> {
+        let place = self.associate(peer, now)?;
+        self.associations.get_mut(place)?.hello = hello_random(bytes);
+        Some(place)
+    }
+
+    /// Media of the peer opened with our keys, or its Finished came after ours: it has our last flight, and the association
+    /// has done its work.
+    pub(crate) fn proven(&mut self) {
+        let mut associations = self.associations.iter();
+        let Some(place) = associations.position(|one| one.connected.is_some()) else {
+            return;
+        };
+        let association = *self.associations.remove(place);
+        let until = association.connected.map(|at| at + LINGER);
+        self.farewell = until.map(|until| {
+            let address = association.peer.address();
+            let farewell = Farewell::new(address, association.hello, association.flight, until);
+            Box::new(farewell)
+        });
+    }
+
+    /// Whether the association of the keys in use still waits for that.
+    pub(crate) fn unproven(&self) -> bool {
+        self.associations
+            .iter()
+            .any(|association| association.connected.is_some())
     }
 
     /// Replays what came before the description; `believed`: what it says of the peer's address.
@@ -282,6 +335,7 @@ impl Handshake {
 
     /// The time that an association waits for has come.
     pub(crate) fn timeout(&mut self, now: Instant) {
+        self.farewell.take_if(|farewell| farewell.until <= now);
         let lingered = |association: &Association| {
             let connected = association.connected;
             connected.is_some_and(|at| now.saturating_duration_since(at) >= LINGER)
@@ -306,7 +360,12 @@ impl Handshake {
             let linger = association.connected.map(|at| at + LINGER);
             [association.next, linger].into_iter().flatten().min()
         };
-        self.associations.iter().filter_map(due).min()
+        let farewell = self.farewell.as_ref().map(|farewell| farewell.until);
+        let associations = self.associations.iter();
+        associations
+            .filter_map(|association| due(association))
+            .chain(farewell)
+            .min()
     }
 
     /// Gives records to `send`, with the address they go to (over ICE none); returns the keys once, when they are there and
@@ -316,6 +375,10 @@ impl Handshake {
         now: Instant,
         mut send: impl FnMut(Option<SocketAddr>, &[u8]),
     ) -> Option<Keys> {
+        if let Some(farewell) = &mut self.farewell {
+            let peer = farewell.peer;
+            farewell.answer().iter().for_each(|bytes| send(peer, bytes));
+        }
         let mut record = [0; RECORD_SIZE];
         let mut found = None;
         for place in (0..self.associations.len()).rev() {
@@ -340,6 +403,10 @@ impl Handshake {
         if let Some(keys) = &found {
             self.associations
                 .retain(|association| association.peer.address() == keys.peer);
+            // A server's Finished comes last: a client needs no other proof.
+            if self.active {
+                self.proven();
+            }
         }
         found
     }
@@ -390,7 +457,7 @@ impl Handshake {
         let mut dtls = Dtls::new_12(Arc::clone(&self.config), certificate, now);
         dtls.set_active(self.active);
         let started = dtls.handle_timeout(now);
-        self.associations.push(Association {
+        self.associations.push(Box::new(Association {
             peer,
             dtls,
             active: self.active,
@@ -398,7 +465,9 @@ impl Handshake {
             material: None,
             next: None,
             connected: None,
-        });
+            hello: None,
+            flight: Flight::new(),
+        }));
         let place = self.associations.len() - 1;
         if let Err(error) = started {
             self.fail(place, &error.to_string());
@@ -412,11 +481,14 @@ impl Handshake {
 
     /// Strangers take each other's place, and always leave one for whom we believe.
     fn make_room(&mut self, stranger: bool) {
-        let stranger_at = |association: &Association| matches!(association.peer, Peer::Stranger(_));
-        let strangers = self.associations.iter().filter(|one| stranger_at(one));
+        let strangers = self.associations.iter().filter(|one| one.of_stranger());
         let full = stranger && strangers.count() >= MAX_ASSOCIATIONS - 1;
         if full || self.associations.is_full() {
-            let oldest = self.associations.iter().position(stranger_at).unwrap_or(0);
+            let oldest = self
+                .associations
+                .iter()
+                .position(|one| one.of_stranger())
+                .unwrap_or(0);
             self.associations.remove(oldest);
         }
     }
@@ -431,6 +503,10 @@ impl Handshake {
 }
 
 impl Association {
+    fn of_stranger(&self) -> bool {
+        matches!(self.peer, Peer::Stranger(_))
+    }
+
     /// Gives records to `send`, keeps keys and times; the certificate that the peer showed, if it did now.
     fn drain(
         &mut self,
@@ -438,15 +514,24 @@ impl Association {
         record: &mut [u8],
         mut send: impl FnMut(&[u8]),
     ) -> Option<Vec<u8>> {
-        let mut shown = None;
+        let (mut shown, mut ends) = (None, false);
         loop {
             match self.dtls.poll_output(record) {
-                Output::Packet(bytes) => send(bytes),
+                Output::Packet(bytes) => {
+                    if ends {
+                        // What `dimpl` never writes, a third datagram, is not kept: the peer repeats its own.
+                        let _ = self.flight.try_push(bytes.into());
+                    }
+                    send(bytes);
+                }
                 Output::PeerCert(der) => shown = Some(der.to_vec()),
                 Output::KeyingMaterial(material, profile) => {
                     self.material = Some((Zeroizing::new(material.to_vec()), profile));
                 }
-                Output::Connected => self.connected = Some(now),
+                Output::Connected => {
+                    self.connected = Some(now);
+                    ends = true;
+                }
                 Output::Timeout(at) => {
                     self.next = Some(at);
                     return shown;
@@ -456,11 +541,6 @@ impl Association {
             }
         }
     }
-}
-
-/// Whether a datagram begins a handshake: only then may it build an association.
-fn is_client_hello(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&22) && bytes.get(13) == Some(&1)
 }
 
 fn suite_of(profile: SrtpProfile) -> Option<Suite> {

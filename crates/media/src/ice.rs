@@ -1,20 +1,18 @@
-//! ICE-lite of one leg (RFC 8445 section 2.5): agents of `is` answer the checks, the choice of the pair is ours.
+//! ICE-lite of one leg (RFC 8445 section 2.5): checks are answered, and never sent.
 //!
 //! We send to the pair that last carried an authenticated USE-CANDIDATE. An agent that replaces another (restart) stands
-//! beside it until a pair of the new one is nominated.
+//! beside it until a pair of the new one is nominated. Messages are those of `is`; of its agent, which remembers every
+//! address and pairs it for checks that a lite agent does not send, nothing is needed.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use aws_lc_rs::hmac;
-use is::stun::{StunMessage, StunPacket};
-use is::{Candidate, IceAgent, IceCreds, Protocol, Sha1HmacProvider};
+use is::stun::StunMessage;
 
-use crate::io::{SocketId, WebRtcSocket};
+use crate::io::SocketId;
 
-/// Remote addresses an agent may learn: browsers have fewer than ten; `is` remembers each for ever.
-const MAX_REMOTES: usize = 16;
 /// Addresses of a leg in the demultiplexer: the pair in use, the one before and a few under test.
 pub(crate) const MAX_SOURCES: usize = 8;
 /// Checks kept until the peer's description says who it is.
@@ -27,20 +25,17 @@ pub(crate) const LIVENESS: Duration = Duration::from_secs(15);
 const PASSWORD_BYTES: usize = 24;
 const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-#[derive(Debug)]
-struct AwsHmac;
+/// Octets of an answer: 76 with an IPv6 address, and as many for a conflict of roles.
+const MAX_ANSWER: usize = 128;
 
-impl Sha1HmacProvider for AwsHmac {
-    fn sha1_hmac(&self, key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
-        let mut context = hmac::Context::with_key(&key);
-        payloads.iter().for_each(|payload| context.update(payload));
-        context.sign().as_ref().try_into().unwrap_or_default()
-    }
-}
+/// The answer to a check.
+pub(crate) type Answer = ArrayVec<u8, MAX_ANSWER>;
 
 fn sha1_hmac(key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
-    AwsHmac.sha1_hmac(key, payloads)
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    let mut context = hmac::Context::with_key(&key);
+    payloads.iter().for_each(|payload| context.update(payload));
+    context.sign().as_ref().try_into().unwrap_or_default()
 }
 
 /// A pair of ours: the socket and the peer's address.
@@ -63,13 +58,6 @@ impl Credentials {
         Self {
             ufrag: format!("{shard:02x}{slot:06x}{tail}"),
             password: password.to_owned(),
-        }
-    }
-
-    fn creds(&self) -> IceCreds {
-        IceCreds {
-            ufrag: self.ufrag.clone(),
-            pass: self.password.clone(),
         }
     }
 }
@@ -107,101 +95,70 @@ pub(crate) enum Check {
     Valid,
 }
 
+/// One side of a description each: what a restart replaces.
 struct Agent {
     credentials: Credentials,
     remote: Option<Credentials>,
-    inner: IceAgent,
-    remotes: ArrayVec<SocketAddr, MAX_REMOTES>,
-    /// Nominations that came before the peer's description: pair, priority, the peer's ufrag.
-    early: ArrayVec<(Pair, u32, String), MAX_EARLY>,
+    /// Nominations that came before the peer's description: pair, priority, the peer's ufrag; `MAX_EARLY` at most.
+    early: Vec<(Pair, u32, String)>,
 }
 
 impl Agent {
-    fn new(credentials: Credentials, sockets: &[WebRtcSocket], now: Instant) -> Self {
-        let inner = Self::build(&credentials, None, sockets, now);
+    fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
             remote: None,
-            inner,
-            remotes: ArrayVec::new(),
-            early: ArrayVec::new(),
+            early: Vec::new(),
         }
-    }
-
-    fn build(
-        own: &Credentials,
-        remote: Option<&Credentials>,
-        sockets: &[WebRtcSocket],
-        now: Instant,
-    ) -> IceAgent {
-        let mut agent = IceAgent::with_hmac(own.creds(), &AwsHmac);
-        agent.set_ice_lite(true);
-        agent.set_controlling(false);
-        // A lite agent never changes role: with the largest tie-breaker `is` answers 487 instead.
-        agent.set_control_tie_breaker(u64::MAX);
-        for socket in sockets {
-            if let Ok(candidate) = Candidate::host(socket.local, "udp") {
-                agent.add_local_candidate(candidate);
-            }
-        }
-        if let Some(remote) = remote {
-            agent.set_remote_credentials(remote.creds());
-        }
-        agent.handle_timeout(now);
-        agent
     }
 
     fn set_remote(&mut self, remote: &Credentials) -> bool {
         if self.remote.as_ref() == Some(remote) {
             return false;
         }
-        self.inner.set_remote_credentials(remote.creds());
         self.remote = Some(remote.clone());
         true
     }
 
-    fn check(&mut self, packet: StunPacket<'_>, sockets: &[WebRtcSocket], now: Instant) -> Check {
+    /// Judges a binding request, and answers one that is authentic: at once, as its password is ours (RFC 8445 section 7.3).
+    fn check(&self, message: &StunMessage<'_>, source: SocketAddr) -> (Check, Option<Answer>) {
         let expected = self.remote.as_ref().map(|remote| remote.ufrag.as_str());
-        let theirs = packet.message.split_username().map(|(_, theirs)| theirs);
+        let theirs = message.split_username().map(|(_, theirs)| theirs);
         if expected.is_some_and(|expected| theirs != Some(expected)) {
-            return Check::Stranger;
+            return (Check::Stranger, None);
         }
-        let source = packet.source;
-        if !self.remotes.contains(&source) && !self.admit(&packet, sockets, now) {
-            return Check::BadIntegrity;
+        let password = self.credentials.password.as_bytes();
+        if !message.verify(password, sha1_hmac) {
+            return (Check::BadIntegrity, None);
         }
-        if self.inner.handle_packet(now, packet) {
-            Check::Valid
+        // A lite agent never changes role: whoever is controlled too must (RFC 8445 section 7.3.1.1).
+        let answer = if message.ice_controlled().is_some() {
+            StunMessage::binding_role_conflict_reply(message.trans_id())
         } else {
-            Check::BadIntegrity
-        }
+            StunMessage::binding_reply(message.trans_id(), source)
+        };
+        (Check::Valid, written(answer, password))
     }
+}
 
-    /// Before `is` sees a new source: it remembers sources without limit, so beyond ours the agent starts over.
-    fn admit(&mut self, packet: &StunPacket<'_>, sockets: &[WebRtcSocket], now: Instant) -> bool {
-        if !packet
-            .message
-            .verify(self.credentials.password.as_bytes(), sha1_hmac)
-        {
-            return false;
-        }
-        if self.remotes.is_full() {
-            self.remotes.clear();
-            self.inner = Self::build(&self.credentials, self.remote.as_ref(), sockets, now);
-        }
-        self.remotes.push(packet.source);
-        true
-    }
+fn written(answer: StunMessage<'_>, password: &[u8]) -> Option<Answer> {
+    let mut bytes = Answer::from([0; MAX_ANSWER]);
+    let len = answer
+        .to_bytes(Some(password), &mut bytes, sha1_hmac)
+        .ok()?;
+    bytes.truncate(len);
+    Some(bytes)
 }
 
 /// The path of a WebRTC leg.
 pub(crate) struct Ice {
     agent: Agent,
-    next: Option<Agent>,
+    /// Boxed: it is rare, and as large as all the rest.
+    next: Option<Box<Agent>>,
     nominated: Option<Nomination>,
     waiting: Option<Nomination>,
     /// Addresses entered in the demultiplexer, the newest last.
-    sources: ArrayVec<Pair, MAX_SOURCES>,
+    sources: Vec<Pair>,
     last_request: Option<Instant>,
     pub(crate) requests: u64,
     pub(crate) bad_integrity: u64,
@@ -216,6 +173,14 @@ struct Nomination {
     at: Instant,
 }
 
+/// What comes of a check.
+pub(crate) struct Checked {
+    pub(crate) check: Check,
+    /// The newly selected pair.
+    pub(crate) selected: Option<Pair>,
+    pub(crate) answer: Option<Answer>,
+}
+
 /// What the demultiplexer has to do after a check.
 #[derive(Debug, Default)]
 pub(crate) struct Entered {
@@ -224,13 +189,13 @@ pub(crate) struct Entered {
 }
 
 impl Ice {
-    pub(crate) fn new(credentials: Credentials, sockets: &[WebRtcSocket], now: Instant) -> Self {
+    pub(crate) fn new(credentials: Credentials) -> Self {
         Self {
-            agent: Agent::new(credentials, sockets, now),
+            agent: Agent::new(credentials),
             next: None,
             nominated: None,
             waiting: None,
-            sources: ArrayVec::new(),
+            sources: Vec::new(),
             last_request: None,
             requests: 0,
             bad_integrity: 0,
@@ -241,17 +206,12 @@ impl Ice {
 
     /// The credentials to announce: those of the newest agent.
     pub(crate) fn credentials(&self) -> &Credentials {
-        &self.next.as_ref().unwrap_or(&self.agent).credentials
+        &self.next.as_deref().unwrap_or(&self.agent).credentials
     }
 
     /// Prepares a restart (RFC 8445 section 9); media stays where it is.
-    pub(crate) fn restart(
-        &mut self,
-        credentials: Credentials,
-        sockets: &[WebRtcSocket],
-        now: Instant,
-    ) {
-        self.next = Some(Agent::new(credentials, sockets, now));
+    pub(crate) fn restart(&mut self, credentials: Credentials) {
+        self.next = Some(Box::new(Agent::new(credentials)));
     }
 
     /// The peer's credentials. Returns the pair that became the selected one, if early checks named it.
@@ -265,7 +225,7 @@ impl Ice {
             return None;
         }
         let restarted = self.next.is_some();
-        let agent = self.next.as_mut().unwrap_or(&mut self.agent);
+        let agent = self.next.as_deref_mut().unwrap_or(&mut self.agent);
         if !agent.set_remote(&remote) {
             return None;
         }
@@ -288,46 +248,26 @@ impl Ice {
         chosen
     }
 
-    /// Takes a binding request or response. The second value is the newly selected pair.
+    /// Takes a binding request.
     pub(crate) fn check(
         &mut self,
-        socket: &WebRtcSocket,
-        sockets: &[WebRtcSocket],
+        socket: SocketId,
         source: SocketAddr,
-        message: StunMessage<'_>,
+        message: &StunMessage<'_>,
         now: Instant,
-    ) -> (Check, Option<Pair>) {
-        let ours = message.split_username().map(|(ours, _)| ours);
-        let theirs = message
-            .split_username()
-            .map(|(_, theirs)| theirs.to_owned())
-            .unwrap_or_default();
+    ) -> Checked {
+        let (ours, theirs) = message.split_username().unwrap_or_default();
         let restarted = self
             .next
             .as_ref()
-            .is_some_and(|next| Some(next.credentials.ufrag.as_str()) == ours);
-        let agent = if restarted {
-            self.next.as_mut()
+            .is_some_and(|next| next.credentials.ufrag == ours);
+        let agent = agent_of(&mut self.agent, &mut self.next, restarted);
+        let (check, answer) = if agent.credentials.ufrag == ours {
+            agent.check(message, source)
         } else {
-            Some(&mut self.agent)
+            (Check::Stranger, None)
         };
-        let Some(agent) = agent.filter(|agent| ours == Some(agent.credentials.ufrag.as_str()))
-        else {
-            self.wrong_ufrag += 1;
-            return (Check::Stranger, None);
-        };
-        let nominates = message.use_candidate();
-        let priority = message.prio().unwrap_or_default();
-        let packet = StunPacket {
-            proto: Protocol::Udp,
-            source,
-            destination: socket.local,
-            message,
-        };
-        let verdict = agent.check(packet, sockets, now);
-        let known = agent.remote.is_some();
-        let pair = (socket.id, source);
-        match verdict {
+        match check {
             Check::Stranger => self.wrong_ufrag += 1,
             Check::BadIntegrity => self.bad_integrity += 1,
             Check::Valid => {
@@ -335,33 +275,34 @@ impl Ice {
                 self.last_request = Some(now);
             }
         }
-        if verdict != Check::Valid || !nominates {
-            return (verdict, None);
-        }
-        if !known {
+        let (pair, priority) = ((socket, source), message.prio().unwrap_or_default());
+        let selected = if check != Check::Valid || !message.use_candidate() {
+            None
+        } else if agent.remote.is_some() {
+            let new = Nomination {
+                pair,
+                priority,
+                at: now,
+            };
+            self.nominate(new, restarted)
+        } else {
             // Bounded: what does not fit is nominated again by the next check.
-            let _ = agent_of(&mut self.agent, &mut self.next, restarted)
-                .early
-                .try_push((pair, priority, theirs));
-            return (verdict, None);
+            if agent.early.len() < MAX_EARLY {
+                agent.early.push((pair, priority, theirs.to_owned()));
+            }
+            None
+        };
+        Checked {
+            check,
+            selected,
+            answer,
         }
-        (
-            verdict,
-            self.nominate(
-                Nomination {
-                    pair,
-                    priority,
-                    at: now,
-                },
-                restarted,
-            ),
-        )
     }
 
     fn nominate(&mut self, new: Nomination, restarted: bool) -> Option<Pair> {
         if restarted {
             if let Some(next) = self.next.take() {
-                self.agent = next;
+                self.agent = *next;
             }
             return self.select(new);
         }
@@ -405,13 +346,14 @@ impl Ice {
         }
         let selected = self.selected();
         let mut leave = None;
-        if self.sources.is_full() {
+        if self.sources.len() >= MAX_SOURCES {
             let oldest = self
                 .sources
                 .iter()
                 .position(|source| Some(*source) != selected);
             leave = oldest.map(|oldest| self.sources.remove(oldest));
         }
+        self.sources.reserve_exact(1);
         self.sources.push(pair);
         Entered {
             enter: Some(pair),
@@ -449,50 +391,11 @@ impl Ice {
             (Some(_), Some(_)) => "connected",
         }
     }
-
-    /// The next STUN message to send: from which local address, to whom, what.
-    pub(crate) fn poll_transmit(
-        &mut self,
-        now: Instant,
-    ) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
-        for agent in [Some(&mut self.agent), self.next.as_mut()]
-            .into_iter()
-            .flatten()
-        {
-            let transmit = next_transmit(&mut agent.inner, agent.remote.is_some(), now);
-            if transmit.is_some() {
-                return transmit;
-            }
-        }
-        None
-    }
-}
-
-/// `is` answers one queued check per timeout: checks that came before the peer's credentials.
-fn next_transmit(
-    agent: &mut IceAgent,
-    known: bool,
-    now: Instant,
-) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
-    while agent.poll_event().is_some() {}
-    let ready = agent.poll_transmit();
-    let transmit = match ready {
-        None if known => {
-            agent.handle_timeout(now);
-            agent.poll_transmit()
-        }
-        ready => ready,
-    }?;
-    Some((
-        transmit.source,
-        transmit.destination,
-        transmit.contents.to_vec(),
-    ))
 }
 
 fn agent_of<'a>(
     agent: &'a mut Agent,
-    next: &'a mut Option<Agent>,
+    next: &'a mut Option<Box<Agent>>,
     restarted: bool,
 ) -> &'a mut Agent {
     match next {

@@ -50,6 +50,19 @@ pub(crate) struct Keys {
     pub(crate) inbound: Option<Box<SrtpIn>>,
     pub(crate) outbound: Option<Box<SrtpOut>>,
     pub(crate) suite: &'static str,
+    /// Nothing was opened yet with keys of a handshake whose association waits for that.
+    pub(crate) unproven: bool,
+}
+
+impl Keys {
+    /// Something was opened.
+    pub(crate) fn prove(&mut self) {
+        if std::mem::take(&mut self.unproven) {
+            self.handshake
+                .iter_mut()
+                .for_each(|handshake| handshake.proven());
+        }
+    }
 }
 
 /// Why nothing is sent.
@@ -100,6 +113,12 @@ pub(crate) struct Leg {
     /// The leg whose video line uses the ports and keys of this one, which has no line of its own.
     pub(crate) lent_to: Option<LegId>,
 }
+
+// What a leg costs (MEDIA.md section 10): rare parts and lists for many are boxed, so that thousands of legs do not carry
+// the room for them. One that must grow says why in docs/decisions/0040-memory-of-a-leg.md.
+const _: () = assert!(size_of::<Leg>() <= 2_048);
+const _: () = assert!(size_of::<Handshake>() <= 320 && size_of::<WebRtcPath>() <= 384);
+const _: () = assert!(size_of::<SrtpIn>() <= 256 && size_of::<SrtpOut>() <= 192);
 
 impl Leg {
     /// Whether packets must be sealed.

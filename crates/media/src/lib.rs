@@ -31,6 +31,7 @@ mod engine;
 pub mod event;
 mod facts;
 mod far;
+mod farewell;
 #[cfg(feature = "faults")]
 mod faults;
 pub mod feed;

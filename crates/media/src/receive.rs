@@ -40,25 +40,53 @@ pub(crate) enum Meaning {
     Video,
 }
 
-/// The table of payload types we receive.
-pub(crate) fn meanings(audio: &[description::Codec]) -> Box<[Meaning; 128]> {
-    let mut table = Box::new([Meaning::Unknown; 128]);
-    if let Some(entry) = table.get_mut(usize::from(COMFORT_NOISE)) {
-        *entry = Meaning::ComfortNoise;
-    }
-    for codec in audio {
-        let Some(entry) = table.get_mut(usize::from(codec.payload_type)) else {
-            continue;
+/// The payload types we receive.
+pub(crate) struct Meanings {
+    /// For each number the place of its meaning among the known ones.
+    places: [u8; 128],
+    /// The first is that of all other numbers.
+    known: Vec<Meaning>,
+}
+
+impl Meanings {
+    fn new(audio: &[description::Codec]) -> Self {
+        let mut table = Self {
+            places: [0; 128],
+            known: vec![Meaning::Unknown],
         };
-        if codec.name.eq_ignore_ascii_case("telephone-event") {
-            *entry = Meaning::Event(codec.clock);
-        } else if codec.name.eq_ignore_ascii_case("CN") {
-            *entry = Meaning::ComfortNoise;
-        } else if let Some(speech) = Codec::from_name(&codec.name) {
-            *entry = Meaning::Speech(speech);
+        table.set(COMFORT_NOISE, Meaning::ComfortNoise);
+        for codec in audio {
+            if codec.name.eq_ignore_ascii_case("telephone-event") {
+                table.set(codec.payload_type, Meaning::Event(codec.clock));
+            } else if codec.name.eq_ignore_ascii_case("CN") {
+                table.set(codec.payload_type, Meaning::ComfortNoise);
+            } else if let Some(speech) = Codec::from_name(&codec.name) {
+                table.set(codec.payload_type, Meaning::Speech(speech));
+            }
+        }
+        table
+    }
+
+    fn set(&mut self, payload_type: u8, meaning: Meaning) {
+        let known = self.known.iter().position(|known| *known == meaning);
+        let place = known.unwrap_or(self.known.len());
+        // Fewer than 128 numbers have fewer than 128 meanings.
+        let Ok(byte) = u8::try_from(place) else {
+            return;
+        };
+        if let Some(entry) = self.places.get_mut(usize::from(payload_type)) {
+            *entry = byte;
+            if known.is_none() {
+                self.known.push(meaning);
+            }
         }
     }
-    table
+
+    fn get(&self, payload_type: u8) -> Meaning {
+        let place = self.places.get(usize::from(payload_type));
+        let known = place.and_then(|place| self.known.get(usize::from(*place)));
+        known.copied().unwrap_or_default()
+    }
 }
 
 /// One accepted packet, taken apart.
@@ -129,9 +157,10 @@ pub(crate) struct Measures {
 
 /// The receiving side of a leg.
 pub(crate) struct Receiver {
-    pub(crate) table: Box<[Meaning; 128]>,
+    table: Meanings,
     level_id: u8,
-    streams: ArrayVec<Stream, MAX_STREAMS>,
+    /// `MAX_STREAMS` at most; nearly always one.
+    streams: Vec<Stream>,
     current: Option<u32>,
     pub(crate) codec: Option<Codec>,
     pub(crate) packets: u64,
@@ -165,9 +194,9 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn new(audio: &[description::Codec], level_id: u8) -> Self {
         Self {
-            table: meanings(audio),
+            table: Meanings::new(audio),
             level_id,
-            streams: ArrayVec::new(),
+            streams: Vec::new(),
             current: None,
             codec: None,
             packets: 0,
@@ -195,7 +224,7 @@ impl Receiver {
 
     /// A new description of ours: other payload types, the same streams.
     pub(crate) fn renegotiate(&mut self, audio: &[description::Codec], level_id: u8) {
-        self.table = meanings(audio);
+        self.table = Meanings::new(audio);
         self.level_id = level_id;
     }
 
@@ -203,17 +232,12 @@ impl Receiver {
     pub(crate) fn expect_video(&mut self, codecs: &[description::VideoCodec]) {
         let numbers = codecs.iter().flat_map(|one| [one.payload_type, one.rtx]);
         for number in numbers.filter(|number| *number != 0) {
-            if let Some(entry) = self.table.get_mut(usize::from(number)) {
-                *entry = Meaning::Video;
-            }
+            self.table.set(number, Meaning::Video);
         }
     }
 
     pub(crate) fn meaning(&self, payload_type: u8) -> Meaning {
-        self.table
-            .get(usize::from(payload_type))
-            .copied()
-            .unwrap_or_default()
+        self.table.get(payload_type)
     }
 
     /// Takes an authenticated, opened packet: counts it, and says what it is.
@@ -332,7 +356,7 @@ impl Receiver {
         if let Some(at) = at {
             return Ok(at);
         }
-        if self.streams.is_full() {
+        if self.streams.len() >= MAX_STREAMS {
             let oldest = self
                 .streams
                 .iter()
@@ -341,6 +365,7 @@ impl Receiver {
                 .map(|(at, _)| at);
             oldest.map(|oldest| self.streams.remove(oldest));
         }
+        self.streams.reserve_exact(1);
         self.streams.push(Stream::new(ssrc, clock, now));
         Ok(self.streams.len() - 1)
     }

@@ -60,7 +60,7 @@ fn lent_remote(remote: &LegRemote, video: &VideoRemote) -> LegRemote {
 
 impl Engine {
     /// Opens the video line that a leg's offer has and the leg has not.
-    pub(crate) fn open_video(&mut self, id: LegId, now: Now) -> Result<(), Refusal> {
+    pub(crate) fn open_video(&mut self, id: LegId) -> Result<(), Refusal> {
         let wanted = self.legs.get(id).map(|leg| (leg.call, leg.offer.clone()));
         let Some((call, offer)) = wanted else {
             return Ok(());
@@ -71,7 +71,7 @@ impl Engine {
         let carrier = match offer.path {
             PathKind::WebRtc => None,
             PathKind::Port => {
-                let carrier = self.build_leg(call, lent(&offer), now)?;
+                let carrier = self.build_leg(call, lent(&offer))?;
                 if let Some(leg) = self.legs.get_mut(carrier) {
                     leg.lent_to = Some(id);
                     leg.rx.expect_video(&video.codecs);
@@ -98,7 +98,7 @@ impl Engine {
         };
         let offer = leg.offer.clone();
         let Some(video) = leg.video.as_mut() else {
-            return self.open_video(id, now);
+            return self.open_video(id);
         };
         let ours = offer.video.as_deref().cloned().unwrap_or_default();
         let carrier = video.carrier;

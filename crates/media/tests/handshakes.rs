@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use common::*;
-use dimpl::{Config, Dtls, Output};
+use dimpl::{Config, Dtls, DtlsCertificate, Output};
 use offhook_media::SocketId;
 use offhook_media::description::*;
 use offhook_media::event::Event;
@@ -22,11 +22,14 @@ const OUTSIDE: &str = "198.51.100.20:31000";
 /// A phone with a certificate.
 struct Phone {
     dtls: Dtls,
+    certificate: DtlsCertificate,
     active: bool,
     fingerprint: String,
     address: SocketAddr,
     socket: SocketId,
     taken: usize,
+    /// Its records, as they were sent.
+    said: Vec<Vec<u8>>,
     keys: Option<(SrtpOut, SrtpIn)>,
     sequence: u16,
 }
@@ -36,15 +39,17 @@ impl Phone {
         let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
         let fingerprint = certificate.fingerprint_str();
         let config = Arc::new(Config::default());
-        let mut dtls = Dtls::new_12(config, certificate, world.instant());
+        let mut dtls = Dtls::new_12(config, certificate.clone(), world.instant());
         dtls.set_active(active);
         Self {
             dtls,
+            certificate,
             active,
             fingerprint,
             address: address.parse().unwrap(),
             socket: SocketId(u32::from(local.candidates[0].1) - 41_000),
             taken: 0,
+            said: Vec::new(),
             keys: None,
             sequence: 100,
         }
@@ -72,7 +77,10 @@ impl Phone {
         let mut buffer = [0; 2_048];
         loop {
             match self.dtls.poll_output(&mut buffer) {
-                Output::Packet(record) => world.datagram(self.socket, self.address, record),
+                Output::Packet(record) => {
+                    self.said.push(record.to_vec());
+                    world.datagram(self.socket, self.address, record);
+                }
                 Output::KeyingMaterial(material, _) => {
                     let suite = Suite::AeadAes256Gcm;
                     let (client, server) = MasterKeys::from_exporter(suite, &material).unwrap();
@@ -88,6 +96,23 @@ impl Phone {
                 _ => {}
             }
         }
+    }
+
+    /// Forgets its association and begins another.
+    fn begin_anew(&mut self, world: &World, certificate: DtlsCertificate) {
+        self.fingerprint = certificate.fingerprint_str();
+        self.certificate = certificate.clone();
+        self.dtls = Dtls::new_12(Arc::new(Config::default()), certificate, world.instant());
+        self.dtls.set_active(self.active);
+        self.keys = None;
+    }
+
+    /// DTLS that came to its address so far.
+    fn told(&self, world: &World) -> Vec<Vec<u8>> {
+        let sent = world.sent.iter();
+        sent.filter(|sent| sent.destination == self.address && (20..64).contains(&sent.bytes[0]))
+            .map(|sent| sent.bytes.clone())
+            .collect()
     }
 
     fn speak(&mut self, world: &mut World) {
@@ -376,4 +401,105 @@ fn dtls_failed_though_we_try_again() {
     assert!((2_000..=2_500).contains(&at), "{at}");
     assert_eq!(verdict, "dtls_failed");
     assert_ne!(world.evidence(leg, "dtls_failed")["error"], "");
+}
+
+/// A call whose handshake is done, of which the first media of the phone was the proof.
+fn proven(world: &mut World) -> (u64, Phone) {
+    let (leg, _, mut phone) = call(world, Latch::Exact, false, INSIDE);
+    exchange(world, &mut [&mut phone], 10);
+    phone.speak(world);
+    assert_eq!(world.rtp_to(phone.address).len(), 1);
+    (leg, phone)
+}
+
+#[test]
+fn a_handshake_that_is_done_repeats_its_end_to_whom_did_not_hear_it() {
+    let mut world = World::new();
+    let (_, phone) = proven(&mut world);
+    let heard = phone.told(&world);
+    let (hello, finished) = (phone.said.first().unwrap(), phone.said.last().unwrap());
+    world.datagram(phone.socket, phone.address, finished);
+    let told = phone.told(&world);
+    assert_eq!(
+        told.len(),
+        heard.len() + 1,
+        "1: one flight for one Finished"
+    );
+    assert_eq!(told.last(), heard.last(), "2: the records as they were");
+    world.datagram(phone.socket, phone.address, hello);
+    world.advance_ms(3_000);
+    assert_eq!(
+        phone.told(&world).len(),
+        told.len(),
+        "3: a late hello of that handshake begins none"
+    );
+    let stranger = OUTSIDE.parse().unwrap();
+    world.datagram(phone.socket, stranger, finished);
+    assert!(
+        world.sent.iter().all(|sent| sent.destination != stranger),
+        "4: no stranger is answered"
+    );
+    world.advance_ms(60_000);
+    world.datagram(phone.socket, phone.address, finished);
+    assert_eq!(
+        phone.told(&world).len(),
+        told.len(),
+        "5: after a minute nobody asks in earnest"
+    );
+}
+
+#[test]
+fn a_handshake_that_is_done_neither_renegotiates_nor_ends_the_call() {
+    let mut world = World::new();
+    let (leg, mut phone) = proven(&mut world);
+    // An encrypted record of a handshake whose first octet could be a ClientHello's.
+    let mut renegotiation = vec![22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 48];
+    renegotiation.resize(13 + 48, 1);
+    world.datagram(phone.socket, phone.address, &renegotiation);
+    phone.dtls.close().unwrap();
+    phone.turn(&mut world);
+    world.advance_ms(3_000);
+    assert_eq!(keys_ready(&world), 1, "1: no second handshake");
+    assert_eq!(world.facts(leg).keys_state, "ready");
+    for _ in 0..5 {
+        phone.speak(&mut world);
+        world.advance_ms(20);
+    }
+    assert_eq!(
+        world.rtp_to(phone.address).len(),
+        6,
+        "2: a close of DTLS is not the end of SRTP: signalling ends a call"
+    );
+}
+
+#[test]
+fn a_phone_that_lost_its_association_gets_another_by_the_same_certificate() {
+    for same in [true, false] {
+        let mut world = World::new();
+        let (leg, mut phone) = proven(&mut world);
+        let fresh = dimpl::certificate::generate_self_signed_certificate().unwrap();
+        let certificate = if same {
+            phone.certificate.clone()
+        } else {
+            fresh
+        };
+        phone.begin_anew(&world, certificate);
+        world.complete(leg, phone.remote(INSIDE));
+        assert_eq!(
+            world.facts(leg).keys_state,
+            "ready",
+            "1: the old keys serve"
+        );
+        exchange(&mut world, &mut [&mut phone], 10);
+        assert_eq!(keys_ready(&world), 2, "2: same certificate {same}");
+        let before = world.rtp_to(phone.address).len();
+        phone.speak(&mut world);
+        let back = world.rtp_to(phone.address);
+        assert_eq!(back.len(), before + 1);
+        let mut bytes = back.last().unwrap().bytes.clone();
+        let (_, inward) = phone.keys.as_mut().unwrap();
+        inward
+            .open(&mut bytes, world.instant())
+            .expect("3: it hears itself by the new keys");
+    }
 }

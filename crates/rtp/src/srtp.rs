@@ -50,6 +50,12 @@ impl fmt::Display for SrtpError {
 
 impl std::error::Error for SrtpError {}
 
+/// Adds what is rare to have many of: a list that grows by one keeps no room for the others.
+fn add<T>(list: &mut Vec<T>, entry: T) {
+    list.reserve_exact(1);
+    list.push(entry);
+}
+
 /// The 48-bit index with the low 16 bits `sequence` that lies closest to `highest` (RFC 3711 3.3.1, appendix A).
 fn nearest_index(highest: u64, sequence: u16) -> u64 {
     // Lossless: the low half of a 16-bit distance, read as signed.

@@ -26,18 +26,19 @@ pub(crate) struct Transform {
     pub(crate) tag_len: usize,
 }
 
-// The two kinds differ by a kilobyte; both live once per direction, and a box would cost a cache miss per packet.
-#[allow(clippy::large_enum_variant)]
 enum Cipher {
     Gcm {
         key: LessSafeKey,
         salt: [u8; 12],
     },
-    CounterMode {
-        cipher: EncryptingKey,
-        salt: [u8; 16],
-        mac: hmac::Key,
-    },
+    /// Two kilobytes, boxed so that the legs of GCM, whose key is a pointer, do not carry them too.
+    CounterMode(Box<CounterMode>),
+}
+
+struct CounterMode {
+    cipher: EncryptingKey,
+    salt: [u8; 16],
+    mac: hmac::Key,
 }
 
 impl Transform {
@@ -99,12 +100,15 @@ impl Transform {
         let mut block = [0; 16];
         put(&mut block, 0, salt).ok_or(Unspecified)?;
         let mac = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, mac_key);
-        let cipher = Cipher::CounterMode {
+        let cipher = CounterMode {
             cipher: counter_mode(key)?,
             salt: block,
             mac,
         };
-        Ok(Self { cipher, tag_len })
+        Ok(Self {
+            cipher: Cipher::CounterMode(Box::new(cipher)),
+            tag_len,
+        })
     }
 
     /// Seals `buffer[..len]`, an RTP packet with a header of `header_len` bytes; returns the sealed length.
@@ -126,7 +130,8 @@ impl Transform {
                 let tag = key.seal_in_place_separate_tag(nonce, Aad::from(&*header), body)?;
                 tag_room.copy_from_slice(tag.as_ref());
             }
-            Cipher::CounterMode { cipher, salt, mac } => {
+            Cipher::CounterMode(mode) => {
+                let CounterMode { cipher, salt, mac } = mode.as_ref();
                 let body = packet.get_mut(header_len..).ok_or(Unspecified)?;
                 apply_counter_mode(cipher, counter_block(salt, ssrc, index), body)?;
                 let tag = authenticate(mac, packet, &roc_of(index));
@@ -150,7 +155,8 @@ impl Transform {
                 let (header, body) = packet.split_at_mut_checked(header_len).ok_or(Unspecified)?;
                 key.open_in_place(rtp_nonce(salt, ssrc, index), Aad::from(&*header), body)?;
             }
-            Cipher::CounterMode { cipher, salt, mac } => {
+            Cipher::CounterMode(mode) => {
+                let CounterMode { cipher, salt, mac } = mode.as_ref();
                 let (sealed, tag) = packet.split_at_mut_checked(len).ok_or(Unspecified)?;
                 verify(authenticate(mac, sealed, &roc_of(index)), tag)?;
                 let body = sealed.get_mut(header_len..).ok_or(Unspecified)?;
@@ -183,7 +189,8 @@ impl Transform {
                 put(buffer, len, tag.as_ref()).ok_or(Unspecified)?;
                 put(buffer, len + self.tag_len, &word).ok_or(Unspecified)?;
             }
-            Cipher::CounterMode { cipher, salt, mac } => {
+            Cipher::CounterMode(mode) => {
+                let CounterMode { cipher, salt, mac } = mode.as_ref();
                 let body = buffer.get_mut(RTCP_CLEAR_LEN..len).ok_or(Unspecified)?;
                 apply_counter_mode(cipher, counter_block(salt, ssrc, u64::from(index)), body)?;
                 let tag = authenticate(mac, buffer.get(..len).ok_or(Unspecified)?, &word);
@@ -207,7 +214,7 @@ impl Transform {
     fn rtcp_word_at(&self, packet: &[u8]) -> Option<usize> {
         let behind = match &self.cipher {
             Cipher::Gcm { .. } => RTCP_WORD_LEN,
-            Cipher::CounterMode { .. } => RTCP_WORD_LEN + self.tag_len,
+            Cipher::CounterMode(_) => RTCP_WORD_LEN + self.tag_len,
         };
         packet.len().checked_sub(behind)
     }
@@ -248,7 +255,8 @@ impl Transform {
                     key.open_in_place(nonce, Aad::from(&*aad), tag)?;
                 }
             }
-            Cipher::CounterMode { cipher, salt, mac } => {
+            Cipher::CounterMode(mode) => {
+                let CounterMode { cipher, salt, mac } = mode.as_ref();
                 let (sealed, tag) = packet
                     .split_at_mut_checked(len + RTCP_WORD_LEN)
                     .ok_or(Unspecified)?;
@@ -267,7 +275,7 @@ impl Drop for Transform {
     fn drop(&mut self) {
         match &mut self.cipher {
             Cipher::Gcm { salt, .. } => salt.zeroize(),
-            Cipher::CounterMode { salt, .. } => salt.zeroize(),
+            Cipher::CounterMode(mode) => mode.salt.zeroize(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 
-use super::{MAX_STREAMS, SrtpError, nearest_index};
+use super::{MAX_STREAMS, SrtpError, add, nearest_index};
 use crate::header::Header;
 use crate::keys::MasterKeys;
 use crate::suite::Suite;
@@ -47,8 +47,9 @@ pub struct SrtpIn {
     suite: Suite,
     rtp: Transform,
     rtcp: Transform,
-    streams: ArrayVec<Stream, MAX_STREAMS>,
-    reports: ArrayVec<ReportStream, MAX_STREAMS>,
+    /// Eight at most, as of `reports`; nearly always one.
+    streams: Vec<Stream>,
+    reports: Vec<ReportStream>,
     /// Failures of SSRCs that never authenticated: one count for all, since they are a stranger's claim.
     strangers: Failures,
     clock: u64,
@@ -93,8 +94,8 @@ impl SrtpIn {
             suite: keys.suite(),
             rtp: Transform::rtp(keys).map_err(|_| SrtpError::Crypto)?,
             rtcp: Transform::rtcp(keys).map_err(|_| SrtpError::Crypto)?,
-            streams: ArrayVec::new(),
-            reports: ArrayVec::new(),
+            streams: Vec::new(),
+            reports: Vec::new(),
             strangers: Failures::default(),
             clock: 0,
             counters: InCounters::default(),
@@ -361,8 +362,8 @@ fn candidates(
 }
 
 /// Adds an entry; the least recently used gives way when the table is full.
-fn insert<T>(table: &mut ArrayVec<T, MAX_STREAMS>, entry: T, used: impl Fn(&T) -> u64) {
-    if table.is_full() {
+fn insert<T>(table: &mut Vec<T>, entry: T, used: impl Fn(&T) -> u64) {
+    if table.len() >= MAX_STREAMS {
         let oldest = table
             .iter()
             .enumerate()
@@ -372,7 +373,7 @@ fn insert<T>(table: &mut ArrayVec<T, MAX_STREAMS>, entry: T, used: impl Fn(&T) -
             table.swap_remove(at);
         }
     }
-    table.push(entry);
+    add(table, entry);
 }
 
 impl fmt::Debug for SrtpIn {

@@ -2,9 +2,7 @@
 
 use core::fmt;
 
-use arrayvec::ArrayVec;
-
-use super::{MAX_STREAMS, SrtpError};
+use super::{MAX_STREAMS, SrtpError, add};
 use crate::header::Header;
 use crate::keys::MasterKeys;
 use crate::suite::Suite;
@@ -27,8 +25,10 @@ pub struct SrtpOut {
     rtp: Transform,
     rtcp: Transform,
     rtcp_index: u32,
-    streams: ArrayVec<Stream, MAX_STREAMS>,
-    retired: ArrayVec<u32, MAX_RETIRED>,
+    /// Eight at most; nearly always one.
+    streams: Vec<Stream>,
+    /// Thirty-two at most.
+    retired: Vec<u32>,
     clock: u64,
     wide: bool,
 }
@@ -51,8 +51,8 @@ impl SrtpOut {
             rtp: Transform::rtp(keys).map_err(|_| SrtpError::Crypto)?,
             rtcp: Transform::rtcp(keys).map_err(|_| SrtpError::Crypto)?,
             rtcp_index: 0,
-            streams: ArrayVec::new(),
-            retired: ArrayVec::new(),
+            streams: Vec::new(),
+            retired: Vec::new(),
             clock: 0,
             wide: false,
         })
@@ -126,7 +126,7 @@ impl SrtpOut {
         if self.retired.contains(&ssrc) {
             return Err(SrtpError::Exhausted);
         }
-        if self.streams.is_full() {
+        if self.streams.len() >= MAX_STREAMS {
             self.retire_oldest()?;
         }
         let index = u64::from(sequence);
@@ -135,13 +135,14 @@ impl SrtpOut {
         } else {
             Window::starting_at(index)
         };
-        self.streams.push(Stream {
+        let stream = Stream {
             ssrc,
             window,
             used: clock,
             stale_next: 0,
             stale_run: 0,
-        });
+        };
+        add(&mut self.streams, stream);
         Ok(index)
     }
 
@@ -154,9 +155,10 @@ impl SrtpOut {
         let (at, ssrc) = oldest
             .map(|(at, stream)| (at, stream.ssrc))
             .ok_or(SrtpError::Exhausted)?;
-        self.retired
-            .try_push(ssrc)
-            .map_err(|_| SrtpError::Exhausted)?;
+        if self.retired.len() >= MAX_RETIRED {
+            return Err(SrtpError::Exhausted);
+        }
+        self.retired.push(ssrc);
         self.streams.swap_remove(at);
         Ok(())
     }

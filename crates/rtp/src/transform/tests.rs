@@ -211,9 +211,9 @@ fn unencrypted_srtcp_is_authenticated() {
                 packet.extend_from_slice(tag.as_ref());
                 packet.extend_from_slice(&word);
             }
-            Cipher::CounterMode { mac, .. } => {
+            Cipher::CounterMode(mode) => {
                 packet.extend_from_slice(&word);
-                let tag = authenticate(mac, &packet, &[]);
+                let tag = authenticate(&mode.mac, &packet, &[]);
                 packet.extend_from_slice(&tag.as_ref()[..10]);
             }
         }
