@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OFFHOOK_BUILD_PROFILE ?= ci
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+# More test processes than processors, since most tests wait for most of their time; no more than 4 GB of memory has room for.
+SPREAD := -n $(shell n=$$(( $$(nproc 2>/dev/null || echo 1) + 1 )); echo $$(( n > 4 ? 4 : n ))) --dist loadgroup
 CORE := build_core.py build_records.py $(shell find src/offhook/sip src/offhook/sdp src/offhook/calls -name '*.py')
 WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
@@ -26,7 +28,7 @@ test-rust: $(VENV)/.installed  ## the engine's tests
 	cargo test --workspace --locked $(if $(LONG),-- --include-ignored,)
 
 test-python: setup $(VENV)/.dev $(VENV)/.peers  ## the Python tests
-	$(BIN)/pytest tests fuzz $(if $(LONG),,-n 2 --dist loadfile -m "not long")
+	$(BIN)/pytest tests fuzz $(if $(LONG),,$(SPREAD) -m "not long")
 
 target/core: $(VENV)/.dev $(CORE)
 	@echo "compiling the core (a minute or two)"
@@ -34,7 +36,7 @@ target/core: $(VENV)/.dev $(CORE)
 	@touch $@
 
 test-core: setup target/core  ## the tests of the core against its compiled form, as wheels ship it
-	PYTHONPATH=target/core/package $(BIN)/pytest tests/sip tests/sdp tests/calls tests/scenarios -n 2 -m "not long and not source"
+	PYTHONPATH=target/core/package $(BIN)/pytest tests/sip tests/sdp tests/calls tests/scenarios $(SPREAD) -m "not long and not source"
 
 ladders: setup $(VENV)/.dev  ## store the ladders of the scenarios anew; read the difference before you keep it
 	LADDERS=write $(BIN)/pytest tests/scenarios -m ladder
@@ -44,7 +46,7 @@ test-web: web/node_modules/.installed  ## the web phone's unit tests
 	cd web && npm test
 
 test-interop: setup $(VENV)/.dev $(VENV)/.peers  ## Offhook against foreign programs
-	$(BIN)/pytest interop $(if $(LONG),,-n 2 --dist loadfile -m "not long")
+	$(BIN)/pytest interop $(if $(LONG),,$(SPREAD) -m "not long")
 
 test-browsers: setup $(VENV)/.dev $(VENV)/.peers  ## real browsers: JsSIP, SIP.js and the web phone
 	cd web && npm run e2e

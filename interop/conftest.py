@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from interop.support.server import Offhook
+from tests.support.spread import together
 
 DOMAIN = "offhook.test"
 LEAKS = re.compile(r"ice-pwd:(?!\*)|response=\\?\"[0-9a-f]{16}|inline:(?!\*)", re.IGNORECASE)
@@ -43,3 +44,7 @@ async def server(serve: ServerMaker) -> AsyncIterator[Offhook]:
     """A server with the settings of a first start."""
     async with serve() as one:
         yield one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    together(items)

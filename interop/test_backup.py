@@ -15,6 +15,7 @@ from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from interop.test_kill import PATH, Witness
 from tests.support.databases import Cluster
+from tests.support.patience import PATIENCE
 
 KINDS = ("sqlite", "postgresql")
 PASSWORD = "a long enough secret"
@@ -69,7 +70,9 @@ async def test_a_backup_under_load_serves_the_same(cluster: Cluster, tmp_path: P
         made = await server.http.post("/api/offhook/trunks", json=trunk)
         assert made.status_code == 201
         writers = [asyncio.create_task(witness.write(server)) for _ in range(3)]
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(PATIENCE):
+            while len(witness.made) < 5:
+                await asyncio.sleep(0.05)  # somebody has to have written
         before = set(witness.made) - witness.tried
         code, said = await offhook(server.data, "backup", str(file), url=urls[source])
         assert code == 0, said

@@ -7,7 +7,6 @@ import ssl
 from pathlib import Path
 
 import httpx
-import pytest
 
 from interop.conftest import DOMAIN, check_log
 from interop.support.browser import Browser
@@ -18,14 +17,12 @@ from interop.support.server import Offhook
 FORWARDED = ("tcp:8080", "tcp:8443", "tcp:5060", "udp:5060", "udp:40000", "udp:41000:41099")
 
 
-@pytest.mark.timeout(200)
 def test_through_a_router() -> None:
     passes_outside_a_router(__file__, "hears", FORWARDED)
 
 
 if INSIDE in os.environ:
 
-    @pytest.mark.timeout(150)
     async def test_who_is_outside_hears(tmp_path: Path) -> None:
         settings = {
             "OFFHOOK_DOMAIN": DOMAIN,
@@ -53,7 +50,7 @@ if INSIDE in os.environ:
             await page.expect("registered")
             await page.call(server.uri("echo"))
             await page.expect("confirmed")
-            assert (await page.heard(2)).frequency == pytest.approx(1000, rel=0.01), "promise 2"
+            await page.hears(1000)  # promise 2
             await page.hang_up()
 
     async def phone_hears(server: Offhook) -> None:
@@ -63,8 +60,9 @@ if INSIDE in os.environ:
             await phone.register()
             await phone.call("music")
             assert phone.media[0] == PUBLIC, "promise 3"
-            _, heard = await asyncio.gather(phone.rtp(0, 50), phone.sounds(2))
-            assert heard > 50, "promise 3"
+            speaking = asyncio.create_task(phone.rtp(0, 50))
+            await phone.hears(50)
+            await speaking
             await phone.hang_up()
         finally:
             phone.close()

@@ -1,7 +1,6 @@
 """The browser guide (API.md 15.3): stock JsSIP in Chromium over WSS. The certificate is verified as browsers verify: the
 server's own authority is installed in Chromium's certificate store, nothing is ignored. Signalling is secure or refused."""
 
-import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -27,8 +26,6 @@ FAMILIES = (
     ("/api/relay/rest/endpoints/sip", 201, "jssip2"),
 )  # fmt: skip
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @dataclass(slots=True)
 class House:
@@ -51,7 +48,7 @@ class House:
         """What the guide says to type."""
         options = {"registrar_server": f"sip:{DOMAIN}"}
         await page.start(f"wss://{self.place}{path}", f"sip:{username}@{DOMAIN}", PASSWORD, via=via, **options)
-        await page.expect("registered", within=5)
+        await page.expect("registered")
 
     async def provisioned(self, page: Page, username: str) -> None:
         """The page asks for everything: a token of its own is all that it was given."""
@@ -66,7 +63,7 @@ class House:
         assert given["sip"]["websocket_urls"] == [f"wss://{self.place}"]
         jssip = dict(given["jssip"])
         await page.start(given["sip"]["websocket_urls"][0], jssip.pop("uri"), jssip.pop("password"), **jssip)
-        await page.expect("registered", within=5)
+        await page.expect("registered")
 
     async def first_leg(self) -> dict[str, Any]:
         """The browser's leg of the one call."""
@@ -114,7 +111,7 @@ async def talk(first: Page, second: Page) -> None:
     await second.expect("incoming")
     await second.answer()
     await first.expect("confirmed")
-    assert (await second.heard(2)).frequency == pytest.approx(1000, rel=0.01)
+    await second.hears(1000)
     assert (await moves(second))["codec"] in ("video/VP8", "video/H264")
     await first.hang_up()
     await second.expect("ended")
@@ -124,13 +121,14 @@ async def talk(first: Page, second: Page) -> None:
 
 async def rung_by_a_number(carrier: Carrier, page: Page) -> None:
     """An imported number rings the endpoint."""
-    caller = await carrier.call_in(OURS, 4)
+    caller = await carrier.call_in(OURS, 60)
     await page.expect("incoming")
     await page.answer()
     await page.expect("confirmed")
-    assert (await page.heard(1)).frequency == pytest.approx(TONE, rel=0.01)
+    await page.hears(TONE)
+    await page.hang_up()
     await page.expect("ended")
-    await caller.done()
+    await caller.stop()
 
 
 async def test_typed_by_hand(house: House, tmp_path: Path) -> None:
@@ -163,13 +161,12 @@ async def test_typed_by_hand(house: House, tmp_path: Path) -> None:
         await first.expect("confirmed")
         ref = (await server.calls())[0]["call_ref"]
         cable.pull()
-        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached", 5)
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached")
         cable.plug()
-        await server.until(ref, lambda call: call["legs"][0]["flow"]["moves"] == 1, 35)
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["moves"] == 1)
         cable.vanish()
-        await server.until(ref, lambda call: call["legs"][0]["flow"]["moves"] == 2, 35)
-        await asyncio.sleep(2)  # who wants to speak first has done so
-        assert (await first.heard(2)).frequency == pytest.approx(TONE, rel=0.01)
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["moves"] == 2)
+        await first.hears(TONE)
         assert (await house.first_leg())["flow"]["transport"] == "wss"
         await first.hang_up()
         await telephone.done()
@@ -194,12 +191,12 @@ async def test_provisioned(house: House, tmp_path: Path) -> None:
         await first.expect("confirmed")
         ref = (await server.calls())[0]["call_ref"]
         await first.close()
-        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached", 5)
+        await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached")
         again = await house.page("again")
         await house.provisioned(again, "jssip1")
         await again.call("resume")
         await again.expect("confirmed")
-        assert (await again.heard(2)).frequency == pytest.approx(TONE, rel=0.01)
+        await again.hears(TONE)
         assert [call["call_ref"] for call in await server.calls()] == [ref]
         await again.hang_up()
         await telephone.done()

@@ -21,6 +21,7 @@ from interop.support.pebble import Pebble
 from interop.support.ports import free_port
 from interop.support.server import Offhook
 from tests.support.dns_server import DnsServer
+from tests.support.patience import PATIENCE
 
 NAME = "pbx.example.test"
 
@@ -41,7 +42,7 @@ async def until_presented(
     server: Offhook, holds: Callable[[x509.Certificate], bool], listener: str = "https_url"
 ) -> x509.Certificate:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not holds(one := await presented(server, listener)):
                 await asyncio.sleep(0.2)  # what a browser would meet is the only sign
             return one
@@ -71,10 +72,10 @@ async def test_new_files_are_served_without_dropping_a_socket(serve: ServerMaker
                 shutil.copy(source, target)
             after = await until_presented(server, lambda one: one.serial_number != before.serial_number)
             phones = await until_presented(server, lambda one: one.serial_number == after.serial_number, "sips")
-            assert await asyncio.wait_for(await socket.ping(), 5) >= 0, "promise 1"
+            assert await asyncio.wait_for(await socket.ping(), PATIENCE) >= 0, "promise 1"
         assert after == phones == x509.load_pem_x509_certificate(new[0].read_bytes()), "promise 2"
         old[0].write_text("no certificate")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not (told := (await server.http.get("/api/offhook/status")).json()["warnings"]):
                 await asyncio.sleep(0.2)  # the server looks every few seconds
         assert str(old[0]) in told[0], "promise 3"
@@ -89,7 +90,7 @@ async def test_an_authority_gives_a_certificate_and_renews_it(
     it at once, 4 the key is readable by its owner alone."""
     http, https = free_port(), free_port()
     zone = f"{NAME}. 30 IN A 127.0.0.1"
-    async with DnsServer(zone) as dns, Pebble(tmp_path, http, https, dns.address, seconds=15) as authority:
+    async with DnsServer(zone) as dns, Pebble(tmp_path, http, https, dns.address, seconds=24) as authority:
         settings = {
             "OFFHOOK_HTTP_PORT": str(http),
             "OFFHOOK_HTTPS_PORT": str(https),
@@ -115,14 +116,14 @@ async def test_an_authority_gives_a_certificate_and_renews_it(
 async def test_an_authority_that_refuses_is_named(serve: ServerMaker, tmp_path: Path) -> None:
     """1 the status names the name and what must be reachable, 2 the page is served meanwhile."""
     http, https = free_port(), free_port()
-    async with DnsServer() as dns, Pebble(tmp_path, http, https, dns.address, seconds=15) as authority:
+    async with DnsServer() as dns, Pebble(tmp_path, http, https, dns.address, seconds=24) as authority:
         settings = {
             "OFFHOOK_ACME_DOMAINS": NAME,
             "OFFHOOK_ACME_DIRECTORY": authority.directory,
             "OFFHOOK_ACME_DIRECTORY_CA": str(authority.certificate),
         }
         async with serve(**settings) as server:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while not (told := (await server.http.get("/api/offhook/status")).json()["warnings"]):
                     await asyncio.sleep(0.2)  # the authority takes its time
             assert NAME in told[0], "promise 1"

@@ -13,6 +13,7 @@ from interop.support.baresip import Baresip
 from interop.support.browser import Browser
 from interop.support.server import Offhook
 from offhook.cli import app
+from tests.support.patience import PATIENCE
 
 COMMAND = str(Path(sys.executable).with_name("offhook"))
 
@@ -26,7 +27,7 @@ async def process(data: Path, *arguments: str, settings: dict[str, str] | None =
         COMMAND, *arguments, env=environment, cwd=data.parent,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return process.returncode, out.decode()
 
@@ -200,11 +201,11 @@ async def test_a_call_is_placed_transferred_and_looked_up(server: Offhook, tmp_p
         code, said = await offhook(server.data, "call", "end", leg, "--reason", "busy", "--json")
         assert code == 0, said
         await carol.expect("CALL_CLOSED")
-        await server.until_idle(5)
-        await asyncio.sleep(0.5)  # rows are written behind the call
-        code, said = await offhook(server.data, "call", "log", "--with", "carol")
-        assert code == 0, said
-        assert "outbound-dial" in said
+        await server.until_idle()
+        async with asyncio.timeout(PATIENCE):
+            # Rows are written behind the call.
+            while "outbound-dial" not in (await offhook(server.data, "call", "log", "--with", "carol"))[1]:
+                await asyncio.sleep(0.1)
         code, said = await offhook(server.data, "call", "log", leg)
         assert "busy (api_hangup)" in said
         assert "call.transferred" in said

@@ -94,7 +94,7 @@ async def test_a_call_is_told_of_in_full(talk: Talk) -> None:
         await command(server, name, bobs, **params)
     await report(server, ref)
     # 3. every figure of every leg, from packets and RTCP of both phones (12.3)
-    shown = await server.until(ref, lambda one: all(_measured(leg) for leg in one["legs"]), 30)
+    shown = await server.until(ref, lambda one: all(_measured(leg) for leg in one["legs"]))
     for leg in shown["legs"]:
         assert {*leg["quality"]} >= QUALITY
         assert leg["media"]["transcoded"] is True

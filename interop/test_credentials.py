@@ -121,19 +121,17 @@ async def test_ended_forged_and_foreign_credentials_say_which(server: Offhook, t
 
 
 async def test_a_password_that_ends_in_a_call(server: Offhook, tmp_path: Path) -> None:
-    user, password = pair(server, "alice", 12)
     async with Browser("chromium", tmp_path) as browser:
         page = await browser.open("alice", server.http_url)
-        began = time.monotonic()
+        user, password = pair(server, "alice", 12)
         await page.start(server.websocket_url, server.uri("alice"), password, authorization_user=user)
         await page.expect("registered")
         await page.call(server.uri("echo"))
         await page.expect("confirmed")
         # 1. the registration ends with the password (REG-9), in words
-        failed = await page.expect("registrationFailed", within=20)
+        failed = await page.expect("registrationFailed")
         assert failed["status"] == 401
         assert "token-expired" in failed["warning"]
-        assert time.monotonic() - began > 8
         assert await registrations(server) == []
         assert "event='unregistered'" in server.log()
         # 2. the call is not touched (AUTH-12)

@@ -9,6 +9,7 @@ from interop.conftest import ServerMaker
 from interop.support.browser import Browser
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 PATH = "/api/offhook/devices"
 UUID = "0199aa11-0000-7000-8000-00000000000a"
@@ -73,7 +74,7 @@ async def test_a_device_is_kept_named_blocked_and_forgotten(server: Offhook) -> 
 
 async def until(answer: Callable[[], Awaitable[Any]], what: str) -> Any:
     """What the server says, once it says it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             found = await answer()
             if found:

@@ -11,6 +11,7 @@ from interop.conftest import ServerMaker
 from interop.support.browser import Browser, Page
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 SUFFIX = "pbx.offhook.test"
 GOOD = "a long enough secret"
@@ -22,7 +23,7 @@ class Project:
     def __init__(self, server: Offhook, id_: str, token: str, domain: str) -> None:
         self.server, self.domain = server, domain
         self.http = httpx.AsyncClient(
-            base_url=server.running["http_url"], auth=(id_, token), timeout=10, trust_env=False
+            base_url=server.running["http_url"], auth=(id_, token), timeout=PATIENCE, trust_env=False
         )
 
     async def add(self, username: str) -> None:
@@ -94,7 +95,7 @@ async def test_two_projects_with_a_bob(several: Offhook, tmp_path: Path) -> None
         await theirs.expect("incoming")
         await theirs.answer()
         await alice.expect("confirmed")
-        assert (await theirs.heard()).frequency > 0, "4. a full URI reaches the other project, and they talk"
+        await theirs.receives()  # 4. a full URI reaches the other project, and they talk
         await alice.hang_up()
         await theirs.expect("ended")
 

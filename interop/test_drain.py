@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from interop.conftest import ServerMaker
 from interop.support.plain_phone import PlainPhone
 from interop.test_transports import ask, options
+from tests.support.patience import PATIENCE
 
 
 async def test_idle_pages_are_told_to_come_back_and_a_call_goes_on(serve: ServerMaker) -> None:
@@ -24,7 +25,7 @@ async def test_idle_pages_are_told_to_come_back_and_a_call_goes_on(serve: Server
             os.kill(server.pid, signal.SIGTERM)
             # 1. The idle page hears why.
             with pytest.raises(ConnectionClosed) as closed:
-                await asyncio.wait_for(page.recv(), 5)
+                await asyncio.wait_for(page.recv(), PATIENCE)
             assert closed.value.rcvd is not None
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1012, "node-draining")
             # 2. The call is still there, and no new one is taken.
@@ -38,6 +39,6 @@ async def test_idle_pages_are_told_to_come_back_and_a_call_goes_on(serve: Server
                 await other.call("112")
             # 4. Once it has ended the server stops by itself.
             await phone.hang_up()
-            assert await asyncio.wait_for(server.ended(), 10) == 0
+            assert await asyncio.wait_for(server.ended(), PATIENCE) == 0
             phone.close()
             other.close()

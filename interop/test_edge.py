@@ -10,6 +10,7 @@ from interop.support.edge import Edge, Page
 from interop.support.plain_phone import SDP, PlainPhone
 from offhook.sip.message import Headers, Request
 from offhook.sip.response import response_to
+from tests.support.patience import PATIENCE
 
 
 async def test_a_page_behind_an_edge_registers_by_path_and_takes_a_call(serve: ServerMaker, tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ async def test_a_page_behind_an_edge_registers_by_path_and_takes_a_call(serve: S
         await bob.answer(invite, SDP.format(port=40_000).encode())
         # 3. The ACK takes both routes, in their order, unchanged.
         await bob.next("ACK")
-        await asyncio.wait_for(calling, 10)
+        await asyncio.wait_for(calling, PATIENCE)
         acks = [line for line in server.log().splitlines() if "sip out" in line and "ACK sip:" in line]
         sent = acks[-1]
         assert sent.count("Route: <") == 2, sent
@@ -47,7 +48,7 @@ async def test_a_page_behind_an_edge_registers_by_path_and_takes_a_call(serve: S
         assert isinstance(bye, Request)
         await bob.send(response_to(bye, 200, Headers(), to_tag="page"))
         assert edge.counted("routed BYE") == 1
-        await server.until_idle(10)
+        await server.until_idle()
         alice.close()
 
 
@@ -65,7 +66,7 @@ async def test_the_page_hangs_up_through_the_edge(serve: ServerMaker, tmp_path: 
         assert isinstance(invite, Request)
         await bob.answer(invite, SDP.format(port=40_002).encode())
         await bob.next("ACK")
-        await asyncio.wait_for(calling, 10)
+        await asyncio.wait_for(calling, PATIENCE)
         # The dialog's route set as the callee has it: the Record-Routes in their order (RFC 3261 12.1.1).
         routes = [("Route", value) for value in invite.headers.all("Record-Route")]
         contact = (invite.headers.get("Contact") or "").split("<")[1].split(">")[0]
@@ -74,5 +75,5 @@ async def test_the_page_hangs_up_through_the_edge(serve: ServerMaker, tmp_path: 
         bye = bob.request("BYE", contact, 1, call_id, from_, *routes)
         await bob.send(Request("BYE", bye.uri, bye.headers.replaced("From", f"{to};tag=page"), b""))
         await bob.next("200")
-        await server.until_idle(10)
+        await server.until_idle()
         alice.close()

@@ -98,7 +98,7 @@ async def test_a_panic_costs_its_own_call_and_ten_of_them_close_the_shard(
         for caller in rest:
             caller.send(2 * PACKETS, TRIGGER)
             await ended(server, caller)
-        await server.until_idle(10)
+        await server.until_idle()
         assert await failures(server) == CALLS
         late = Caller("alice", server.passwords["alice"], server.domain, server.sip)
         refused = await late.refused("echo")

@@ -9,8 +9,9 @@ import pytest
 from interop.conftest import ServerMaker
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
+from interop.support.parties import signed_in
 from interop.support.server import Offhook
-from interop.test_browser_calls import signed_in
+from tests.support.patience import PATIENCE
 
 SHORT = {
     "OFFHOOK_LIMITS_FLOW_GRACE": "1",
@@ -41,7 +42,7 @@ async def test_a_killed_browser_leaves_nothing_behind(serve: ServerMaker, tmp_pa
             ref = (await server.calls())[0]["call_ref"]
             await browser.kill()
             # The engine notices the silence after 5 s; then come the two clocks.
-            await server.until_idle(15)
+            await server.until_idle()
         await phone.expect("CALL_CLOSED")
         call = await server.call(ref)
         assert call["end_code"] == "peer_connection_lost"
@@ -63,11 +64,11 @@ async def test_a_frozen_tab_is_asleep_and_wakes_up_ringing(server: Offhook, tmp_
         page = await signed_in(browser, server, "alice")
         await page.freeze()
         await phone.dial("alice")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (calls := await server.calls()):
                 await asyncio.sleep(0.1)  # the API is asked, as a dashboard asks
         ref = calls[0]["call_ref"]
-        call = await server.until(ref, lambda one: any(leg["flow"]["state"] == "asleep" for leg in one["legs"]), 15)
+        call = await server.until(ref, lambda one: any(leg["flow"]["state"] == "asleep" for leg in one["legs"]))
         assert call["state"] != "ended"
         await page.freeze(False)
         await page.expect("incoming")
@@ -77,7 +78,7 @@ async def test_a_frozen_tab_is_asleep_and_wakes_up_ringing(server: Offhook, tmp_
         assert [leg["flow"]["state"] for leg in talking] == ["attached", "attached"]
         await page.hang_up()
         await phone.expect("CALL_CLOSED")
-        await server.until_idle(5)
+        await server.until_idle()
 
 
 async def test_a_second_start_finds_everything_again(server: Offhook, tmp_path: Path) -> None:
@@ -110,4 +111,4 @@ async def test_idle_pages_register_again_after_a_restart(server: Offhook, tmp_pa
         await page.expect("disconnected")
         await asyncio.sleep(0.5)  # the page's first try finds nobody
         await server.start(OFFHOOK_HTTP_PORT=where)
-        await page.expect("registered", within=25)
+        await page.expect("registered")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from interop.support.browser import Browser
+from interop.support.parties import ALICE, BOB, CAROL, phone, signed_in, three
 from interop.support.server import Offhook
-from interop.test_transfers import ALICE, BOB, CAROL, SECRET, is_tone, phone, signed_in
 
 ENDPOINTS = "/api/relay/rest/endpoints/sip"
 
@@ -22,28 +22,19 @@ async def change(server: Offhook, username: str, **offhook: Any) -> None:
 
 @pytest.mark.parametrize("library", ["jssip", "sipjs"])
 async def test_a_busy_endpoint_forwards(server: Offhook, tmp_path: Path, library: str) -> None:
-    await server.add_endpoint("carol", SECRET)
     await change(server, "bob", forward={"busy": "carol"})
-    async with (
-        Browser("chromium", tmp_path, tone=ALICE) as browser,
-        phone(server, tmp_path, "bob", BOB) as bob,
-        phone(server, tmp_path, "carol", CAROL, SECRET) as carol,
-    ):
-        await bob.registered()
-        await carol.registered()
-        page = await signed_in(browser, server, library)
+    bob = phone(server, tmp_path, "bob", BOB)
+    async with three(server, tmp_path, bob, library) as (page, carol):
         await page.call(server.uri("bob"))
         await bob.expect("CALL_INCOMING")
         await bob.hang_up()
         await carol.expect("CALL_INCOMING")
         await carol.answer()
         await page.expect("confirmed")
-        at_page, at_carol = await asyncio.gather(page.heard(3), carol.heard_now(3))
-        is_tone(at_page, CAROL)
-        is_tone(at_carol, ALICE)
+        await asyncio.gather(page.hears(CAROL), carol.hears(ALICE))
         await page.hang_up()
         await carol.expect("CALL_CLOSED")
-        await server.until_idle(5)
+        await server.until_idle()
 
 
 async def test_do_not_disturb_says_so(server: Offhook, tmp_path: Path) -> None:
@@ -53,7 +44,7 @@ async def test_do_not_disturb_says_so(server: Offhook, tmp_path: Path) -> None:
         phone(server, tmp_path, "bob", BOB) as bob,
     ):
         await bob.registered()
-        page = await signed_in(browser, server, "jssip")
+        page = await signed_in(browser, server, "alice")
         await page.call(server.uri("bob"))
         failed = await page.expect("failed")
         assert failed["status"] == 480

@@ -7,6 +7,7 @@ import time
 
 from interop.conftest import ServerMaker
 from interop.support.digest import authorization
+from tests.support.patience import PATIENCE
 
 Chunks = dict[int, bytes]
 
@@ -66,11 +67,11 @@ async def test_every_message_is_copied_without_its_secrets(serve: ServerMaker) -
         sending, phone = await loop.create_datagram_endpoint(Talker, remote_addr=(host, int(sip)))
         port = sending.get_extra_info("sockname")[1]
         sending.sendto(register(port, server.domain, 1))
-        challenge = await asyncio.wait_for(phone.answers.get(), 5)
+        challenge = await asyncio.wait_for(phone.answers.get(), PATIENCE)
         proof = authorization(challenge, "REGISTER", f"sip:{server.domain}", "alice", server.passwords["alice"])
         sending.sendto(register(port, server.domain, 2, proof))
-        assert (await asyncio.wait_for(phone.answers.get(), 5)).startswith("SIP/2.0 200")
-        async with asyncio.timeout(5):
+        assert (await asyncio.wait_for(phone.answers.get(), PATIENCE)).startswith("SIP/2.0 200")
+        async with asyncio.timeout(PATIENCE):
             while len(collector.packets) < 4:
                 await asyncio.sleep(0.05)  # the copies follow by themselves
     sending.close()

@@ -5,7 +5,9 @@ import contextlib
 
 from interop.conftest import ServerMaker
 from interop.support.plain_phone import PlainPhone
+from interop.support.ports import free_port
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 
 async def calling_bob(server: Offhook) -> asyncio.Task[str]:
@@ -15,7 +17,7 @@ async def calling_bob(server: Offhook) -> asyncio.Task[str]:
 
 async def test_a_large_invite_goes_by_tcp_where_the_phone_takes_it(serve: ServerMaker) -> None:
     async with serve(OFFHOOK_LIMITS_DATAGRAM="576") as server:
-        bob = PlainPhone("bob", server.passwords["bob"], server.domain, server.sip)
+        bob = PlainPhone("bob", server.passwords["bob"], server.domain, server.sip, listens=free_port())
         await bob.register()
         heard: asyncio.Queue[str] = asyncio.Queue()
 
@@ -31,11 +33,11 @@ async def test_a_large_invite_goes_by_tcp_where_the_phone_takes_it(serve: Server
         listening = await asyncio.start_server(phone, *bob.address)
         call = await calling_bob(server)
         # 1. By TCP, with a Via of TCP that names the port we listen on.
-        head = await asyncio.wait_for(heard.get(), 5)
+        head = await asyncio.wait_for(heard.get(), PATIENCE)
         assert head.startswith("INVITE ")
         assert f"Via: SIP/2.0/TCP {server.sip};branch=" in head
         # 2. The answer on the connection is the answer to the call.
-        assert (await asyncio.wait_for(call, 5)).startswith("SIP/2.0 486")
+        assert (await asyncio.wait_for(call, PATIENCE)).startswith("SIP/2.0 486")
         # 3. It is counted where an operator looks.
         assert (await server.status())["counts"]["large_by_tcp"] == 1
         listening.close()

@@ -9,6 +9,7 @@ from typing import Any
 from interop.conftest import ServerMaker
 from interop.support.baresip import Baresip
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 ASKED, WRONG = "who-asked-for-it-1", "who-asked-in-vain-2"
 
@@ -31,9 +32,11 @@ async def test_the_lines_of_a_call_and_of_a_failed_request(serve: ServerMaker, t
         await phone.expect("CALL_INCOMING")
         await phone.answer()
         await phone.expect("CALL_ESTABLISHED")
-        await asyncio.sleep(1)  # for sound to come
+        async with asyncio.timeout(PATIENCE):
+            while "media event" not in server.log():
+                await asyncio.sleep(0.1)  # sound has to come, and a file tells of it
         await phone.hang_up()
-        await server.until_idle(5)
+        await server.until_idle()
         refused = await server.http.post(
             "/api/calling/calls", json={"command": "dial"}, headers={"X-Request-Id": WRONG}
         )

@@ -22,10 +22,11 @@ from offhook.sip.message import Request, Response
 from offhook.sip.parse import parse_websocket
 from tests.support.messages import make_request
 from tests.support.nodes import authorized
+from tests.support.patience import PATIENCE
 
 
-async def until_registered(server: Offhook, username: str, within: float = 15.0) -> dict[str, object]:
-    async with asyncio.timeout(within):
+async def until_registered(server: Offhook, username: str) -> dict[str, object]:
+    async with asyncio.timeout(PATIENCE):
         while True:
             for row in await registrations(server):
                 if row["username"] == username:
@@ -48,7 +49,7 @@ async def test_baresip_with_a_password_that_ends(serve: ServerMaker, tmp_path: P
             await phone.dial("echo")
             await phone.expect("CALL_ESTABLISHED")
             await phone.hang_up()
-            await server.until_idle(10)
+            await server.until_idle()
 
 
 def _seconds(row: dict[str, object]) -> float:
@@ -80,7 +81,7 @@ async def test_linphone_is_reached_by_its_gruu(server: Offhook, tmp_path: Path, 
         await bob.expect("CALL_ESTABLISHED")
         await bob.hang_up()
         await phone.in_state("End")
-        await server.until_idle(10)
+        await server.until_idle()
 
 
 class TcpPhone:
@@ -140,7 +141,7 @@ async def test_a_tcp_phone_whose_connection_is_gone_is_dialled_back(server: Offh
         row = await until_registered(server, "alice")
         assert row["state"] == "unknown"
         await bob.dial("alice")
-        head, writer = await asyncio.wait_for(phone.invites.get(), 10)
+        head, writer = await asyncio.wait_for(phone.invites.get(), PATIENCE)
         assert head.startswith(f"INVITE sip:alice@127.0.0.1:{phone.port};transport=tcp SIP/2.0\r\n")
         assert (await until_registered(server, "alice"))["state"] == "reachable"
         writer.close()
@@ -157,7 +158,7 @@ async def test_phones_are_registered_still_after_a_restart(serve: ServerMaker, t
             before = await until_registered(server, "alice")
             await server.stop()
             await server.start(OFFHOOK_SIP_PORT=port)
-            after = await until_registered(server, "alice", within=2)
+            after = await until_registered(server, "alice")
             for name in ("id", "contact", "instance_id", "user_agent", "source"):
                 assert after[name] == before[name]
             async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob:
@@ -199,7 +200,7 @@ async def test_a_program_over_wss_registers_and_is_called(serve: ServerMaker, tm
             async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob:
                 await bob.registered()
                 await bob.dial("alice")
-                invite = parse_websocket(_octets(await asyncio.wait_for(socket.recv(), 10)))
+                invite = parse_websocket(_octets(await asyncio.wait_for(socket.recv(), PATIENCE)))
                 assert isinstance(invite, Request)
                 assert (invite.method, str(invite.uri)) == ("INVITE", "sip:alice@robot.invalid;transport=ws")
                 await bob.hang_up()

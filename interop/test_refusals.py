@@ -7,8 +7,8 @@ import pytest
 from interop.conftest import ServerMaker
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
+from interop.support.parties import signed_in
 from interop.support.server import Offhook
-from interop.test_browser_calls import signed_in
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ async def test_the_caller_gives_up(server: Offhook, tmp_path: Path) -> None:
         await phone.expect("CALL_INCOMING")
         await page.hang_up()
         await phone.expect("CALL_CLOSED")
-        await server.until_idle(5)
+        await server.until_idle()

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOOD = "a long enough secret"
@@ -68,7 +69,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         body = {"name": "attacker", "permissions": scopes, "subproject_id": other}
         token = (await victim.post("/api/project/tokens", json=body)).json()["token"]
         url = server.running["http_url"]
-        async with httpx.AsyncClient(base_url=url, auth=(other, token), timeout=20, trust_env=False) as attacker:
+        async with httpx.AsyncClient(base_url=url, auth=(other, token), timeout=PATIENCE, trust_env=False) as attacker:
             one = Place(server, victim, attacker, document, other)
             for name, path, fields in THINGS:
                 made = await victim.post(path, json=fields)
@@ -260,7 +261,7 @@ async def raw(place: Place, request: bytes) -> bytes:
     host, port = place.server.running["http_url"].removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(200_000), 10)
+    answer = await asyncio.wait_for(reader.read(200_000), PATIENCE)
     writer.close()
     return answer
 

@@ -13,9 +13,8 @@ async def test_a_post_that_meets_429_waits_and_is_done_once(tmp_path: Path) -> N
     names the request."""
     async with Offhook(tmp_path, {"OFFHOOK_LIMITS_API_WRITES_PER_SECOND": "1"}) as server:
         path = "/api/relay/rest/endpoints/sip"
-        for _ in range(2):
-            assert (await server.http.post(path, json={})).status_code == 422
-        refused = await server.http.post(path, json={})
+        answers = await asyncio.gather(*(server.http.post(path, json={}) for _ in range(8)))
+        refused = next(one for one in answers if one.status_code != 422)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1"), "1."
         host = server.running["http_url"].removeprefix("http://")
         options = RequestOptions(retries=3, retry_on_status=frozenset({429}))

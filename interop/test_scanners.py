@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 USERS = ["alice", "bob", "carol", "dave", "100", "admin"]
 
@@ -19,7 +20,7 @@ async def scan(program: str, home: Path, server: Offhook, *arguments: str) -> st
         str(binary), "-p", port, *arguments, host, cwd=home, env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    out, _ = await asyncio.wait_for(process.communicate(), 90)
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     return out.decode()
 
 

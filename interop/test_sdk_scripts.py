@@ -13,6 +13,7 @@ from signalwire.rest import RestClient
 
 from interop.support.kamailio import ADDRESS, Carrier
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 TRUNK = {
     "name": "acme",
@@ -43,7 +44,7 @@ async def run(server: Offhook, name: str, **environment: str) -> str:
         sys.executable, str(example(name)), env={**os.environ, "NO_PROXY": "*", **own},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         out, _ = await script.communicate()
     printed = out.decode()
     assert script.returncode == 0, printed
@@ -151,7 +152,7 @@ async def test_a_call_is_placed_by_the_play_and_record_script(shared: Offhook, t
         assert "Call initiated: " in printed, printed
         assert "failed (5" not in printed, printed
         assert "demo): 5" not in printed, printed
-        await shared.until_idle(10)
+        await shared.until_idle()
         id_ = printed.partition("Call initiated: ")[2].split()[0]
         leg = (await shared.http.get(f"/api/calling/calls/{id_}")).json()
         assert (leg["from"], leg["to"], leg["status"]) == ("+15559876543", "+15551234567", "completed"), leg

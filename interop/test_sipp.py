@@ -95,7 +95,7 @@ async def test_a_device_that_never_ends_its_invite(serve: ServerMaker, tmp_path:
             await alice.start("bob")
             await alice.done()
             await bob.done()
-            await server.until_idle(within=20)
+            await server.until_idle()
         finally:
             await alice.stop()
             await bob.stop()
@@ -104,5 +104,7 @@ async def test_a_device_that_never_ends_its_invite(serve: ServerMaker, tmp_path:
 async def test_calls_over_a_network_that_loses_a_fifth(sipp: Maker) -> None:
     """Every call is set up, talks and ends by repetitions alone."""
     alice = sipp("uac_basic", "alice")
-    await alice.start("echo", "-m", "20", "-r", "5", "-lost", "20")
+    await alice.start(
+        "echo", "-m", "20", "-r", "5", "-lost", "20", "-max_invite_retrans", "9", "-max_non_invite_retrans", "12"
+    )
     await alice.done()

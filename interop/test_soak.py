@@ -113,7 +113,6 @@ async def caller(server: Offhook, name: str, watch: Watch, chance: random.Random
     await asyncio.sleep(chance.uniform(0, min(10.0, SECONDS / 10)))  # they do not all come at once
     while (left := until - loop.time()) > SHORTEST:
         phone = SoakPhone(name, PASSWORD, server.domain, server.sip)
-        phone._tag = f"{name}-{watch.happened['calls']}"
         try:
             await phone.call(chance.choice(["echo", "echo", "echo", "music", "tone"]))
             watch.happened["calls"] += 1

@@ -60,7 +60,9 @@ def binary() -> str:
         pytest.fail("cargo is needed, or OFFHOOK_SRTP_TOOL with the built program")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     subprocess.run(
-        [cargo, "build", "-q", "--locked", "-p", "offhook-rtp", "--example", "srtp_tool"], cwd=ROOT, check=True
+        [cargo, "build", "-q", "--locked", "-p", "offhook-rtp", "--example", "srtp_tool"],
+        cwd=ROOT,
+        check=True,
     )
     return str(target / "debug" / "examples" / "srtp_tool")
 

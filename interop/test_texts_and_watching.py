@@ -8,8 +8,9 @@ import pytest
 
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
+from interop.support.parties import signed_in
 from interop.support.server import Offhook
-from interop.test_browser_calls import signed_in
+from tests.support.patience import PATIENCE
 
 
 async def test_texts_between_a_page_and_a_phone(server: Offhook, tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ async def test_digits_of_a_page_reach_a_phone_as_events(
         await phone.expect("CALL_INCOMING")
         await phone.answer()
         await page.expect("confirmed")
-        await asyncio.sleep(1)  # both sides' sound is up
+        await phone.hears(1000, 1)
         await page.digits("17#", method)
         got = [(await phone.expect("CALL_DTMF_START"))["param"] for _ in range(3)]
         assert got == ["1", "7", "#"]
@@ -77,7 +78,7 @@ async def test_digits_of_a_page_reach_a_phone_as_events(
 
 async def watched(server: Offhook) -> None:
     """Waits until somebody has been told of a presence."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not re.search(r"message='NOTIFY .*<basic>open", server.log()):
             await asyncio.sleep(0.1)  # a file; nothing can be awaited for it
 
@@ -143,8 +144,8 @@ async def test_sipp_subscribes(server: Offhook, tmp_path: Path, package: str, wh
     scenario.write_text(SCENARIO.format(request=made[0], proven=made[1]))
     process = await asyncio.create_subprocess_exec(
         "sipp", server.sip, "-sf", str(scenario), "-s", whom, "-m", "1", "-i", "127.0.0.1", "-nostdin",
-        "-timeout", "20s", "-trace_err", cwd=tmp_path,
+        "-timeout", "50s", "-trace_err", cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    out, _ = await asyncio.wait_for(process.communicate(), 40)
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0, out.decode(errors="replace")[-3000:]

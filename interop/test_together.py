@@ -73,7 +73,6 @@ def fine(server: Offhook) -> None:
     assert "request failed" not in server.log()
 
 
-@pytest.mark.timeout(180)
 async def test_nothing_fails_and_a_restart_changes_nothing(tmp_path: Path) -> None:
     async with Offhook(tmp_path) as server:
         storm = await blown([server], seed=1)
@@ -87,7 +86,6 @@ async def test_nothing_fails_and_a_restart_changes_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
 async def test_two_servers_of_one_database(cluster: Cluster, tmp_path: Path) -> None:
     settings = {"OFFHOOK_STORE_URL": cluster.create()}
     for name in ("one", "two"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from interop.test_command_line import offhook
+from tests.support.patience import PATIENCE
 
 
 async def decoded(capture: Path) -> list[list[str]]:
@@ -17,14 +18,14 @@ async def decoded(capture: Path) -> list[list[str]]:
         "tshark", "-r", str(capture), "-Y", "sip", "-T", "fields", *fields,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0
     return [line.split("\t") for line in out.decode().splitlines()]
 
 
 async def logged_calls(server: Offhook) -> list[str]:
     """The refs in the call log, once it has any."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with closing(sqlite3.connect(f"file:{server.data / 'offhook.sqlite'}?mode=ro", uri=True)) as database:
                 refs = [row[0] for row in database.execute("select distinct call_ref from call_log")]

@@ -12,10 +12,20 @@ import websockets
 from interop.conftest import DOMAIN, ServerMaker
 from interop.support.certificate import write_certificate
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
-REACHED = [(transport, address) for transport in ("udp", "tcp", "tls", "ws", "wss") for address in ("127.0.0.1", "::1")]
+
+def addresses() -> tuple[str, ...]:
+    """Loopback of both IP versions, or of the one that a machine without IPv6 has."""
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return ("127.0.0.1",)
+    return ("127.0.0.1", "::1")
 
 
+REACHED = [(transport, address) for transport in ("udp", "tcp", "tls", "ws", "wss") for address in addresses()]
 COUNT = itertools.count(1)
 
 
@@ -50,13 +60,13 @@ async def ask(server: Offhook, transport: str, address: str) -> str:
             phone.setblocking(False)
             phone.connect((address, port_of(server, "sip")))
             await loop.sock_sendall(phone, message)
-            return (await asyncio.wait_for(loop.sock_recv(phone, 4000), 5)).decode()
+            return (await asyncio.wait_for(loop.sock_recv(phone, 4000), PATIENCE)).decode()
     if transport in ("tcp", "tls"):
         port = port_of(server, "sip" if transport == "tcp" else "sips")
         reader, writer = await asyncio.open_connection(address, port, ssl=trusting() if transport == "tls" else None)
         writer.write(b"\r\n\r\n" + message)
-        assert await asyncio.wait_for(reader.readexactly(2), 5) == b"\r\n"
-        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert await asyncio.wait_for(reader.readexactly(2), PATIENCE) == b"\r\n"
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         writer.close()
         return answer.decode()
     port = port_of(server, "http_url" if transport == "ws" else "https_url")
@@ -66,13 +76,15 @@ async def ask(server: Offhook, transport: str, address: str) -> str:
         await page.send("\r\n\r\n")
         assert await page.recv() == "\r\n"
         await page.send(message.decode())
-        return str(await asyncio.wait_for(page.recv(), 5))
+        return str(await asyncio.wait_for(page.recv(), PATIENCE))
 
 
 async def test_every_transport_on_both_ip_versions(serve: ServerMaker, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     async with serve(
-        OFFHOOK_HTTP_HOST="::", OFFHOOK_HTTP_CERTIFICATE=str(certificate), OFFHOOK_HTTP_KEY=str(key)
+        OFFHOOK_HTTP_HOST="::" if len(addresses()) > 1 else "0.0.0.0",
+        OFFHOOK_HTTP_CERTIFICATE=str(certificate),
+        OFFHOOK_HTTP_KEY=str(key),
     ) as server:
         for transport, address in REACHED:
             answer = await ask(server, transport, address)
@@ -82,10 +94,11 @@ async def test_every_transport_on_both_ip_versions(serve: ServerMaker, tmp_path:
             assert via.startswith(f"Via: SIP/2.0/{transport.upper()} client.invalid:5999;rport="), via
             assert via.endswith(f"received={address}"), via
         names = {one["name"] for one in (await server.status())["listeners"]}
-        assert {"http", "https", "sip", "sips", "http.2", "sip.2"} <= names
+        assert {"http", "https", "sip", "sips"} <= names
+        assert len(addresses()) == 1 or {"http.2", "sip.2"} <= names
 
 
-@pytest.mark.parametrize("host", ["127.0.0.2,::1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.2,::1", "::1"] if len(addresses()) > 1 else ["127.0.0.2"])
 async def test_several_addresses_and_ipv6_alone(serve: ServerMaker, host: str) -> None:
     async with serve(OFFHOOK_HTTP_HOST=host) as server:
         for address in host.split(","):

@@ -13,6 +13,7 @@ from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from offhook.transport.sockets import DATAGRAM, bind_all
 from offhook.transport.wildcard import WildcardSocket, source_from
+from tests.support.patience import PATIENCE
 
 PHONE, SECOND = "192.0.2.1", "192.0.2.2"
 PHONE_6, SECOND_6 = "2001:db8::1", "2001:db8::2"
@@ -64,7 +65,7 @@ if INSIDE in os.environ:
                 phone.connect((SECOND_6, 5060))
                 host, port = phone.getsockname()[:2]
                 phone.send(REGISTER.format(domain=server.domain, host=host, port=port).encode())
-                answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(phone, 65_535), 5)
+                answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(phone, 65_535), PATIENCE)
                 assert answer.startswith(b"SIP/2.0 401 ")
             alice.close()
             bob.close()
@@ -97,7 +98,7 @@ if INSIDE in os.environ:
         _ip("neighbour", "replace", peer, "lladdr", "02:00:00:00:00:09", "dev", "outside")
         came: list[bytes] = []
         while len(came) < count:
-            packet = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(outside, 2000), 5)
+            packet = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(outside, 2000), PATIENCE)
             # Ethernet, IP and UDP take 42 octets; what is shorter is none of ours.
             came += [packet[42:46]] if len(packet) > 1000 else []
         assert came == [b"%04d" % number for number in range(count)]

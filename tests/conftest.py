@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.databases import KINDS, Cluster, Database
 from tests.support.link import Link
+from tests.support.spread import together
 
 
 @pytest.fixture
@@ -46,3 +47,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     yield one
     await one.close()
     cluster.drop(url)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    together(items)

@@ -37,10 +37,13 @@ const CHROMIUM = [
   "--disable-features=WebRtcHideLocalIpsWithMdns",
 ];
 
+const PATIENCE = 120_000; // milliseconds; the machine may be slow and busy
+
 async function launch() {
   if (browserName === "firefox") {
     return puppeteer.launch({
       browser: "firefox",
+      timeout: PATIENCE,
       executablePath,
       headless: true,
       acceptInsecureCerts: true,
@@ -55,7 +58,7 @@ async function launch() {
   const file = tone ? [`--use-file-for-fake-audio-capture=${tone}`] : [];
   const resolver = names.length ? [`--host-resolver-rules=${names.join(", ")}`] : [];
   const args = [...CHROMIUM, ...file, ...resolver];
-  return puppeteer.launch({ executablePath, headless: true, acceptInsecureCerts: !verify, args });
+  return puppeteer.launch({ executablePath, timeout: PATIENCE, headless: true, acceptInsecureCerts: !verify, args });
 }
 
 const browser = await launch();
@@ -65,6 +68,7 @@ const verbs = {
   async open({ page: name, url }) {
     const context = await browser.createBrowserContext();
     const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE);
     page.on("pageerror", (error) => process.stderr.write(`${name}: ${error.message}\n`));
     await page.goto(url);
     await page.bringToFront(); // Firefox lets getUserMedia wait for focus for ever

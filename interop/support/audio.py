@@ -1,6 +1,7 @@
 """Measuring sound: the frequency, level and gaps of a recorded tone."""
 
 import wave
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 FRAME = 0.02
 """Seconds per frame when gaps are sought."""
+TRIES = 10
+"""Measurements of which one has to be right: a recorder on a busy machine drops sound by itself now and then, a way that
+drops it does so in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,24 @@ def tone_in(samples: NDArray[np.float64], rate: int, threshold_db: float = -45.0
         frequency=_frequency(spoken, rate),
         level_db=float(20 * np.log10(np.sqrt((spoken**2).mean()) + 1e-9)),
         seconds=len(spoken) / rate,
-        longest_gap=_longest_false(inside) * FRAME,
+        longest_gap=longest_false(inside) * FRAME,
     )
+
+
+async def until_tone(
+    listen: Callable[[float], Awaitable[Tone]],
+    frequency: float,
+    seconds: float,
+    levels: tuple[float, float] = (-30, -3),
+) -> Tone:
+    """Listens until a tone is heard whole for so long: its frequency within 1 %, its level in the range, no long gap."""
+    heard: list[Tone] = []
+    while len(heard) < TRIES:
+        heard.append(one := await listen(seconds))
+        right = abs(one.frequency - frequency) <= frequency / 100 and levels[0] < one.level_db < levels[1]
+        if right and one.longest_gap <= 0.1 and one.seconds > seconds - 0.7:
+            return one
+    raise AssertionError(f"not {frequency:g} Hz, whole for {seconds:g} s: {heard}")
 
 
 def level_at(samples: NDArray[np.float64], rate: int, hertz: float) -> float:
@@ -75,7 +95,8 @@ def _frequency(samples: NDArray[np.float64], rate: int) -> float:
     return float((peak + 0.5 * (a - c) / (a - 2 * b + c)) * rate / len(samples))
 
 
-def _longest_false(flags: NDArray[np.bool_]) -> int:
+def longest_false(flags: NDArray[np.bool_]) -> int:
+    """The longest row of frames that are not so."""
     longest = run = 0
     for flag in flags:
         run = 0 if flag else run + 1

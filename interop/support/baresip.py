@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interop.support.audio import Tone, read_wav, tone_in
+from interop.support.audio import Tone, read_wav, tone_in, until_tone
 from interop.support.ports import free_port
+from tests.support.patience import PATIENCE
 
 CONFIG = """\
 sip_listen              127.0.0.1:{sip}
@@ -62,7 +63,6 @@ videnc_format           yuv420p
 VIDEO_MODULES = {"VP8": "vp8", "H264": "avcodec"}
 
 MODULES = {"PCMU": "g711", "PCMA": "g711", "G722": "g722", "opus": "opus"}
-EVENT_TIME = 20.0
 
 
 class Baresip:
@@ -163,7 +163,9 @@ class Baresip:
         (self.home / "accounts").write_text(account)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        for _ in range(100):
+        for _ in range(int(PATIENCE / 0.05)):
+            if self._process.returncode is not None:
+                break
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", self._control)
             await asyncio.sleep(0.05)  # nothing announces that the control socket listens
@@ -184,7 +186,7 @@ class Baresip:
         await self._writer.drain()
 
     async def expect(
-        self, kind: str, where: Callable[[dict[str, Any]], bool] = lambda _: True, within: float = EVENT_TIME
+        self, kind: str, where: Callable[[dict[str, Any]], bool] = lambda _: True, within: float = PATIENCE
     ) -> dict[str, Any]:
         """The next event of that type, now or within seconds; earlier ones are dropped."""
 
@@ -210,7 +212,7 @@ class Baresip:
     async def registered(self) -> None:
         """Waits for the registration, which may be over before the control socket is: the phone's log tells of both."""
         log = self.home / "log"
-        for _ in range(int(EVENT_TIME / 0.05)):
+        for _ in range(int(PATIENCE / 0.05)):
             if f"{self.username}@{self.domain}: {{0/".encode() in log.read_bytes():
                 return
             await asyncio.sleep(0.05)  # a file; nothing can be awaited for it
@@ -242,7 +244,7 @@ class Baresip:
         """A text to the contact."""
         await self.command("message", text)
 
-    async def logged(self, text: str, within: float = EVENT_TIME) -> None:
+    async def logged(self, text: str, within: float = PATIENCE) -> None:
         """Waits until the phone has written this to its terminal."""
         for _ in range(int(within / 0.05)):
             if text.encode() in (self.home / "log").read_bytes():
@@ -250,7 +252,7 @@ class Baresip:
             await asyncio.sleep(0.05)  # a file; nothing can be awaited for it
         raise AssertionError(f"no {text!r}: {(self.home / 'log').read_text(errors='replace')[-2000:]}")
 
-    async def snapshot(self, within: float = EVENT_TIME) -> bytes:
+    async def snapshot(self, within: float = PATIENCE) -> bytes:
         """The picture that it shows, as PNG, once there is one."""
         path = self.home / "shown.png"
         for _ in range(int(within / 0.5)):
@@ -263,7 +265,17 @@ class Baresip:
             f"{self.username} shows nothing: {(self.home / 'log').read_text(errors='replace')[-2000:]}"
         )
 
-    async def heard_now(self, seconds: float = 3.0) -> Tone:
+    async def hears(self, frequency: float, seconds: float = 2.0) -> Tone:
+        """Waits until the phone receives that tone, whole for so many seconds."""
+        return await until_tone(self.heard_now, frequency, seconds)
+
+    async def hears_nothing(self, seconds: float = 1.5) -> None:
+        """Waits until for so many seconds the phone has received no sound."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.heard_now(seconds)).level_db >= -50:
+                pass
+
+    async def heard_now(self, seconds: float = 2.0) -> Tone:
         """The tone in what the phone receives during the next seconds."""
         latest = max((self.home / "sounds").glob("*dec*.wav"), key=lambda path: path.stat().st_mtime)
         before = len(read_wav(latest)[0])

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from interop.support.audio import Tone, tone_in
+from interop.support.audio import Tone, tone_in, until_tone
+from tests.support.patience import PATIENCE
 
 AGENT = Path(__file__).parent.parent / "browser" / "agent.mjs"
 PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "firefox": ("firefox-esr", "firefox")}
@@ -40,7 +41,7 @@ class Page:
     def __init__(self, browser: "Browser", name: str, library: str) -> None:
         self._browser, self.name, self._library = browser, name, library
 
-    async def run(self, code: str, args: Any = None, within: float = 40.0) -> Any:
+    async def run(self, code: str, args: Any = None, within: float = PATIENCE) -> Any:
         """Evaluates an expression with `agent` and `args` in reach."""
         return await self._browser.ask("run", within, page=self.name, code=code, args=args)
 
@@ -50,9 +51,9 @@ class Page:
         options = {"url": url, "uri": uri, "username": username, "password": password, "via": via, "more": more}
         await self.run(f"await agent.{self._library}.start(args)", options)
 
-    async def expect(self, event: str, within: float = 15.0) -> dict[str, Any]:
+    async def expect(self, event: str, within: float = PATIENCE) -> dict[str, Any]:
         """The next event of that type; earlier ones are dropped."""
-        return dict(await self.run(f"await agent.expect('{event}', {within})", within=within + 10))
+        return dict(await self.run(f"await agent.expect('{event}', {within})", within=within + PATIENCE))
 
     async def call(self, target: str) -> None:
         await self.run(f"await agent.{self._library}.call(args)", target)
@@ -88,9 +89,24 @@ class Page:
 
     async def heard(self, seconds: float = 3.0) -> Tone:
         """The tone in what the page receives during the next seconds."""
-        recording = await self.run(f"await agent.record({seconds})", within=seconds + 20)
+        recording = await self.run(f"await agent.record({seconds})", within=seconds + PATIENCE)
         samples = np.frombuffer(base64.b64decode(recording["pcm"]), dtype="<i2").astype(np.float64) / 32768
         return tone_in(samples, int(recording["rate"]))
+
+    async def hears(self, frequency: float, seconds: float = 2.0) -> Tone:
+        """Waits until the page receives that tone, whole for so many seconds."""
+        return await until_tone(self.heard, frequency, seconds)
+
+    async def receives(self, packets: int = 80) -> None:
+        """Waits until so many packets of sound have come from now on; Firefox tells too that they are no silence."""
+        before = await self.stats()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                now = await self.stats()
+                louder = self._browser.name == "chromium" or now.get("energy", 0) > before.get("energy", 0)
+                if louder and now.get("packetsReceived", 0) - before.get("packetsReceived", 0) >= packets:
+                    return
+                await asyncio.sleep(0.1)  # the page is asked
 
     async def stats(self) -> dict[str, Any]:
         """Audio counters of getStats."""
@@ -140,14 +156,14 @@ class Browser:
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[0] = ready
         self._reading = asyncio.create_task(self._read())
-        await asyncio.wait_for(ready, 60)
+        await asyncio.wait_for(ready, PATIENCE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(Exception):
-            await self.ask("quit", 10)
+            await self.ask("quit", 20)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 10)
+            await asyncio.wait_for(self._process.wait(), 20)
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
@@ -169,7 +185,7 @@ class Browser:
 
     async def open(self, name: str, url: str, library: str = "jssip") -> Page:
         """A fresh context on a page of the server."""
-        await self.ask("open", 60, page=name, url=url)
+        await self.ask("open", page=name, url=url)
         return Page(self, name, library)
 
     async def kill(self) -> None:
@@ -177,7 +193,7 @@ class Browser:
 
         os.kill(int(await self.ask("pid")), signal.SIGKILL)
 
-    async def ask(self, verb: str, within: float = 30.0, **args: Any) -> Any:
+    async def ask(self, verb: str, within: float = PATIENCE, **args: Any) -> Any:
         """One verb of agent.mjs."""
         number = next(self._numbers)
         self._answers[number] = asyncio.get_running_loop().create_future()

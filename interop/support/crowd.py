@@ -10,6 +10,7 @@ import re
 import struct
 
 from interop.support.plain_phone import SDP, PlainPhone, _field
+from tests.support.patience import PATIENCE
 
 
 class CrowdPhone(PlainPhone):
@@ -59,6 +60,8 @@ class CrowdPhone(PlainPhone):
                 data, _ = await loop.sock_recvfrom(self._rtp, 2048)
             except OSError:
                 continue  # the port of a dead engine: an ICMP error is no end
+            if 192 <= data[1] <= 223:
+                continue  # RTCP for who has the port before this one
             self.heard += 1
             number = int.from_bytes(data[12:16])
             self.missed += max(0, number - expected)
@@ -117,7 +120,7 @@ class Crowd:
         """What all of them said and did not hear."""
         return sum(phone.missed for phone in self.phones)
 
-    async def ended(self, within: float) -> set[str | None]:
+    async def ended(self, within: float = PATIENCE) -> set[str | None]:
         """How their calls ended, None for one that goes on; waited for until all have."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within
@@ -125,7 +128,7 @@ class Crowd:
             await asyncio.sleep(0.05)  # answers lie in fifty sockets
         return {phone.ended for phone in self.phones}
 
-    async def hearing(self, within: float, least: int = 20) -> int:
+    async def hearing(self, within: float = PATIENCE, least: int = 20) -> int:
         """How many hear at least so many packets from now on, waited for until all do."""
         before = [phone.heard for phone in self.phones]
         loop = asyncio.get_running_loop()

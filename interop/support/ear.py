@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from interop.support.audio import Tone, tone_in
+from interop.support.audio import Tone, tone_in, until_tone
 from interop.support.kamailio import BEHIND, write_ulaw
 
 FRAME = 160
@@ -18,7 +18,7 @@ FRAME = 160
 
 
 class Ear:
-    """`port` stands in the telephone's session description; `heard` measures what came to it."""
+    """`port` stands in the telephone's session description; `hears` measures what came to it."""
 
     def __init__(self, folder: Path, frequency: float) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -41,8 +41,12 @@ class Ear:
             head = struct.pack(">BBHII", 0x80, 0, number, number * FRAME, 0x1234)
             await loop.sock_sendto(self._socket, head + self._sound[at : at + FRAME], peer)
 
-    def heard(self, seconds: float) -> Tone:
-        """The last seconds that came."""
+    async def hears(self, frequency: float, seconds: float = 2.0) -> Tone:
+        """Waits until that tone came, whole for so many seconds."""
+        return await until_tone(self._heard, frequency, seconds)
+
+    async def _heard(self, seconds: float) -> Tone:
+        await asyncio.sleep(seconds)  # sound has to come before there is anything to measure
         octets = b"".join(self._came[one] for one in sorted(self._came))[-int(8000 * seconds) :]
         return tone_in(_linear(octets), 8000)
 

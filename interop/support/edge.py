@@ -17,6 +17,7 @@ from offhook.sip.message import Headers, Message, Request, Response
 from offhook.sip.parse import parse_websocket
 from offhook.sip.response import response_to
 from offhook.sip.uri import parse_uri
+from tests.support.patience import PATIENCE
 
 
 class Edge:
@@ -43,7 +44,7 @@ class Edge:
             )  # fmt: skip
         self.url = f"ws://{ADDRESS}:{self.port}/"
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while self._process.returncode is None:
                     with contextlib.suppress(OSError):
                         _, writer = await asyncio.open_connection(ADDRESS, self.port)
@@ -79,7 +80,7 @@ class Page:
         """One message."""
         await self._socket.send(encode(message).decode())
 
-    async def next(self, what: str, within: float = 5.0) -> Message:
+    async def next(self, what: str, within: float = PATIENCE) -> Message:
         """The next message of a kind: `INVITE`, or `200` for a response. Others are kept and passed over."""
         async with asyncio.timeout(within):
             while True:

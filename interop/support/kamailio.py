@@ -10,6 +10,7 @@ import numpy as np
 from interop.support.certificate import write_certificate
 from interop.support.ports import free_port
 from interop.support.sipp import MEDIA_PORTS
+from tests.support.patience import PATIENCE
 
 CONFIG = Path(__file__).parent.parent / "kamailio"
 ADDRESS, BEHIND, DESK = "127.0.0.3", "127.0.0.5", "127.0.0.6"
@@ -95,7 +96,7 @@ class Carrier:
 
     async def _until_listening(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while process.returncode is None:
                     with contextlib.suppress(OSError):
                         _, writer = await asyncio.open_connection(ADDRESS, self.tls_port if self._tls else self.port)
@@ -149,7 +150,7 @@ class Telephone:
     def __init__(self, process: asyncio.subprocess.Process, log: Path, messages: Path) -> None:
         self._process, self._log, self._messages = process, log, messages
 
-    async def done(self, within: float = 20.0) -> None:
+    async def done(self, within: float = PATIENCE) -> None:
         """Waits until the scenario is over, and fails unless every step of it was met."""
         try:
             code = await asyncio.wait_for(self._process.wait(), within)
@@ -158,6 +159,12 @@ class Telephone:
         if code != 0:
             text = self._messages.read_text(errors="replace")[-4000:] if self._messages.exists() else ""
             raise AssertionError(f"sipp ended with {code}:\n{self._log.read_text(errors='replace')[-1500:]}\n{text}")
+
+    async def stop(self) -> None:
+        """Ends it, however far it is."""
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
 
     def messages(self) -> str:
         """Everything sent and received."""

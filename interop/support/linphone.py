@@ -10,6 +10,7 @@ from pathlib import Path
 from interop.support.audio import Tone, read_wav, tone_in
 from interop.support.browser import write_tone
 from interop.support.ports import free_port
+from tests.support.patience import PATIENCE
 
 CONFIG = """\
 [sip]
@@ -57,7 +58,6 @@ size=cif
 """A still picture as the camera; nobody looks at the screen."""
 INSTANCE = "0199bbbb-0000-4000-8000-000000000042"
 """Its instance id, which it makes its GRUU of."""
-EVENT_TIME = 20.0
 
 
 class Linphone:
@@ -126,7 +126,7 @@ class Linphone:
         os.write(self._terminal, line.encode() + b"\n")
         await asyncio.sleep(0.3)  # lines that come at once are taken for one
 
-    async def expect(self, pattern: str, within: float = EVENT_TIME) -> re.Match[str]:
+    async def expect(self, pattern: str, within: float = PATIENCE) -> re.Match[str]:
         """The next text in its log that matches, now or within seconds; what came before it is dropped."""
         for _ in range(int(within / 0.05)):
             text = self.log.read_text(errors="replace") if self.log.exists() else ""

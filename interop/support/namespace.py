@@ -14,7 +14,12 @@ LONGEST = 600
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise RuntimeError(
+            f"{' '.join(command)}: {done.stderr.strip()}\nTests of networks make network namespaces: run them as root, in a "
+            "container with CAP_NET_ADMIN and CAP_SYS_ADMIN (docker run --privileged)."
+        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from interop.support.certificate import write_certificate
 from interop.support.ports import free_port
+from tests.support.patience import PATIENCE
 
 
 class Pebble:
@@ -59,7 +60,7 @@ class Pebble:
 
     async def _until_listening(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while self._process.returncode is None:
                     with contextlib.suppress(OSError):
                         _, writer = await asyncio.open_connection("127.0.0.1", self.port)

@@ -5,11 +5,15 @@ import hashlib
 import re
 import socket
 import struct
+import uuid
+
+from tests.support.patience import PATIENCE
 
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 
-PATIENCE = 15.0
-"""Seconds for a response on a machine that is busy."""
+
+AGAIN = 2.0
+"""Seconds after which a request that nothing has answered is sent again: UDP may lose it where everybody calls at once."""
 
 
 def _md5(text: str) -> str:
@@ -29,18 +33,19 @@ class PlainPhone:
     description = SDP
 
     def __init__(
-        self, username: str, password: str, domain: str, server: str, instance: str = "", address: str = "127.0.0.1"
-    ) -> None:
+        self, username: str, password: str, domain: str, server: str, instance: str = "", address: str = "127.0.0.1",
+        listens: int = 0,
+    ) -> None:  # fmt: skip
         self._address = address
         host, port = server.split(":")
         self._server, self._user, self._password, self._domain = (host, int(port)), username, password, domain
-        self._sip, self._rtp = (self._socket() for _ in range(2))
-        self._tag = f"plain{id(self)}"
+        self._sip, self._rtp = self._socket(listens), self._socket()
+        self._tag = f"plain{uuid.uuid4().hex}"
         self._instance = f';+sip.instance="<urn:uuid:{instance}>"' if instance else ""
 
-    def _socket(self) -> socket.socket:
+    def _socket(self, port: int = 0) -> socket.socket:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind((self._address, 0))
+        one.bind((self._address, port))
         one.setblocking(False)
         return one
 
@@ -52,14 +57,27 @@ class PlainPhone:
     async def _send(self, text: str) -> None:
         await asyncio.get_running_loop().sock_sendto(self._sip, text.encode(), self._server)
 
-    async def _final(self) -> str:
-        """The next final response."""
-        while True:
-            data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), PATIENCE)
-            # An RTCP report of a call before us may come to where SIP is listened for now: ports follow each other.
-            text = data.decode(errors="replace")
-            if re.match(r"SIP/2\.0 [2-6]", text):
-                return text
+    async def _final(self, request: str) -> str:
+        """Sends a request; its final response. One to another is passed over: a refusal is repeated if its ACK is late."""
+        cseq, answered = _field("CSeq", request), False
+        await self._send(request)
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    async with asyncio.timeout(None if answered else AGAIN):
+                        text = await self._received()
+                except TimeoutError:
+                    await self._send(request)
+                    continue
+                if text.startswith("SIP/2.0 ") and _field("CSeq", text) == cseq:
+                    answered = True
+                    if text[8] != "1":
+                        return text
+
+    async def _received(self) -> str:
+        data, _ = await asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535)
+        # An RTCP report of a call before us may come to where SIP is listened for now: ports follow each other.
+        return data.decode(errors="replace")
 
     def _request(
         self, method: str, target: str, cseq: int, to: str, extra: str = "", body: str = "", branch: str = ""
@@ -115,6 +133,12 @@ class PlainPhone:
         except TimeoutError:
             return packets
 
+    async def hears(self, packets: int) -> None:
+        """Waits until so many packets of sound have come."""
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(packets):
+                await asyncio.get_running_loop().sock_recv(self._rtp, 65_535)
+
     async def refused(self, user: str) -> str:
         """A call that is not to come about; its final response."""
         answer = await self.invite(user)
@@ -125,8 +149,7 @@ class PlainPhone:
     async def told(self, uri: str) -> str:
         """The final response to an INVITE that proves nothing."""
         typed = "Content-Type: application/sdp\r\n"
-        await self._send(self._request("INVITE", uri, 1, f"<{uri}>", typed, self._offer()))
-        answer = await self._final()
+        answer = await self._final(self._request("INVITE", uri, 1, f"<{uri}>", typed, self._offer()))
         await self._send(self._request("ACK", uri, 1, _field("To", answer), branch="INVITE"))
         return answer
 
@@ -135,13 +158,11 @@ class PlainPhone:
         target = f"sip:{user}@{self._domain}"
         body = self._offer()
         typed = "Content-Type: application/sdp\r\n"
-        await self._send(self._request("INVITE", target, 1, f"<{target}>", typed, body))
-        challenge = await self._final()
+        challenge = await self._final(self._request("INVITE", target, 1, f"<{target}>", typed, body))
         # RFC 3261 17.1.1.3: the ACK of a refusal belongs to the INVITE's transaction.
         await self._send(self._request("ACK", target, 1, _field("To", challenge), branch="INVITE"))
         proof = typed + self._proof(challenge, target)
-        await self._send(self._request("INVITE", target, 2, f"<{target}>", proof, body))
-        return await self._final()
+        return await self._final(self._request("INVITE", target, 2, f"<{target}>", proof, body))
 
     async def register(self) -> None:
         """REGISTER, digest, 200."""
@@ -152,11 +173,9 @@ class PlainPhone:
         """REGISTER, digest; the final response."""
         target = f"sip:{self._domain}"
         me = f"<sip:{self._user}@{self._domain}>"
-        await self._send(self._request("REGISTER", target, 101, me))
-        challenge = await self._final()
+        challenge = await self._final(self._request("REGISTER", target, 101, me))
         proof = self._proof(challenge, target, "REGISTER")
-        await self._send(self._request("REGISTER", target, 102, me, proof))
-        return await self._final()
+        return await self._final(self._request("REGISTER", target, 102, me, proof))
 
     @property
     def address(self) -> tuple[str, int]:
@@ -168,11 +187,11 @@ class PlainPhone:
         """Octets to the server from where SIP is sent, and what comes back."""
         loop = asyncio.get_running_loop()
         await loop.sock_sendto(self._sip, data, self._server)
-        return await asyncio.wait_for(loop.sock_recv(self._sip, 65_535), 5)
+        return await asyncio.wait_for(loop.sock_recv(self._sip, 65_535), PATIENCE)
 
     async def heard(self) -> str:
         """The next message, whatever it is."""
-        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._sip, 65_535), 5)
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._sip, 65_535), PATIENCE)
         return data.decode()
 
     def _proof(self, challenge: str, uri: str, method: str = "INVITE") -> str:
@@ -192,7 +211,7 @@ class PlainPhone:
     async def answer_options(self) -> None:
         """Waits for the server's OPTIONS and says that somebody is there."""
         while True:
-            data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), 15)
+            data, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(self._sip, 65_535), PATIENCE)
             text = data.decode()
             if text.startswith("OPTIONS "):
                 break
@@ -218,6 +237,5 @@ class PlainPhone:
 
     async def hang_up(self) -> None:
         """BYE."""
-        await self._send(self._request("BYE", self._contact, 3, self._to))
-        answer = await self._final()
+        answer = await self._final(self._request("BYE", self._contact, 3, self._to))
         assert answer.startswith("SIP/2.0 200"), answer

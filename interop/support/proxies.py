@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from interop.support.ports import free_port
+from tests.support.patience import PATIENCE
 
 NGINX = """\
 daemon off; pid {home}/nginx.pid; error_log {home}/error.log;
@@ -94,7 +95,7 @@ class Proxy:
             )
         self.url = f"ws://127.0.0.1:{port}/"
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while self._process.returncode is None:
                     with contextlib.suppress(OSError):
                         _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.ng import NgClient, Value
 from interop.support.plain_phone import PlainPhone
 from interop.support.ports import free_port
+from tests.support.patience import PATIENCE
 
-START_TIME = 10.0
 PORTS = 40
 """Ports for one call, with some to spare."""
 
@@ -30,19 +30,22 @@ class Rtpengine:
                 f"--port-max={first + PORTS - 1}", "--log-level=6", "--log-stderr", "--dtls-cert-cipher=prime256v1",
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        self.control = NgClient(self._port, timeout=0.5)
-        async with asyncio.timeout(START_TIME):
+        first_words = NgClient(self._port, timeout=0.5)
+        async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(OSError):
-                    self.control.request("ping")
-                    return self
+                    first_words.request("ping")
+                    break
                 await asyncio.sleep(0.05)  # nothing announces that it listens
+        first_words.close()
+        self.control = NgClient(self._port, timeout=PATIENCE)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         self.control.close()
         self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), 3)
+            await asyncio.wait_for(self._process.wait(), 5)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()

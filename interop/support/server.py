@@ -12,8 +12,22 @@ from typing import Any
 
 import httpx
 
-START_TIME = 90.0
-STOP_TIME = 15.0
+from interop.support.ports import free_port
+from tests.support.patience import PATIENCE
+
+DRAIN = 5.0
+"""Seconds after which a server that still waits for its calls is told to stop at once."""
+UNHURRIED = {
+    "OFFHOOK_LIMITS_LOOP_LAG": "30",
+    "OFFHOOK_LIMITS_RELOAD_GRACE": "180",
+    "OFFHOOK_LIMITS_REOPEN_LIMIT": "120",
+    "OFFHOOK_LIMITS_REOPEN_SILENCE": "60",
+    "OFFHOOK_MEDIA_GRACE": "300",
+}
+"""Browsers and phones of the test share the processor: their start is no overload of the server, and their being late no
+sign that they are gone. A test of such a limit names its own."""
+PASSED_ON = ("OFFHOOK_MEDIA_BINARY", "OFFHOOK_MEDIA_SHARDS")
+"""Settings of whoever runs the tests that servers take: every test holds for any number of shards unless it names one."""
 
 
 class Offhook:
@@ -27,6 +41,8 @@ class Offhook:
         self.log_path = home / "offhook.log"
         self._settings = dict(settings or {})
         self._inside, self._reached = inside, reached
+        # Not any free ones: a start on the same ports must find them free, though others were given theirs meanwhile.
+        self._ports = {"OFFHOOK_HTTP_PORT": str(free_port()), "OFFHOOK_SIP_PORT": str(free_port())}
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> "Offhook":
@@ -40,18 +56,15 @@ class Offhook:
         """Starts the server, with further settings, and waits until it is ready."""
         (self.data / "running.json").unlink(missing_ok=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OFFHOOK_")}
-        if "OFFHOOK_MEDIA_BINARY" in os.environ:
-            environment["OFFHOOK_MEDIA_BINARY"] = os.environ["OFFHOOK_MEDIA_BINARY"]
+        environment |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment |= {
             "OFFHOOK_DATA": str(self.data),
-            "OFFHOOK_HTTP_PORT": "0",
+            **self._ports,
             "OFFHOOK_HTTPS_PORT": "0",
-            "OFFHOOK_SIP_PORT": "0",
             "OFFHOOK_SIPS_PORT": "0",
             "OFFHOOK_MEDIA_PORT": "0",
             "OFFHOOK_LOG_LEVEL": "debug",
-            # Browsers and phones of the test share the processor; their start is no overload of the server.
-            "OFFHOOK_LIMITS_LOOP_LAG": "3",
+            **UNHURRIED,
             **self._settings,
             **settings,
         }
@@ -73,7 +86,7 @@ class Offhook:
         self.http = httpx.AsyncClient(
             base_url=self._reached or self.running["http_url"],
             auth=(self.project, self.token),
-            timeout=10,
+            timeout=PATIENCE,
             trust_env=False,
         )
 
@@ -81,7 +94,7 @@ class Offhook:
         path = self.data / "running.json"
         assert self._process is not None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_TIME):
+            async with asyncio.timeout(PATIENCE):
                 while self._process.returncode is None:
                     if path.exists():
                         self.running: dict[str, Any] = json.loads(path.read_text())
@@ -96,11 +109,11 @@ class Offhook:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), 5)
+            await asyncio.wait_for(self._process.wait(), DRAIN)
         except TimeoutError:
             self._process.send_signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(self._process.wait(), STOP_TIME)
+                await asyncio.wait_for(self._process.wait(), PATIENCE)
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()
@@ -129,7 +142,7 @@ class Offhook:
         """SIGUSR2: the server stops at once and leaves its calls to the next start."""
         assert self._process is not None
         self._process.send_signal(signal.SIGUSR2)
-        await asyncio.wait_for(self._process.wait(), STOP_TIME)
+        await asyncio.wait_for(self._process.wait(), PATIENCE)
         await self.http.aclose()
 
     @property
@@ -186,7 +199,9 @@ class Offhook:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    async def until(self, ref: str, holds: Callable[[dict[str, Any]], bool], within: float) -> dict[str, Any]:
+    async def until(
+        self, ref: str, holds: Callable[[dict[str, Any]], bool], within: float = PATIENCE
+    ) -> dict[str, Any]:
         """The call once `holds` is true of it."""
         call: dict[str, Any] = {}
         with contextlib.suppress(TimeoutError):
@@ -196,7 +211,7 @@ class Offhook:
                 return call
         raise AssertionError(f"not within {within} s: {json.dumps(call, indent=1)[:3000]}")
 
-    async def until_idle(self, within: float) -> None:
+    async def until_idle(self, within: float = PATIENCE) -> None:
         """Waits until no call is left."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
@@ -209,7 +224,13 @@ class Offhook:
         """Counts and listeners."""
         return dict((await self.http.get("/api/offhook/status")).json())
 
-    async def until_ready(self, within: float) -> None:
+    async def until_draining(self) -> None:
+        """Waits until /readyz says that the server takes no new calls."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.http.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.05)  # as above
+
+    async def until_ready(self, within: float = PATIENCE) -> None:
         """Waits until /readyz says that calls can be made."""
         async with asyncio.timeout(within):
             while (await self.http.get("/readyz")).status_code != 200:

@@ -49,7 +49,7 @@ class Sipp:
         loop = asyncio.get_running_loop()
         host, port = self._server.split(":")
         await loop.sock_sendto(one, "\r\n".join(lines).encode(), (host, int(port)))
-        data, _ = await asyncio.wait_for(loop.sock_recvfrom(one, 65_535), 5)
+        data, _ = await asyncio.wait_for(loop.sock_recvfrom(one, 65_535), PATIENCE)
         return data.decode()
 
     async def start(self, target: str = "", *options: str, pause: int = 300) -> None:

@@ -132,7 +132,7 @@ async def test_waiting_for_the_first_event(office: Office) -> None:
     # 2. nothing in time is an answer too
     empty = await office.get(after="latest", wait=1)
     assert (empty["data"], empty["has_more"]) == ([], False)
-    assert asyncio.get_running_loop().time() - started < 10
+    assert asyncio.get_running_loop().time() - started < 20
     # 3. a server that stops keeps nobody waiting
     asked = asyncio.create_task(office.get(after="latest", wait=30))
     await asyncio.sleep(0.1)

@@ -17,6 +17,7 @@ from offhook.media import messages as m
 from offhook.media.client import MediaError
 from tests.support.rtp_peer import RATE, RtpPeer, offer, silence, tone
 
+pytestmark = pytest.mark.real_time
 LEFT, RIGHT = 1_000.0, 625.0
 BOTH = RecordedSide.BOTH
 
@@ -137,7 +138,7 @@ async def test_a_killed_engine_leaves_a_playable_file(host, peers, tmp_path):
         file.write(b"OggS\0 half a page")
     (tmp_path / "recordings" / "notes.txt.part").write_text("mine")
     whole = (tmp_path / "recordings" / "call.wav.part").stat().st_size
-    await host.until(lambda: len(host.of(m.LogLine)) >= 3, 10)
+    await host.until(lambda: len(host.of(m.LogLine)) >= 3)
     lines = sorted(one.text for one in host.of(m.LogLine) if "crash" in one.text)
     assert [("whole" in one, "notes" in one) for one in lines] == [(True, False), (True, False), (False, True)]
     assert not list((tmp_path / "recordings").glob("call.*.part"))

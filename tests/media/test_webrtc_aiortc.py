@@ -14,7 +14,9 @@ from av import AudioFrame
 
 from offhook.calls.ports import Codec, KeyKind, LegLocal, LegOffer, LegRemote, PathKind
 from offhook.media import messages as m
+from tests.support.patience import PATIENCE
 
+pytestmark = pytest.mark.real_time
 RATE = 48_000
 FRAME = 960
 """Samples of 20 ms."""
@@ -104,7 +106,7 @@ async def connect(host, browser: RTCPeerConnection, name: str, active: bool) -> 
 async def hear(browser: RTCPeerConnection, seconds: float) -> np.ndarray:
     """The first seconds of sound, from the first frame that is not silence."""
     track, heard = browser.getReceivers()[0].track, np.zeros(0)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while heard.size < seconds * RATE:
             frame = await track.recv()
             samples = frame.to_ndarray().reshape(-1)[:: len(frame.layout.channels)].astype(float) / 32_768
@@ -149,7 +151,7 @@ async def test_a_wrong_fingerprint_gets_no_sound(hosts, browser):
     )
     await host.engine.complete(leg.leg, stranger)
     await browser.setRemoteDescription(RTCSessionDescription(answer(leg, codec, "opus", "passive"), "answer"))
-    await host.until(lambda: host.of(m.SilenceFound), 10)
+    await host.until(lambda: host.of(m.SilenceFound))
     facts = await host.engine.facts(leg.leg)
     assert facts.path_state == "connected"
     assert facts.keys_state != "ready"

@@ -10,6 +10,7 @@ from twilio.request_validator import RequestValidator
 
 from tests.support.databases import Database
 from tests.support.outbox import KEY, post
+from tests.support.patience import PATIENCE
 from tests.support.receiver import Got, Receiver
 
 
@@ -159,7 +160,7 @@ async def test_memory_holds_what_is_under_way_only(database: Database) -> None:
                 await asyncio.sleep(0)
         await receiver.wait(50)
         assert len(one.deliverer._busy) <= 100
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while (await one.rows.counts())["pending"] < 1_000:
                 await asyncio.sleep(0.1)
 

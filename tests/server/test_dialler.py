@@ -4,6 +4,7 @@ import asyncio
 
 from offhook.calls.commands import Place
 from offhook.server.dialler import Dialler
+from tests.support.patience import PATIENCE
 
 
 def place(ref: str, project: str = "p") -> Place:
@@ -29,7 +30,7 @@ async def test_calls_wait_in_order_and_no_project_waits_for_another() -> None:
     # 4. one that waits can be taken out
     assert dialler.drop("late1")
     assert not dialler.drop("late1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while dialler.waiting("p"):
             await asyncio.sleep(0.005)
     assert placed[-2:] == ["late0", "late2"]

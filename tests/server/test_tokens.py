@@ -19,6 +19,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from interop.support.certificate import write_certificate
 from offhook.server.tokens import Tokens
 from offhook.sip.tokens import Claims
+from tests.support.patience import PATIENCE
 
 REALM, OWN = "example.com", b"k" * 32
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -183,7 +184,7 @@ async def test_a_key_set_by_https_is_fetched_again_for_a_new_key(
     assert tokens.read(old) is not None
     # 2. a token of a key that the set did not have is refused, and has it fetched anew
     issuer.text = key_set("EdDSA")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while tokens.read(new) is None:
             await asyncio.sleep(0.05)  # the fetch is its own task; its effect is what counts
     # 3. a key that was taken out of the set is good no longer
@@ -191,7 +192,7 @@ async def test_a_key_set_by_https_is_fetched_again_for_a_new_key(
     # 4. an issuer that answers nonsense changes nothing
     issuer.text, asked = {"keys": 1}, issuer.asked
     tokens.read(jwt.encode(claims(), RSA, "RS256", {"kid": "key-RS256"}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while issuer.asked == asked:
             await asyncio.sleep(0.05)  # as above
     assert tokens.read(new) is not None

@@ -17,6 +17,7 @@ from offhook.store.endpoints import Endpoints
 from offhook.store.numbers import NumberRows
 from offhook.store.space import Space, Spaces
 from tests.support.databases import Cluster, Database
+from tests.support.patience import PATIENCE
 
 
 class Process:
@@ -64,7 +65,7 @@ async def two(postgres: Database) -> AsyncIterator[tuple[Process, Process, Space
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         while not true():
             await asyncio.sleep(0.01)
 

@@ -19,6 +19,7 @@ from offhook.store.statements import GONE, Remove, Upsert
 from offhook.store.tables import call_log, metadata, texts
 from offhook.store.writer import Writer
 from tests.support.databases import Cluster, Database
+from tests.support.patience import PATIENCE
 
 LEG, NOW = Upsert(call_log), datetime(2026, 1, 1, tzinfo=UTC)
 NO_TEXT = Remove(texts)
@@ -47,7 +48,7 @@ class Room:
             self.writer.after(lambda number=number: self.written.append(number))  # type: ignore[misc]
 
     async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENCE):
             while not true():
                 await asyncio.sleep(0.02)
 

@@ -17,6 +17,7 @@ from offhook.store.endpoints import Endpoints
 from offhook.store.space import Spaces, write_first_run
 from offhook.store.writer import Writer
 from tests.support.databases import Database
+from tests.support.patience import PATIENCE
 
 AOR = "sip:bob@offhook.test"
 
@@ -135,7 +136,7 @@ async def test_a_locked_database_delays_writes_and_loses_none(tmp_path: Path) ->
         # The call path saw the write at once.
         assert len(bindings.find(AOR, now)) == 1
         other.execute("ROLLBACK")
-    await asyncio.wait_for(writer.drained(), 15)
+    await asyncio.wait_for(writer.drained(), PATIENCE)
     await writer.stop()
     assert len(await Bindings(engine, Writer(engine)).load(flow_by, now)) == 1
     await engine.dispose()
@@ -153,7 +154,7 @@ async def test_a_row_that_cannot_be_written_costs_no_other(database: Database) -
         contact, flow = parse_uri("sip:b@192.0.2.7"), flow_of(("192.0.2.7", number + 1))
         aor = f"sip:{number}@example.com"
         bindings.replace(aor, (Binding(aor, contact, flow, call_id, 1, now + 9, id=str(number)),), now)
-    await asyncio.wait_for(writer.drained(), 15)
+    await asyncio.wait_for(writer.drained(), PATIENCE)
     assert writer.dropped == 1
     await writer.stop()
     assert set(await Bindings(engine, Writer(engine)).load(flow_by, now)) == {"sip:0@example.com", "sip:2@example.com"}

@@ -13,6 +13,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.patience import PATIENCE
 from tests.support.rtp_peer import Samples, linear, ulaw
 
 HERE = "127.0.0.1"
@@ -59,7 +60,7 @@ class StreamReceiver:
         else:
             self._hears.clear()
 
-    async def until(self, what: Callable[[], object], seconds: float = 5.0) -> None:
+    async def until(self, what: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Waits until `what()` is true; looked at after every message."""
         async with asyncio.timeout(seconds), self._told:
             await self._told.wait_for(what)

@@ -13,6 +13,7 @@ from offhook.transport.flow import Advertiser, FlowTable
 from offhook.transport.sockets import DATAGRAM, STREAM, TCP_USER_TIMEOUT, addresses_of, bind_all
 from offhook.transport.stream import StreamListener, StreamSettings
 from tests.support.authority import Authority
+from tests.support.patience import PATIENCE
 from tests.transport.test_front import Ear
 
 
@@ -70,7 +71,7 @@ async def test_every_socket_answers_from_where_it_was_asked() -> None:
             phone.setblocking(False)
             phone.connect(path.bound)  # a connected socket hears only from there
             await loop.sock_sendall(phone, b"OPTIONS x")
-            assert await asyncio.wait_for(loop.sock_recv(phone, 100), 5) == b"OPTIONS x"
+            assert await asyncio.wait_for(loop.sock_recv(phone, 100), PATIENCE) == b"OPTIONS x"
             flow = echo.heard[-1][1]
             assert flow.local == path.bound
             assert flow.remote == phone.getsockname()[:2]
@@ -95,7 +96,7 @@ async def test_unacknowledged_data_ends_a_connection_in_thirty_seconds() -> None
     flows = FlowTable(10, 10)
     server = await StreamListener(flows, Ear(flows), StreamSettings()).listen("127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not len(flows):
             await asyncio.sleep(0.005)
     path = next(iter(flows))
@@ -137,7 +138,7 @@ async def test_certificates_of_clients(
     try:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2], ssl=client)
         writer.write(message)
-        answer = await asyncio.wait_for(reader.read(1000), 5)
+        answer = await asyncio.wait_for(reader.read(1000), PATIENCE)
         writer.close()
     except (ssl.SSLError, ConnectionError):
         pass

@@ -20,6 +20,7 @@ from offhook.transport.sockets import TCP_USER_TIMEOUT
 from offhook.transport.stream import StreamListener, StreamSettings
 from offhook.transport.tls_client import client_context
 from tests.support.authority import Authority
+from tests.support.patience import PATIENCE
 from tests.transport.test_front import Ear
 
 
@@ -61,7 +62,7 @@ def hop(transport: Transport, port: int, name: str = "", address: str = "127.0.0
 
 
 async def heard(ear: Ear) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not ear.messages:
             await asyncio.sleep(0.005)
     return ear.messages[0]
@@ -175,7 +176,7 @@ async def test_a_flow_that_ends_is_told() -> None:
         path = ear.flows.get(ear.opened[0].id)
         assert path is not None
         path.close(1001, "test")
-        lost, _ = await asyncio.wait_for(ways.ear.lost.get(), 5)
+        lost, _ = await asyncio.wait_for(ways.ear.lost.get(), PATIENCE)
         assert isinstance(lost, Flow)
         assert lost.id == flow.id
 

@@ -17,6 +17,7 @@ from offhook.transport.flow import FlowTable
 from offhook.transport.front import Front, FrontSettings
 from offhook.transport.websocket import SipWebSocket, WebSocketSettings
 from tests.support.messages import make_flow
+from tests.support.patience import PATIENCE
 from tests.support.wire import Wire
 from tests.transport.test_frames import masked
 from tests.transport.test_front import Ear, Port, page
@@ -48,14 +49,14 @@ async def connected(port: Port, fields: bytes = b"") -> tuple[asyncio.StreamRead
 
 
 async def next_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    first, size = await asyncio.wait_for(reader.readexactly(2), 5)
+    first, size = await asyncio.wait_for(reader.readexactly(2), PATIENCE)
     if size == 126:
         size = int.from_bytes(await reader.readexactly(2), "big")
-    return first, await asyncio.wait_for(reader.readexactly(size), 5)
+    return first, await asyncio.wait_for(reader.readexactly(size), PATIENCE)
 
 
 async def lost(port: Port) -> str:
-    return (await asyncio.wait_for(port.ear.lost.get(), 5))[1]
+    return (await asyncio.wait_for(port.ear.lost.get(), PATIENCE))[1]
 
 
 class Clock:
@@ -98,7 +99,7 @@ async def test_ws_9_pings_keep_their_distance_whether_answered_or_not() -> None:
 
 
 async def test_ws_9_one_missed_pong_is_suspect_two_are_dead() -> None:
-    async with listening(WebSocketSettings(ping_after=(0.05, 0.06), pong_within=0.2)) as port:
+    async with listening(WebSocketSettings(ping_after=(0.05, 0.06), pong_within=1.0)) as port:
         reader, writer = await connected(port)
         writer.write(OK)
         await next_frame(reader)
@@ -126,7 +127,7 @@ async def test_ws_11_reading_stops_above_the_mark_and_goes_on_below_it() -> None
         await asyncio.sleep(0.1)
         assert len(port.ear.messages) == before, "not read while the queue is above WS_QUEUE_HIGH"
         writer.transport.resume_reading()  # type: ignore[attr-defined]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(port.ear.messages) == before:
                 await reader.read(1 << 20)
         writer.close()
@@ -135,7 +136,7 @@ async def test_ws_11_reading_stops_above_the_mark_and_goes_on_below_it() -> None
 async def filled(port: Port, writer: asyncio.StreamWriter) -> None:
     """The client stops reading, and so much is sent that the kernel takes no more."""
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not port.ear.opened:
             await asyncio.sleep(0.01)
     await refilled(port)
@@ -163,18 +164,18 @@ async def test_ws_11_a_queue_above_the_limit_is_closed_1013() -> None:
         assert port.ear.flows.get(port.ear.opened[0].id) is None
         # 2. A peer that reads again finds the reason at the end.
         writer.transport.resume_reading()  # type: ignore[attr-defined]
-        rest = await asyncio.wait_for(reader.read(-1), 10)
+        rest = await asyncio.wait_for(reader.read(-1), PATIENCE)
         assert rest.endswith(bytes((CLOSE, 17)) + (1013).to_bytes(2, "big") + b"client-too-slow")
         writer.close()
 
 
 async def test_ws_11_no_progress_is_closed_and_slow_progress_is_not() -> None:
-    async with listening(WebSocketSettings(patience=Patience(4096, 10_000_000, 0.4))) as port:
+    async with listening(WebSocketSettings(patience=Patience(4096, 10_000_000, 1.5))) as port:
         reader, writer = await connected(port)
         await filled(port, writer)
         # 1. A little now and then is progress, for longer than WS_STALL.
         for _ in range(8):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)  # the little's distance
             with contextlib.suppress(TimeoutError):
                 writer.transport.resume_reading()  # type: ignore[attr-defined]
                 await asyncio.wait_for(reader.readexactly(300_000), 0.05)
@@ -187,7 +188,7 @@ async def test_ws_11_no_progress_is_closed_and_slow_progress_is_not() -> None:
 
 async def test_ws_11_one_slow_reader_delays_nobody() -> None:
     """200 flows, of which five stop reading; the others get every message (pain 9)."""
-    async with listening(WebSocketSettings(patience=Patience(65_536, 262_144, 0.5))) as port:
+    async with listening(WebSocketSettings(patience=Patience(65_536, 262_144, 30.0))) as port:
         url = f"ws://127.0.0.1:{port.number}/"
         slow = [await connected(port) for _ in range(5)]
         for _, writer in slow:
@@ -204,7 +205,7 @@ async def test_ws_11_one_slow_reader_delays_nobody() -> None:
                     if path is not None:
                         path.send(message)
                 await asyncio.sleep(0)
-                got = await asyncio.wait_for(asyncio.gather(*(one.recv() for one in quick)), 5)
+                got = await asyncio.wait_for(asyncio.gather(*(one.recv() for one in quick)), PATIENCE)
                 assert {len(one) for one in got} == {8000}
         for _, writer in slow:
             writer.close()
@@ -226,7 +227,7 @@ async def test_ws_14_who_keeps_silent_is_closed(head: bytes, proof: bool, says: 
         port.ear.strangers = not proof
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         writer.write(head)
-        got = await asyncio.wait_for(reader.read(-1), 5)
+        got = await asyncio.wait_for(reader.read(-1), PATIENCE)
         assert says in got
         if says:
             assert (1008).to_bytes(2, "big") + says in got
@@ -234,12 +235,12 @@ async def test_ws_14_who_keeps_silent_is_closed(head: bytes, proof: bool, says: 
 
 
 async def test_ws_14_who_speaks_and_proves_stays() -> None:
-    async with listening(WebSocketSettings(first_message=0.1, proof=0.2), upgrade=0.1) as port:
+    async with listening(WebSocketSettings(first_message=1.0, proof=1.2), upgrade=1.0) as port:
         reader, writer = await connected(port)
         writer.write(OK)
         await next_frame(reader)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(reader.read(1), 0.5)
+            await asyncio.wait_for(reader.read(1), 1.5)
         writer.close()
 
 
@@ -251,7 +252,7 @@ async def test_ws_14_a_head_without_end_is_refused() -> None:
             for number in range(100):
                 writer.write(f"X-{number}: {'x' * 1000}\r\n".encode())
                 await writer.drain()
-        assert b"431 " in await asyncio.wait_for(reader.read(100), 5)
+        assert b"431 " in await asyncio.wait_for(reader.read(100), PATIENCE)
         writer.close()
 
 

@@ -11,6 +11,7 @@ from offhook.transport.datagram import DatagramPath
 from offhook.transport.keepalive import binding_answer
 from offhook.transport.sockets import DATAGRAM, bind_all
 from offhook.transport.wildcard import BATCH, source_from
+from tests.support.patience import PATIENCE
 from tests.transport.test_keepalive import REQUEST
 from tests.transport.test_listening import Echo
 
@@ -42,11 +43,11 @@ def phone(echo: Echo, address: str) -> socket.socket:
 async def ask(phone: socket.socket, data: bytes = b"OPTIONS x") -> bytes:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(phone, data)
-    return await asyncio.wait_for(loop.sock_recv(phone, 100), 5)
+    return await asyncio.wait_for(loop.sock_recv(phone, 100), PATIENCE)
 
 
 async def heard(phone: socket.socket) -> bytes:
-    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(phone, 100), 5)
+    return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(phone, 100), PATIENCE)
 
 
 async def test_an_answer_comes_from_the_address_that_was_asked(echo: Echo) -> None:

@@ -2,12 +2,15 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtempSync, mkdirSync, readFileSync, existsSync, openSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import puppeteer from "puppeteer-core";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+/** Seconds in which what must come has come: the machine may be slow and busy. */
+const PATIENCE = 120;
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
 export class Server {
@@ -29,7 +32,7 @@ export class Server {
         OFFHOOK_MEDIA_PORT: "0",
         OFFHOOK_LOG_LEVEL: "debug",
         // Browsers share the processor with the server; their start is no overload of it.
-        OFFHOOK_LIMITS_LOOP_LAG: "3",
+        OFFHOOK_LIMITS_LOOP_LAG: "30",
         ...settings,
       },
       stdio: ["ignore", log, log],
@@ -37,7 +40,7 @@ export class Server {
     await until(
       () => existsSync(path.join(this.home, "running.json")),
       "the server to start",
-      30,
+      PATIENCE,
       () => this.log(),
     );
     this.running = JSON.parse(readFileSync(path.join(this.home, "running.json")));
@@ -88,11 +91,24 @@ export class Server {
 }
 
 /** Waits until `holds()` is true. */
-export async function until(holds, what, seconds = 10, more = () => "") {
+export async function until(holds, what, seconds = PATIENCE, more = () => "") {
   const end = Date.now() + seconds * 1000;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`waited ${seconds} s for ${what} ${more().slice(-3000)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A port that can be had again after a restart: below those that the system gives to others meanwhile. */
+export async function freePort() {
+  for (let port = 9100 + (process.pid % 800); ; port += 1) {
+    const probe = createServer();
+    const free = await new Promise((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    await new Promise((resolve) => (free ? probe.close(resolve) : resolve()));
+    if (free) return String(port);
   }
 }
 
@@ -101,6 +117,7 @@ export async function launch() {
   return puppeteer.launch({
     executablePath: CHROMIUM,
     headless: true,
+    timeout: PATIENCE * 1000,
     args: [
       "--no-sandbox",
       "--use-fake-device-for-media-stream",
@@ -119,6 +136,7 @@ export class PhonePage {
   static async open(browser, server, options = {}) {
     const context = await browser.createBrowserContext();
     const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE * 1000);
     await page.setViewport({ width: 460, height: 760, deviceScaleFactor: 1, ...options.viewport });
     const faults = [];
     page.on("pageerror", (error) => faults.push(error.message));
@@ -156,15 +174,15 @@ export class PhonePage {
     await this.click("sign-in");
   }
 
-  registration(state, seconds = 10) {
+  registration(state, seconds = PATIENCE) {
     return this.page.waitForSelector(`offhook-phone[registration=${state}]`, { timeout: seconds * 1000 });
   }
 
-  call(state, seconds = 10) {
+  call(state, seconds = PATIENCE) {
     return this.page.waitForSelector(`offhook-phone[call=${state}]`, { timeout: seconds * 1000 });
   }
 
-  async shows(id, words, seconds = 10) {
+  async shows(id, words, seconds = PATIENCE) {
     let seen = "";
     await until(
       async () => (seen = await this.text(id)).includes(words),
