@@ -200,12 +200,12 @@ class Driver:
         """A refresh in the words of the last one (sip/refresh.py), unless somebody wants to see the message itself."""
         if self._working or self._traced or self.homer is not None:
             return False
-        now = self.now()
-        recalled = self.endpoint.recall(data, flow, now)
-        if recalled is None or self.recorder.follows(recalled.repeat.call_id):
+        try:
+            effects = self._recalled(data, flow)
+        except Exception:
+            # The whole way may do better, and says what it was.
+            log.exception("the core failed on a refresh in known words", flow=flow.id)
             return False
-        account, bindings = self._directory.account(recalled.username), self._directory.kept_bindings(recalled.aor)
-        effects = self.endpoint.refresh(recalled, flow, account, bindings, now)
         if effects is None:
             return False
         self.tally.refreshed()
@@ -213,6 +213,14 @@ class Driver:
         if self._away and flow.id in self._away:
             self._look_at(flow.id)
         return True
+
+    def _recalled(self, data: bytes, flow: Flow) -> list[SipEffect] | None:
+        now = self.now()
+        recalled = self.endpoint.recall(data, flow, now)
+        if recalled is None or self.recorder.follows(recalled.repeat.call_id):
+            return None
+        account, bindings = self._directory.account(recalled.username), self._directory.kept_bindings(recalled.aor)
+        return self.endpoint.refresh(recalled, flow, account, bindings, now)
 
     def _of_message(self, message: Message, flow: FlowId) -> dict[str, str]:
         facts = {
