@@ -110,6 +110,7 @@ async def test_a_panic_costs_its_own_call_and_ten_of_them_close_the_shard(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # an engine is built for it, where this test is the first that needs one
 async def test_a_panic_while_a_room_is_mixed_costs_the_member_whose_sound_it_was(
     serve: ServerMaker, faulty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,7 +231,10 @@ fn shared_sockets(
         shard: u8::try_from(number).unwrap_or(0),
         webrtc,
         identity,
-        settings: Settings::default(),
+        settings: Settings {
+            sha_1_fingerprints: options.sha_1_fingerprints,
+            ..Settings::default()
+        },
     };
     Ok((config, sockets))
 }

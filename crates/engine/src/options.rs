@@ -17,6 +17,8 @@ pub struct Options {
     pub public_addresses: Vec<IpAddr>,
     /// Announce 127.0.0.1 too.
     pub offer_loopback: bool,
+    /// Believe SHA-1 fingerprints, too.
+    pub sha_1_fingerprints: bool,
     /// Shard threads.
     pub shards: usize,
     /// How long legs run without anybody who commands.
@@ -39,6 +41,7 @@ impl Options {
             rtp_ports: (41_000, 44_999),
             public_addresses: Vec::new(),
             offer_loopback: false,
+            sha_1_fingerprints: false,
             shards: 0,
             grace: Duration::from_secs(60),
             sounds: Vec::new(),
@@ -46,8 +49,7 @@ impl Options {
         };
         let mut arguments = arguments.peekable();
         while let Some(name) = arguments.next() {
-            if name == "--offer-loopback" {
-                options.offer_loopback = true;
+            if options.switch(&name) {
                 continue;
             }
             let value = arguments
@@ -63,6 +65,16 @@ impl Options {
             options.shards = cores.saturating_sub(1).clamp(1, MAX_SHARDS);
         }
         Ok(options)
+    }
+
+    /// Sets an option that takes no value; false if it is none.
+    fn switch(&mut self, name: &str) -> bool {
+        match name {
+            "--offer-loopback" => self.offer_loopback = true,
+            "--sha-1-fingerprints" => self.sha_1_fingerprints = true,
+            _ => return false,
+        }
+        true
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -112,12 +124,12 @@ mod tests {
     #[test]
     fn a_whole_line_is_read() {
         let options = parse(
-            "--control c --webrtc-port 0 --rtp-ports 41000-41009 --public-address 192.0.2.9 --offer-loopback --shards 2 --grace 5",
+            "--control c --webrtc-port 0 --rtp-ports 41000-41009 --public-address 192.0.2.9 --offer-loopback --shards 2 --grace 5 --sha-1-fingerprints",
         )
         .expect("a right line");
         assert_eq!(options.rtp_ports, (41_000, 41_009));
         assert_eq!(options.shards, 2);
-        assert!(options.offer_loopback);
+        assert!(options.offer_loopback && options.sha_1_fingerprints);
         assert_eq!(options.grace, Duration::from_secs(5));
     }
 

@@ -305,7 +305,8 @@ impl Engine {
         let config = config
             .clone()
             .ok_or_else(|| bad_description("DTLS is not available"))?;
-        let handshake = Handshake::new(config, self.identity.clone(), offer.dtls_active);
+        let (identity, sha_1) = (self.identity.clone(), self.settings.sha_1_fingerprints);
+        let handshake = Handshake::new(config, identity, offer.dtls_active, sha_1);
         Ok(Keys {
             handshake: Some(Box::new(handshake)),
             ..Keys::default()

@@ -145,6 +145,8 @@ pub(crate) struct Handshake {
     config: Arc<Config>,
     identity: Identity,
     active: bool,
+    /// Whether a SHA-1 fingerprint of the description counts, too.
+    sha_1: bool,
     /// (algorithm, hex pairs) of the peer's description.
     expected: Vec<(String, String)>,
     /// `MAX_HELD` at most.
@@ -162,11 +164,12 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    pub(crate) fn new(config: Arc<Config>, identity: Identity, active: bool) -> Self {
+    pub(crate) fn new(config: Arc<Config>, identity: Identity, active: bool, sha_1: bool) -> Self {
         Self {
             config,
             identity,
             active,
+            sha_1,
             expected: Vec::new(),
             held: Vec::new(),
             associations: ArrayVec::new(),
@@ -388,7 +391,7 @@ impl Handshake {
             let address = association.peer.address();
             let shown = association.drain(now, &mut record, |bytes| send(address, bytes));
             if let Some(der) = shown {
-                let (seen, matches) = judge(&der, &self.expected);
+                let (seen, matches) = judge(&der, &self.expected, self.sha_1);
                 association.verified = matches;
                 if matches {
                     self.seen = seen;
@@ -567,13 +570,14 @@ fn split(suite: Suite, material: &[u8], active: bool, with: Option<SocketAddr>) 
     })
 }
 
-/// The certificate's SHA-256, and whether it matches a described fingerprint; hashes below SHA-256 never match.
-fn judge(der: &[u8], expected: &[(String, String)]) -> (String, bool) {
+/// The certificate's SHA-256, and whether it matches a described fingerprint; hashes below SHA-256 match by `sha_1` alone.
+fn judge(der: &[u8], expected: &[(String, String)], sha_1: bool) -> (String, bool) {
     let matches = expected.iter().any(|(algorithm, value)| {
         let algorithm = match algorithm.to_ascii_lowercase().as_str() {
             "sha-256" => &digest::SHA256,
             "sha-384" => &digest::SHA384,
             "sha-512" => &digest::SHA512,
+            "sha-1" if sha_1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             _ => return false,
         };
         hex_pairs(digest::digest(algorithm, der).as_ref()).eq_ignore_ascii_case(value)

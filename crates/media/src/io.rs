@@ -66,6 +66,8 @@ pub struct Settings {
     pub stopped_after: Duration,
     /// Opus complexity of an idle shard, 0..=10: encoder time against quality. A busy one goes down to 1.
     pub opus_complexity: u8,
+    /// Believe SHA-1 fingerprints of certificates, too (RFC 8122 section 5 leaves them to old peers).
+    pub sha_1_fingerprints: bool,
 }
 
 impl Default for Settings {
@@ -73,6 +75,7 @@ impl Default for Settings {
         Self {
             stopped_after: Duration::from_secs(5),
             opus_complexity: 5,
+            sha_1_fingerprints: false,
         }
     }
 }

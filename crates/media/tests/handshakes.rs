@@ -5,11 +5,12 @@ mod common;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use common::*;
 use dimpl::{Config, Dtls, DtlsCertificate, Output};
-use offhook_media::SocketId;
 use offhook_media::description::*;
 use offhook_media::event::Event;
+use offhook_media::{Settings, SocketId};
 use offhook_rtp::header::Fields;
 use offhook_rtp::keys::MasterKeys;
 use offhook_rtp::srtp::{SrtpIn, SrtpOut};
@@ -170,6 +171,13 @@ fn keys_ready(world: &World) -> usize {
         .count()
 }
 
+/// In hex pairs, as a description has it.
+fn sha_1(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    let pairs = digest.as_ref().iter().map(|byte| format!("{byte:02X}"));
+    pairs.collect::<Vec<_>>().join(":")
+}
+
 /// A ClientHello of somebody else.
 fn hello(world: &World) -> Vec<u8> {
     let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
@@ -206,6 +214,33 @@ fn a_phone_without_ice_hears_itself_in_either_role() {
         let len = inward.open(&mut bytes, world.instant()).expect("it opens");
         assert_eq!(&bytes[12..len], voice(104));
     }
+}
+
+#[test]
+fn trap_2_a_sha_1_fingerprint_counts_where_the_operator_says_so() {
+    let keys_with = |sha_1_fingerprints: bool, described: &dyn Fn(&Phone) -> String| {
+        let mut world = World::with(Settings {
+            sha_1_fingerprints,
+            ..Settings::default()
+        });
+        let (_, legs) = world.open(vec![offer(false, Latch::Exact)]);
+        let mut phone = Phone::new(&world, &legs[0], INSIDE, true);
+        let remote = LegRemote {
+            fingerprints: vec![("sha-1".to_owned(), described(&phone))],
+            ..phone.remote(INSIDE)
+        };
+        world.complete(legs[0].leg, remote);
+        exchange(&mut world, &mut [&mut phone], 10);
+        keys_ready(&world)
+    };
+    let right = |phone: &Phone| sha_1(&phone.certificate.certificate);
+    let wrong = |_: &Phone| sha_1(b"another certificate");
+    // 1: its own counts with the setting.
+    assert_eq!(keys_with(true, &right), 1);
+    // 2: another's does not.
+    assert_eq!(keys_with(true, &wrong), 0);
+    // 3: without the setting not even its own.
+    assert_eq!(keys_with(false, &right), 0);
 }
 
 #[test]

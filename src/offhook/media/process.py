@@ -40,6 +40,7 @@ class MediaOptions:
     rtp_ports: tuple[int, int] = (41_000, 44_999)
     public_addresses: tuple[str, ...] = ()
     offer_loopback: bool = True
+    sha_1_fingerprints: bool = False
     shards: int = 0
     grace: int = 60
     sounds: tuple[Path, ...] = ()
@@ -198,6 +199,8 @@ class MediaProcess:
             arguments += ["--recordings", str(options.recordings)]
         if options.offer_loopback:
             arguments.append("--offer-loopback")
+        if options.sha_1_fingerprints:
+            arguments.append("--sha-1-fingerprints")
         # A session of its own: Ctrl-C and the end of this process must cost no audio. Not asyncio's subprocess: its
         # transport kills the child when the loop goes.
         self._child = subprocess.Popen(

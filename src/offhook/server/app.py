@@ -543,6 +543,7 @@ class App:
             rtp_ports=settings.rtp_range,
             public_addresses=settings.media.public_address,
             offer_loopback=settings.media.offer_loopback and settings.http.loopback,
+            sha_1_fingerprints=settings.media.sha_1_fingerprints,
             shards=settings.media.shards,
             grace=settings.media.grace,
             sounds=(settings.data / "sounds", SHIPPED_SOUNDS),

@@ -215,6 +215,8 @@ class Media(_Group):
     Contact towards public addresses."""
     offer_loopback: bool = True
     """Announce 127.0.0.1 to browsers too while `http.host` is loopback, so that a machine without network works."""
+    sha_1_fingerprints: bool = False
+    """Believe certificates that a phone describes by SHA-1 alone: it is broken, and only very old phones know no better."""
     ice_tcp: bool = True
     """Let browsers whose network blocks UDP send media over TCP to the port for pages."""
     shards: int = Field(0, ge=0, le=64)

@@ -96,17 +96,22 @@ fn base() -> Instant {
 
 impl World {
     pub fn new() -> Self {
-        Self::shard(3)
+        Self::with(Settings::default())
+    }
+
+    /// With these choices of the operator.
+    pub fn with(settings: Settings) -> Self {
+        Self::shard(3, settings)
     }
 
     /// Two shards that share a clock.
     pub fn pair() -> [Self; 2] {
-        let (one, mut other) = (Self::shard(0), Self::shard(1));
+        let [one, mut other] = [0, 1].map(|shard| Self::shard(shard, Settings::default()));
         other.base = one.base;
         [one, other]
     }
 
-    fn shard(shard: u8) -> Self {
+    fn shard(shard: u8, settings: Settings) -> Self {
         let broken = Arc::new(AtomicBool::new(false));
         let local: SocketAddr = WEBRTC_ADDRESS.parse().expect("address");
         let config = ShardConfig {
@@ -118,7 +123,7 @@ impl World {
                 tcp: false,
             }],
             identity: Identity::generate().expect("identity"),
-            settings: Settings::default(),
+            settings,
         };
         let random = Seeded {
             state: 0x9e37_79b9_7f4a_7c15 ^ u64::from(shard ^ 3) << 40,
