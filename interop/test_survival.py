@@ -15,6 +15,7 @@ from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
 from interop.support.cable import Cable
 from interop.support.crowd import Crowd
+from interop.support.promises import Within, promised
 from interop.support.server import Offhook
 from interop.test_events import every_event
 from tests.support.patience import PATIENCE
@@ -269,12 +270,14 @@ async def crowd_of(server: Offhook, size: int = CROWD) -> Crowd:
 
 
 async def test_fifty_calls_outlive_a_killed_engine(serve: ServerMaker) -> None:
-    """LIVE-15: nine in ten are heard again, the rest end with a clear cause."""
+    """LIVE-15: nine in ten are heard again within 5 s, the rest end with a clear cause."""
     async with serve(**CROWDED) as server, await crowd_of(server) as crowd:
         assert await crowd.hearing() == CROWD
         refs = [call["call_ref"] for call in await server.calls()]
         os.kill(server.engine_pid, signal.SIGKILL)
-        assert await crowd.hearing() >= 0.9 * CROWD
+        with Within("nine in ten heard after the engine's death", 5):
+            assert await crowd.hearing(enough=0.9) >= 0.9 * CROWD
+        await crowd.hearing()
         for phone, ref in zip(crowd.phones, refs, strict=False):
             assert phone.moved == 1 or (await server.call(ref))["end_code"] == "media_engine_lost"
         for phone in crowd.phones:
@@ -295,13 +298,15 @@ async def test_a_hundred_calls_outlive_a_killed_server(serve: ServerMaker) -> No
         before = crowd.missed
         await server.kill()
         assert await crowd.hearing(least=100) == size
-        await server.start(**server.same_ports())
+        with Within("a killed server listens again", 1):
+            await server.start(**server.same_ports())
         assert {call["call_ref"] for call in await server.calls()} == refs
         # Nobody was asked to move, nothing that anybody said is missing, and each can hang up.
         assert [phone.moved for phone in crowd.phones] == [0] * size
         assert await crowd.hearing(least=100) == size
         # Less than a packet a phone, which a busy machine loses by itself; who was cut off would miss dozens.
         assert crowd.missed - before < size
+        promised("packets lost by a killed server", crowd.missed - before, 0)
         for phone in crowd.phones:
             await phone.bye()
         await server.until_idle()

@@ -128,13 +128,13 @@ class Crowd:
             await asyncio.sleep(0.05)  # answers lie in fifty sockets
         return {phone.ended for phone in self.phones}
 
-    async def hearing(self, within: float = PATIENCE, least: int = 20) -> int:
-        """How many hear at least so many packets from now on, waited for until all do."""
+    async def hearing(self, within: float = PATIENCE, least: int = 20, enough: float = 1.0) -> int:
+        """How many hear at least so many packets from now on, waited for until `enough` of all do, a share."""
         before = [phone.heard for phone in self.phones]
         loop = asyncio.get_running_loop()
         end = loop.time() + within
         while True:
             hear = sum(phone.heard - old >= least for phone, old in zip(self.phones, before, strict=True))
-            if hear == len(self.phones) or loop.time() >= end:
+            if hear >= enough * len(self.phones) or loop.time() >= end:
                 return hear
             await asyncio.sleep(0.05)  # sound has to come before there is anything to count
