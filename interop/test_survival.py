@@ -207,6 +207,20 @@ async def test_a_killed_server_takes_its_calls_back(server: Offhook, cable: Cabl
         assert logged(server) == {ref: 2}
 
 
+async def listens(address: str) -> None:
+    """Waits until connections are taken; what is said in them is read once the server is ready."""
+    host, _, port = address.rpartition(":")
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except OSError:
+                await asyncio.sleep(0.01)
+                continue
+            writer.close()
+            return
+
+
 async def journalled(server: Offhook, *refs: str) -> None:
     """Waits until the calls stand in the journal, which gathers for some milliseconds, and nothing is written any more."""
     before: list[tuple[str, bytes]] = []
@@ -299,7 +313,9 @@ async def test_a_hundred_calls_outlive_a_killed_server(serve: ServerMaker) -> No
         await server.kill()
         assert await crowd.hearing(least=100) == size
         with Within("a killed server listens again", 1):
-            await server.start(**server.same_ports())
+            starting = asyncio.create_task(server.start(**server.same_ports()))
+            await listens(server.sip)
+        await starting
         assert {call["call_ref"] for call in await server.calls()} == refs
         # Nobody was asked to move, nothing that anybody said is missing, and each can hang up.
         assert [phone.moved for phone in crowd.phones] == [0] * size
