@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from offhook.api.trunk_fields import trunk_fields
+from offhook.server.profiles import Profiles
 from offhook.sip.digest import both_ha1
 from tests.support.platform import House
 
@@ -125,3 +126,14 @@ async def test_trunks_write_numbers_by_their_project_s_country(suffixed: House) 
                 id="t", project_id=project, settings=settings, password=None, digest_password=None
             )
             assert suffixed.profiles.trunk(row).numbers.country == country
+
+
+def test_a_setting_lets_trunks_name_private_addresses(suffixed: House) -> None:
+    settings, faults = trunk_fields({"name": "t", "targets": [{"uri": "sip:carrier.example"}]})
+    assert not faults
+    row: Any = SimpleNamespace(
+        id="t", project_id=suffixed.space.project_id, settings=settings, password=None, digest_password=None
+    )
+    assert not suffixed.profiles.trunk(row).private_media, "1. off as it comes (MEDIA.md section 9, rule 6)"
+    lenient = Profiles(suffixed, (), (), "", private_media=True)  # type: ignore[arg-type]
+    assert lenient.trunk(row).private_media, "2. on for all"

@@ -216,6 +216,31 @@ fn rule_9_3_the_signalled_address_is_believed_at_once_and_five_packets_move_a_na
 }
 
 #[test]
+fn rule_9_3_a_peer_that_names_no_address_is_followed_to_where_it_sends_from() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu()), port_offer(pcmu())]);
+    let (mut a, mut b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    let nameless = LegRemote {
+        address: String::new(),
+        ..port_remote(pcmu(), b.address)
+    };
+    world.complete(b.leg, nameless);
+    world.bridge(a.leg, b.leg);
+    // 1: nothing goes to it before five of its packets came.
+    for _ in 0..4 {
+        b.speak(&mut world);
+        a.speak(&mut world);
+    }
+    assert!(world.rtp_to(b.address).is_empty());
+    // 2: then both hear each other.
+    b.speak(&mut world);
+    a.speak(&mut world);
+    assert_eq!(world.rtp_to(b.address).len(), 1);
+    assert_eq!(world.rtp_to(a.address).len(), 1);
+}
+
+#[test]
 fn rule_9_3_an_exact_leg_believes_nobody_else() {
     let mut world = World::new();
     let mut offer = port_offer(pcmu());

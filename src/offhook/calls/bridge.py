@@ -9,6 +9,7 @@ from dataclasses import replace
 from offhook.calls import announcing, conference, digits, video
 from offhook.calls.call import Call, Effects
 from offhook.calls.description import SPEECH, offer_for_offer, offer_for_peer, our_formats, remote_of, speech_of, wanted
+from offhook.calls.destinations import permitted
 from offhook.calls.effects import (
     AddMediaLeg,
     BridgeMedia,
@@ -135,11 +136,12 @@ def answer_incoming(leg: Leg, first: tuple[str, ...]) -> tuple[bytes, Effects]:
 
 
 def with_video(leg: Leg, said: Session, remote: LegRemote) -> LegRemote:
-    """The peer's half with its video line, if one is agreed; what cannot be taken of it is forgotten."""
+    """The peer's half with its video line, if one is agreed; what cannot be taken of it is forgotten, and so is an address
+    that this peer may not name."""
     seen = said.video if leg.video_chosen and leg.offer is not None else None
     if seen is None or leg.offer is None:
-        return remote
-    return replace(remote, video=video.remote_of(seen, leg.video_chosen, leg.offer))
+        return permitted(leg, remote)
+    return permitted(leg, replace(remote, video=video.remote_of(seen, leg.video_chosen, leg.offer)))
 
 
 def complete_branch(leg: Leg, response: Response) -> Effects | None:

@@ -3,7 +3,7 @@
 Lives here: what each such event means for the leg. Never here: legs that open or close (switchboard.py, bridge.py).
 """
 
-from offhook.calls import digits, ending, measured, signs, sounding, survival
+from offhook.calls import destinations, digits, ending, measured, signs, sounding, survival
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.calls.events import (
@@ -93,7 +93,7 @@ def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
     if code is None:
         return []
     evidence = dict(event.evidence)
-    sign = signs.of_silence(leg) if event.verdict == "no_packets" else None
+    sign = _sign(leg, event.verdict)
     if sign is not None:
         code, evidence = sign[0], evidence | sign[1]
     first = event.direction == "in" and leg.silent and not _open_codes(leg, "from_device")
@@ -101,6 +101,14 @@ def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
     # One that was never heard has the same time as one that fell silent.
     clock = survival.fell_silent(call, leg, 0) if first and CATALOGUE[code].severity != "info" else []
     return [*raised, *_one_way(call, leg, event.direction, code, now), *clock]
+
+
+def _sign(leg: Leg, verdict: str) -> tuple[str, dict[str, str]] | None:
+    """What signalling tells beside the verdict: a better code, and facts."""
+    if verdict == "no_packets":
+        return signs.of_silence(leg)
+    facts = destinations.of_refusal(leg) if verdict == "no_address" else {}
+    return ("sdp_address_private", facts) if facts else None
 
 
 def _one_way(call: Call, leg: Leg, direction: str, code: str, now: float) -> Effects:

@@ -6,6 +6,7 @@ Lives here: two guesses from addresses (API.md section 14). Never here: the engi
 import ipaddress
 
 from offhook.calls.leg import Leg
+from offhook.sip.address_policy import inner
 
 PRIVATE = tuple(
     map(
@@ -19,7 +20,7 @@ PRIVATE = tuple(
 def private(address: str) -> bool:
     """True for an address that leads to nowhere from outside."""
     try:
-        one = ipaddress.ip_address(address.strip("[]"))
+        one = inner(ipaddress.ip_address(address.strip("[]")))
     except ValueError:
         return False
     return any(one in network for network in PRIVATE if network.version == one.version)

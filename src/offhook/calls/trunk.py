@@ -148,6 +148,8 @@ class Trunk:
     session_timer: str = "allowed"
     failover: Failover = Failover()
     health: HealthRules = HealthRules()
+    private_media: bool = False
+    """Though it is outside, its descriptions may name private addresses (destinations.py)."""
     foreign: bool = False
     chosen: bool = False
     """A foreign URI that somebody of ours has set up: not held to the outbound-address policy (API.md 6.1)."""

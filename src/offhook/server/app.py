@@ -114,8 +114,9 @@ class App:
         self.sockets = Sockets(self.flows)
         sip = settings.sip
         own = self._own_hosts()
+        private = settings.media.private_addresses_of_trunks
         self.profiles = Profiles(
-            self.store, own, settings.http.origins, sip.domain_suffix, sip.country, sip.project_aliases
+            self.store, own, settings.http.origins, sip.domain_suffix, sip.country, sip.project_aliases, private
         )
         self._hosts = self.profiles.hosts
         self.tokens = await self._token_keys()

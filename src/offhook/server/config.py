@@ -217,6 +217,9 @@ class Media(_Group):
     """Announce 127.0.0.1 to browsers too while `http.host` is loopback, so that a machine without network works."""
     sha_1_fingerprints: bool = False
     """Believe certificates that a phone describes by SHA-1 alone: it is broken, and only very old phones know no better."""
+    private_addresses_of_trunks: bool = False
+    """Send media to the private address that a trunk names though its signalling comes from a public one: for carriers
+    reached by a line of their own. Otherwise it goes where their packets come from, as with foreign SIP URIs, always."""
     ice_tcp: bool = True
     """Let browsers whose network blocks UDP send media over TCP to the port for pages."""
     shards: int = Field(0, ge=0, le=64)

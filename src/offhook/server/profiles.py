@@ -29,7 +29,7 @@ LABEL = 58
 
 class Profiles:
     """`hosts` are those that mean us whatever the profiles say, `suffix` is sip.domain_suffix, `country` sip.country,
-    `aliases` sip.project_aliases."""
+    `aliases` sip.project_aliases, `private_media` media.private_addresses_of_trunks."""
 
     def __init__(
         self,
@@ -39,9 +39,10 @@ class Profiles:
         suffix: str,
         country: str = "",
         aliases: Iterable[str] = (),
+        private_media: bool = False,
     ) -> None:
         self._store, self._suffix, self._country = store, suffix, country
-        self._allowed = tuple(one.lower() for one in aliases)
+        self._allowed, self._private_media = tuple(one.lower() for one in aliases), private_media
         self.domains = Domains()
         self._fixed_hosts, self._fixed_origins = frozenset(hosts), frozenset(origins)
         self.hosts = set(self._fixed_hosts)
@@ -75,7 +76,8 @@ class Profiles:
 
     def trunk(self, row: "TrunkRow") -> Trunk:
         """A trunk of the store; its numbers are those of its project's country where it names none."""
-        trunk = read_trunk(row.id, row.settings, row.password, row.digest_password)
+        plain = read_trunk(row.id, row.settings, row.password, row.digest_password)
+        trunk = replace(plain, private_media=self._private_media)
         own = self.of(row.project_id).country if self._own(row.project_id) else None
         if trunk.numbers.country or not own:
             return trunk
