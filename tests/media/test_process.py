@@ -9,6 +9,8 @@ import stat
 import struct
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
 from offhook.media import messages as m
 from offhook.media.client import MediaClient, MediaError
+from offhook.media.process import MediaOptions
 from tests.media.conftest import range_of
 from tests.support.patience import PATIENCE
 
@@ -302,6 +305,12 @@ async def test_an_engine_that_does_not_start_again_is_said_and_tried_until_it_do
     await host.until(lambda: host.readies)
     assert await host.engine.legs() == ()
     assert len(host.losses) == 1
+
+
+def test_switches_are_given_where_they_are_on():
+    plain = MediaOptions(Path("control"), offer_loopback=False)
+    assert replace(plain, offer_loopback=True).arguments() == [*plain.arguments(), "--offer-loopback"]
+    assert replace(plain, sha_1_fingerprints=True).arguments() == [*plain.arguments(), "--sha-1-fingerprints"]
 
 
 STARTER = """

@@ -197,8 +197,11 @@ impl Engine {
             return;
         };
         let keys = handshake.poll(now.instant, |address, record| {
-            if let Some((socket, destination)) = outlet {
-                out.transmit_bytes(socket, address.unwrap_or(destination), record);
+            if let Some((socket, over_ice)) = outlet {
+                let destination = address.or(over_ice);
+                destination.into_iter().for_each(|destination| {
+                    out.transmit_bytes(socket, destination, record);
+                });
             }
         });
         // Never at once: a machine that asks for the present moment would be asked for ever.

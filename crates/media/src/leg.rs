@@ -211,11 +211,15 @@ impl Leg {
         }
     }
 
-    /// Where DTLS goes: the nominated pair, else where the peer's flight came from.
-    pub(crate) fn handshake_outlet(&self, now: Instant) -> Option<(SocketId, SocketAddr)> {
+    /// Where DTLS over ICE goes: the nominated pair, else where the peer's flight came from. Without ICE each association
+    /// knows its address, whether or not the peer has named one.
+    pub(crate) fn handshake_outlet(&self, now: Instant) -> Option<(SocketId, Option<SocketAddr>)> {
         match &self.path {
-            Path::Port(_) => self.destination(now),
-            Path::WebRtc(path) => path.dtls_pair.or_else(|| path.ice.destination(now)),
+            Path::Port(port) => Some((port.pair.rtp, None)),
+            Path::WebRtc(path) => path
+                .dtls_pair
+                .or_else(|| path.ice.destination(now))
+                .map(|(socket, address)| (socket, Some(address))),
         }
     }
 

@@ -274,6 +274,36 @@ fn rule_9_2_a_phone_behind_nat_is_known_by_its_certificate() {
 }
 
 #[test]
+fn rule_9_2_a_phone_that_names_no_address_is_known_by_its_certificate_too() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![offer(false, Latch::Nat)]);
+    let (leg, mut phone) = (legs[0].leg, Phone::new(&world, &legs[0], OUTSIDE, true));
+    let nameless = LegRemote {
+        address: String::new(),
+        ..phone.remote(INSIDE)
+    };
+    world.complete(leg, nameless);
+    world.bridge(leg, leg);
+    // 1: before it speaks nothing is sent to anybody.
+    world.advance_ms(100);
+    assert!(world.sent.is_empty());
+    // 2: its handshake is answered where it comes from, and its sound goes there.
+    exchange(&mut world, &mut [&mut phone], 10);
+    assert_eq!(
+        (keys_ready(&world), world.facts(leg).remote.as_str()),
+        (1, OUTSIDE)
+    );
+    phone.speak(&mut world);
+    assert_eq!(world.rtp_to(phone.address).len(), 1);
+    assert!(
+        world
+            .sent
+            .iter()
+            .all(|sent| sent.destination == phone.address)
+    );
+}
+
+#[test]
 fn rule_9_2_an_exact_leg_shakes_hands_with_the_described_address_only() {
     let mut world = World::new();
     let (leg, _, mut phone) = call(&mut world, Latch::Exact, false, OUTSIDE);

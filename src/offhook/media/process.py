@@ -46,6 +46,27 @@ class MediaOptions:
     sounds: tuple[Path, ...] = ()
     recordings: Path | None = None
 
+    def arguments(self) -> list[str]:
+        """What the program is started with."""
+        arguments = [
+            "--control", str(self.control),
+            "--webrtc-port", str(self.webrtc_port),
+            "--rtp-ports", f"{self.rtp_ports[0]}-{self.rtp_ports[1]}",
+            "--shards", str(self.shards),
+            "--grace", str(self.grace),
+        ]  # fmt: skip
+        for address in self.public_addresses:
+            arguments += ["--public-address", address]
+        for directory in self.sounds:
+            arguments += ["--sounds", str(directory)]
+        if self.recordings is not None:
+            arguments += ["--recordings", str(self.recordings)]
+        if self.offer_loopback:
+            arguments.append("--offer-loopback")
+        if self.sha_1_fingerprints:
+            arguments.append("--sha-1-fingerprints")
+        return arguments
+
 
 def find_binary() -> Path:
     """OFFHOOK_MEDIA_BINARY, the environment's scripts, beside the interpreter, PATH. Raises FileNotFoundError."""
@@ -183,28 +204,10 @@ class MediaProcess:
             raise RuntimeError(f"{BINARY} did not answer within {START_TIME:.0f} s") from error
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        options = self._options
-        arguments = [
-            "--control", str(options.control),
-            "--webrtc-port", str(options.webrtc_port),
-            "--rtp-ports", f"{options.rtp_ports[0]}-{options.rtp_ports[1]}",
-            "--shards", str(options.shards),
-            "--grace", str(options.grace),
-        ]  # fmt: skip
-        for address in options.public_addresses:
-            arguments += ["--public-address", address]
-        for directory in options.sounds:
-            arguments += ["--sounds", str(directory)]
-        if options.recordings is not None:
-            arguments += ["--recordings", str(options.recordings)]
-        if options.offer_loopback:
-            arguments.append("--offer-loopback")
-        if options.sha_1_fingerprints:
-            arguments.append("--sha-1-fingerprints")
         # A session of its own: Ctrl-C and the end of this process must cost no audio. Not asyncio's subprocess: its
         # transport kills the child when the loop goes.
         self._child = subprocess.Popen(
-            [find_binary(), *arguments],
+            [find_binary(), *self._options.arguments()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
