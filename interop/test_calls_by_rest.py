@@ -319,6 +319,7 @@ async def test_what_is_known_beforehand_is_refused_with_its_code(server: Offhook
     async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as bob:
         await bob.registered()
         leg = await command(server, "dial", **GOOD)
+        await bob.expect("CALL_INCOMING")
         early = [("calling.hold", {}), ("calling.disconnect", {}), ("calling.send_digits", {"digits": "1"})]
         for name, given in early:
             answer = await server.http.post(
