@@ -17,7 +17,8 @@ from offhook.media.engine import MediaEngine
 PEER_PORT = 20_000
 """First port of the generator's legs: leg i of all calls is at this port plus i, legs 2n and 2n+1 are one call."""
 RELAY_PORT = 22_500
-ENGINE_PORTS = "41000-44999"
+ENGINE_PORTS = "25000-28999"
+"""Every one of them is needed for 2,000 legs: below those that the kernel gives to whoever asks for any."""
 RTPENGINE_PORTS = (30_000, 34_999)
 NG_PORT = 22_499
 GATHER_US = 1_000

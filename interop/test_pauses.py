@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 from interop.support.browser import Browser
+from interop.support.parties import signed_in
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
-from interop.test_browser_calls import signed_in
 
 NOISE, SPEECH = 13, 0
 

@@ -24,6 +24,10 @@ def lose_engine(house: House) -> None:
     house.apply(lambda: house.node.tell(did.EngineLost()))
 
 
+def engine_comes(house: House) -> None:
+    house.apply(lambda: house.node.tell(did.EngineReady()))
+
+
 def answer_next(phone: Phone, status: int = 200) -> None:
     asked = phone.station.of(RequestInDialog)[-1]
     assert isinstance(asked, RequestInDialog)
@@ -42,7 +46,7 @@ def test_live_15_a_page_and_a_phone_are_heard_again(link: Link) -> None:
     # 1. nobody is told of anything yet
     assert not bob.got("BYE")
     assert len(bob.got("INVITE")) == 1
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     after = [leg.media for leg in house.call().parties]
     assert all(leg is not None for leg in after)
     assert before != after
@@ -73,7 +77,7 @@ def test_live_15_a_built_in_plays_again(link: Link) -> None:
     alice = Page(house, "alice")
     alice.dial_page("echo")
     lose_engine(house)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     assert house.media.of(do.BridgeMedia)
     assert alice.got("INVITE")
     alice.hang_up()
@@ -85,7 +89,7 @@ def test_live_15_who_is_detached_hears_of_it_when_it_returns(link: Link) -> None
     alice, bob = talking(house)
     alice.lose()
     lose_engine(house)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     answer_next(bob)
     link.run(10)
     alice.reconnect()
@@ -102,7 +106,7 @@ def test_live_15_a_peer_that_refuses_ends_the_call_with_its_cause(link: Link, st
     house = House(link)
     alice, bob = talking(house)
     lose_engine(house)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     answer_next(bob, status)
     assert house.call().end_code == "media_engine_lost"
     assert alice.got("BYE")[0].headers.get("Reason") == GONE
@@ -114,7 +118,7 @@ def test_live_15_a_peer_that_says_nothing_for_32_seconds(link: Link) -> None:
     alice, _ = talking(house)
     lose_engine(house)
     link.drop("offhook", "INVITE", 99)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     alice.answers_requests = False
     link.run(33)
     assert house.call().end_code == "dialog_lost"
@@ -138,7 +142,7 @@ def test_live_15_a_page_that_takes_the_offer_but_never_rekeys(link: Link) -> Non
     house = House(link, reopen_silence=10)
     alice, bob = talking(house)
     lose_engine(house)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     answer_next(bob)
     link.run(9)
     assert not bob.got("BYE")
@@ -147,6 +151,13 @@ def test_live_15_a_page_that_takes_the_offer_but_never_rekeys(link: Link) -> Non
     # Nobody said that there is a path: it is not moved.
     assert len(alice.got("INVITE")) == 1
     house.assert_nothing_left(alice, bob)
+
+
+def begins_no_handshake(house: House, bob: Phone) -> None:
+    """A new engine comes; the phone takes it, and the page's path there stays without a handshake."""
+    engine_comes(house)
+    answer_next(bob)
+    no_hello(house)
 
 
 def no_hello(house: House) -> None:
@@ -163,7 +174,7 @@ def test_live_15_a_page_that_begins_no_handshake_is_given_a_new_transport(link: 
     house = House(link, reopen_handshake=3, reopen_silence=10)
     alice, bob = talking(house)
     lose_engine(house)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     answer_next(bob)
     link.run(when)
     no_hello(house)
@@ -195,9 +206,7 @@ def test_live_15_a_new_transport_is_given_once(link: Link) -> None:
     house = House(link, reopen_handshake=3, reopen_silence=10)
     alice, bob = talking(house)
     lose_engine(house)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
-    answer_next(bob)
-    no_hello(house)
+    begins_no_handshake(house, bob)
     link.run(12)
     assert not bob.got("BYE")
     link.run(2)
@@ -211,9 +220,7 @@ def test_live_15_each_engine_that_is_lost_gives_a_new_transport(link: Link) -> N
     alice, bob = talking(house)
     for round_ in (1, 2):
         lose_engine(house)
-        house.apply(lambda: house.node.tell(did.EngineReady()))
-        answer_next(bob)
-        no_hello(house)
+        begins_no_handshake(house, bob)
         link.run(4)
         assert len(alice.got("INVITE")) == 3 * round_
         leg = house.call().caller
@@ -232,9 +239,7 @@ def test_live_15_a_connection_that_breaks_between_aside_and_back(link: Link) -> 
     house = House(link, reopen_handshake=3, reopen_silence=10)
     alice, bob = talking(house)
     lose_engine(house)
-    house.apply(lambda: house.node.tell(did.EngineReady()))
-    answer_next(bob)
-    no_hello(house)
+    begins_no_handshake(house, bob)
     link.drop("offhook", "INVITE", 1)
     link.run(4)
     assert len(alice.got("INVITE")) == 1
@@ -253,12 +258,12 @@ def test_live_15_the_engine_dies_twice(link: Link) -> None:
     alice, bob = talking(house)
     lose_engine(house)
     house.media.slow = 1.0
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     house.media.refuse = "engine_lost"
     house.apply(lambda: house.node.tell(did.EngineLost()))
     link.run(2)
     house.media.refuse, house.media.slow = "", 0.0
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     answer_next(bob)
     link.run(5)
     assert house.node.switchboard.calls()
@@ -271,7 +276,7 @@ def test_live_15_the_new_engine_has_no_room(link: Link) -> None:
     alice, bob = talking(house)
     lose_engine(house)
     house.media.refuse = "ports_exhausted"
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     assert house.call().end_code == "media_engine_lost"
     house.assert_nothing_left(alice, bob)
 
@@ -282,7 +287,7 @@ def test_live_15_an_offer_while_there_is_no_engine_waits_for_ours(link: Link) ->
     lose_engine(house)
     bob.ask("INVITE", SDP + b"a=sendonly\r\n", bob.ringing)
     assert bob.answers("INVITE")[-1].status == 491
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     answer_next(bob)
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
@@ -299,7 +304,7 @@ def test_live_15_nobody_comes_or_goes_while_there_is_no_engine(link: Link) -> No
     assert bob.answers("REFER")[-1].status == 491
     page.dial("bob", Replaces=dialog(alice))
     assert page.final().status == 491
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     assert all(leg.media is not None for leg in house.call().parties)
     answer_next(alice)
     answer_next(bob)
@@ -318,7 +323,7 @@ def test_live_15_who_was_about_to_take_the_call_over_is_told(link: Link) -> None
     lose_engine(house)
     assert page.final().status == 503
     house.media.slow = 0.0
-    house.apply(lambda: house.node.tell(did.EngineReady()))
+    engine_comes(house)
     link.run(2)
     answer_next(alice)
     answer_next(bob)

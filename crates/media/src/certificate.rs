@@ -90,6 +90,8 @@ mod tests {
     }
 
     const TRANSCRIPT: &[u8] = vector!("transcript.bin");
+    const RSA: &[u8] = vector!("certificate-2048.der");
+    const EC: &[u8] = vector!("certificate-p256.der");
 
     fn verify(
         certificate: &[u8],
@@ -103,27 +105,19 @@ mod tests {
 
     #[test]
     fn signatures_of_either_kind_are_believed() {
-        let (rsa, ec) = (
-            vector!("certificate-2048.der"),
-            vector!("certificate-p256.der"),
-        );
         let by_256 = vector!("signature-2048-sha256.bin");
         let by_384 = vector!("signature-2048-sha384.bin");
         let by_curve = vector!("signature-p256-sha256.bin");
         let (sha_256, sha_384) = (HashAlgorithm::SHA256, HashAlgorithm::SHA384);
         let kind = SignatureAlgorithm::RSA;
-        verify(rsa, TRANSCRIPT, by_256, sha_256, kind).expect("RSA, SHA-256");
-        verify(rsa, TRANSCRIPT, by_384, sha_384, kind).expect("RSA, SHA-384");
+        verify(RSA, TRANSCRIPT, by_256, sha_256, kind).expect("RSA, SHA-256");
+        verify(RSA, TRANSCRIPT, by_384, sha_384, kind).expect("RSA, SHA-384");
         let kind = SignatureAlgorithm::ECDSA;
-        verify(ec, TRANSCRIPT, by_curve, sha_256, kind).expect("ECDSA");
+        verify(EC, TRANSCRIPT, by_curve, sha_256, kind).expect("ECDSA");
     }
 
     #[test]
     fn whatever_is_not_the_peers_signature_is_refused() {
-        let (rsa, ec) = (
-            vector!("certificate-2048.der"),
-            vector!("certificate-p256.der"),
-        );
         let signature = vector!("signature-2048-sha256.bin");
         let (sha_256, sha_1) = (HashAlgorithm::SHA256, HashAlgorithm::SHA1);
         let kind = SignatureAlgorithm::RSA;
@@ -131,20 +125,20 @@ mod tests {
             verify(certificate, data, signature, hash, kind).expect_err("refused")
         };
         // 1: of another transcript, in another form, or nothing at all.
-        refused(rsa, b"something else", signature, sha_256, kind);
-        refused(rsa, TRANSCRIPT, &signature[1..], sha_256, kind);
-        refused(rsa, TRANSCRIPT, b"", sha_256, kind);
+        refused(RSA, b"something else", signature, sha_256, kind);
+        refused(RSA, TRANSCRIPT, &signature[1..], sha_256, kind);
+        refused(RSA, TRANSCRIPT, b"", sha_256, kind);
         // 2: of a key of the other kind.
-        refused(ec, TRANSCRIPT, signature, sha_256, kind);
+        refused(EC, TRANSCRIPT, signature, sha_256, kind);
         refused(
-            rsa,
+            RSA,
             TRANSCRIPT,
             signature,
             sha_256,
             SignatureAlgorithm::ECDSA,
         );
         // 3: by a hash that is broken, though it is not what fails here.
-        let error = refused(rsa, TRANSCRIPT, signature, sha_1, kind);
+        let error = refused(RSA, TRANSCRIPT, signature, sha_1, kind);
         assert!(matches!(
             error,
             CryptoError::UnsupportedSignaturePair { .. }
