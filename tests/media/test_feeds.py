@@ -183,7 +183,7 @@ async def test_a_lost_receiver_is_found_again_and_a_gone_one_is_tried_three_time
     numbers = [int(one["sequenceNumber"]) for one in receiver.messages]
     starts = [int(one["sequenceNumber"]) for one in receiver.of("start")]
     assert starts[1] > max(numbers[: numbers.index(starts[1])][:-60] or [0])
-    assert states(host) == ["streaming", "lost", "streaming"]
+    await host.until(lambda: states(host) == ["streaming", "lost", "streaming"])
     # 2. A receiver that is gone is tried three times, and then it is said.
     await receiver.close()
     told = await over(host)
