@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from offhook.store.journal import Journal
+from tests.support.patience import PATIENCE
 
 DIES = """
 import sys, time
@@ -84,7 +85,7 @@ def test_a_locked_file_loses_nothing(tmp_path: Path) -> None:
     other.execute("BEGIN EXCLUSIVE")
     journal.start()
     journal.put("a", b"1")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not journal.failures and time.monotonic() < deadline:
         time.sleep(0.05)  # SQLite's own patience with a lock
     journal.put("b", b"2")

@@ -115,7 +115,8 @@ async def test_a_server_that_is_stopped_costs_no_row_and_no_turn_of_the_loop(
             turns += 1
     finally:
         own.signal(signal.SIGCONT)
-    assert turns > 10, "1. the loop ran while the thread waited"
+    # A loop that waited too would have turned once for the group that was tried and once for the rest.
+    assert turns > 2, "1. the loop ran while the thread waited"
     await room.until(lambda: not room.spool.length)
     # The group that was under way may have been done by the server as it woke: it is there once all the same.
     assert legs(server) == named(range(100)), "2. each row once"
