@@ -4,10 +4,10 @@ import base64
 import hmac
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offhook.sip.nonces import DAY, WINDOW, Nonces
+from offhook.sip.nonces import DAY, WINDOW, Nonces, _octets
 from tests.support.ids import SeededIds
 from tests.support.messages import make_flow
 
@@ -23,6 +23,14 @@ def test_age_is_told_without_memory() -> None:
     assert make().age(nonce, HERE, 1600.0) == pytest.approx(600, abs=1)
     assert len(nonce) == 44
     assert "=" not in nonce
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=50))
+def test_the_text_is_base64url(data: bytes) -> None:
+    assert _octets(base64.urlsafe_b64encode(data).decode()) == data
+    nonce = make().issue(HERE, float(len(data)))
+    assert base64.urlsafe_b64encode(_octets(nonce)).decode() == nonce
 
 
 def test_each_is_new() -> None:

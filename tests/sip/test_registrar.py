@@ -55,6 +55,39 @@ def test_reg_1_a_flood_of_strangers_writes_a_line_a_second(link: Link) -> None:
     assert [note.slug for note in phone.node.notes] == ["domain-unknown"] * 3
 
 
+def test_reg_4_a_copy_of_what_was_refused_for_want_of_a_name_is_refused_alike_and_nothing_is_kept(link: Link) -> None:
+    """RFC 3261 section 8.2.7, over UDP, for a phone that is known too."""
+    phone = Registering(link)
+    assert phone.register(PHONE).status == 200
+    link.run(40)
+    kept = phone.node.node.timers
+    for request, status in (
+        (phone.request(PHONE), 401),
+        (phone.request(PHONE, Require="nothing-we-know"), 420),
+        (with_to(phone.request(PHONE), "<tel:+15550100>"), 400),
+    ):
+        first, second = phone.send(request), phone.send(request)
+        # 1. The same answer, under the same tag, though we remember none of them.
+        assert first.status == second.status == status
+        assert first.headers.get("To") == second.headers.get("To")
+        assert ";tag=" in (first.headers.get("To") or "")
+        # 2. No transaction and no timer stays.
+        assert (phone.node.node.transactions, phone.node.node.timers) == (0, kept)
+        # 3. Another request gets another tag.
+        assert phone.send(phone.request(PHONE)).headers.get("To") != first.headers.get("To")
+    request = phone.request(PHONE)
+    challenges = [phone.send(request), phone.send(request)]
+    for number, challenge in enumerate(challenges):
+        # 4. Each challenge is good: the peer may have heard either.
+        claim = authorized(request, challenge, "bob")
+        claim = Request(claim.method, claim.uri, claim.headers.replaced("CSeq", f"{20 + number} REGISTER"))
+        answer = phone.send(claim)
+        assert answer.status == 200
+        # 5. A copy of the one that was served is answered from memory, octet for octet, and changes nothing.
+        assert encode(phone.send(claim)) == encode(answer)
+        link.run(2)
+
+
 def test_reg_1_alias_is_the_same_address_of_record(link: Link) -> None:
     phone = Registering(link, config=SipConfig(DOMAIN, frozenset({"127.0.0.1"})))
     request = with_to(addressed(phone.request(PHONE), "sip:127.0.0.1:5060"), "<sip:bob@127.0.0.1>")

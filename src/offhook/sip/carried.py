@@ -69,6 +69,27 @@ class Clock:
     rings: float
 
 
+Aors = tuple[str, ...] | set[str]
+
+FEW = 8
+"""Addresses of record of one flow that stand in a tuple, which takes a fifth of a set; those of a proxy or PBX, through
+which each refresh would have to walk, stand in a set."""
+
+
+def _and(aors: Aors, aor: str) -> Aors:
+    if isinstance(aors, set):
+        aors.add(aor)
+        return aors
+    return (*aors, aor) if len(aors) < FEW else {*aors, aor}
+
+
+def _without(aors: Aors, aor: str) -> Aors:
+    if isinstance(aors, set):
+        aors.discard(aor)
+        return aors
+    return tuple([one for one in aors if one != aor])
+
+
 def _key(aor: str) -> TimerKey:
     return TimerKey(BindingClock(aor), Timer.EXPIRES)
 
@@ -78,7 +99,7 @@ class Carried:
 
     def __init__(self, flows: dict[FlowId, Flow]) -> None:
         self._flows = flows
-        self._aors: dict[FlowId, tuple[str, ...]] = {}
+        self._aors: dict[FlowId, Aors] = {}
         self._clocks: dict[str, Clock] = {}
         self._marks: dict[FlowId, Reachability] = {}
 
@@ -94,7 +115,7 @@ class Carried:
     def only(self, flow: FlowId) -> str | None:
         """The address of record of the flow, if it carries one and only one."""
         aors = self._aors.get(flow, ())
-        return aors[0] if len(aors) == 1 else None
+        return next(iter(aors)) if len(aors) == 1 else None
 
     def alive(self, flow: Flow) -> bool:
         """False for a stream that is gone: a binding may outlive its flow in the store of another life of this node."""
@@ -112,7 +133,7 @@ class Carried:
         for binding in after:
             aors = self._aors.get(binding.flow.id, ())
             if aor not in aors:
-                self._aors[binding.flow.id] = (*aors, aor)
+                self._aors[binding.flow.id] = _and(aors, aor)
             if not binding.flow.transport.reliable:
                 self._flows.setdefault(binding.flow.id, binding.flow)
         return self.clock(aor, after, now)
@@ -125,7 +146,7 @@ class Carried:
         aors = self._aors.get(flow.id)
         if aors is None:
             return
-        left = tuple([one for one in aors if one != aor])
+        left = _without(aors, aor)
         if left:
             self._aors[flow.id] = left
         else:

@@ -5,7 +5,6 @@ token's signature is checked (`TokenReader`). Nothing is stored for a stranger b
 bounded table.
 """
 
-import hashlib
 import hmac
 from collections import OrderedDict, deque
 from collections.abc import Set as AbstractSet
@@ -307,15 +306,16 @@ class Authenticator:
 
     def _secret_of(self, credentials: Credentials, account: Account | None, user: str) -> Secret:
         """AUTH-7: an unknown user costs the same hashes, over a decoy that no password fits."""
-        decoy = hmac.new(self._secret, b"decoy" + credentials.username.encode("utf-8", "replace"), hashlib.sha256)
+        name = b"decoy" + credentials.username.encode("utf-8", "replace")
+        decoy = Secret(hmac.digest(self._secret, name, "sha256").hex())
         known = account is not None and account.username == user
         if ephemeral.read(credentials.username) is not None:
             made = self.ephemeral_password(credentials.username, parted(user)[1])
             own = ha1(credentials.algorithm, credentials.username, credentials.realm, made.reveal())
-            return own if known else Secret(decoy.hexdigest())
+            return own if known else decoy
         if account is None or not known or account.tier != tokens.MEMBER:
             # Whom only a name describes has no password of his own.
-            return Secret(decoy.hexdigest())
+            return decoy
         return account.ha1_md5 if credentials.algorithm == "MD5" else account.ha1_sha256
 
     def _names_us(self, text: str, request: Request) -> bool:

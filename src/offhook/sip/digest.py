@@ -60,17 +60,19 @@ class Credentials:
         return f"<digest credentials of {self.username!r}, {self.algorithm}>"
 
 
+_MANDATORY = ("username", "realm", "nonce", "uri", "response")
+_KNOWN = (*_MANDATORY, "qop", "nc", "cnonce", "opaque")
+
+
 @lru_cache(maxsize=256)
 def parse_credentials(value: str) -> Credentials | None:
     """Digest credentials, None for another scheme or if a mandatory parameter is missing. Remembered for a while: a request
     is asked for its user, for whom it claims to be and for its proof."""
     scheme, params = parse_auth(value)
-    if scheme != "digest" or any(not params.get(name) for name in ("username", "realm", "nonce", "uri", "response")):
+    if scheme != "digest" or not all(map(params.get, _MANDATORY)):
         return None
-    names = ("username", "realm", "nonce", "uri", "response", "qop", "nc", "cnonce", "opaque")
-    return Credentials(
-        algorithm=params.get("algorithm", "MD5").upper(), **{name: params.get(name, "") for name in names}
-    )
+    known = {name: params[name] for name in _KNOWN if name in params}
+    return Credentials(algorithm=params.get("algorithm", "MD5").upper(), **known)
 
 
 def response_of(credentials: Credentials, secret: Secret, method: str, body: bytes = b"") -> str:

@@ -23,7 +23,7 @@ def encode(message: Message, compact: bool = False) -> bytes:
     if CONTROL.search(lines[0]):
         raise Misuse("a control character in the start line of a message of ours")
     lines += [f"{name}: {value}" for name, value in message.headers]
-    if not ("".join(lines).isprintable() and _WRITTEN.issuperset(message.headers.names())):
+    if not ("".join(lines).isprintable() and _WRITTEN.issuperset(message.headers.first())):
         lines[1:] = _checked(message.headers)
     lines.append(f"Content-Length: {len(message.body)}\r\n\r\n")
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + message.body

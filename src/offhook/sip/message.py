@@ -50,8 +50,8 @@ class Headers:
             first = self._first = dict(reversed(self._fields))
         return first.get(name)
 
-    def names(self) -> Iterable[str]:
-        """The names that occur, each once."""
+    def first(self) -> dict[str, str]:
+        """The first field's value of each name; to be read only."""
         first = self._first
         if first is None:
             first = self._first = dict(reversed(self._fields))
@@ -66,11 +66,13 @@ class Headers:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every field's value, one per header line; comma lists are not split here (fields.split_list does)."""
-        first = self.get(name)
+        first = self._first
         if first is None:
+            first = self._first = dict(reversed(self._fields))
+        if name not in first:
             return ()
-        if self._first is not None and len(self._first) == len(self._fields):
-            return (first,)
+        if len(first) == len(self._fields):
+            return (first[name],)
         return tuple([value for key, value in self._fields if key == name])
 
     def with_field(self, name: str, value: str) -> "Headers":

@@ -3,7 +3,6 @@
 Lives here: making a nonce, telling its age, counting its uses. Nothing is stored before a right answer came.
 """
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -23,6 +22,8 @@ _LENGTH = 44
 """33 octets as base64url."""
 _COUNT = re.compile(r"[0-9A-Fa-f]{1,8}")
 _SEEN = (1 << WINDOW) - 1
+_TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
+"""The two characters in which base64url differs; Python's own functions for it take three times as long."""
 
 
 class Nonces:
@@ -46,14 +47,15 @@ class Nonces:
         """A nonce that is good on this flow only: base64url(version, issue time, random, HMAC-SHA-256/128)."""
         issued = int(now + self._epoch)
         head = bytes([_VERSION]) + issued.to_bytes(8, "big") + self._ids.octets(8)
-        return base64.urlsafe_b64encode(head + self._seal(head, flow, issued)).decode()
+        text = binascii.b2a_base64(head + self._seal(head, flow, issued), newline=False)
+        return text.translate(_TO_URL).decode()
 
     def age(self, nonce: str, flow: Flow, now: float) -> float | None:
         """Seconds since we made the nonce for this flow; None if we did not, or two days ago."""
         if len(nonce) != _LENGTH or not nonce.isascii():
             return None
         try:
-            raw = base64.urlsafe_b64decode(nonce)
+            raw = _octets(nonce)
         except binascii.Error:
             return None
         if len(raw) != 33 or raw[0] != _VERSION:
@@ -71,7 +73,7 @@ class Nonces:
             if not _COUNT.fullmatch(nc):
                 return False
             number = int(nc, 16)
-        seal = base64.urlsafe_b64decode(nonce)[_HEAD:]
+        seal = _octets(nonce)[_HEAD:]
         known = self._counts.pop(seal, 0)
         taken = _taken(known, number)
         if known or taken:
@@ -91,6 +93,11 @@ class Nonces:
             key = hmac.new(self._secret, b"nonce" + day.to_bytes(8, "big"), hashlib.sha256).digest()
             self._keys = {**{old: one for old, one in self._keys.items() if abs(old - day) <= 2}, day: key}
         return key
+
+
+def _octets(nonce: str) -> bytes:
+    """Raises binascii.Error."""
+    return binascii.a2b_base64(nonce.encode().translate(_FROM_URL))
 
 
 def _taken(known: int, number: int) -> int:

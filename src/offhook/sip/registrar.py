@@ -4,6 +4,7 @@ Lives here: the order of the steps, and what a REGISTER does to the bindings of 
 Contact is read (contacts.py), and where bindings are kept; they come by `registration_found` and go by `UpdateBindings`.
 """
 
+import hmac
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ from offhook.sip.refresh import Recalled, Refreshes, Served
 from offhook.sip.seldom import Seldom
 from offhook.sip.timers import TimerKey
 from offhook.sip.tokens import MEMBER
-from offhook.sip.transaction.key import AnyServerKey
+from offhook.sip.transaction.key import AnyServerKey, merge_key
 from offhook.sip.transaction.machine import Effect
 from offhook.sip.uri import Uri, address_of_record
 
@@ -72,6 +73,10 @@ class Registration:
         return self.petition.aor
 
 
+TAG = 24
+"""Characters of a To tag, 96 bits as in those that are drawn."""
+
+
 class Registrar:
     """Owned by the endpoint."""
 
@@ -82,6 +87,7 @@ class Registrar:
         self._doorkeeper = doorkeeper
         self._carried = Carried(flows)
         self._probes = Probes(core, self._silent)
+        self._tag_key = doorkeeper.key("to-tag")
         self._gruus = Gruus(doorkeeper.key("gruu"), core.config.domain, core.config.domains)
         self._reader = Reader(core.config)
         self._supported = ("Supported", ", ".join(core.config.registrar_supported))
@@ -146,22 +152,35 @@ class Registrar:
         text = "more REGISTER than allowed (limits.register_rate, register_source_rate, register_storm)"
         return [("Retry-After", str(round(wait))), self._core.warning("register-too-often", text)]
 
-    # with a transaction
-
-    def receive(self, key: AnyServerKey, request: Request, envelope: Envelope, flow: Flow, now: float) -> list[Effect]:
-        """A REGISTER that was not turned away; its server transaction is open."""
+    def receive(
+        self, key: AnyServerKey, request: Request, envelope: Envelope, flow: Flow, now: float, stranger: bool = False
+    ) -> list[Effect]:
+        """A REGISTER that was not turned away. A transaction begins only for somebody who has said who he is."""
         try:
             self._reg_2_require(request)
             aor = self._reg_5_address_of_record(request)
         except Refused as refused:
-            return self._refuse(key, refused)
+            return self._answer_without_state(request, envelope, flow, refused.status, Headers(refused.fields))
         except PeerError as error:
-            return self._unreadable(key, error)
+            words = Headers([self._core.warning(error.slug, str(error))])
+            return self._answer_without_state(request, envelope, flow, error.status, words)
         username = self._doorkeeper.registering(request, flow, now)
         if username is None:
             # REG-4: nothing to look up for somebody who has not said who he is.
-            return self._core.answer(key, 401, self._doorkeeper.challenge(request, flow, now))
+            challenge = self._doorkeeper.challenge(request, flow, now)
+            return self._answer_without_state(request, envelope, flow, 401, challenge)
+        self._core.table.open_server(key, request, flow, merge_key(envelope), stranger=stranger)
         return [FindRegistration(Registration(key, Petition(request, envelope, flow, aor)), username, aor)]
+
+    def _answer_without_state(
+        self, request: Request, envelope: Envelope, flow: Flow, status: int, fields: Headers
+    ) -> list[Effect]:
+        """8.2.7: a copy of the request is answered like the request, under the same To tag; its challenge is a fresh one."""
+        words = "\0".join((flow.id, envelope.via_text, envelope.call_id, envelope.from_tag, str(envelope.cseq)))
+        tag = hmac.digest(self._tag_key, words.encode("utf-8", "surrogateescape"), "sha256").hex()[:TAG]
+        return [Send(flow.id, self._core.response(request, status, fields, to_tag=tag))]
+
+    # with a transaction
 
     def found(
         self, token: Registration, account: Account | None, bindings: tuple[Binding, ...], now: float

@@ -98,8 +98,8 @@ def response_to(
 
     `to_tag` is added to a To without tag, never to a 100 (section 8.2.6.2). A 100 copies Timestamp (section 8.2.6.1).
     """
-    received = request.headers
-    fields = [("Via", value) for value in received.all("Via")]
+    received = request.headers.first()
+    fields = [("Via", value) for value in request.headers.all("Via")]
     to = received.get("To") or ""
     if to and to_tag and status > 100 and not _TAG.search(to):
         to = f"{to};tag={to_tag}"

@@ -85,8 +85,7 @@ class ServerCore:
             turned_away = self._registrar.turn_away(request, flow, now)
             if turned_away is not None:
                 return turned_away
-            self._open(key, request, fields, flow)
-            return self._registrar.receive(key, request, fields, flow, now)
+            return self._registrar.receive(key, request, fields, flow, now, self._stranger)
         if fields.to_tag:
             return self._in_dialog(key, request, fields, flow, now)
         return self._initial(key, request, fields, flow, now)
