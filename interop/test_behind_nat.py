@@ -13,6 +13,7 @@ from interop.support.browser import Browser
 from interop.support.namespace import INSIDE, PUBLIC, STRANGER, passes_outside_a_router, server_side
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 FORWARDED = ("tcp:8080", "tcp:8443", "tcp:5060", "udp:5060", "udp:40000", "udp:41000:41099")
 
@@ -42,7 +43,7 @@ if INSIDE in os.environ:
 
     async def browser_hears(server: Offhook, tmp_path: Path) -> None:
         """1 the page and its WebSocket at the outer address, by our own authority; 2 sound there and back."""
-        async with httpx.AsyncClient(trust_env=False) as plain:
+        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as plain:
             authority = (await plain.get(f"http://{PUBLIC}:8080/ca/offhook-authority.crt")).content
         async with Browser("chromium", tmp_path, tone=1000, trusts=ssl.DER_cert_to_PEM_cert(authority)) as browser:
             page = await browser.open("alice", f"https://{PUBLIC}:8443/")

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from interop.support.audio import level_at
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
 from interop.support.parties import signed_in
 from interop.support.server import Offhook
-from interop.test_recordings import recordings, sound
+from interop.test_recordings import parts, recordings, sound
 from interop.test_streams import send
 from tests.support.patience import PATIENCE
 
@@ -35,12 +38,6 @@ async def test_three_hear_each_other(server: Offhook, tmp_path: Path) -> None:
         for phone in (bob, carol):
             await phone.dial("conference-room")
             await phone.expect("CALL_ESTABLISHED")
-        # The page's leg is recorded: what it says, and what it hears of the room.
-        legs = (await server.http.get("/api/calling/calls")).json()["data"]
-        (webrtc,) = (one["id"] for one in legs if one["type"] == "relay_webrtc_call")
-        answer = await send(server, "calling.record", webrtc, {"audio": {"stereo": True, "direction": "both"}})
-        assert answer.status_code == 200, answer.text
-        await asyncio.sleep(4)  # sound to be recorded
         calls = await server.calls()
         assert len(calls) == 3
         for phone, other, own in ((bob, SECOND, FIRST), (carol, FIRST, SECOND)):
@@ -53,6 +50,12 @@ async def test_three_hear_each_other(server: Offhook, tmp_path: Path) -> None:
                         levels = {hertz: level_at(*phone.recording(), hertz) for hertz in (PAGE, other, own)}
             assert min(levels[PAGE], levels[other]) > HEARD, levels
             assert levels[own] < NOT_HEARD, levels
+        # The page's leg is recorded: what it says, and what it hears of the room.
+        legs = (await server.http.get("/api/calling/calls")).json()["data"]
+        (webrtc,) = (one["id"] for one in legs if one["type"] == "relay_webrtc_call")
+        answer = await send(server, "calling.record", webrtc, {"audio": {"stereo": True, "direction": "both"}})
+        assert answer.status_code == 200, answer.text
+        await asyncio.sleep(4)  # sound to be recorded
         for phone in (bob, carol):
             await phone.hang_up()
         # The page is alone now, and hears music: nothing of itself.
@@ -63,11 +66,14 @@ async def test_three_hear_each_other(server: Offhook, tmp_path: Path) -> None:
         await page.hang_up()
     (row,) = await recordings(server, "completed", 1)
     frames, rate = sound((await server.http.get(row["url"])).content)
-    talk = frames[rate : 3 * rate]
     for channel, heard in ((0, {PAGE}), (1, {FIRST, SECOND})):
-        levels = {hertz: level_at(talk[:, channel], rate, hertz) for hertz in (PAGE, FIRST, SECOND)}
-        quietest = min(levels[hertz] for hertz in heard)
-        assert quietest > HEARD, (channel, levels)
-        # Gaps on a busy machine spread a tone a little; a voice that leaks is as loud as the others.
-        others = [level for hertz, level in levels.items() if hertz not in heard]
-        assert max(others) < quietest - 15, (channel, levels)
+        tried = [_apart(part[:, channel], rate, heard) for part in parts(frames, rate)]
+        assert any(quietest > HEARD and loudest < quietest - 15 for quietest, loudest in tried), (channel, tried)
+
+
+def _apart(samples: NDArray[np.float64], rate: int, heard: set[int]) -> tuple[float, float]:
+    """The quietest of the voices that are to be heard, and the loudest of the others. Gaps on a busy machine spread a tone a
+    little; a voice that leaks is as loud as the others."""
+    levels = {hertz: level_at(samples, rate, hertz) for hertz in (PAGE, FIRST, SECOND)}
+    others = [level for hertz, level in levels.items() if hertz not in heard]
+    return min(levels[hertz] for hertz in heard), max(others)

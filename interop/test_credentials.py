@@ -16,6 +16,7 @@ from interop.support.browser import Browser, Page
 from interop.support.keys import pair, token
 from interop.support.server import Offhook
 from interop.test_command_line import offhook
+from tests.support.patience import PATIENCE
 
 
 async def provisioned(server: Offhook, **body: Any) -> dict[str, Any]:
@@ -112,8 +113,8 @@ async def test_ended_forged_and_foreign_credentials_say_which(server: Offhook, t
 
         assert await refused("pair", password, authorization_user=user) == (401, "token-expired")
         assert await refused("old", "", token(server, "alice", -90)) == (401, "token-expired")
-        assert await refused("forged", "", token(server, "alice", 60)[:-3] + "xyz") == (401, "token-wrong-key")
-        assert await refused("origin", "", token(server, "alice", 60, "https://other.example")) == (
+        assert await refused("forged", "", token(server, "alice", 600)[:-3] + "xyz") == (401, "token-wrong-key")
+        assert await refused("origin", "", token(server, "alice", 600, "https://other.example")) == (
             403, "token-other-space",
         )  # fmt: skip
         # A wrong password of that form is told nothing.
@@ -123,7 +124,7 @@ async def test_ended_forged_and_foreign_credentials_say_which(server: Offhook, t
 async def test_a_password_that_ends_in_a_call(server: Offhook, tmp_path: Path) -> None:
     async with Browser("chromium", tmp_path) as browser:
         page = await browser.open("alice", server.http_url)
-        user, password = pair(server, "alice", 12)
+        user, password = pair(server, "alice", 20)
         await page.start(server.websocket_url, server.uri("alice"), password, authorization_user=user)
         await page.expect("registered")
         await page.call(server.uri("echo"))
@@ -132,8 +133,10 @@ async def test_a_password_that_ends_in_a_call(server: Offhook, tmp_path: Path) -
         failed = await page.expect("registrationFailed")
         assert failed["status"] == 401
         assert "token-expired" in failed["warning"]
-        assert await registrations(server) == []
-        assert "event='unregistered'" in server.log()
+        async with asyncio.timeout(PATIENCE):
+            while await registrations(server):
+                await asyncio.sleep(0.1)  # the API is asked, as a dashboard asks
+        await server.until_logged("event='unregistered'")
         # 2. the call is not touched (AUTH-12)
         await asyncio.sleep(2)  # long enough for an end to arrive
         (call,) = await server.calls()
@@ -150,7 +153,7 @@ async def test_a_token_of_an_authorization_server(serve: ServerMaker, tmp_path: 
         "OFFHOOK_SIP_TOKEN_JWKS": str(tmp_path / "jwks.json"), "OFFHOOK_SIP_TOKEN_ISSUER": "https://id.example",
     }  # fmt: skip
     async with serve(**settings) as server, Browser("chromium", tmp_path) as browser:
-        claims = {"sub": "bob", "aud": [server.domain], "exp": int(time.time()) + 60, "iss": "https://id.example"}
+        claims = {"sub": "bob", "aud": [server.domain], "exp": int(time.time()) + 600, "iss": "https://id.example"}
         page = await browser.open("bob", server.http_url)
         bearer = "Bearer " + jwt.encode(claims, key, "ES256", {"kid": "one"})
         await page.start(server.websocket_url, server.uri("bob"), "", authorization_jwt=bearer)

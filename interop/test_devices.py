@@ -97,7 +97,7 @@ async def test_what_is_known_of_a_page_and_its_calls(serve: ServerMaker, tmp_pat
         await page.expect("registered")
         row = await until(binding, "the first ping")
         assert (row["auth"], row["state"], row["transport"]) == ("digest-md5", "reachable", "ws"), "1. how and whether"
-        assert 0 <= row["rtt_ms"] < 5000, "2. from a ping"
+        assert 0 <= row["rtt_ms"] < 1000 * PATIENCE, "2. from a ping"
         assert row["warnings"] == ["register_expires_too_long"], "3. ten minutes are too long for a router"
         device = (await server.http.get(f"{PATH}/{row['device_id']}")).json()
         assert (device["warnings"], device["calls_30d"], device["mos_30d"]) == (row["warnings"], 0, None), (
@@ -138,7 +138,7 @@ async def test_how_long_a_phone_takes_to_answer(serve: ServerMaker) -> None:
                 found = await row()
                 return found if found["rtt_ms"] is not None else None
 
-            assert 0 <= (await until(measured, "the answer's time"))["rtt_ms"] < 5000
+            assert 0 <= (await until(measured, "the answer's time"))["rtt_ms"] < 1000 * PATIENCE
         finally:
             one.close()
 

@@ -11,13 +11,13 @@ from websockets.exceptions import ConnectionClosed
 from interop.conftest import ServerMaker
 from interop.support.plain_phone import PlainPhone
 from interop.test_transports import ask, options
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, PATIENTLY
 
 
 async def test_idle_pages_are_told_to_come_back_and_a_call_goes_on(serve: ServerMaker) -> None:
     async with serve() as server:
         url = server.websocket_url
-        async with websockets.connect(url, subprotocols=["sip"]) as page:  # type: ignore[list-item]
+        async with websockets.connect(url, subprotocols=["sip"], **PATIENTLY) as page:  # type: ignore[list-item]
             await page.send(options("ws").decode())
             assert str(await page.recv()).startswith("SIP/2.0 200")
             phone = PlainPhone("alice", server.passwords["alice"], server.domain, server.sip)

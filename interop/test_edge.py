@@ -10,14 +10,14 @@ from interop.support.edge import Edge, Page
 from interop.support.plain_phone import SDP, PlainPhone
 from offhook.sip.message import Headers, Request
 from offhook.sip.response import response_to
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, PATIENTLY
 
 
 async def test_a_page_behind_an_edge_registers_by_path_and_takes_a_call(serve: ServerMaker, tmp_path: Path) -> None:
     async with (
         serve() as server,
         Edge(tmp_path, server.sip) as edge,
-        websockets.connect(edge.url, subprotocols=["sip"]) as socket,  # type: ignore[list-item]
+        websockets.connect(edge.url, subprotocols=["sip"], **PATIENTLY) as socket,  # type: ignore[list-item]
     ):
         bob = Page(socket, "bob", server.passwords["bob"], server.domain)
         # 1. The registration goes through, and the Path of both sides of the edge comes back (RFC 3327).
@@ -37,6 +37,7 @@ async def test_a_page_behind_an_edge_registers_by_path_and_takes_a_call(serve: S
         # 3. The ACK takes both routes, in their order, unchanged.
         await bob.next("ACK")
         await asyncio.wait_for(calling, PATIENCE)
+        await server.until_logged("ACK sip:")
         acks = [line for line in server.log().splitlines() if "sip out" in line and "ACK sip:" in line]
         sent = acks[-1]
         assert sent.count("Route: <") == 2, sent
@@ -56,7 +57,7 @@ async def test_the_page_hangs_up_through_the_edge(serve: ServerMaker, tmp_path: 
     async with (
         serve() as server,
         Edge(tmp_path, server.sip) as edge,
-        websockets.connect(edge.url, subprotocols=["sip"]) as socket,  # type: ignore[list-item]
+        websockets.connect(edge.url, subprotocols=["sip"], **PATIENTLY) as socket,  # type: ignore[list-item]
     ):
         bob = Page(socket, "bob", server.passwords["bob"], server.domain)
         await bob.register()

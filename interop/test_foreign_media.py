@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
@@ -111,18 +112,24 @@ async def test_aiortc_and_a_phone_hear_each_other(server: Offhook, tmp_path: Pat
 
             await until_tone(listen, PHONE_TONE, 2.0)
             # 2: by ICE and DTLS-SRTP, and nothing is silent
-            leg = (await server.call((await server.calls())[0]["call_ref"]))["legs"][0]
-            assert leg["media"]["encryption"].startswith("dtls-srtp AEAD_AES")
-            assert (leg["facts"]["path_state"], leg["facts"]["verdict_in"], leg["facts"]["verdict_out"]) == (
-                "connected", "", "",
-            )  # fmt: skip
+            ref = (await server.calls())[0]["call_ref"]
+            well = ("connected", "", "")
+            call = await server.until(ref, lambda one: path_and_verdicts(one["legs"][0]["facts"]) == well)
+            assert call["legs"][0]["media"]["encryption"].startswith("dtls-srtp AEAD_AES")
+            # 3: the phone hears aiortc, whose sound has gaps on a busy machine
+            async with asyncio.timeout(PATIENCE):
+                while (await phone.heard_now()).frequency != pytest.approx(TONE, rel=0.01):
+                    pass
             await caller.hang_up()
             await phone.expect("CALL_CLOSED")
-            # 3: the phone has heard aiortc
-            assert phone.heard().frequency == pytest.approx(TONE, rel=0.01)
         finally:
             await peer.close()
             caller.close()
+
+
+def path_and_verdicts(facts: dict[str, Any]) -> tuple[str, str, str]:
+    """Of one leg: how its path is, and what is wrong with the sound from it and to it."""
+    return facts["path_state"], facts["verdict_in"], facts["verdict_out"]
 
 
 async def test_h264_of_a_phone_and_a_page(server: Offhook, tmp_path: Path) -> None:

@@ -41,8 +41,12 @@ async def test_the_lines_of_a_call_and_of_a_failed_request(serve: ServerMaker, t
             "/api/calling/calls", json={"command": "dial"}, headers={"X-Request-Id": WRONG}
         )
         assert refused.status_code == 422
-        heard = (await server.http.get("/api/offhook/events", params={"call_ref": ref})).json()["data"]
-        lines = lines_of(server)
+        async with asyncio.timeout(PATIENCE):
+            heard: list[dict[str, Any]] = []
+            while not any(one["type"] == "call.ended" for one in heard):
+                await asyncio.sleep(0.1)  # they are written behind the call
+                heard = (await server.http.get("/api/offhook/events", params={"call_ref": ref})).json()["data"]
+    lines = lines_of(server)
     # 1. an object a line, with when, how grave and what
     assert all({"timestamp", "level", "event"} <= line.keys() for line in lines)
     # 2. what the call went through bears its name

@@ -13,13 +13,14 @@ from interop.support.plain_phone import SDP, PlainPhone
 from offhook.sip.message import Headers, Request
 from offhook.sip.response import response_to
 from tests.support.dns_server import DnsServer
+from tests.support.patience import PATIENTLY
 
 
 async def test_a_call_to_a_page_asks_dns_nothing(serve: ServerMaker) -> None:
     async with DnsServer("example.test. 60 IN A 127.0.0.1") as dns:
         async with (
             serve(OFFHOOK_SIP_DNS_SERVERS=dns.address) as server,
-            websockets.connect(server.websocket_url, subprotocols=["sip"]) as socket,  # type: ignore[list-item]
+            websockets.connect(server.websocket_url, subprotocols=["sip"], **PATIENTLY) as socket,  # type: ignore[list-item]
         ):
             bob = Page(socket, "bob", server.passwords["bob"], server.domain)
             bob.host = "page.example.test"  # a name that would resolve

@@ -7,6 +7,7 @@ from interop.support.browser import Browser
 from interop.support.parties import signed_in
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 NOISE, SPEECH = 13, 0
 
@@ -29,23 +30,30 @@ async def test_a_browsers_silence_is_comfort_noise(server: Offhook, tmp_path: Pa
             await calling
             await page.expect("confirmed")
             # 1. the tone of the microphone is sound
-            before = _types(await phone.packets(3))
-            assert before.count(SPEECH) > 20, before
+            await speaks(phone)
             # 2. of a muted one Chromium sends little, and that is described once in 400 ms
             await page.run("agent.mute(true)")
-            await phone.packets(2)  # until Opus has made up its mind
-            silence = await phone.packets(4)
-            types = _types(silence)
-            assert 5 <= types.count(NOISE) <= 40, types
-            assert types.count(SPEECH) < 60, types
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    silence = await phone.packets(4)
+                    types = _types(silence)
+                    # Opus makes up its mind first, and a busy machine is late with what it sends.
+                    if 5 <= types.count(NOISE) <= 40 and types.count(SPEECH) < 60:
+                        break
             assert all(len(packet) == 13 for packet in silence if packet[1] & 127 == NOISE)
             # 3. and the next word is sound again
             await page.run("agent.mute(false)")
-            after = _types(await phone.packets(3))
-            assert after.count(SPEECH) > 20, after
+            await speaks(phone)
             await phone.hang_up()
         finally:
             phone.close()
+
+
+async def speaks(phone: PlainPhone) -> None:
+    """Waits for sound: within three seconds more than a few packets."""
+    async with asyncio.timeout(PATIENCE):
+        while _types(await phone.packets(3)).count(SPEECH) <= 20:
+            pass
 
 
 def _types(packets: list[bytes]) -> list[int]:

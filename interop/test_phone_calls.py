@@ -40,6 +40,7 @@ async def test_chromium_calls_the_phone(
         assert (await phone.expect("CALL_DTMF_START"))["param"] == "5"
         assert (await phone.expect("CALL_DTMF_START"))["param"] == "#"
         await phone.press("7")
+        await server.until(call["call_ref"], lambda one: any(leg["digits"] for leg in one["legs"][1:]))
         await phone.hang_up()
         ended = await page.expect("ended")
         assert ended["originator"] == "remote"

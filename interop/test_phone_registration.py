@@ -22,7 +22,7 @@ from offhook.sip.message import Request, Response
 from offhook.sip.parse import parse_websocket
 from tests.support.messages import make_request
 from tests.support.nodes import authorized
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, PATIENTLY
 
 
 async def until_registered(server: Offhook, username: str) -> dict[str, object]:
@@ -179,7 +179,7 @@ async def test_a_program_over_wss_registers_and_is_called(serve: ServerMaker, tm
     async with serve(**settings) as server:
         user, password = pair(server, "alice", 600)
         url = server.running["wss_url"] + "/"
-        async with websockets.connect(url, subprotocols=["sip"], ssl=context) as socket:  # type: ignore[list-item]
+        async with websockets.connect(url, subprotocols=["sip"], ssl=context, **PATIENTLY) as socket:  # type: ignore[list-item]
             request = make_request(
                 "REGISTER", f"sip:{server.domain}", transport="WSS", to=f"<{server.uri('alice')}>",
                 from_=f"<{server.uri('alice')}>", Supported="gruu, path, outbound",

@@ -9,6 +9,7 @@ import httpx
 from interop.support.browser import Browser, Page
 from interop.support.parties import signed_in
 from interop.support.server import Offhook
+from tests.support.patience import PATIENCE
 
 
 async def post(server: Offhook, path: str, status: int, **body: Any) -> dict[str, Any]:
@@ -20,7 +21,7 @@ async def post(server: Offhook, path: str, status: int, **body: Any) -> dict[str
 async def provisioned(server: Offhook, token: str, origin: str = "") -> dict[str, Any]:
     """What a page gets for its token, and for nothing else."""
     headers = {"Authorization": f"Bearer {token}"} | ({"Origin": origin} if origin else {})
-    async with httpx.AsyncClient(base_url=server.http_url, trust_env=False) as page:
+    async with httpx.AsyncClient(base_url=server.http_url, timeout=PATIENCE, trust_env=False) as page:
         answer = await page.post("/api/offhook/provision", json={}, headers=headers)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())

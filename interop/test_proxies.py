@@ -11,6 +11,7 @@ from interop.conftest import ServerMaker
 from interop.support.edge import Page
 from interop.support.proxies import COMMANDS, Proxy
 from interop.support.server import Offhook
+from tests.support.patience import PATIENTLY
 
 
 async def connected(stack: AsyncExitStack, server: Offhook, name: str, folder: Path) -> Page:
@@ -19,7 +20,7 @@ async def connected(stack: AsyncExitStack, server: Offhook, name: str, folder: P
     proxy = await stack.enter_async_context(Proxy(name, folder, behind))
     # The page leaves keepalive to the server, as browsers do: their API has no ping.
     socket = await stack.enter_async_context(
-        websockets.connect(proxy.url, subprotocols=["sip"], ping_interval=None)  # type: ignore[list-item]
+        websockets.connect(proxy.url, subprotocols=["sip"], **PATIENTLY)  # type: ignore[list-item]
     )
     page = Page(socket, "bob", server.passwords["bob"], server.domain)
     await page.register()

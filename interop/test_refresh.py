@@ -9,6 +9,7 @@ from websockets.typing import Subprotocol
 
 from interop.support.digest import authorization
 from interop.support.server import Offhook
+from tests.support.patience import PATIENTLY
 
 
 def words(server: Offhook, number: int, call_id: str = "page-1", proof: str = "") -> str:
@@ -43,7 +44,7 @@ async def row(server: Offhook) -> dict[str, Any]:
 
 
 async def test_refreshes_in_the_same_words_are_served_and_seen(server: Offhook) -> None:
-    async with websockets.connect(server.websocket_url, subprotocols=[Subprotocol("sip")]) as page:
+    async with websockets.connect(server.websocket_url, subprotocols=[Subprotocol("sip")], **PATIENTLY) as page:
         domain = server.uri("alice").partition("@")[2]
         challenge = await said(page, words(server, 1))
         proof = authorization(challenge, "REGISTER", f"sip:{domain}", "alice", server.passwords["alice"]) + "\r\n"

@@ -41,7 +41,7 @@ async def test_a_decline_is_a_decline(server: Offhook, tmp_path: Path) -> None:
 
 async def test_nobody_answers(serve: ServerMaker, tmp_path: Path) -> None:
     async with (
-        serve(OFFHOOK_SIP_RING_SECONDS="2") as server,
+        serve(OFFHOOK_SIP_RING_SECONDS="4") as server,
         Browser("chromium", tmp_path) as browser,
         Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone,
     ):

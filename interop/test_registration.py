@@ -10,6 +10,7 @@ from interop.conftest import ServerMaker
 from interop.support.browser import Browser
 from interop.support.certificate import write_certificate
 from interop.support.server import Offhook
+from tests.support.patience import PATIENTLY
 
 
 async def test_chromium_registers_over_ws(server: Offhook, tmp_path: Path) -> None:
@@ -52,14 +53,14 @@ async def test_a_created_endpoint_registers_at_once(server: Offhook, tmp_path: P
 
 async def test_a_websocket_without_the_sub_protocol_is_refused(server: Offhook) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        await websockets.connect(server.websocket_url)
+        await websockets.connect(server.websocket_url, **PATIENTLY)
     assert refused.value.response.status_code == 400
     assert b"sub-protocol 'sip'" in (refused.value.response.body or b"")
 
 
 async def test_a_foreign_origin_is_refused_by_name(server: Offhook) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        await websockets.connect(server.websocket_url, subprotocols=["sip"], origin="https://evil.example")
+        await websockets.connect(server.websocket_url, subprotocols=["sip"], origin="https://evil.example", **PATIENTLY)
     assert refused.value.response.status_code == 403
     assert b"https://evil.example" in (refused.value.response.body or b"")
 

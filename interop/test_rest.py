@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from offhook.server.metrics import METRICS, PREFIX
+from tests.support.patience import PATIENCE, PATIENTLY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -53,7 +54,7 @@ async def test_metrics_count_what_happens(server: Offhook) -> None:
     before = await scraped(server)
     for _ in range(3):
         await server.http.get("/api/relay/rest/endpoints/sip/none")
-    async with websockets.connect(server.websocket_url, subprotocols=["sip"]) as page:  # type: ignore[list-item]
+    async with websockets.connect(server.websocket_url, subprotocols=["sip"], **PATIENTLY) as page:  # type: ignore[list-item]
         await page.send(OPTIONS)
         reply = str(await page.recv())
         after = await scraped(server)
@@ -105,13 +106,13 @@ async def test_the_next_connection_obeys_the_profile(server: Offhook) -> None:
 
     async def connected() -> bool:
         try:
-            async with websockets.connect(server.websocket_url, subprotocols=["sip"], origin=origin):  # type: ignore[arg-type,list-item]
+            async with websockets.connect(server.websocket_url, subprotocols=["sip"], origin=origin, **PATIENTLY):  # type: ignore[arg-type,list-item]
                 return True
         except websockets.InvalidStatus:
             return False
 
     async def asked() -> str:
-        async with websockets.connect(server.websocket_url, subprotocols=["sip"]) as page:  # type: ignore[list-item]
+        async with websockets.connect(server.websocket_url, subprotocols=["sip"], **PATIENTLY) as page:  # type: ignore[list-item]
             await page.send(OPTIONS.replace("@localhost", "@pbx.example.com"))
             return str(await page.recv()).split("\r\n")[0]
 
@@ -145,11 +146,11 @@ async def test_lines_of_the_log_carry_the_request_id(server: Offhook) -> None:
     body = {"name": "x", "targets": [{"uri": "sip:carrier.invalid"}]}
     made = await server.http.post("/api/offhook/trunks", json=body, headers={"X-Request-Id": id_})
     assert made.headers["x-request-id"] == id_
-    assert f"request_id='{id_}'" in server.log()
+    await server.until_logged(f"request_id='{id_}'")
 
 
 async def test_the_response_of_a_stranger_tells_no_more_than_the_path(server: Offhook) -> None:
-    bare = httpx.AsyncClient(base_url=server.running["http_url"], trust_env=False)
+    bare = httpx.AsyncClient(base_url=server.running["http_url"], timeout=PATIENCE, trust_env=False)
     async with bare:
         for path in ("/api/projects", "/api/offhook/status", "/api/offhook/calls"):
             answer = await bare.get(path)

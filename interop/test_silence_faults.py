@@ -19,10 +19,9 @@ from interop.support.faulty_phone import DTLS, ICE, SDES, FaultyPhone, OtherCert
 from interop.support.plain_phone import SDP
 from interop.support.server import Offhook
 from offhook.calls.catalogue import CATALOGUE
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-PATIENCE = 30.0
-"""Seconds for a finding on a machine that is busy; the verdicts' own times are proved by the clock of the engine's tests."""
 IN, OUT = "from_device", "to_device"
 
 

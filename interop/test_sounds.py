@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import offhook
-from interop.support.audio import level_at
+from interop.support.audio import TRIES, level_at
 from interop.support.baresip import Baresip
 from interop.support.server import Offhook
 
@@ -38,17 +38,26 @@ def likeness(sound: NDArray[np.float64], pattern: NDArray[np.float64]) -> tuple[
     return float(score[best]), best
 
 
+def heard(samples: NDArray[np.float64], rate: int, names: tuple[str, ...]) -> list[float]:
+    """How like each of these prompts the sound is where it is most like it."""
+    return [likeness(samples, prompt(name, rate))[0] for name in names]
+
+
 async def test_clock_speaks_and_hangs_up_at_last(server: Offhook, tmp_path: Path) -> None:
+    said = ("today-is", "the-time-is")
     async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip) as phone:
         await phone.registered()
-        await phone.dial("clock")
-        await phone.expect("CALL_ESTABLISHED")
-        await asyncio.sleep(6)  # the time is spoken
-        await phone.hang_up()
-        samples, rate = phone.recording()
-    today, first = likeness(samples, prompt("today-is", rate))
-    time, second = likeness(samples, prompt("the-time-is", rate))
-    assert min(today, time) > HEARD, (today, time)
+        for _ in range(TRIES):
+            await phone.dial("clock")
+            await phone.expect("CALL_ESTABLISHED")
+            await asyncio.sleep(6)  # the time is spoken
+            await phone.hang_up()
+            await server.until_idle()
+            samples, rate = phone.recording()
+            if min(found := heard(samples, rate, said)) > HEARD:
+                break
+    assert min(found) > HEARD, found
+    (_, first), (_, second) = (likeness(samples, prompt(name, rate)) for name in said)
     assert first < second
     # What was not said is not found.
     other, _ = likeness(samples, prompt("conference-first", rate))
@@ -56,16 +65,17 @@ async def test_clock_speaks_and_hangs_up_at_last(server: Offhook, tmp_path: Path
 
 
 async def test_test_plays_back_what_is_said_and_speaks_the_measures(server: Offhook, tmp_path: Path) -> None:
+    said = ("test-begin", "test-report", "loss", "jitter", "quality", "goodbye")
     async with Baresip(tmp_path, "bob", server.passwords["bob"], server.domain, server.sip, tone=700) as phone:
         await phone.registered()
-        await phone.dial("test")
-        await phone.expect("CALL_CLOSED")  # the server hangs up
-        samples, rate = phone.recording()
-    places = []
-    for name in ("test-begin", "test-report", "loss", "jitter", "quality", "goodbye"):
-        score, place = likeness(samples, prompt(name, rate))
-        assert score > HEARD, (name, score)
-        places.append(place)
+        for _ in range(TRIES):
+            await phone.dial("test")
+            await phone.expect("CALL_CLOSED")  # the server hangs up
+            samples, rate = phone.recording()
+            if min(found := heard(samples, rate, said)) > HEARD:
+                break
+    assert min(found) > HEARD, found
+    places = [likeness(samples, prompt(name, rate))[1] for name in said]
     assert places == sorted(places), places
     # Between the first two he hears himself.
     begin = places[0] + len(prompt("test-begin", rate)) + rate

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from pylibsrtp import Error, Policy, Session
 
+from tests.support.patience import PATIENCE
+
 # The first test may have to build AWS-LC.
 pytestmark = pytest.mark.timeout(600)
 
@@ -47,7 +49,7 @@ class SrtpTool:
 
     def close(self) -> None:
         """Ends the tool by closing its input."""
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from interop.support.baresip import Baresip
 from interop.support.browser import Browser
 from interop.support.parties import signed_in
 from interop.support.server import Offhook
+from interop.support.sipp import LIFE
 from tests.support.patience import PATIENCE
 
 
@@ -144,7 +145,7 @@ async def test_sipp_subscribes(server: Offhook, tmp_path: Path, package: str, wh
     scenario.write_text(SCENARIO.format(request=made[0], proven=made[1]))
     process = await asyncio.create_subprocess_exec(
         "sipp", server.sip, "-sf", str(scenario), "-s", whom, "-m", "1", "-i", "127.0.0.1", "-nostdin",
-        "-timeout", "50s", "-trace_err", cwd=tmp_path,
+        "-timeout", LIFE, "-trace_err", cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)

@@ -12,15 +12,15 @@ from tests.support.patience import PATIENCE
 
 
 async def decoded(capture: Path) -> list[list[str]]:
-    """What tshark reads as SIP: method, status code and Call-ID of each packet."""
-    fields = [item for name in ("sip.Method", "sip.Status-Code", "sip.Call-ID") for item in ("-e", name)]
+    """What tshark reads as SIP: method, status code, Call-ID and CSeq of each packet; what was sent again is there once."""
+    fields = [item for name in ("sip.Method", "sip.Status-Code", "sip.Call-ID", "sip.CSeq") for item in ("-e", name)]
     process = await asyncio.create_subprocess_exec(
         "tshark", "-r", str(capture), "-Y", "sip", "-T", "fields", *fields,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0
-    return [line.split("\t") for line in out.decode().splitlines()]
+    return [line.split("\t") for line in dict.fromkeys(out.decode().splitlines())]
 
 
 async def logged_calls(server: Offhook) -> list[str]:
@@ -51,10 +51,10 @@ async def test_a_call_in_every_form(server: Offhook, tmp_path: Path) -> None:
     code, said = await offhook(server.data, "trace", ref, "--format", "pcap", "--output", str(file))
     assert code == 0, said
     packets = await decoded(file)
-    assert [method or status for method, status, _ in packets if status != "100"] == [
+    assert [method or status for method, status, _, _ in packets if status != "100"] == [
         "INVITE", "407", "ACK", "INVITE", "200", "ACK", "BYE", "200",
     ]  # fmt: skip
-    assert len({call_id for _, _, call_id in packets}) == 1
+    assert len({call_id for _, _, call_id, _ in packets}) == 1
 
     whole = (await server.http.get(f"/api/offhook/calls/{ref}/trace?raw=true")).json()
     sip = [row for row in whole["data"] if row["kind"] == "sip"]

@@ -12,7 +12,7 @@ import websockets
 from interop.conftest import DOMAIN, ServerMaker
 from interop.support.certificate import write_certificate
 from interop.support.server import Offhook
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, PATIENTLY
 
 
 def addresses() -> tuple[str, ...]:
@@ -72,7 +72,7 @@ async def ask(server: Offhook, transport: str, address: str) -> str:
     port = port_of(server, "http_url" if transport == "ws" else "https_url")
     host = f"[{address}]" if ":" in address else address
     tls = trusting() if transport == "wss" else None
-    async with websockets.connect(f"{transport}://{host}:{port}/", subprotocols=["sip"], ssl=tls) as page:  # type: ignore[list-item]
+    async with websockets.connect(f"{transport}://{host}:{port}/", subprotocols=["sip"], ssl=tls, **PATIENTLY) as page:  # type: ignore[list-item]
         await page.send("\r\n\r\n")
         assert await page.recv() == "\r\n"
         await page.send(message.decode())

@@ -8,7 +8,7 @@ from interop.support.server import Offhook
 from interop.test_events import until_told
 from tests.support.receiver import Receiver
 
-QUICK = {"health": {"options_timeout_ms": 500, "down_after": 1}}
+QUICK = {"health": {"options_timeout_ms": 2500, "down_after": 1}}
 
 
 async def trunk(server: Offhook, name: str, *lines: Line, **fields: Any) -> str:

@@ -135,7 +135,7 @@ async def test_a_certificate_of_another_name_is_refused_and_named(serve: ServerM
     zone = ("other.test. 30 IN A 127.0.0.3",)
     async with named(serve, tmp_path, *zone, tls=True) as (server, carrier):
         trunk = await make_trunk(server, targets=[{"uri": f"sip:other.test:{carrier.tls_port}", "transport": "tls"}])
-        tested = (await server.http.post(f"/api/offhook/trunks/{trunk['id']}/test", timeout=30)).json()
+        tested = (await server.http.post(f"/api/offhook/trunks/{trunk['id']}/test")).json()
         assert [(step["name"], step["ok"]) for step in tested["steps"]] == [("dns", True), ("connect", False)]
         assert tested["steps"][1]["code"] == "trunk_tls_failed"
 
@@ -148,7 +148,7 @@ async def test_srv_failover_to_the_second_server(serve: ServerMaker, tmp_path: P
         "live.carrier.test. 30 IN A 127.0.0.3",
     )
     async with named(serve, tmp_path, *zone) as (server, carrier):
-        fields = {"health": {"options_interval": 0}, "failover": {"timeout_ms": 1000}}
+        fields = {"health": {"options_interval": 0}, "failover": {"timeout_ms": 4000}}
         await make_trunk(server, targets=[{"uri": "sip:carrier.test", "transport": "udp"}], **fields)
         ref = await call_out(server, carrier, tmp_path)
         call = await server.call(ref)
@@ -168,14 +168,14 @@ async def test_an_inbound_call_rings_the_browser_by_the_registered_line(server: 
         async with Browser("chromium", tmp_path, tone=1000) as browser:
             alice = await signed_in(browser, server, "alice")
             # Long enough that the page has heard it, and then the telephone hangs up.
-            caller = await carrier.call_in(OURS, 8)
+            caller = await carrier.call_in(OURS, 15)
             incoming = await alice.expect("incoming")
             assert NUMBER in str(incoming)
             await alice.answer()
             await alice.expect("confirmed")
-            await alice.hears(TONE, 1)
             call = await server.call((await server.calls())[0]["call_ref"])
             assert (call["direction"], call["from"]) == ("inbound", NUMBER)
+            await alice.hears(TONE, 1)
             assert (await alice.expect("ended"))["originator"] == "remote"
             await caller.done()
 
@@ -245,8 +245,7 @@ async def test_a_stranger_over_udp_hears_nothing(server: Offhook, tmp_path: Path
     async with Carrier(tmp_path, server.sip) as carrier:
         await make_number(server, OURS, "alice")
         caller = await carrier.call_in(OURS, 1)
+        await server.until_logged("source-not-allowed", "127.0.0.3 is not in inbound.allow of any trunk")
         with pytest.raises(AssertionError):
             await caller.done(3)
         assert "407" not in caller.messages()
-        assert "source-not-allowed" in server.log()
-        assert "127.0.0.3 is not in inbound.allow of any trunk" in server.log()

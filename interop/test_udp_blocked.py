@@ -45,8 +45,8 @@ if INSIDE in os.environ:
             leg = call["legs"][0]
             assert leg["media"]["path"]["protocol"] == "tcp"
             # It is said, as something to mend and no fault.
-            assert [one["code"] for one in leg["findings"]] == ["udp_blocked"]
-            assert "UDP" in leg["findings"][0]["cause"]
+            [finding] = [one for one in leg["findings"] if one["code"] == "udp_blocked"]
+            assert "UDP" in finding["cause"]
 
     @pytest.mark.timeout(600)
     @pytest.mark.parametrize("rounds", [pytest.param(1, id="few"), pytest.param(20, id="hundred")])
@@ -56,6 +56,6 @@ if INSIDE in os.environ:
             page = await signed_in(browser, server, "alice")
             for _ in range(rounds):
                 # Five at once, as many as two processors can encode beside everything else.
-                heard = await page.run("await agent.many(args, 5)", server.uri("echo"), within=60)
+                heard = await page.run("await agent.many(args, 5)", server.uri("echo"))
                 assert len(heard) == 5
                 assert all(packets > 50 for packets in heard), heard

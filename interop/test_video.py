@@ -207,7 +207,7 @@ async def test_a_video_phone_and_a_page_see_each_other(server: Offhook, tmp_path
             await asyncio.sleep(0.1)
         assert facts["packets_out"] > 50, facts
         assert facts["rtt_ms"] > 0, facts
-        assert facts["remote_loss_percent"] < 5, facts
+        promised("percent of the page's picture that the phone lost", facts["remote_loss_percent"], 5)
         await alice.hang_up()
 
 

@@ -44,6 +44,7 @@ async function launch() {
     return puppeteer.launch({
       browser: "firefox",
       timeout: PATIENCE,
+      protocolTimeout: 3 * PATIENCE,
       executablePath,
       headless: true,
       acceptInsecureCerts: true,
@@ -58,7 +59,8 @@ async function launch() {
   const file = tone ? [`--use-file-for-fake-audio-capture=${tone}`] : [];
   const resolver = names.length ? [`--host-resolver-rules=${names.join(", ")}`] : [];
   const args = [...CHROMIUM, ...file, ...resolver];
-  return puppeteer.launch({ executablePath, timeout: PATIENCE, headless: true, acceptInsecureCerts: !verify, args });
+  const waits = { timeout: PATIENCE, protocolTimeout: 3 * PATIENCE };
+  return puppeteer.launch({ executablePath, ...waits, headless: true, acceptInsecureCerts: !verify, args });
 }
 
 const browser = await launch();
@@ -89,16 +91,13 @@ const verbs = {
     const session = await pages.get(name).createCDPSession();
     await session.send("Page.setWebLifecycleState", { state: frozen ? "frozen" : "active" });
   },
-  async pid() {
-    return browser.process().pid;
-  },
   async quit() {
     await browser.close();
     setTimeout(() => process.exit(0), 50); // after the answer is out
   },
 };
 
-process.stdout.write(`${JSON.stringify({ id: 0, value: "ready" })}\n`);
+process.stdout.write(`${JSON.stringify({ id: 0, value: browser.process().pid })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, verb, args } = JSON.parse(line);
   verbs[verb](args ?? {}).then(

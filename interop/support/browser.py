@@ -156,7 +156,7 @@ class Browser:
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[0] = ready
         self._reading = asyncio.create_task(self._read())
-        await asyncio.wait_for(ready, PATIENCE)
+        self._pid = int(await asyncio.wait_for(ready, PATIENCE))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -167,6 +167,9 @@ class Browser:
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+        # Whatever became of who started it: the browser is a group of processes of its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
         self._reading.cancel()
 
     async def _installed(self) -> str:
@@ -190,8 +193,7 @@ class Browser:
 
     async def kill(self) -> None:
         """SIGKILL to the browser's main process: the sockets go without a word."""
-
-        os.kill(int(await self.ask("pid")), signal.SIGKILL)
+        os.kill(self._pid, signal.SIGKILL)
 
     async def ask(self, verb: str, within: float = PATIENCE, **args: Any) -> Any:
         """One verb of agent.mjs."""

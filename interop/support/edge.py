@@ -9,7 +9,7 @@ from pathlib import Path
 
 import websockets
 
-from interop.support.kamailio import ADDRESS, CONFIG, _replaced
+from interop.support.kamailio import ADDRESS, CONFIG, _replaced, counted
 from interop.support.ports import free_port
 from offhook.sip.encode import encode
 from offhook.sip.fields import parse_auth
@@ -63,8 +63,8 @@ class Edge:
                 await self._process.wait()
 
     def counted(self, what: str) -> int:
-        """How often the edge's log has this line: `inwards INVITE`, `routed ACK`."""
-        return self.log.read_text(errors="replace").count(f"{what}\n")
+        """In how many requests the edge's log has this: `inwards INVITE`, `routed ACK`."""
+        return counted(self.log, what)
 
 
 class Page:

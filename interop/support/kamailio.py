@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 from pathlib import Path
 
@@ -119,12 +120,14 @@ class Carrier:
         arguments += ["-mi", DESK, "-mp", str(media), "-m", "1", "-nostdin"]
         return f"{DESK}:{port}", await self._sipp(f"desk-{port}", arguments)
 
-    async def call_in(self, number: str, seconds: float) -> "Telephone":
-        """The telephone calls the customer's number, sends its tone, and hangs up after some seconds."""
+    async def call_in(self, number: str, seconds: float | None = None) -> "Telephone":
+        """The telephone calls the customer's number, sends its tone, and hangs up after some seconds; without seconds it
+        waits until it is hung up on."""
         media = free_port(BEHIND, count=MEDIA_PORTS)
-        arguments = ["-sf", str(CONFIG / "caller.xml"), "-i", BEHIND, "-p", str(self.behind_port), "-s", number]
+        scenario = "caller_hung_up" if seconds is None else "caller"
+        arguments = ["-sf", str(CONFIG / f"{scenario}.xml"), "-i", BEHIND, "-p", str(self.behind_port), "-s", number]
         arguments += ["-mi", BEHIND, "-mp", str(media), "-m", "1", "-nostdin"]
-        arguments += ["-d", str(int(seconds * 1000)), f"{ADDRESS}:{self.port}"]
+        arguments += ["-d", str(int((seconds or 0) * 1000)), f"{ADDRESS}:{self.port}"]
         return await self._sipp("caller", arguments)
 
     async def _sipp(self, name: str, arguments: list[str]) -> "Telephone":
@@ -140,8 +143,8 @@ class Carrier:
         return Telephone(process, log, messages)
 
     def counted(self, what: str) -> int:
-        """How often the edge's log has this line: `challenge INVITE`, `proved BYE`."""
-        return self.log.read_text(errors="replace").count(what)
+        """In how many requests the edge's log has this: `challenge INVITE`, `proved BYE`."""
+        return counted(self.log, what)
 
 
 class Telephone:
@@ -171,7 +174,11 @@ class Telephone:
         return self._messages.read_text(errors="replace") if self._messages.exists() else ""
 
 
-def _replaced(text: str, name: str, value: str) -> str:
-    import re
+def counted(log: Path, what: str) -> int:
+    """How many different lines begin so: a request that came again, for the answer was late, is one. The line names it by
+    CSeq and Call-ID."""
+    return len(set(re.findall(rf"<script>: ({what}\b.*)", log.read_text(errors="replace"))))
 
+
+def _replaced(text: str, name: str, value: str) -> str:
     return re.sub(rf"(?<![A-Z_]){name}(?![A-Z_])", value, text)

@@ -40,9 +40,10 @@ class Pebble:
         path.write_text(json.dumps({"pebble": settings}))
         self.log = self._folder / "pebble.log"
         with self.log.open("wb") as log:
+            # It refuses no nonce by chance: two in a row fail an order, and the next is a minute later.
             self._process = await asyncio.create_subprocess_exec(
                 _program(), "-config", str(path), "-dnsserver", self._dns,
-                env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "5"},
+                env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         await self._until_listening()

@@ -19,13 +19,14 @@ DRAIN = 5.0
 """Seconds after which a server that still waits for its calls is told to stop at once."""
 UNHURRIED = {
     "OFFHOOK_LIMITS_LOOP_LAG": "30",
+    "OFFHOOK_LIMITS_MEDIA_TIMEOUT": "600",
     "OFFHOOK_LIMITS_RELOAD_GRACE": "180",
     "OFFHOOK_LIMITS_REOPEN_LIMIT": "120",
     "OFFHOOK_LIMITS_REOPEN_SILENCE": "60",
     "OFFHOOK_MEDIA_GRACE": "300",
 }
 """Browsers and phones of the test share the processor: their start is no overload of the server, and their being late no
-sign that they are gone. A test of such a limit names its own."""
+sign that they are gone; phones of a few lines say nothing at all. A test of such a limit names its own."""
 PASSED_ON = ("OFFHOOK_MEDIA_BINARY", "OFFHOOK_MEDIA_SHARDS")
 """Settings of whoever runs the tests that servers take: every test holds for any number of shards unless it names one."""
 
@@ -210,6 +211,15 @@ class Offhook:
                     await asyncio.sleep(0.1)  # the API is asked, as a dashboard asks
                 return call
         raise AssertionError(f"not within {within} s: {json.dumps(call, indent=1)[:3000]}")
+
+    async def until_logged(self, *texts: str) -> None:
+        """Waits until all of these stand in the log."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while missing := [one for one in texts if one not in self.log()]:
+                    await asyncio.sleep(0.1)  # a file; nothing can be awaited for it
+                return
+        raise AssertionError(f"not in the log: {missing}\n{self.log()[-4000:]}")
 
     async def until_idle(self, within: float = PATIENCE) -> None:
         """Waits until no call is left."""

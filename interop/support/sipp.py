@@ -8,11 +8,13 @@ from pathlib import Path
 
 from interop.support.digest import authorization
 from interop.support.ports import free_port
+from tests.support.patience import PATIENCE
 
 SCENARIOS = Path(__file__).parent.parent / "sipp"
-PATIENCE = 60.0
 MEDIA_PORTS = 4
 """SIPp takes RTP and RTCP for sound, and for picture right behind."""
+LIFE = str(int(PATIENCE) - 10)
+"""Seconds after which it gives up by itself and says what it was waiting for."""
 
 
 class Sipp:
@@ -61,7 +63,7 @@ class Sipp:
         command = [
             program, "-sf", str(SCENARIOS / f"{self._scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port),
             "-mi", "127.0.0.1", "-mp", str(free_port(count=MEDIA_PORTS)), "-s", target or "nobody", "-au", self._user,
-            "-ap", self._password, *pairs, "-trace_err", "-trace_msg", "-nostdin", "-timeout", "50", "-d", str(pause),
+            "-ap", self._password, *pairs, "-trace_err", "-trace_msg", "-nostdin", "-timeout", LIFE, "-d", str(pause),
             *(() if "-m" in options else ("-m", "1")), *options, self._server,
         ]  # fmt: skip
         log = (self._folder / "out.txt").open("wb")

@@ -16,9 +16,10 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from offhook.store.database import open_database
+from tests.support.patience import PATIENCE
 
 KINDS = ("sqlite", "postgresql")
-_START_TIME = 30.0
+_START_TIME = PATIENCE
 
 
 @dataclass

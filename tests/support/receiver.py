@@ -12,6 +12,8 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.patience import PATIENCE
+
 
 @dataclass
 class Got:
@@ -67,7 +69,7 @@ class Receiver:
         scheme = "http" if self.context is None else "https"
         return f"{scheme}://{host}:{self.port}{path}"
 
-    async def wait(self, count: int, seconds: float = 20.0) -> list[Got]:
+    async def wait(self, count: int, seconds: float = PATIENCE) -> list[Got]:
         """Until that many requests have come."""
         async with asyncio.timeout(seconds), self._news:
             await self._news.wait_for(lambda: len(self.got) >= count)

@@ -32,4 +32,5 @@ test("another origin embeds the phone once it is allowed to", async () => {
     host.close();
   }
   server.check();
+  server.remove();
 });

@@ -78,6 +78,11 @@ export class Server {
     clearTimeout(again);
   }
 
+  /** Nothing of it is left on the machine. */
+  remove() {
+    rmSync(this.home, { recursive: true, force: true });
+  }
+
   // Nothing secret and no failure of ours in what the server wrote; the first start's own page shows passwords once.
   check() {
     const text = this.log()
@@ -118,6 +123,7 @@ export async function launch() {
     executablePath: CHROMIUM,
     headless: true,
     timeout: PATIENCE * 1000,
+    protocolTimeout: 3 * PATIENCE * 1000,
     args: [
       "--no-sandbox",
       "--use-fake-device-for-media-stream",
@@ -156,8 +162,9 @@ export class PhonePage {
     await this.page.type(this.at(id), text);
   }
 
+  /** Where it lies still: a line that comes or goes above it would lead the click elsewhere. */
   click(id) {
-    return this.page.click(this.at(id));
+    return this.page.locator(this.at(id)).setTimeout(PATIENCE * 1000).click();
   }
 
   text(id) {

@@ -15,6 +15,7 @@ after(async () => {
   await browser?.close();
   await server.stop();
   server.check();
+  server.remove();
 });
 
 async function signedIn(username, options) {
