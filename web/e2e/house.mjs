@@ -158,13 +158,20 @@ export class PhonePage {
   }
 
   async type(id, text) {
-    await this.page.click(this.at(id), { count: 3 });
+    await this.click(id, { count: 3 });
     await this.page.type(this.at(id), text);
   }
 
-  /** Where it lies still: a line that comes or goes above it would lead the click elsewhere. */
-  click(id) {
-    return this.page.locator(this.at(id)).setTimeout(PATIENCE * 1000).click();
+  click(id, options = {}) {
+    return this.press(this.at(id), options);
+  }
+
+  /** A click on what a selector names, once it lies still: a line that comes or goes above it would lead it elsewhere. */
+  press(selector, options = {}) {
+    return this.page
+      .locator(selector)
+      .setTimeout(PATIENCE * 1000)
+      .click(options);
   }
 
   text(id) {

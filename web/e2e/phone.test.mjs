@@ -48,7 +48,7 @@ test("a call to echo: timer, quality in words, mute, digits, hang up", async () 
   assert.match(await phone.text("timer"), /^\d\d:\d\d$/);
   await phone.shot("in-call");
   await phone.click("mute");
-  assert.equal(await phone.text("mute"), "Muted");
+  await until(async () => (await phone.text("mute")) === "Muted", "the button to say so");
   const enabled = () =>
     phone.page.evaluate(() => {
       const element = document.querySelector("offhook-phone");
@@ -56,9 +56,9 @@ test("a call to echo: timer, quality in words, mute, digits, hang up", async () 
     });
   assert.equal(await enabled(), true);
   await phone.click("mute");
-  assert.equal(await phone.text("mute"), "Mute");
+  await until(async () => (await phone.text("mute")) === "Mute", "the button to say so");
   await phone.click("keypad-toggle");
-  await phone.page.click('offhook-phone >>> [data-digit="4"]');
+  await phone.press('offhook-phone >>> [data-digit="4"]');
   await phone.page.keyboard.press("2");
   await phone.shows("digits", "42");
   await phone.shot("keypad");
@@ -77,10 +77,12 @@ test("another microphone and speaker can be chosen in a call", async () => {
   const phone = await signedIn("alice");
   await phone.dial("echo");
   await phone.call("talking");
-  await phone.page.click("offhook-phone >>> summary");
+  await phone.press("offhook-phone >>> summary");
   const choices = (id) => phone.page.$$eval(`${phone.at(id)} option`, (all) => all.map((one) => one.value));
+  // The browser lists them all once a microphone was given.
+  await until(async () => (await choices("microphone")).length > 1, "several microphones");
+  await until(async () => (await choices("speaker")).length > 1, "several speakers");
   const [microphones, speakers] = [await choices("microphone"), await choices("speaker")];
-  assert.ok(microphones.length > 1 && speakers.length > 1, `${microphones} ${speakers}`);
   await phone.page.select(phone.at("microphone"), microphones.at(-1));
   await phone.page.select(phone.at("speaker"), speakers.at(-1));
   const used = () =>
@@ -190,7 +192,7 @@ test("a restarted server is noticed, and the page registers again by itself", as
   const port = new URL(server.running.http_url).port;
   await server.stop();
   await phone.registration("server-gone");
-  assert.equal(await phone.text("status"), "server gone, trying again");
+  await phone.shows("status", "server gone, trying again");
   await phone.shot("server-gone");
   await server.start({ OFFHOOK_HTTP_PORT: port });
   await phone.registration("registered");
