@@ -243,7 +243,9 @@ async def test_everything_that_is_listed_or_done_speaks_json(server: Offhook, tm
     assert {"reader", "customer, first"} <= {row["name"] for row in await given("token", "list")}
     assert "customer" in {row["name"] for row in await given("project", "list")}
     assert await given("call", "log") == []
-    assert "config.changed" in {row["type"] for row in await given("event", "list")}
+    async with asyncio.timeout(PATIENCE):
+        while "config.changed" not in {row["type"] for row in await given("event", "list")}:
+            await asyncio.sleep(0.1)  # they are written behind the change
     assert all(check["well"] for check in await given("doctor"))
     assert (await given("backup", str(tmp_path / "all.zip")))["file"] == str(tmp_path / "all.zip")
     for command, name in (("number", "+15125550100"), ("trunk", "acme"), ("endpoint", "carol"), ("webhook", "here")):

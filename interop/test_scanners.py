@@ -31,7 +31,7 @@ async def test_svwar_finds_no_user(server: Offhook, tmp_path: Path, method: str)
     said = await scan("svwar", tmp_path, server, "-d", str(names), "-m", method, "--force", "-t", "0.05")
     # It compares each name's answers with those to a name that it made up, and stops where they are the same.
     assert "found nothing" in said, said
-    assert f"{method} sip:" in server.log()
+    await server.until_logged(f"{method} sip:")
 
 
 async def test_svcrack_is_locked_out_before_it_guesses_right(server: Offhook, tmp_path: Path) -> None:
@@ -40,4 +40,4 @@ async def test_svcrack_is_locked_out_before_it_guesses_right(server: Offhook, tm
     said = await scan("svcrack", tmp_path, server, "-u", "alice", "-d", str(tmp_path / "words"), "-t", "0.02")
     # The right password is the last of the list; by then nothing from this address is verified.
     assert server.passwords["alice"] not in said
-    assert "login-locked" in server.log()
+    await server.until_logged("login-locked")
