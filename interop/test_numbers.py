@@ -15,7 +15,7 @@ import pytest_asyncio
 from interop.conftest import DOMAIN, check_log
 from interop.support.browser import Browser
 from interop.support.ear import ear
-from interop.support.kamailio import ADDRESS, TONE, Carrier
+from interop.support.kamailio import ADDRESS, TONE, WAITED_FOR, Carrier
 from interop.support.parties import signed_in
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
@@ -62,7 +62,7 @@ async def trunk_to(server: Offhook, carrier: Carrier, **fields: Any) -> str:
     """A trunk to the carrier; its id."""
     target = [{"uri": f"sip:{ADDRESS}:{carrier.port}"}]
     body = {"name": f"to {carrier.port}", "targets": target, "allowed_prefixes": ["+1"], "username": "line1",
-            "password": "zanzibar", "health": {"options_interval": 0}, **fields}  # fmt: skip
+            "password": "zanzibar", **WAITED_FOR, "health": {"options_interval": 0}, **fields}  # fmt: skip
     return str((await made(server, TRUNKS, body))["id"])
 
 
@@ -140,7 +140,9 @@ async def test_a_silent_trunk_is_left_for_the_next_after_its_four_seconds(
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as deaf:
         deaf.bind((ADDRESS, 0))
         silent = [{"uri": f"sip:{ADDRESS}:{deaf.getsockname()[1]}"}]
-        first = await trunk_to(server, carrier, name="silent", targets=silent, priority=1)
+        first = await trunk_to(
+            server, carrier, name="silent", targets=silent, priority=1, failover={"timeout_ms": 4000}
+        )
         second = await trunk_to(server, carrier, priority=2)
         ref = await call_out(server, carrier, tmp_path)
         call = await server.call(ref)

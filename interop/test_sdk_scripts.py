@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from signalwire.rest import RestClient
 
-from interop.support.kamailio import ADDRESS, Carrier
+from interop.support.kamailio import ADDRESS, WAITED_FOR, Carrier
 from interop.support.server import Offhook
 from tests.support.patience import PATIENCE
 
@@ -141,7 +141,7 @@ async def test_a_call_is_placed_by_the_play_and_record_script(shared: Offhook, t
     refused or taken, but never a failure of ours."""
     async with Carrier(tmp_path, shared.sip) as carrier:
         target = [{"uri": f"sip:{ADDRESS}:{carrier.port}"}]
-        fields = {"name": "ringing", "targets": target, "allowed_prefixes": ["+1555"], "health": {"options_interval": 0},
+        fields = {"name": "ringing", "targets": target, "allowed_prefixes": ["+1555"], **WAITED_FOR,
                   "username": "line1", "password": "zanzibar"}  # fmt: skip
         trunk = await shared.http.post("/api/offhook/trunks", json=fields)
         assert trunk.status_code == 201, trunk.text

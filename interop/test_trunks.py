@@ -11,7 +11,7 @@ import pytest
 
 from interop.conftest import ServerMaker
 from interop.support.browser import Browser
-from interop.support.kamailio import ADDRESS, TONE, Carrier
+from interop.support.kamailio import ADDRESS, TONE, WAITED_FOR, Carrier
 from interop.support.parties import signed_in
 from interop.support.server import Offhook
 from tests.support.dns_server import DnsServer
@@ -22,7 +22,8 @@ NUMBER, OURS = "+14155550123", "+15125550100"
 
 async def make_trunk(server: Offhook, **fields: Any) -> dict[str, Any]:
     """A trunk by the API."""
-    body = {"name": "acme", "allowed_prefixes": ["+1"], "username": "line1", "password": "zanzibar", **fields}
+    body = {"name": "acme", "allowed_prefixes": ["+1"], "username": "line1", "password": "zanzibar", **WAITED_FOR}
+    body |= fields
     answer = await server.http.post("/api/offhook/trunks", json=body)
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
@@ -148,7 +149,7 @@ async def test_srv_failover_to_the_second_server(serve: ServerMaker, tmp_path: P
         "live.carrier.test. 30 IN A 127.0.0.3",
     )
     async with named(serve, tmp_path, *zone) as (server, carrier):
-        fields = {"health": {"options_interval": 0}, "failover": {"timeout_ms": 4000}}
+        fields = {"health": {"options_interval": 0}, "failover": {"timeout_ms": 6000}}
         await make_trunk(server, targets=[{"uri": "sip:carrier.test", "transport": "udp"}], **fields)
         ref = await call_out(server, carrier, tmp_path)
         call = await server.call(ref)

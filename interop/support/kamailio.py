@@ -17,6 +17,9 @@ CONFIG = Path(__file__).parent.parent / "kamailio"
 ADDRESS, BEHIND, DESK = "127.0.0.3", "127.0.0.5", "127.0.0.6"
 """The edge, the telephone behind it, and one that it does not know: other addresses than ours, as carriers have."""
 
+WAITED_FOR = {"failover": {"timeout_ms": 30_000}, "health": {"options_timeout_ms": 30_000}}
+"""Of a trunk to the edge, which shares the processor: its being late is no outage."""
+
 TONE = 620.0
 """What the telephone sends, in Hz."""
 

@@ -18,8 +18,14 @@ from tests.support.patience import PATIENCE
 DRAIN = 5.0
 """Seconds after which a server that still waits for its calls is told to stop at once."""
 UNHURRIED = {
+    "OFFHOOK_LIMITS_CONNECT": "30",
+    "OFFHOOK_LIMITS_DNS_LOOKUP": "10",
+    "OFFHOOK_LIMITS_DOCUMENT_SECONDS": "60",
     "OFFHOOK_LIMITS_LOOP_LAG": "30",
     "OFFHOOK_LIMITS_MEDIA_TIMEOUT": "600",
+    "OFFHOOK_LIMITS_TLS_HANDSHAKE": "60",
+    "OFFHOOK_LIMITS_UPGRADE": "60",
+    "OFFHOOK_LIMITS_WS_STALL": "60",
     "OFFHOOK_LIMITS_RELOAD_GRACE": "180",
     "OFFHOOK_LIMITS_REOPEN_LIMIT": "120",
     "OFFHOOK_LIMITS_REOPEN_SILENCE": "60",
