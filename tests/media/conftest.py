@@ -1,6 +1,7 @@
 """The real engine for the tests of the media room."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sysconfig
@@ -33,15 +34,18 @@ def binary() -> Path:
 
 
 TRIES, LATE = 5, 0.025
-"""How often sound is measured anew, and seconds that this process may be late before a measurement counts for nothing."""
+"""How often sound is measured anew, and seconds that we or an engine may be late before a measurement counts for nothing."""
 
 
 class Watch(threading.Thread):
-    """`late`: seconds by which the machine let this process wait at the most."""
+    """`late`: seconds by which the machine let this process wait at the most, or the engines that it started in all."""
+
+    last: "Watch | None" = None
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.late = 0.0
+        self.late = self.engines = 0.0
+        Watch.last = self
         self._ended = threading.Event()
 
     def __enter__(self) -> "Watch":
@@ -59,6 +63,15 @@ class Watch(threading.Thread):
             self.late, before = max(self.late, now - before - 0.005), now
 
 
+def waited(pid: int) -> float:
+    """Seconds for which threads of a process could have run and did not, in all; 0.0 of one that is gone."""
+    seconds = 0.0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            seconds += int(thread.read_text().split()[1]) / 1e9
+    return seconds
+
+
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """`real_time`: a test that sends sound in time and measures it says nothing where it could not send in time."""
     if item.get_closest_marker("real_time") is None:
@@ -67,7 +80,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for left in range(TRIES - 1, -1, -1):
         with Watch() as watch:
             reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        if not left or watch.late < LATE or not any(one.failed for one in reports):
+        if not left or watch.late + watch.engines < LATE or not any(one.failed for one in reports):
             break
     for one in reports:
         item.ihook.pytest_runtest_logreport(report=one)
@@ -110,6 +123,11 @@ class Host:
 
         self._task = asyncio.ensure_future(tell())
 
+    def late_ms(self) -> float:
+        """How late anything of this test may have been: what its process had to wait, and the engine's threads."""
+        assert Watch.last is not None, "of tests in real time"
+        return 1_000 * (Watch.last.late + waited(self.engine.pid))
+
     async def until(self, what: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Waits until `what()` is true; looked at after everything that is told."""
         async with asyncio.timeout(seconds), self._told:
@@ -144,6 +162,8 @@ async def hosts(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     yield start
     for host in reversed(started):
+        if Watch.last is not None and host.process.engine is not None:
+            Watch.last.engines += waited(host.engine.pid)
         await host.process.stop()
 
 

@@ -1,10 +1,9 @@
-"""Ten thousand junk packets a second, at the port of browsers, at one leg's and at all of them: calls do not hear it."""
+"""Ten thousand junk packets for each second of sound, at the port of browsers, one leg's, or all: calls do not hear it."""
 
 import asyncio
 import contextlib
 import os
 import socket
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +12,10 @@ from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
 from tests.media.conftest import range_of
 from tests.media.test_process import packet
 from tests.media.test_webrtc_aiortc import browser, connect  # noqa: F401
+from tests.support.flood import Flood, taken
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.real_time
-RATE = 10_000
 SECONDS = 20.0 if os.environ.get("LONG") else 3.0
 PHONES = 10
 PACE = 0.02
@@ -62,24 +62,27 @@ def phones() -> Iterator[list[Phone]]:
         one.socket.close()
 
 
-async def talk(phones: list[Phone], seconds: float) -> None:
+async def talk(phones: list[Phone], seconds: float, flood: Flood | None = None) -> None:
     """All talk for so long, whatever else the machine does: what is late is said late, not left out."""
     for _ in range(int(seconds / PACE)):
         for one in phones:
             one.say()
             one.listen()
+        if flood is not None:
+            await flood.hit(PACE)
         await asyncio.sleep(PACE)  # the pace of sound
 
 
-async def flood(first: int, count: int) -> int:
-    """Junk at these ports, from another process; how many packets were sent."""
-    words = ("127.0.0.1", str(first), str(count), str(RATE), str(SECONDS))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.flood", *words, stdout=asyncio.subprocess.PIPE
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0
-    return int(said)
+async def echoed(phones: list[Phone], ports: range) -> list[float]:
+    """What each phone lost, once what it said last has had the time to come back."""
+    await taken(ports)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while max(lost := [1 - len(one.heard) / one.said for one in phones]) >= MOST_LOST:
+                await asyncio.sleep(PACE)
+                for one in phones:
+                    one.listen()
+    return lost
 
 
 @pytest.mark.parametrize("target", ["the port of browsers", "one leg's port", "all ports"])
@@ -96,25 +99,17 @@ async def test_a_flood_costs_calls_less_than_a_hundredth(hosts, phones, browser,
         "one leg's port": (phones[0].port, 1),
         "all ports": (first, last - first + 1),
     }
-    flooding = asyncio.create_task(flood(*where[target]))
-    await talk(phones, SECONDS)
-    sent = await flooding
-    for _ in range(10):
-        await talk(phones, 0.1)
-    await asyncio.sleep(0.2)  # the last packets are on their way
-    for one in phones:
-        one.listen()
-    # 1: it was a flood
-    assert sent > RATE * SECONDS / 2
-    # 2: every phone, the one that was hit too, hears itself
-    lost = [1 - len(one.heard) / one.said for one in phones]
+    with contextlib.closing(Flood(*where[target])) as flood:
+        await talk(phones, SECONDS, flood)
+    # 1: every phone, the one that was hit too, hears itself
+    lost = await echoed(phones, range(first, last + 1))
     assert max(lost) < MOST_LOST, lost
-    # 3: so does the page
+    # 2: so does the page
     after = (await host.engine.facts(page.leg)).quality
     came, gone = after.packets_in - before.packets_in, after.lost_in - before.lost_in
     assert came > 50
     assert gone / (came + gone) < MOST_LOST, (came, gone)
-    # 4: nobody was cut off, and nothing took the place of a phone
+    # 3: nobody was cut off, and nothing took the place of a phone
     facts = [await host.engine.facts(one.leg) for one in phones]
     assert {one.verdict_in for one in facts} == {""}
     assert [one.remote for one in facts] == [f"127.0.0.1:{phone.socket.getsockname()[1]}" for phone in phones]

@@ -56,6 +56,7 @@ async def test_files_are_heard_in_order_and_own_ones_go_before_shipped_ones(host
     await host.engine.play_files(leg, "p1", ("en/one", "en/two.wav"))
     told = await over(host)
     assert (told.leg, told.play, told.reason, told.played_ms) == (leg, "p1", "finished", 800)
+    await peer.hears(40)
     heard = peer.listened().astype(float)
     first, second = heard[400:2_800], heard[3_600:6_000]
     assert level(first, 500) == pytest.approx(8_000, rel=0.05)
@@ -78,6 +79,7 @@ async def test_a_second_player_of_the_same_file_and_codec_costs_no_encoding(host
     for count in (1, 2, 3):
         await host.engine.play_files(leg, f"p{count}", ("en/one",))
         assert (await over(host, count)).reason == "finished"
+        await peer.hears(20 * count)
     size = len(peer.heard) // 3
     rounds = [peer.heard[at * size : (at + 1) * size] for at in range(3)]
     assert rounds[0] == rounds[1] == rounds[2]

@@ -1,19 +1,22 @@
-"""Junk at an even pace, from a process of its own: `python -m tests.support.flood HOST FIRST COUNT RATE SECONDS`.
+"""Junk at ports of the engine: noise, and what begins like STUN, DTLS and RTP, from eight sources.
 
-Each of the `COUNT` ports from `FIRST` on is hit by turns, from eight sources: noise, and what begins like STUN,
-DTLS and RTP. Says at the end how many packets it sent.
+So much of it comes in the time of one packet of sound as ten thousand packets a second are. What the kernel holds for the
+engine is waited for after every burst: a machine that is busy makes the flood longer, and throws nothing away.
 """
 
+import asyncio
 import contextlib
-import os
 import random
 import socket
 import struct
-import sys
-import time
+from pathlib import Path
 
-STEP = 0.005
-"""Seconds between two bursts."""
+from tests.support.patience import PATIENCE
+
+RATE = 10_000
+"""Packets for every second of sound."""
+BURST = 200
+"""Packets at once: the kernel has room for three hundred of them at a phone's port."""
 
 
 def junk(die: random.Random) -> list[bytes]:
@@ -28,23 +31,41 @@ def junk(die: random.Random) -> list[bytes]:
     return [noise, stun, hello, *rtp, report]
 
 
-def main(host: str, first: int, count: int, rate: int, seconds: float) -> int:
-    """Sends for so long; how many packets went out."""
-    if len(cores := os.sched_getaffinity(0)) > 1:
-        os.sched_setaffinity(0, {max(cores)})
-    die = random.Random(1)
-    sources = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
-    packets = junk(die)
-    start, sent = time.monotonic(), 0
-    while (now := time.monotonic() - start) < seconds:
-        while sent < now * rate:
-            source, data = sources[sent % len(sources)], packets[sent % len(packets)]
-            with contextlib.suppress(OSError):  # ICMP of a closed port that was hit before
-                source.sendto(data, (host, first + sent % count))
-            sent += 1
-        time.sleep(STEP)
-    return sent
+class Flood:
+    """Hits each of the `count` ports from `first` on by turns."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self._ports = range(first, first + count)
+        self._sources = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
+        self._packets = junk(random.Random(1))
+        self._sent = 0
+
+    async def hit(self, seconds: float) -> None:
+        """As much as for so many seconds of sound; returns when the engine has taken all of it."""
+        for left in range(round(RATE * seconds), 0, -BURST):
+            for _ in range(min(BURST, left)):
+                self._send()
+            await taken(self._ports)
+
+    def _send(self) -> None:
+        at, self._sent = self._sent, self._sent + 1
+        source, data = self._sources[at % len(self._sources)], self._packets[at % len(self._packets)]
+        with contextlib.suppress(OSError):  # ICMP of a closed port that was hit before
+            source.sendto(data, ("127.0.0.1", self._ports[at % len(self._ports)]))
+
+    def close(self) -> None:
+        for one in self._sources:
+            one.close()
 
 
-if __name__ == "__main__":
-    print(main(sys.argv[1], *(int(one) for one in sys.argv[2:5]), float(sys.argv[5])))
+async def taken(ports: range) -> None:
+    """Waits until the kernel holds nothing for any of these ports."""
+    async with asyncio.timeout(PATIENCE):
+        while any(port in ports and held for port, held in _queues()):
+            await asyncio.sleep(0.001)
+
+
+def _queues() -> list[tuple[int, int]]:
+    """Every UDP port of the machine, and the octets that wait there (proc(5), `net/udp`)."""
+    rows = [line.split() for line in Path("/proc/self/net/udp").read_text().splitlines()[1:]]
+    return [(int(row[1].split(":")[1], 16), int(row[4].split(":")[1], 16)) for row in rows]

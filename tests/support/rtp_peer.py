@@ -3,11 +3,13 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offhook.calls.ports import Codec, KeyKind, LegLocal, LegOffer, LegRemote, PathKind
+from tests.support.patience import PATIENCE
 
 HERE = "127.0.0.1"
 RATE = 8_000
@@ -91,6 +93,16 @@ class RtpPeer:
             self._sequence += 1
             due += PACKET / RATE
             await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def until(self, what: Callable[[], object]) -> None:
+        """Waits until `what()` is true of what it heard: another channel may tell of the sound before the sound comes."""
+        async with asyncio.timeout(PATIENCE):
+            while not what():
+                await asyncio.sleep(PACKET / RATE / 4)
+
+    async def hears(self, packets: int) -> None:
+        """Waits until it heard so many packets."""
+        await self.until(lambda: len(self.heard) >= packets)
 
     def listened(self) -> Samples:
         """Everything it heard."""
