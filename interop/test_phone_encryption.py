@@ -1,5 +1,5 @@
 """Foreign phones with SRTP: by keys in the descriptions (RFC 4568), demanded or left to us, and by a handshake (RFC 5763) in
-which they show a certificate with an RSA key."""
+which they show a certificate with an RSA key, on the RTP port and on the RTCP port."""
 
 import asyncio
 from pathlib import Path
@@ -61,9 +61,11 @@ async def test_a_phone_with_an_rsa_certificate_is_heard_and_hears(server: Offhoo
             call_ref,
             lambda one: not any(leg["facts"][f"verdict_{way}"] for leg in one["legs"] for way in ("in", "out")),
         )
+        # 4: its reports open: without a=rtcp-mux, their port has shaken hands for itself
+        await server.until(call_ref, lambda one: one["legs"][0]["quality"]["signs_in"] > 0)
         await caller.hang_up()
         await bob.expect("CALL_CLOSED")
         if isinstance(caller, Linphone):
             await caller.in_state("Released")  # with its recording
-        # 4: it has heard the other
+        # 5: it has heard the other
         assert caller.heard().frequency == pytest.approx(PHONE_TONE, rel=0.01)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use offhook_rtp::event::code;
 
 use crate::command::Command;
+use crate::component::Component;
 use crate::demux::Owner;
 use crate::description::{KeyKind, LegLocal, LegOffer, PathKind};
 use crate::dtls::Handshake;
@@ -320,7 +321,10 @@ impl Engine {
                 "no port pair came with the command".to_owned(),
             )),
             PathKind::Port => {
+                let keys = self.keys_for(offer)?;
                 let pair = self.unclaimed.remove(0);
+                let component = pair.rtcp.filter(|_| keys.handshake.is_some());
+                let component = component.map(|socket| Component::new(socket, offer, keys));
                 self.demux.own(pair.rtp, Owner::Rtp(id));
                 pair.rtcp
                     .into_iter()
@@ -329,6 +333,7 @@ impl Engine {
                     pair,
                     latch: Latch::new(offer.latch),
                     rtcp: None,
+                    component: component.map(Box::new),
                 })))
             }
             PathKind::WebRtc => {

@@ -9,13 +9,14 @@ use is::stun::StunMessage;
 use offhook_rtp::header::Header;
 
 use crate::demux::{Class, Owner, classify};
+use crate::description::KeyKind;
 use crate::dtls::Peer;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::ice::{self, Check, Pair};
 use crate::ids::LegId;
 use crate::io::{Now, SocketId};
-use crate::latch::{Claim, Judgement};
+use crate::latch::{Claim, Judgement, Latch};
 use crate::leg::{Leg, Path};
 use crate::outbox::Outbox;
 use crate::receive::{Dropped, Meaning};
@@ -58,8 +59,7 @@ impl Engine {
         match class {
             Class::Rtp if !on_rtcp_port => self.rtp(id, source, bytes, now),
             Class::Rtcp => self.rtcp(id, source, on_rtcp_port, bytes, now),
-            // Keys of an RTCP port of its own are not kept: peers multiplex.
-            Class::Dtls if !on_rtcp_port => self.dtls_datagram(id, (socket, source), bytes, now),
+            Class::Dtls => self.dtls_datagram(id, (socket, source), on_rtcp_port, bytes, now),
             _ => self.demux.count_dropped(),
         }
     }
@@ -151,32 +151,44 @@ impl Engine {
             Path::WebRtc(_) => Peer::Checked,
             Path::Port(_) => Peer::Believed(address),
         });
-        let before = in_flight(leg);
+        let before = leg.handshakes_in_flight();
         if let (Some(handshake), Some(peer)) = (leg.keys.handshake.as_mut(), peer) {
             handshake.start(peer, now.instant);
+        }
+        if let Some(component) = leg.component().filter(|_| peer.is_some()) {
+            component.start(now.instant);
         }
         self.pump_dtls(id, before, now);
     }
 
-    fn dtls_datagram(&mut self, id: LegId, pair: Pair, bytes: &[u8], now: Now) {
+    fn dtls_datagram(&mut self, id: LegId, pair: Pair, on_rtcp_port: bool, bytes: &[u8], now: Now) {
         let full = self.handshakes >= MAX_HANDSHAKES;
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
-        leg.rx.datagrams += 1;
-        leg.rx.last_datagram = Some(now.instant);
-        let before = in_flight(leg);
-        let peer = match &mut leg.path {
+        let before = leg.handshakes_in_flight();
+        if !on_rtcp_port {
+            leg.rx.datagrams += 1;
+            leg.rx.last_datagram = Some(now.instant);
+        }
+        let (peer, keys) = match &mut leg.path {
             Path::WebRtc(path) => {
                 path.dtls_pair = Some(pair);
-                Peer::Checked
+                (Some(Peer::Checked), &mut leg.keys)
             }
-            Path::Port(port) if port.latch.destination() == Some(pair.1) => Peer::Believed(pair.1),
-            // A peer behind NAT comes from an address nobody told of; its certificate says who it is.
-            Path::Port(port) if port.latch.may_move() => Peer::Stranger(pair.1),
-            Path::Port(port) => return port.latch.refuse(pair.1, now.instant),
+            Path::Port(port) if !on_rtcp_port => {
+                let peer = peer_at(&mut port.latch, pair.1, now);
+                (peer, &mut leg.keys)
+            }
+            Path::Port(port) => {
+                let Some(component) = port.component.as_mut() else {
+                    return self.demux.count_dropped();
+                };
+                let peer = peer_at(&mut component.latch, pair.1, now);
+                (peer, &mut component.keys)
+            }
         };
-        let Some(handshake) = leg.keys.handshake.as_mut() else {
+        let (Some(peer), Some(handshake)) = (peer, keys.handshake.as_mut()) else {
             return;
         };
         if full && handshake.would_associate(bytes, peer) {
@@ -212,19 +224,22 @@ impl Engine {
             self.timers
                 .arm(&mut leg.deadlines, id, Kind::Dtls, deadline);
         }
-        self.handshakes = (self.handshakes + handshake.in_flight()).saturating_sub(before);
-        let handshake_unproven = handshake.unproven();
+        let component = leg.component();
+        let deadline = component.and_then(|component| component.pump(out, now.instant));
+        if let Some(deadline) = deadline.map(|at| at.max(now.instant + TIMER_STEP)) {
+            self.timers
+                .arm(&mut leg.deadlines, id, Kind::Dtls, deadline);
+        }
+        self.handshakes = (self.handshakes + leg.handshakes_in_flight()).saturating_sub(before);
         if let Some(keys) = keys {
             believe_certificate(leg, id, keys.peer, out);
-            leg.keys.unproven = handshake_unproven;
-            leg.keys.suite = keys.suite.name();
-            leg.keys.inbound = Some(Box::new(keys.inbound));
-            leg.keys.outbound = Some(Box::new(keys.outbound));
+            let suite = keys.suite.name();
+            leg.keys.install(keys);
             leg.widen_windows();
             if leg.lent_to.is_none() {
                 self.out.event(Event::KeysReady {
                     leg: id.0,
-                    suite: keys.suite.name().to_owned(),
+                    suite: suite.to_owned(),
                 });
             }
         }
@@ -295,29 +310,14 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
-        let believed = leg
-            .destination(now.instant)
-            .map(|(_, address)| address.ip());
-        if let Path::Port(port) = &mut leg.path {
-            // RTCP never latches RTP; its own address follows the host RTP is believed from.
-            if believed != Some(source.ip())
-                || (!own_port && port.latch.destination() != Some(source))
-            {
-                return;
-            }
-        }
-        let len = match (&mut leg.keys.inbound, leg.offer.keys) {
-            (Some(inbound), _) => match inbound.open_rtcp(bytes) {
-                Ok(len) => len,
-                Err(_) => return,
-            },
-            (None, crate::description::KeyKind::Plain) => bytes.len(),
-            (None, _) => return,
+        let shaken = leg.component().filter(|_| own_port);
+        let len = match shaken {
+            Some(component) => component.open(source, bytes),
+            None => open_rtcp(leg, source, own_port, bytes, now),
         };
-        leg.keys.prove();
-        if let (Path::Port(port), true) = (&mut leg.path, own_port) {
-            port.rtcp = Some(source);
-        }
+        let Some(len) = len else {
+            return;
+        };
         let Some(opened) = bytes.get(..len) else {
             return;
         };
@@ -330,9 +330,47 @@ impl Engine {
     }
 }
 
-fn in_flight(leg: &Leg) -> usize {
-    let handshake = leg.keys.handshake.as_ref();
-    handshake.map_or(0, |handshake| handshake.in_flight())
+/// Who shakes hands with a port; none who may be heard.
+fn peer_at(latch: &mut Latch, source: SocketAddr, now: Now) -> Option<Peer> {
+    if latch.destination() == Some(source) {
+        return Some(Peer::Believed(source));
+    }
+    // A peer behind NAT comes from an address nobody told of; its certificate says who it is.
+    if latch.may_move() {
+        return Some(Peer::Stranger(source));
+    }
+    latch.refuse(source, now.instant);
+    None
+}
+
+/// Length of a compound that is the peer's, opened if the leg is secured.
+fn open_rtcp(
+    leg: &mut Leg,
+    source: SocketAddr,
+    own_port: bool,
+    bytes: &mut [u8],
+    now: Now,
+) -> Option<usize> {
+    let believed = leg
+        .destination(now.instant)
+        .map(|(_, address)| address.ip());
+    if let Path::Port(port) = &mut leg.path {
+        // RTCP never latches RTP; its own address follows the host RTP is believed from.
+        if believed != Some(source.ip()) || (!own_port && port.latch.destination() != Some(source))
+        {
+            return None;
+        }
+    }
+    let len = match (&mut leg.keys.inbound, leg.offer.keys) {
+        (Some(inbound), _) => inbound.open_rtcp(bytes).ok()?,
+        (None, KeyKind::Plain) => bytes.len(),
+        (None, _) => return None,
+    };
+    leg.keys.prove();
+    if let (Path::Port(port), true) = (&mut leg.path, own_port) {
+        port.rtcp = Some(source);
+    }
+    Some(len)
 }
 
 /// Whose certificate matched is the peer of a port leg, wherever it sends from.

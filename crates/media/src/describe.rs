@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::event::Event;
 use crate::ids::LegId;
 use crate::io::Now;
-use crate::leg::{Leg, Path};
+use crate::leg::{Keys, Leg, Path};
 use crate::video_line::check_offer;
 
 impl Engine {
@@ -83,6 +83,9 @@ impl Engine {
                 port.rtcp = address
                     .zip(rtcp_port)
                     .map(|(address, port)| SocketAddr::new(address.ip(), port));
+                if let Some(component) = &mut port.component {
+                    component.latch.signal(leg.offer.latch, port.rtcp);
+                }
             }
             Path::WebRtc(path) => {
                 selected = path
@@ -148,13 +151,18 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
+        let before = leg.handshakes_in_flight();
         let believed = leg.destination(now.instant).map(|(_, address)| address);
-        let Some(handshake) = leg.keys.handshake.as_mut() else {
-            return;
+        let expect = |keys: &mut Keys, believed| {
+            if let Some(handshake) = &mut keys.handshake {
+                handshake.expect(&remote.fingerprints);
+                handshake.release_held(believed, now.instant);
+            }
         };
-        let before = handshake.in_flight();
-        handshake.expect(&remote.fingerprints);
-        handshake.release_held(believed, now.instant);
+        expect(&mut leg.keys, believed);
+        if let Some(component) = leg.component() {
+            expect(&mut component.keys, component.latch.destination());
+        }
         self.pump_dtls(id, before, now);
     }
 
@@ -189,9 +197,8 @@ impl Engine {
         }
         let before = (leg.may_send(), leg.may_receive());
         leg.rx.renegotiate(&offer.audio, offer.audio_level_id);
-        if let Some(handshake) = &mut leg.keys.handshake {
-            handshake.set_active(offer.dtls_active);
-        }
+        leg.handshakes()
+            .for_each(|handshake| handshake.set_active(offer.dtls_active));
         if let (Path::WebRtc(path), true) = (&mut leg.path, restart_ice) {
             path.ice.restart(credentials);
         }

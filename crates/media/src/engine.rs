@@ -274,9 +274,7 @@ impl Engine {
         if let Some(carrier) = leg.video.as_ref().and_then(|video| video.carrier) {
             self.remove(carrier);
         }
-        if let Some(handshake) = &leg.keys.handshake {
-            self.handshakes = self.handshakes.saturating_sub(handshake.in_flight());
-        }
+        self.handshakes = self.handshakes.saturating_sub(leg.handshakes_in_flight());
         match &leg.path {
             Path::Port(port) => {
                 self.demux.disown(port.pair.rtp);

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use offhook_rtp::srtp::{SrtpIn, SrtpOut};
 
+use crate::component::Component;
 use crate::description::{KeyKind, LegOffer, LegRemote};
-use crate::dtls::{Handshake, Phase};
+use crate::dtls::{self, Handshake, Phase};
 use crate::far::Link;
 use crate::ice::Ice;
 use crate::ids::LegId;
@@ -26,6 +27,8 @@ pub(crate) struct PortPath {
     pub(crate) latch: Latch,
     /// Where RTCP goes when it has a port of its own.
     pub(crate) rtcp: Option<SocketAddr>,
+    /// With DTLS that port shakes hands for itself.
+    pub(crate) component: Option<Box<Component>>,
 }
 
 /// A WebRTC leg's path over the shared sockets.
@@ -62,6 +65,21 @@ impl Keys {
                 .iter_mut()
                 .for_each(|handshake| handshake.proven());
         }
+    }
+
+    /// Takes fresh ones of the handshake.
+    pub(crate) fn install(&mut self, fresh: dtls::Keys) {
+        let mut handshake = self.handshake.iter();
+        self.unproven = handshake.any(|handshake| handshake.unproven());
+        self.suite = fresh.suite.name();
+        self.inbound = Some(Box::new(fresh.inbound));
+        self.outbound = Some(Box::new(fresh.outbound));
+    }
+
+    /// Places among the handshakes in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        let handshake = self.handshake.as_ref();
+        handshake.map_or(0, |handshake| handshake.in_flight())
     }
 }
 
@@ -200,15 +218,59 @@ impl Leg {
             return None;
         }
         match &self.path {
-            Path::Port(port) => match port.pair.rtcp {
-                Some(socket) => port.rtcp.map(|address| (socket, address)),
-                None => port
+            Path::Port(port) => match (&port.component, port.pair.rtcp) {
+                (Some(component), _) => component.outlet(),
+                (None, Some(socket)) => port.rtcp.map(|address| (socket, address)),
+                (None, None) => port
                     .latch
                     .destination()
                     .map(|address| (port.pair.rtp, address)),
             },
             Path::WebRtc(path) => path.ice.destination(now),
         }
+    }
+
+    /// Seals a compound for there, where that is needed; its length then.
+    pub(crate) fn seal_report(&mut self, packet: &mut [u8], len: usize) -> Option<usize> {
+        let secured = self.secured();
+        let keys = match &mut self.path {
+            Path::Port(port) => port.component.as_mut().map(|component| &mut component.keys),
+            Path::WebRtc(_) => None,
+        };
+        match &mut keys.unwrap_or(&mut self.keys).outbound {
+            Some(outbound) => outbound.seal_rtcp(packet, len).ok(),
+            // Never plain on a secured leg.
+            None => (!secured).then_some(len),
+        }
+    }
+
+    /// The RTCP port's own handshake, if it has one.
+    pub(crate) fn component(&mut self) -> Option<&mut Component> {
+        match &mut self.path {
+            Path::Port(port) => port.component.as_deref_mut(),
+            Path::WebRtc(_) => None,
+        }
+    }
+
+    /// That of its media, and that of the RTCP port.
+    pub(crate) fn handshakes(&mut self) -> impl Iterator<Item = &mut Handshake> {
+        let component = match &mut self.path {
+            Path::Port(port) => port.component.as_mut().map(|component| &mut component.keys),
+            Path::WebRtc(_) => None,
+        };
+        let both = [Some(&mut self.keys), component];
+        both.into_iter()
+            .flatten()
+            .filter_map(|keys| keys.handshake.as_deref_mut())
+    }
+
+    /// Places among the handshakes in flight.
+    pub(crate) fn handshakes_in_flight(&self) -> usize {
+        let component = match &self.path {
+            Path::Port(port) => port.component.as_ref(),
+            Path::WebRtc(_) => None,
+        };
+        self.keys.in_flight() + component.map_or(0, |component| component.keys.in_flight())
     }
 
     /// Where DTLS over ICE goes: the nominated pair, else where the peer's flight came from. Without ICE each association

@@ -20,6 +20,7 @@ mod chime;
 pub mod clip;
 pub mod command;
 mod commands;
+mod component;
 mod datagram;
 mod demux;
 mod describe;

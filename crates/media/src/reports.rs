@@ -57,12 +57,7 @@ pub(crate) fn send(leg: &mut Leg, bye: bool, out: &mut Outbox, now: Now) {
     };
     leg.reports.last = Some(now.instant);
     leg.reports.sent = leg.tx.packets;
-    let len = match &mut leg.keys.outbound {
-        Some(outbound) => outbound.seal_rtcp(&mut packet, len).ok(),
-        // Never plain on a secured leg: `report_outlet` is closed without keys.
-        None => (!leg.secured()).then_some(len),
-    };
-    match len {
+    match leg.seal_report(&mut packet, len) {
         Some(len) => out.transmit(socket, destination, packet, len),
         None => out.recycle(packet),
     }

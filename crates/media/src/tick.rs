@@ -192,11 +192,9 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
-        let Some(handshake) = leg.keys.handshake.as_mut() else {
-            return;
-        };
-        let before = handshake.in_flight();
-        handshake.timeout(now.instant);
+        let before = leg.handshakes_in_flight();
+        leg.handshakes()
+            .for_each(|handshake| handshake.timeout(now.instant));
         self.pump_dtls(id, before, now);
     }
 

@@ -306,10 +306,7 @@ impl Engine {
             build(&mut compound).ok()?;
             Some(compound.finish())
         });
-        let sealed = built.and_then(|len| match &mut leg.keys.outbound {
-            Some(outbound) => outbound.seal_rtcp(&mut packet, len).ok(),
-            None => (!leg.secured()).then_some(len),
-        });
+        let sealed = built.and_then(|len| leg.seal_report(&mut packet, len));
         match sealed {
             Some(len) => self.out.transmit(socket, destination, packet, len),
             None => self.out.recycle(packet),

@@ -6,170 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use common::shaking::{Phone, *};
 use common::*;
-use dimpl::{Config, Dtls, DtlsCertificate, Output};
+use dimpl::{Config, Dtls, Output};
 use offhook_media::description::*;
 use offhook_media::event::Event;
 use offhook_media::{Settings, SocketId};
-use offhook_rtp::header::Fields;
-use offhook_rtp::keys::MasterKeys;
-use offhook_rtp::srtp::{SrtpIn, SrtpOut};
-use offhook_rtp::suite::Suite;
-
-/// The phone's address as it knows it, and as it is behind its NAT.
-const INSIDE: &str = "192.0.2.20:5000";
-const OUTSIDE: &str = "198.51.100.20:31000";
-
-/// A phone with a certificate.
-struct Phone {
-    dtls: Dtls,
-    certificate: DtlsCertificate,
-    active: bool,
-    fingerprint: String,
-    address: SocketAddr,
-    socket: SocketId,
-    taken: usize,
-    /// Its records, as they were sent.
-    said: Vec<Vec<u8>>,
-    keys: Option<(SrtpOut, SrtpIn)>,
-    sequence: u16,
-}
-
-impl Phone {
-    fn new(world: &World, local: &LegLocal, address: &str, active: bool) -> Self {
-        let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
-        let fingerprint = certificate.fingerprint_str();
-        let config = Arc::new(Config::default());
-        let mut dtls = Dtls::new_12(config, certificate.clone(), world.instant());
-        dtls.set_active(active);
-        Self {
-            dtls,
-            certificate,
-            active,
-            fingerprint,
-            address: address.parse().unwrap(),
-            socket: SocketId(u32::from(local.candidates[0].1) - 41_000),
-            taken: 0,
-            said: Vec::new(),
-            keys: None,
-            sequence: 100,
-        }
-    }
-
-    fn remote(&self, signalled: &str) -> LegRemote {
-        LegRemote {
-            fingerprints: vec![("sha-256".to_owned(), self.fingerprint.clone())],
-            ..port_remote(pcmu(), signalled.parse().unwrap())
-        }
-    }
-
-    /// Hears what came to its address, says what it has to.
-    fn turn(&mut self, world: &mut World) {
-        let _ = self.dtls.handle_timeout(world.instant());
-        let heard: Vec<Vec<u8>> = world.sent[self.taken..]
-            .iter()
-            .filter(|sent| sent.destination == self.address && (20..64).contains(&sent.bytes[0]))
-            .map(|sent| sent.bytes.clone())
-            .collect();
-        self.taken = world.sent.len();
-        for record in heard {
-            let _ = self.dtls.handle_packet(&record);
-        }
-        let mut buffer = [0; 2_048];
-        loop {
-            match self.dtls.poll_output(&mut buffer) {
-                Output::Packet(record) => {
-                    self.said.push(record.to_vec());
-                    world.datagram(self.socket, self.address, record);
-                }
-                Output::KeyingMaterial(material, _) => {
-                    let suite = Suite::AeadAes256Gcm;
-                    let (client, server) = MasterKeys::from_exporter(suite, &material).unwrap();
-                    let (own, peer) = if self.active {
-                        (client, server)
-                    } else {
-                        (server, client)
-                    };
-                    let keys = (SrtpOut::new(&own).unwrap(), SrtpIn::new(&peer).unwrap());
-                    self.keys = Some(keys);
-                }
-                Output::Timeout(_) => return,
-                _ => {}
-            }
-        }
-    }
-
-    /// Forgets its association and begins another.
-    fn begin_anew(&mut self, world: &World, certificate: DtlsCertificate) {
-        self.fingerprint = certificate.fingerprint_str();
-        self.certificate = certificate.clone();
-        self.dtls = Dtls::new_12(Arc::new(Config::default()), certificate, world.instant());
-        self.dtls.set_active(self.active);
-        self.keys = None;
-    }
-
-    /// DTLS that came to its address so far.
-    fn told(&self, world: &World) -> Vec<Vec<u8>> {
-        let sent = world.sent.iter();
-        sent.filter(|sent| sent.destination == self.address && (20..64).contains(&sent.bytes[0]))
-            .map(|sent| sent.bytes.clone())
-            .collect()
-    }
-
-    fn speak(&mut self, world: &mut World) {
-        let fields = Fields {
-            marker: false,
-            payload_type: 0,
-            sequence: self.sequence,
-            timestamp: u32::from(self.sequence) * 160,
-            ssrc: 77,
-        };
-        self.sequence += 1;
-        let mut packet = vec![0; 12];
-        fields.write(&mut packet);
-        packet.extend_from_slice(&voice(self.sequence));
-        let len = packet.len();
-        packet.resize(len + 40, 0);
-        let (out, _) = self.keys.as_mut().expect("keys");
-        let sealed = out.seal(&mut packet, len).unwrap();
-        world.datagram(self.socket, self.address, &packet[..sealed]);
-    }
-}
-
-fn offer(active: bool, latch: Latch) -> LegOffer {
-    LegOffer {
-        keys: KeyKind::Dtls,
-        dtls_active: active,
-        latch,
-        ..port_offer(pcmu())
-    }
-}
-
-/// A leg whose peer is described at `INSIDE`, with an echo, and that peer at `address`.
-fn call(world: &mut World, latch: Latch, active: bool, address: &str) -> (u64, LegLocal, Phone) {
-    let (_, legs) = world.open(vec![offer(active, latch)]);
-    let local = legs[0].clone();
-    let phone = Phone::new(world, &local, address, !active);
-    world.complete(local.leg, phone.remote(INSIDE));
-    world.bridge(local.leg, local.leg);
-    (local.leg, local, phone)
-}
-
-fn exchange(world: &mut World, phones: &mut [&mut Phone], turns: u32) {
-    for _ in 0..turns {
-        phones.iter_mut().for_each(|phone| phone.turn(world));
-        world.advance_ms(20);
-    }
-}
-
-fn keys_ready(world: &World) -> usize {
-    let ready = |event: &Event| matches!(event, Event::KeysReady { .. });
-    world
-        .events
-        .iter()
-        .filter(|(_, event)| ready(event))
-        .count()
-}
 
 /// In hex pairs, as a description has it.
 fn sha_1(bytes: &[u8]) -> String {
@@ -386,14 +228,12 @@ fn rule_9_2_the_address_we_believe_has_three_attempts_in_ten_seconds() {
 #[test]
 fn a_handshake_on_the_rtcp_port_is_not_the_legs() {
     let mut world = World::new();
-    let (_, legs) = world.open(vec![LegOffer {
-        rtcp_mux: false,
-        ..offer(false, Latch::Nat)
-    }]);
+    let (_, legs) = world.open(vec![apart(false, Latch::Nat)]);
     let mut phone = Phone::new(&world, &legs[0], "192.0.2.20:5001", true);
     world.complete(legs[0].leg, phone.remote(INSIDE));
     phone.socket = SocketId(phone.socket.0 + 1);
     exchange(&mut world, &mut [&mut phone], 10);
+    assert!(phone.keys.is_some(), "it is that port's");
     assert_eq!(keys_ready(&world), 0);
     assert_eq!(world.facts(legs[0].leg).remote, INSIDE);
 }

@@ -83,7 +83,7 @@ def offer_for_offer(flow: Flow, media: Media, names: tuple[str, ...], choice: Ke
         detect_digits=not media.webrtc,
         audio=codecs(select(media.formats, names)),
         address="" if media.webrtc else flow.local[0],
-        # Phones get RTCP on a port of its own (RFC 3605), but where a handshake would be needed for that port, too.
+        # Phones get RTCP on a port of its own (RFC 3605), unless one handshake can do for both.
         rtcp_mux=media.rtcp_mux and (media.webrtc or media.handshake),
         # MEDIA.md trap 2: passive unless the peer insists. A client with an RSA certificate is understood, a server is not.
         dtls_active=media.setup == "passive",

@@ -1,6 +1,7 @@
 //! A world of one engine, fake time and peers in memory.
 #![allow(dead_code)]
 
+pub mod shaking;
 pub mod shards;
 pub mod webrtc;
 
