@@ -56,8 +56,22 @@ struct FarMember {
     leg: LegId,
     link: u64,
     hears: Option<Wish>,
+    /// Wide-band, as it heard the room last: hearing something else for a while changes nothing for the others.
+    wide: bool,
     /// While it speaks, for it alone.
     encoding: Option<Box<Encoding>>,
+}
+
+impl FarMember {
+    /// How it hears from now on; none: something else.
+    fn attend(&mut self, link: u64, hears: Option<Wish>) {
+        (self.link, self.hears) = (link, hears);
+        self.wide = hears.map_or(self.wide, is_wide);
+    }
+}
+
+fn is_wide(wish: Wish) -> bool {
+    wish.codec.native_rate() > NARROW
 }
 
 /// One room.
@@ -303,12 +317,13 @@ impl Engine {
         let room = self.rooms.entry(number).or_insert_with(Room::new);
         let full = room.count() >= MAX_MEMBERS;
         match room.far.iter_mut().find(|member| member.leg == id) {
-            Some(member) => (member.link, member.hears) = (link, attend.hears),
+            Some(member) => member.attend(link, attend.hears),
             None if full => return false,
             None => room.far.push(FarMember {
                 leg: id,
                 link,
                 hears: attend.hears,
+                wide: attend.hears.is_some_and(is_wide),
                 encoding: None,
             }),
         }
@@ -354,11 +369,7 @@ impl Engine {
             let speech = legs.get(*member).and_then(|leg| leg.tx.speech);
             speech.is_none_or(|speech| speech.codec.native_rate() > NARROW)
         });
-        let far = |member: &FarMember| {
-            let hears = member.hears;
-            hears.is_none_or(|wish| wish.codec.native_rate() > NARROW)
-        };
-        let wide = wide || room.far.iter().any(far);
+        let wide = wide || room.far.iter().any(|member| member.wide);
         let rate = if wide { WIDE } else { NARROW };
         if rate != room.rate {
             room.rate = rate;

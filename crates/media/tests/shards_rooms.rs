@@ -166,6 +166,36 @@ fn codecs_of_a_far_member_may_change() {
 }
 
 #[test]
+fn the_others_hear_no_gap_when_a_far_member_hears_something_else() {
+    for audio in [pcmu(), vec![codec("G722", 9, 8_000)]] {
+        let mut shards = Shards::new();
+        let mut room = vec![member(&mut shards, 0, 400.0)];
+        let listener = member(&mut shards, 0, 0.0);
+        let far = shards.phone(1, audio);
+        let leg = far.leg;
+        shards.join(leg, ROOM, false);
+        speak(&mut shards, &mut room, 50);
+        let before = shards.heard(&listener.phone).len();
+        // It goes, and comes back: the rate of the mix is what it was.
+        shards.done(leg, |n| Command::PlayFiles {
+            n,
+            leg,
+            play: "p".into(),
+            files: vec!["music/waiting".into()],
+            rounds: 0,
+            until_digit: false,
+        });
+        speak(&mut shards, &mut room, 25);
+        shards.join(leg, ROOM, false);
+        speak(&mut shards, &mut room, 25);
+        let heard = pcm(&shards, &listener, before);
+        assert_eq!(heard.len(), 50 * 160);
+        let levels: Vec<f64> = heard.chunks(160).map(|some| level(some, 400.0)).collect();
+        assert!(levels.iter().all(|one| *one > -16.0), "{levels:?}");
+    }
+}
+
+#[test]
 fn a_full_room_turns_members_of_other_shards_away() {
     let mut shards = Shards::new();
     for index in 0..501u64 {
