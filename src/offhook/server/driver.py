@@ -363,8 +363,7 @@ class Driver:
             del self._asked[request.token]
 
     def _settles_question(self, event: calls_events.CallEvent) -> bool:
-        asked = self._asked.get(event.token) if isinstance(event, RequestSettled) else None
-        if asked is None or not isinstance(event, RequestSettled):
+        if not isinstance(event, RequestSettled) or (asked := self._asked.get(event.token)) is None:
             return False
         if not asked.done():
             asked.set_result(event)

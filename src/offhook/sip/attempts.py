@@ -48,7 +48,7 @@ class Attempts:
     def locked(self, source: str, user: str, now: float) -> bool:
         """True while there is to be no verification."""
         pair, alone = self._parties.get((source, user)), self._parties.get((source, ""))
-        return any(party is not None and party.locked_until > now for party in (pair, alone))
+        return _locked(pair, now) or _locked(alone, now)
 
     def failed(self, source: str, user: str, now: float) -> str:
         """One wrong answer. `source` or `pair` when that was the last straw for it, else nothing."""
@@ -75,3 +75,7 @@ class Attempts:
             party.times.clear()
             return True
         return False
+
+
+def _locked(party: _Party | None, now: float) -> bool:
+    return party is not None and party.locked_until > now

@@ -143,7 +143,7 @@ class Core:
     ) -> Response:
         """A response with our Server field; every final and early one gets a To tag (8.2.6.2)."""
         tag = to_tag or self.ids.token()
-        return response_to(request, status, Headers((("Server", self.config.server), *headers)), body, tag)
+        return response_to(request, status, (("Server", self.config.server), *headers), body, tag)
 
     def abilities(self, flow: Flow) -> list[tuple[str, str]]:
         """Allow, Supported, Allow-Events, Recv-Info (CALL-26); 100rel not to WebSocket peers, whose libraries have none."""

@@ -254,6 +254,8 @@ class Registrar:
         return self._core.answer(key, error.status, Headers([self._core.warning(error.slug, str(error))]))
 
     def _reg_2_require(self, request: Request) -> None:
+        if request.headers.get("Require") is None:
+            return
         known = {*self._core.config.supported, *self._core.config.registrar_required}
         unknown = [option for option in option_tags(request.headers, "Require") if option.lower() not in known]
         if unknown:

@@ -1,6 +1,7 @@
 """Responses to a request: what is copied from it (RFC 3261 section 8.2.6) and the RFC's own reason phrases."""
 
 import re
+from collections.abc import Iterable
 
 from offhook.sip.message import Headers, Request, Response
 
@@ -92,7 +93,7 @@ def phrase(status: int) -> str:
 
 
 def response_to(
-    request: Request, status: int, headers: Headers = NO_FIELDS, body: bytes = b"", to_tag: str = ""
+    request: Request, status: int, headers: Iterable[tuple[str, str]] = NO_FIELDS, body: bytes = b"", to_tag: str = ""
 ) -> Response:
     """A response with the request's Vias, From, To, Call-ID and CSeq, then `headers`.
 
