@@ -4,10 +4,28 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from offhook.store import changes, database, postgres
 from tests.support.databases import KINDS, Cluster, Database
 from tests.support.link import Link
+from tests.support.patience import PATIENCE
 from tests.support.spread import together
+
+# No example fails because the machine was slow to make it or to try it.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def patient() -> Iterator[None]:
+    """A database, or another node, is given up only where a test says after how long."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database, "LOCKED", PATIENCE)
+        patched.setattr(postgres, "PATIENCE", PATIENCE)
+        patched.setitem(postgres.OPTIONS, "connect_timeout", int(PATIENCE))
+        patched.setattr(changes, "CONFIRM", PATIENCE)
+        yield
 
 
 @pytest.fixture
@@ -33,8 +51,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database", KINDS, indirect=True)
 
 
-@pytest.fixture
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+@pytest.fixture(name="database")
+async def one_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database."""
     if getattr(request, "param", "sqlite") == "sqlite":
         one = Database("sqlite", tmp_path / "offhook.sqlite")

@@ -147,9 +147,13 @@ async def test_who_does_not_answer_gets_two_at_a_time(database: Database) -> Non
     async with post_office as one, Receiver(silent=True) as dead:
         for number in range(12):
             one.put(dead.url(), number, f"dead-{number}")
-        for count in range(5, 13):
-            await dead.wait(count)
-            assert one.deliverer._under_way.total() <= 2
+        tried = 0
+        async with asyncio.timeout(PATIENCE):
+            while tried < 12:
+                await asyncio.sleep(0.01)
+                # How often it was tried, not what it heard: on a busy machine a try may be over before it was sent.
+                tried = sum(row.tries for row in await one.rows.find(one.project, 12))
+                assert tried < 4 or one.deliverer._under_way.total() <= 2
 
 
 async def test_memory_holds_what_is_under_way_only(database: Database) -> None:

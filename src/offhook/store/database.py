@@ -25,6 +25,8 @@ LOCK_WAIT = 300.0
 """Seconds a node waits for another one that migrates."""
 
 
+LOCKED = 10.0
+"""Seconds that a statement waits for another one that writes to the same SQLite file."""
 RECYCLE = 1800
 """Seconds after which a pooled connection is made anew: what stands between may have forgotten it."""
 
@@ -37,7 +39,7 @@ def open_database(where: Path | str) -> AsyncEngine:
     """An engine on a SQLite file (a path) in WAL mode, where readers never wait for the writer, foreign keys on; or on
     PostgreSQL (a URL). Connects to nothing yet. Raises StoreError for another URL."""
     if isinstance(where, Path):
-        engine = create_async_engine(f"sqlite+aiosqlite:///{where}", connect_args={"timeout": 10})
+        engine = create_async_engine(f"sqlite+aiosqlite:///{where}", connect_args={"timeout": LOCKED})
         event.listen(engine.sync_engine, "connect", _set_up)
         return engine
     url = postgres_url(where)
