@@ -55,8 +55,14 @@ class Backpressure:
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def end(self) -> None:
+        """The connection ends. Nothing leads back to it from here, or only the cycle collector would free it, which comes
+        to what is old once in days (server/lifecycle.py)."""
+        self.stop()
+        self._give_up = _nothing
+
     def stop(self) -> None:
-        """The connection ends."""
+        """Nothing waits, or nobody is waited for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,6 +77,9 @@ class Backpressure:
             return
         self._owed = waiting
         self._watch()
+
+
+def _nothing() -> None: ...
 
 
 def untaken(transport: asyncio.Transport) -> int:

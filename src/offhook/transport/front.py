@@ -215,6 +215,7 @@ class _Http(HttpToolsProtocol):
         socket = SipWebSocket(flow, self._front.flows, self._front.receiver, self._front.settings.websocket)
         transport.set_protocol(socket)
         socket.start(transport, fields[b"sec-websocket-key"])
+        self.parser = None  # type: ignore[assignment]  # it leads back here, and no `connection_lost` will come
 
     def _check(self, fields: dict[bytes, str], offered: list[str]) -> None:
         if "sip" not in offered:

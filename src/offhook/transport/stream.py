@@ -97,7 +97,7 @@ class SipStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._idle.cancel()
-        self._pressure.stop()
+        self._pressure.end()
         if self._keepalive is not None:
             self._keepalive.stop()
         if self._flows.remove(self):

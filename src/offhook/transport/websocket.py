@@ -109,6 +109,7 @@ class SipWebSocket(asyncio.Protocol):
         self._receiver.received(data, self.flow)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._pressure.end()
         self._stop(self._reason if exc is None else f"{self._reason}: {exc}")
 
     # ---- keepalive (WS-9) and silence (WS-14)
