@@ -223,8 +223,12 @@ impl Engine {
         (self.demux.dropped(), self.demux.entries())
     }
 
+    /// What is left is due at once, which `Output::Timeout` says.
     fn timeouts(&mut self, now: Now) {
-        while let Some((at, leg, kind)) = self.timers.pop(now.instant) {
+        while !self.out.is_full() {
+            let Some((at, leg, kind)) = self.timers.pop(now.instant) else {
+                return;
+            };
             self.guarded(|engine| engine.timer(leg, kind, at, now));
         }
     }

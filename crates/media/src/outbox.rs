@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use crate::event::Event;
 use crate::io::{Output, PACKET_SIZE, Packet, SocketId, Transmit};
 
-/// Free buffers kept: a batch of 64 for each of a few sockets; more were needed only in a burst.
-const MAX_FREE: usize = 512;
+/// Free buffers kept, 256 KiB: a batch of 64 for each of two sockets. Of a burst no more is kept, so that a shard takes
+/// after a minute at a busy machine what it took before.
+const MAX_FREE: usize = 128;
+/// Packets that may wait when the next timer is looked at, 512 KiB: a shard that stood still sends what is due in portions.
+const MAX_BURST: usize = 256;
 /// Events waiting: beyond it log lines and quality are dropped, the rest is state and must go out.
 const MAX_EVENTS: usize = 16_384;
 
@@ -100,6 +103,11 @@ impl Outbox {
             self.events += 1;
             self.queue.push_back(Output::Event(event));
         }
+    }
+
+    /// As many packets wait as are to wait at once.
+    pub(crate) fn is_full(&self) -> bool {
+        self.packets.len() >= MAX_BURST
     }
 
     pub(crate) fn push(&mut self, output: Output) {

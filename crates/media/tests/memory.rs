@@ -1,4 +1,4 @@
-//! What a leg that passes packets on keeps of the heap (MEDIA.md section 10).
+//! What a leg that passes packets on keeps of the heap (MEDIA.md section 10), and that nothing grows (section 13).
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
 mod common;
@@ -8,6 +8,7 @@ use std::cell::Cell;
 
 use common::webrtc::Peer;
 use common::*;
+use offhook_media::command::Command;
 use offhook_media::description::*;
 use str0m::format::Codec as Known;
 
@@ -115,4 +116,115 @@ fn a_plain_leg_is_small() {
         (1..=MOST / 2).contains(&octets),
         "{octets} octets for a leg"
     );
+}
+
+/// Half an hour in rounds of a minute.
+const ROUNDS: usize = 30;
+/// Rounds after which queues and tables have the size that they need.
+const WARM_ROUNDS: usize = 3;
+/// Calls of a round; their phones send packets of 60 ms.
+const CALLS: u64 = 12;
+const PACKET_MS: u64 = 60;
+/// Octets that the last rounds may keep more than the first: room in tables for a few that came in another order.
+const SLACK: isize = 4_096;
+
+/// A phone that hears a player, itself, or a phone with another codec; and the one that it talks with.
+fn come(world: &mut World, number: u64) -> (u64, Phone) {
+    let far = if number % 4 == 3 { opus() } else { pcmu() };
+    let (call, legs) = world.open(vec![port_offer(pcmu()), port_offer(far.clone())]);
+    let (mut near, other) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    near.step = 8 * PACKET_MS as u32;
+    world.complete(near.leg, port_remote(pcmu(), near.address));
+    world.complete(other.leg, port_remote(far, other.address));
+    match number % 4 {
+        0 => play(world, near.leg, SourceKind::Music),
+        1 => play(world, near.leg, SourceKind::Tone),
+        2 => world.bridge(near.leg, near.leg),
+        _ => world.bridge(near.leg, other.leg),
+    }
+    (call, near)
+}
+
+fn play(world: &mut World, leg: u64, source: SourceKind) {
+    world.command(|n| Command::Play {
+        n,
+        leg,
+        source,
+        country: "us".to_owned(),
+    });
+}
+
+/// A minute of calls: one in four is sent elsewhere in its middle, one packet in fifty is lost.
+fn minute(world: &mut World, round: usize, resident: &mut Phone) {
+    let mut calls: Vec<(u64, Phone)> = (0..CALLS).map(|number| come(world, number)).collect();
+    for step in 0..60_000 / PACKET_MS {
+        for (number, (_, phone)) in calls.iter_mut().enumerate() {
+            let payload = voice(step as u16).repeat(3);
+            let packet = phone.packet(&payload);
+            if (step as usize + 7 * number + round) % 50 != 0 {
+                world.datagram(phone.socket, phone.address, &packet);
+            }
+            if step == 300 && number % 4 == 2 {
+                play(world, phone.leg, SourceKind::Music);
+            }
+        }
+        resident.speak(world);
+        world.advance_ms(PACKET_MS);
+        forget(world);
+    }
+    for (call, _) in calls {
+        world.command(|n| Command::CloseCall { n, call });
+    }
+    // Deadlines of legs that are gone ring into the void.
+    world.advance_ms(60_000);
+    forget(world);
+    world.released = Vec::new();
+}
+
+#[test]
+#[ignore = "half an hour of media, which takes a minute: LONG=1"]
+fn half_an_hour_of_calls_keeps_what_the_first_minutes_kept() {
+    let mut world = World::new();
+    // It stays, so that nothing is ever thrown away because nobody is there.
+    let (_, legs) = world.open(vec![port_offer(pcmu())]);
+    let mut resident = phone(&legs[0], 3);
+    world.complete(resident.leg, port_remote(pcmu(), resident.address));
+    world.bridge(resident.leg, resident.leg);
+    let kept: Vec<isize> = (0..ROUNDS)
+        .map(|round| {
+            minute(&mut world, round, &mut resident);
+            LIVE.get()
+        })
+        .collect();
+    assert_eq!(world.engine.legs(), 1);
+    let facts = world.facts(resident.leg);
+    assert!(facts.quality.packets_out > 0, "it is an echo");
+    let most = kept[WARM_ROUNDS..].iter().max().expect("rounds");
+    assert!(most - kept[WARM_ROUNDS - 1] <= SLACK, "{kept:?}");
+}
+
+/// Packet buffers that may stay after a burst, 128 of 2 KiB, and what queues take of room for 256 packets.
+const BURST: isize = 128 * 2_048 + 64 * 1_024;
+
+#[test]
+fn a_shard_that_stood_still_gives_back_what_it_needed_to_catch_up() {
+    let mut world = World::new();
+    let (_, legs) = world.open((0..20).map(|_| port_offer(pcmu())).collect());
+    for (index, leg) in legs.iter().enumerate() {
+        let phone = phone(leg, index as u8);
+        world.complete(phone.leg, port_remote(pcmu(), phone.address));
+        play(&mut world, phone.leg, SourceKind::Tone);
+    }
+    world.advance_ms(1_000);
+    forget(&mut world);
+    let before = LIVE.get();
+    world.advance_coarsely(std::time::Duration::from_millis(190), 50);
+    world.advance_ms(1_000);
+    // 1: what was due has gone out, though in portions
+    let sent = world.rtp_to(phone(&legs[0], 0).address).len();
+    assert!(sent >= 50 * 9, "{sent} packets of 10 s");
+    forget(&mut world);
+    // 2: the buffers of the burst are not kept
+    let grown = LIVE.get() - before;
+    assert!(grown <= BURST, "{grown} octets more than before");
 }
