@@ -81,6 +81,9 @@ class CrowdPhone(PlainPhone):
             if method.startswith("SIP/2.0"):
                 if " BYE\r\n" in text and self.ended is None:
                     self.ended = "bye"
+                elif text.startswith("SIP/2.0 200") and " INVITE\r\n" in text:
+                    # RFC 3261 13.2.2.4: the 200 comes again because its ACK was lost.
+                    await self._send(self._request("ACK", self._contact, 2, self._to))
             elif method != "ACK":
                 await self._respond(method, text)
 
