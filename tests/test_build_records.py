@@ -111,4 +111,4 @@ def test_every_module_of_the_core_keeps_its_lines() -> None:
         # 1. Tracebacks of the compiled form name the lines of the source.
         assert functions(out) == functions(source), path
     # 2. These alone run as they are: msgspec's structs, and a subclass of str.
-    assert plain == ["kept.py", "kept_work.py", "dialog_record.py", "secret.py"]
+    assert plain == ["kept.py", "dialog_record.py", "secret.py"]

@@ -83,7 +83,8 @@ def prepare_outgoing(leg: Leg, names: tuple[str, ...], shown: video.Formats = ()
     leg.formats = digits.agreeable(leg, our_formats(webrtc, names))
     leg.offer = offer_for_peer(leg.flow, leg.formats, webrtc, leg.policy)
     leg.video_formats = video.ours_of(leg, shown)
-    leg.offer = replace(leg.offer, video=video.half_of_ours(leg.video_formats, webrtc))
+    if leg.video_formats:
+        leg.offer = replace(leg.offer, video=video.half_of_ours(leg.video_formats, webrtc))
 
 
 def open_legs(call: Call, legs: list[Leg]) -> Effects:

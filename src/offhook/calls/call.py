@@ -29,7 +29,7 @@ from offhook.sip.message import Request
 
 if TYPE_CHECKING:
     from offhook.calls.fork import Fork
-    from offhook.calls.kept import Mark
+    from offhook.calls.keeping import Mark
     from offhook.calls.reports import Reported
 
 Effects = list[CallEffect]

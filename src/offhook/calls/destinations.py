@@ -19,8 +19,8 @@ def permitted(leg: Leg, remote: LegRemote) -> LegRemote:
     come from is learnt from them, as of any peer that names no address."""
     video = remote.video
     if video is not None and _refused(leg, video.address):
-        video = replace(video, address="")
-    return replace(remote, address="" if _refused(leg, remote.address) else remote.address, video=video)
+        remote = replace(remote, video=replace(video, address=""))
+    return replace(remote, address="") if _refused(leg, remote.address) else remote
 
 
 def of_refusal(leg: Leg) -> dict[str, str]:

@@ -1,30 +1,48 @@
 """A call as plain data: what the journal keeps of it, so that the next process can go on with it (LIVE-15).
 
-Lives here: the shapes, and what of a call goes into them. Never here: taking a call back (revive.py), files. Structs, not
-dataclasses, because one is made for every call: a tenth of the time to make, half the octets.
+Lives here: the shapes. Never here: what of a call goes into them (keeping.py), taking a call back (revive.py), files.
+Structs, not dataclasses, because one is made for every call: a tenth of the time to make, half the octets.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import Struct
 
-from offhook.calls import kept_work
-from offhook.calls.adoption import Device, Devices
-from offhook.calls.call import Call, CallState, Placed
+from offhook.calls.adoption import Device
+from offhook.calls.call import Placed
+from offhook.calls.document import StatusWish
 from offhook.calls.encryption import Security
-from offhook.calls.index import Index, Stream, Taped
-from offhook.calls.kept_work import KeptProgram, KeptReport
-from offhook.calls.leg import Leg
-from offhook.calls.passing import ANONYMOUS, withheld
+from offhook.calls.index import Stream, Taped
 from offhook.calls.ports import LegLocal, LegOffer
-from offhook.calls.trunk import kept_as
+from offhook.calls.reports import LegReport
 from offhook.calls.video import Formats
 from offhook.sdp.description import Format, Session
 from offhook.sip.dialog_record import DialogRecord
 from offhook.sip.events import UsageId
 from offhook.sip.flow import Flow
 from offhook.sip.hop import Hop
+
+Plain = tuple[str, dict[str, Any]]
+"""The name of a step of a document, and what it says."""
+
+
+class KeptProgram(Struct, frozen=True, array_like=True):
+    """A document at work: `steps` to come, and the one whose destination rang or talked."""
+
+    leg: str
+    steps: tuple[Plain, ...]
+    dialling: Plain | None = None
+    since: float | None = None
+
+
+class KeptReport(Struct, frozen=True, array_like=True):
+    """Who hears of a leg, what was told, and the leg as it was then."""
+
+    leg: str
+    wish: StatusWish
+    told: tuple[str, ...]
+    sequence: int
+    report: LegReport
 
 
 class KeptLeg(Struct, frozen=True, array_like=True):
@@ -100,106 +118,3 @@ class KeptCall(Struct, frozen=True, array_like=True):
     programs: tuple[KeptProgram, ...] = ()
     reports: tuple[KeptReport, ...] = ()
     domain: str = ""
-
-
-Tap = TypeVar("Tap", Taped, Stream)
-Mark = tuple[object, ...]
-"""What of a call is worth a new record: two equal marks need but one."""
-
-
-def mark_of(call: Call) -> Mark | None:
-    """None for what is not to be kept: a stranger's INVITE, and a call that has ended."""
-    if call.state is CallState.ENDED or not (call.caller.account or call.caller.trunk or call.placed):
-        return None
-    if not confirmed(call):
-        return ("early", *kept_work.mark_of(call))
-    return (
-        call.reopening,
-        bool(call.forks),
-        *call.media_calls,
-        *kept_work.mark_of(call),
-        *((leg.usage, leg.flow.id, leg.version, leg.state, leg.remote, leg.media) for leg in call.parties),
-        *(name for leg in call.parties for name in (*leg.recordings.values(), *leg.streams.values())),
-    )
-
-
-def confirmed(call: Call) -> bool:
-    """True when everybody who takes part has been answered."""
-    return call.state is CallState.TALKING and all(leg.confirmed for leg in call.parties)
-
-
-def kept(call: Call, devices: Devices, now: float) -> KeptCall:
-    """The record of a call. While somebody rings it says only what the log must know."""
-    talking = confirmed(call)
-    return KeptCall(
-        ref=call.ref,
-        state="talking" if talking else "early",
-        caller=call.caller.ref,
-        from_name=call.from_name,
-        to_name=call.to_name,
-        destination=call.destination.name,
-        created_at=call.created_at,
-        answered_at=call.answered_at,
-        callee=call.callee.username if call.callee is not None else "",
-        parties=tuple(_leg(leg, devices, call.index) for leg in call.parties) if talking else (),
-        media_calls=tuple(call.media_calls) if talking else (),
-        waiting=bool(call.forks),
-        parked_by=call.parked_by.username if call.parked_by is not None else "",
-        pairs=call.pairs,
-        placed=call.placed,
-        project=call.project,
-        domain=call.domain,
-        programs=kept_work.programs_of(call) if talking else (),
-        reports=kept_work.reports_of(call, now),
-        history=call.leg_records([leg for leg in call.legs if not talking or leg not in call.parties]),
-    )
-
-
-def _leg(leg: Leg, devices: Devices, index: Index) -> KeptLeg:
-    username = leg.account.username if leg.account is not None else ""
-    return KeptLeg(
-        ref=leg.ref,
-        role=leg.role,
-        usage=leg.usage,
-        flow=leg.flow,
-        origin_id=leg.origin_id,
-        version=leg.version,
-        state=leg.state.value,
-        direction=leg.direction,
-        username=username,
-        trunk=kept_as(leg.trunk) if leg.trunk is not None else "",
-        identity=ANONYMOUS if withheld(leg) else leg.identity,
-        shown=leg.shown,
-        user_agent=leg.user_agent,
-        may_refer=leg.may_refer,
-        security=leg.security,
-        offer=leg.offer,
-        media=leg.media,
-        formats=leg.formats,
-        chosen=leg.chosen,
-        remote=leg.remote,
-        body=leg.body,
-        fed=leg.fed.name if leg.fed is not None else "",
-        room=leg.room or "",
-        room_number=index.rooms[leg.room].number if leg.room is not None and leg.room in index.rooms else 0,
-        device=leg.device or devices.of(leg.flow.id, username),
-        heard=leg.was_heard or not leg.silent,
-        reoffer=leg.reoffer or leg.asked,
-        hop=leg.hop,
-        flow_moves=leg.flow_moves,
-        dialled=leg.dialled,
-        from_name=leg.from_name,
-        to_name=leg.to_name,
-        began_at=leg.began_at,
-        leg_answered_at=leg.answered_at,
-        video_formats=leg.video_formats,
-        video_chosen=leg.video_chosen,
-        video_direction=leg.video_direction,
-        recordings=_running(leg.recordings, index.recordings),
-        streams=_running(leg.streams, index.streams),
-    )
-
-
-def _running(names: Mapping[str, str], known: Mapping[str, Tap]) -> tuple[tuple[str, Tap], ...]:
-    """What runs of a leg, with all that has to be known of it."""
-    return tuple((name, known[name]) for name in names.values() if name in known)

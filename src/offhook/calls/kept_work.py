@@ -1,47 +1,27 @@
 """What a call does for others, as plain data for the journal: documents at work, and who hears of its legs (LIVE-15).
 
-Lives here: from programs and listeners to structs and back. Never here: the rest of the call (kept.py, revive.py).
+Lives here: from programs and listeners to structs and back. Never here: the structs (kept.py), the rest of the call
+(keeping.py, revive.py).
 """
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from offhook.calls.call import Call, Effects
-from offhook.calls.document import Answer, Connect, Hangup, Pause, Proceed, StatusWish, Step
+from offhook.calls.document import Answer, Connect, Hangup, Pause, Proceed, Step
 from offhook.calls.effects import StartTimer, TellStatus
+from offhook.calls.kept import KeptProgram, KeptReport, Plain
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import refusal
 from offhook.calls.places import NOWHERE
 from offhook.calls.program import PauseOver, Program
-from offhook.calls.reports import FORM, LegReport, Reported, report, state_of
+from offhook.calls.reports import FORM, Reported, report, state_of
 from offhook.sip.events import UsageId
 
 SETTLED = 3.0
 """Seconds after a restart in which registrations are read, and a new engine is there if the old one died too."""
 KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Answer, Connect, Hangup, Pause, Proceed)}
-Plain = tuple[str, dict[str, Any]]
-
-
-class KeptProgram(Struct, frozen=True, array_like=True):
-    """A document at work: `steps` to come, and the one whose destination rang or talked."""
-
-    leg: str
-    steps: tuple[Plain, ...]
-    dialling: Plain | None = None
-    since: float | None = None
-
-
-class KeptReport(Struct, frozen=True, array_like=True):
-    """Who hears of a leg, what was told, and the leg as it was then."""
-
-    leg: str
-    wish: StatusWish
-    told: tuple[str, ...]
-    sequence: int
-    report: LegReport
 
 
 def mark_of(call: Call) -> tuple[object, ...]:

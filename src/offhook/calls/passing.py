@@ -86,14 +86,14 @@ def crossing(request: Request, rights: frozenset[str], rules: tuple[str, ...] = 
 
 
 def _crosses(name: str, value: str, rights: frozenset[str], named: set[str]) -> bool:
-    if CONTROL.search(value) or not TOKEN.fullmatch(name):
-        # What we may not write ourselves.
-        return False
     if name == "User-to-User":
-        return len(value.encode("utf-8", "surrogateescape")) <= USER_TO_USER
-    if name in PAGES:
-        return "page" in rights
-    if name in ALERTS:
+        crosses = len(value.encode("utf-8", "surrogateescape")) <= USER_TO_USER
+    elif name in PAGES:
+        crosses = "page" in rights
+    elif name in ALERTS:
         needed = "page" if any(mark in value.lower() for mark in AUTO_ANSWER) else "alert"
-        return needed in rights
-    return name in ALWAYS or name[:2].lower() == "x-" or name.lower() in named
+        crosses = needed in rights
+    else:
+        crosses = name in ALWAYS or name[:2].lower() == "x-" or name.lower() in named
+    # Nor does what we may not write ourselves.
+    return crosses and not CONTROL.search(value) and TOKEN.fullmatch(name) is not None

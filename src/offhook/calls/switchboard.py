@@ -82,7 +82,7 @@ from offhook.calls.events import (
 )
 from offhook.calls.gateway import HEARD, Gateway
 from offhook.calls.index import Index
-from offhook.calls.kept import kept, mark_of
+from offhook.calls.keeping import kept, mark_of
 from offhook.calls.late import Away
 from offhook.calls.leg import Leg
 from offhook.calls.outbound import Outbound
