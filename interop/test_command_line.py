@@ -109,6 +109,32 @@ async def test_a_taken_port_is_named_at_the_start(server: Offhook, tmp_path: Pat
     assert "Traceback" not in said
 
 
+async def test_a_start_that_cannot_be_says_what_is_in_the_way(server: Offhook, tmp_path: Path) -> None:
+    """Exit status 1 and one sentence; nothing of a server that works there is touched."""
+    free = dict.fromkeys(("OFFHOOK_HTTP_PORT", "OFFHOOK_SIP_PORT", "OFFHOOK_MEDIA_PORT"), "0")
+    there = {path.name: path.read_bytes() for path in (server.data / "running.json", server.data / "first-run.json")}
+    missing = str(tmp_path / "none.pem")
+    for number, (data, settings, told) in enumerate(
+        (
+            (server.data, free, f"a server runs in {server.data} (pid {server.running['pid']})"),
+            (tmp_path / "a", free | {"OFFHOOK_HOST": "203.0.113.77"}, "http.host 203.0.113.77: no such address"),
+            (tmp_path / "a", free | {"OFFHOOK_MEDIA_BINARY": missing}, "OFFHOOK_MEDIA_BINARY names, is not there"),
+            (
+                tmp_path / "a",
+                free | {"OFFHOOK_HTTP_CERTIFICATE": missing, "OFFHOOK_HTTP_KEY": missing, "OFFHOOK_HTTPS_PORT": "0",
+                        "OFFHOOK_SIPS_PORT": "0"},
+                f"the certificate {missing}: No such file",
+            ),
+        ),
+        1,
+    ):  # fmt: skip
+        code, said = await process(data, "serve", settings=settings)
+        assert (code, told in said, "Traceback" in said) == (1, True, False), (number, said)
+    assert {name: (server.data / name).read_bytes() for name in there} == there, "5. the running server is still found"
+    code, said = await offhook(server.data, "endpoint", "list")
+    assert (code, "alice" in said) == (0, True), "6. and answers"
+
+
 async def test_trunks_and_numbers(server: Offhook) -> None:
     code, said = await offhook(
         server.data, "trunk", "add", "acme", "--target", "127.0.0.3:9", "--username", "line1", "--password", "00123456",

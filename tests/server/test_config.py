@@ -1,10 +1,12 @@
 """Settings: precedence, and errors that name the place."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
-from offhook.server.config import SettingError, load
+from offhook.cli.serve import serve
+from offhook.server.config import FLAGS, SettingError, load
 
 
 def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:
@@ -39,8 +41,14 @@ def test_every_form_of_variable_is_read(variable: str, value: str, path: str, ex
     [
         ("[http]\nport = 1\nprot = 2\n", "line 3: http.prot: is not a setting"),
         ("[sip]\n\nport = 70000\n", "line 3: sip.port"),
-        ("[nothing]\nx = 1\n", "nothing"),
+        ("[http]\nport = 1\n[nothing]\nx = 1\n", "line 4: nothing: is not a setting"),
         ("[http\n", "offhook.toml"),
+        ("http = 8080\n", r"line 1: http: is a group: write \[http\] above its settings"),
+        ('[http]\nport = "many"\n', "line 2: http.port: 'many' is not right, give a whole number"),
+        ('[log]\nlevel = "loud"\n', "'loud' is not right, what is wanted: debug, info, warning or error"),
+        ('[sip]\naliases = "one.example"\n', r'give a list: \["one", "another"\]'),
+        ('[sip]\ndomain = "two words"\n', "line 2: sip.domain: 'two words' is not right"),
+        ('[acme]\ndomains = ["https://pbx.example.com"]\n', "acme.domains: 'https://pbx.example.com' is not right"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
@@ -48,6 +56,45 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, words: s
     file.write_text(text)
     with pytest.raises(SettingError, match=words):
         load({}, {}, file)
+
+
+def test_a_file_that_is_no_utf_8_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "offhook.toml"
+    file.write_bytes(b'[sip]\ndomain = "b\xfcro"\n')
+    with pytest.raises(SettingError, match="line 2: no UTF-8"):
+        load({}, {}, file)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("http", "port"), 70_000, "flag --http-port: http.port: 70000 is not right, give at most 65535"),
+        (("log", "level"), "loud", "flag --log-level"),
+        (("media", "rtp_ports"), "41000", "flag --rtp-ports"),
+        (("sip", "domain"), "two words", "flag --domain"),
+    ],
+)
+def test_a_wrong_flag_is_named_as_it_was_given(place: tuple[str, ...], value: object, words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        load({}, {place: value})
+
+
+@pytest.mark.parametrize("place", FLAGS)
+def test_flags_that_are_called_otherwise_exist(place: tuple[str, ...]) -> None:
+    assert FLAGS[place] in inspect.signature(serve).parameters
+
+
+@pytest.mark.parametrize("host", ["localhost", "pbx.example.com", "my_pbx", "PBX", "192.0.2.1", "2001:db8::1", "[::1]"])
+def test_hosts_that_may_be_a_domain(host: str) -> None:
+    assert load({"OFFHOOK_DOMAIN": host}, {}).sip.domain == host
+
+
+def test_a_secret_of_the_wrong_kind_is_not_told(tmp_path: Path) -> None:
+    file = tmp_path / "offhook.toml"
+    file.write_text("[homer]\nkey = 314159\n")
+    with pytest.raises(SettingError, match=r"line 2: homer\.key: give a text in quotes") as caught:
+        load({}, {}, file)
+    assert "314159" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives import hashes
 
 from offhook.cli.certificates import Check, check_chain, system_roots
 from offhook.cli.outside import from_here
-from offhook.cli.server import FIRST_RUN, RUNNING, Json, echo, print_json, read_json, settings_of
+from offhook.cli.server import FIRST_RUN, Json, echo, print_json, read_json, settings_of
 from offhook.media.process import find_binary
 from offhook.server.addresses import host_addresses
 from offhook.server.certificates.local import LocalAuthority
 from offhook.server.config import Settings
+from offhook.server.data_directory import RUNNING
 from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
 
 FILES_NEEDED = 4096
@@ -88,7 +89,8 @@ def _of_running(settings: Settings, running: dict[str, object]) -> list[Check]:
     answer = httpx.get(f"{running['http_url']}/readyz", timeout=3, trust_env=False).json()["checks"]
     for part, well in answer.items():
         checks.append(Check(well, f"{part} is {'ready' if well else 'not ready'}", "The server's log says why"))
-    checks.append(Check(True, f"SIP (UDP, TCP) at {running['sip']}, browser media on UDP {running['webrtc_ports']}"))
+    media = str(running["webrtc_ports"]).strip("[]")
+    checks.append(Check(True, f"SIP (UDP, TCP) at {running['sip']}, browser media on UDP {media}"))
     if not settings.http.loopback:
         checks += _reached(running)
     first = settings.data / FIRST_RUN
@@ -115,7 +117,7 @@ def _of_ports(settings: Settings) -> list[Check]:
         )
     try:
         checks.append(Check(True, f"the media engine is {find_binary()}"))
-    except FileNotFoundError as error:
+    except OSError as error:
         checks.append(Check(False, "the media engine is missing", str(error)))
     return checks
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from offhook.cli.server import RUNNING, Json, Server, echo, print_json, settings_of
+from offhook.cli.server import Json, Server, echo, print_json, settings_of
+from offhook.server.data_directory import RUNNING
 
 PATH = "/api/offhook/events"
 WAIT = 25

@@ -8,6 +8,7 @@ import typer
 
 from offhook.cli.server import fail
 from offhook.server.config import SettingError, load
+from offhook.server.data_directory import held
 from offhook.server.ears import Ears
 from offhook.server.errors import StartError
 
@@ -49,7 +50,7 @@ def serve(
         ("http", "certificate"): certificate,
         ("http", "key"): key,
         ("http", "local_authority"): local_authority,
-        ("acme", "domains"): acme.split(",") if acme else None,
+        ("acme", "domains"): [one.strip() for one in acme.split(",")] if acme else None,
         ("sip", "port"): sip_port,
         ("sip", "tls_port"): sips_port,
         ("sip", "domain"): domain,
@@ -62,10 +63,11 @@ def serve(
     except SettingError as error:
         fail(str(error))
     try:
-        ears = Ears(settings).open()  # before the rest is loaded, which takes a second
-        from offhook.server.lifecycle import run  # uvloop, FastAPI and the database load only when serving
+        with held(settings.data):
+            ears = Ears(settings).open()  # before the rest is loaded, which takes a second
+            from offhook.server.lifecycle import run  # uvloop, FastAPI and the database load only when serving
 
-        code = run(settings, ears)
+            code = run(settings, ears)
     except StartError as error:
         fail(str(error))
     raise typer.Exit(code)

@@ -9,8 +9,8 @@ import httpx
 import typer
 
 from offhook.server.config import SettingError, Settings, load
+from offhook.server.data_directory import RUNNING
 
-RUNNING = "running.json"
 FIRST_RUN = "first-run.json"
 Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]
 

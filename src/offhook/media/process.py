@@ -69,14 +69,21 @@ class MediaOptions:
 
 
 def find_binary() -> Path:
-    """OFFHOOK_MEDIA_BINARY, the environment's scripts, beside the interpreter, PATH. Raises FileNotFoundError."""
+    """OFFHOOK_MEDIA_BINARY, the environment's scripts, beside the interpreter, PATH. Raises FileNotFoundError or
+    PermissionError with a sentence."""
     given = os.environ.get("OFFHOOK_MEDIA_BINARY")
     places = [Path(given)] if given else [
         Path(sysconfig.get_path("scripts"), BINARY), Path(sys.executable).with_name(BINARY), Path(shutil.which(BINARY) or "")
     ]  # fmt: skip
     for place in places:
         if place.is_file():
+            if not os.access(place, os.X_OK):
+                raise PermissionError(
+                    f"{place} is no program: `chmod +x {place}`, or name another in OFFHOOK_MEDIA_BINARY"
+                )
             return place
+    if given:
+        raise FileNotFoundError(f"{given}, which OFFHOOK_MEDIA_BINARY names, is not there")
     raise FileNotFoundError(
         f"{BINARY} is not installed beside offhook; run `make setup`, or name it in OFFHOOK_MEDIA_BINARY"
     )

@@ -30,6 +30,7 @@ from offhook.server.calling import Calling
 from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
+from offhook.server.data_directory import RUNNING
 from offhook.server.descriptors import raise_limit
 from offhook.server.directing import directing_of
 from offhook.server.directory import Sockets, Store, StoreDirectory
@@ -85,7 +86,6 @@ from offhook.store.vault import Vault
 from offhook.store.writer import Writer
 from offhook.transport.flow import FlowTable
 
-RUNNING = "running.json"
 SHIPPED_SOUNDS = Path(str(files("offhook"))) / "sounds"
 """Prompts and music of the package; those in the data directory go before them."""
 FAREWELL = 1.0
@@ -96,7 +96,8 @@ SWEEP = 30.0
 
 @dataclass
 class App:
-    """One server. `start`, then `stop`; `serve` in lifecycle.py does both around signals."""
+    """One server, in a data directory that the process holds (data_directory.py). `start`, then `stop`; lifecycle.py does
+    both around signals."""
 
     settings: Settings
     ears: Ears
@@ -106,7 +107,6 @@ class App:
     async def start(self) -> None:
         """Brings every part up in order. Raises StartError."""
         settings = self.settings
-        self._make_directory()
         self.store, self.first_run = await self._open_store()
         ids = SystemIds()
         raise_limit(settings.limits.flows)
@@ -277,18 +277,6 @@ class App:
                     await asyncio.sleep(0.01)
 
     # ---- parts
-
-    def _make_directory(self) -> None:
-        data = self.settings.data
-        try:
-            data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            probe = data / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise StartError(
-                f"the data directory {data} cannot be written ({error.strerror}); choose one by --data"
-            ) from None
 
     async def _open_store(self) -> tuple[Store, dict[str, Any] | None]:
         data = self.settings.data
@@ -600,7 +588,7 @@ class App:
         try:
             await self.driver.homer.open(host, int(port))
         except (OSError, OverflowError) as error:
-            raise StartError(f"homer.server {settings.server}: {error}") from error
+            raise StartError(f"homer.server {settings.server}: {getattr(error, 'strerror', None) or error}") from error
 
     async def _everywhere(self) -> None:
         """Other nodes know what the API has written here."""

@@ -21,6 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from offhook import __version__
 from offhook.server.config import Settings
+from offhook.server.data_directory import LOCK, RUNNING, held
+from offhook.server.errors import StartError
 from offhook.store import backup
 from offhook.store.database import StoreError, known_revisions, migrate, open_database, reason
 from offhook.store.spool import FILE as SPOOL
@@ -28,8 +30,8 @@ from offhook.store.spool import FILE as SPOOL
 FORMAT = 1
 """Version of what is written here; a reader refuses a later one."""
 ABOUT = "backup.json"
-DATABASE, JOURNAL, RUNNING = "offhook.sqlite", "journal.sqlite", "running.json"
-NOT_KEPT = (DATABASE, JOURNAL, SPOOL, RUNNING, "media.sock", ".writable")
+DATABASE, JOURNAL = "offhook.sqlite", "journal.sqlite"
+NOT_KEPT = (DATABASE, JOURNAL, SPOOL, RUNNING, "media.sock", LOCK)
 """What a data directory holds besides: the tables are saved as rows, the rest is of this life of the server alone."""
 PASSING = (".part", ".broken", "-wal", "-shm", "-journal", ".restoring")
 """Ends of names that are not kept either."""
@@ -142,12 +144,12 @@ def _save_spool(data: Path, archive: zipfile.ZipFile) -> Iterator[str]:
 def restore(settings: Settings, path: Path, force: bool) -> Contents:
     """Puts a backup into the data directory and the database that the settings name. Raises ArchiveError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, contextlib.ExitStack() as still:
             contents = _read_about(archive, path)
-            _refuse_running(settings)
+            still.enter_context(held(settings.data, patience=0.0))
+            _refuse_users(settings)
             if not force:
                 _refuse_occupied(settings)
-            settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             asyncio.run(_restore_tables(settings, archive, contents))
             for name in contents.files:
                 _restore_file(settings.data, archive, name)
@@ -157,7 +159,7 @@ def restore(settings: Settings, path: Path, force: bool) -> Contents:
         raise ArchiveError(f"{path} is no whole backup: {error}") from None
     except SQLAlchemyError as error:
         raise ArchiveError(f"the database refuses the backup: {reason(error)}") from None
-    except StoreError as error:
+    except (StartError, StoreError) as error:
         raise ArchiveError(str(error)) from None
     return contents
 
@@ -191,11 +193,7 @@ def _damaged(archive: zipfile.ZipFile) -> str:
     return ""
 
 
-def _refuse_running(settings: Settings) -> None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        pid = int(json.loads((settings.data / RUNNING).read_text())["pid"])
-        os.kill(pid, 0)
-        raise ArchiveError(f"a server runs in {settings.data} (pid {pid}): stop it first")
+def _refuse_users(settings: Settings) -> None:
     where = _where(settings)
     if isinstance(where, str):
         engine = backup.open_unhurried(where)

@@ -9,9 +9,14 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from offhook.server.setting_faults import PAGE, Place, told
+
+HOST = r"^(?i:[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[?[0-9a-f:.]+\]?)$"
+"""A host of DNS, or an address (RFC 3261 section 25.1 `host`)."""
 
 
 class SettingError(Exception):
@@ -57,7 +62,7 @@ class Http(_Group):
 class Acme(_Group):
     """A certificate from a public authority, kept fresh (RFC 8555)."""
 
-    domains: tuple[str, ...] = ()
+    domains: tuple[Annotated[str, Field(pattern=HOST)], ...] = ()
     """Public names of this server. With them a certificate is ordered and renewed by itself, and HTTP and HTTPS listen on 80
     and 443 unless their ports are given. Giving names accepts the authority's terms of service."""
     email: str = ""
@@ -73,7 +78,7 @@ class Acme(_Group):
 class Sip(_Group):
     """SIP for phones, and the domain for all."""
 
-    domain: str = "localhost"
+    domain: str = Field("localhost", pattern=HOST)
     """The canonical SIP domain; it is the digest realm and is frozen at the first start."""
     aliases: tuple[str, ...] = ()
     """Further hosts that mean us; the addresses we listen on always do."""
@@ -566,7 +571,15 @@ NOT_SETTINGS = frozenset(
 )
 """Variables that others of our programs read."""
 
-Place = tuple[str, ...]
+FLAGS: dict[Place, str] = {
+    ("http", "port"): "http_port",
+    ("sip", "port"): "sip_port",
+    ("sip", "tls_port"): "sips_port",
+    ("media", "port"): "media_port",
+    ("acme", "domains"): "acme",
+    ("log", "level"): "log_level",
+}
+"""Flags of `offhook serve` that are called otherwise than their setting."""
 
 
 def load(environment: Mapping[str, str], flags: Mapping[Place, Any], file: Path | None = None) -> Settings:
@@ -579,7 +592,7 @@ def load(environment: Mapping[str, str], flags: Mapping[Place, Any], file: Path 
     _from_environment(environment, values, origins)
     for place, value in flags.items():
         if value is not None:
-            values[place], origins[place] = value, f"flag --{place[-1].replace('_', '-')}"
+            values[place], origins[place] = value, f"flag --{FLAGS.get(place, place[-1]).replace('_', '-')}"
     if values.get(("acme", "domains")):
         # Where the authority looks, and where browsers go.
         values.setdefault(("http", "port"), 80)
@@ -589,6 +602,8 @@ def load(environment: Mapping[str, str], flags: Mapping[Place, Any], file: Path 
         group = tree
         for part in place[:-1]:
             group = group.setdefault(part, {})
+            if not isinstance(group, dict):
+                raise SettingError(f"{origins[(part,)]}: {part}: is a group: write [{part}] above its settings")
         group[place[-1]] = value
     return _validated(tree, origins)
 
@@ -597,11 +612,7 @@ def _validated(tree: dict[str, Any], origins: Mapping[Place, str]) -> Settings:
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = tuple(str(part) for part in first["loc"] if isinstance(part, str))
-        where = next((text for known, text in origins.items() if known == place[: len(known)]), "a setting")
-        what = "is not a setting" if first["type"] == "extra_forbidden" else first["msg"]
-        raise SettingError(f"{where}: {'.'.join(place)}: {what}; see docs/reference/settings.md") from None
+        raise SettingError(told(error, Settings, origins)) from None
     low, high = settings.rtp_range
     if not 1024 <= low < high <= 65535:
         raise SettingError(f"media.rtp_ports: {settings.media.rtp_ports}: give two ports from 1024 to 65535, low-high")
@@ -624,6 +635,9 @@ def _from_file(path: Path, values: dict[Place, Any], origins: dict[Place, str]) 
         raise SettingError(f"{path}: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{path}: {error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingError(f"{path} line {line}: no UTF-8, in which the file must be saved") from None
     lines = text.splitlines()
 
     def line_of(name: str) -> int:
@@ -649,8 +663,8 @@ def _from_environment(environment: Mapping[str, str], values: dict[Place, Any], 
             continue
         place = known.get(variable)
         if place is None:
-            raise SettingError(f"environment variable {variable}: no such setting; see docs/reference/settings.md")
-        values[place] = text.split(",") if _is_list(place) else text
+            raise SettingError(f"environment variable {variable}: no such setting; see {PAGE}")
+        values[place] = [one.strip() for one in text.split(",")] if _is_list(place) else text
         origins[place] = f"environment variable {variable}"
 
 

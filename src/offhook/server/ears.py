@@ -4,6 +4,7 @@ once (LIVE-15). Connections and datagrams wait in the kernel for the second that
 Lives here: which sockets, early. Nothing heavy may be imported here.
 """
 
+import errno
 import socket
 from collections.abc import Sequence
 
@@ -11,6 +12,10 @@ from offhook.server.config import Settings
 from offhook.server.errors import StartError
 from offhook.transport.sockets import DATAGRAM, STREAM, addresses_of, bind_all
 
+_ANOTHER = "Choose another, or 0 for any free port."
+_REMEDIES = {
+    errno.EACCES: "Ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another, or 0 for any free port."
+}
 BACKLOG = 4096
 """Connections that may wait: after a restart all come back at once."""
 
@@ -61,5 +66,10 @@ class Ears:
         try:
             return bind_all(wanted, port)
         except OSError as error:
-            text = f"cannot listen on {setting} {port}: {error.strerror}. Choose another, or 0 for any free port."
+            if error.errno == errno.EADDRNOTAVAIL:
+                hosts = ", ".join(dict.fromkeys(address for address, _ in wanted))
+                raise StartError(
+                    f"http.host {hosts}: no such address on this machine; 0.0.0.0 means all of them"
+                ) from error
+            text = f"cannot listen on {setting} {port}: {error.strerror}. {_REMEDIES.get(error.errno or 0, _ANOTHER)}"
             raise StartError(text) from error

@@ -34,6 +34,23 @@ class Files:
         stats = [path.stat() for path in (self.chain, self.key)]
         return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats)
 
+    def fault(self, error: OSError) -> str:
+        """What is wrong with the files that OpenSSL has refused: it names neither of the two."""
+        try:
+            chain = self.chain.read_bytes()
+        except OSError as unread:
+            return f"the certificate {self.chain}: {unread.strerror}"
+        try:
+            self.key.read_bytes()
+        except OSError as unread:
+            return f"the certificate's key {self.key}: {unread.strerror}"
+        try:
+            x509.load_pem_x509_certificates(chain)
+        except ValueError:
+            return f"the certificate {self.chain} holds no certificate in PEM, which begins -----BEGIN CERTIFICATE-----"
+        reason = getattr(error, "reason", None) or error
+        return f"{self.key} is not the key of the certificate {self.chain}, in PEM without a passphrase ({reason})"
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -96,7 +113,7 @@ class Served:
         try:
             context.load_cert_chain(self._files.chain, self._files.key)
         except (OSError, ssl.SSLError) as error:
-            raise CertificateError(f"certificate {self._files.chain}, key {self._files.key}: {error}") from error
+            raise CertificateError(self._files.fault(error)) from error
 
     def _read(self) -> None:
         """Remembers what was served when."""
