@@ -6,7 +6,6 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from offhook.api.app import ApiSettings
 from offhook.api.app import create as create_api
 from offhook.calls.commands import HangUpCall, UseTrunk
 from offhook.calls.events import EngineReady
-from offhook.calls.numbers import dialled_in, is_emergency
 from offhook.calls.outbound import Outbound, OutboundSettings
-from offhook.calls.switchboard import CallConfig, Switchboard
-from offhook.calls.thresholds import Thresholds
+from offhook.calls.switchboard import Switchboard
 from offhook.calls.trunk import Trunk
 from offhook.calls.trunks import Trunks
 from offhook.media.engine import OverTcp
@@ -30,10 +27,11 @@ from offhook.server.calling import Calling
 from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.comeback import take_back
 from offhook.server.config import Settings
+from offhook.server.core_settings import CoreSettings
 from offhook.server.data_directory import RUNNING
 from offhook.server.descriptors import raise_limit
 from offhook.server.directing import directing_of
-from offhook.server.directory import Sockets, Store, StoreDirectory
+from offhook.server.directory import Sockets, StoreDirectory
 from offhook.server.drain import RESTART, Drain
 from offhook.server.draining import Draining
 from offhook.server.driver import Driver
@@ -45,45 +43,24 @@ from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
 from offhook.server.listeners import Listeners, parser_limits
 from offhook.server.load import LoadWatch
-from offhook.server.nodes import Neighbours, node_id, reach
+from offhook.server.nodes import Neighbours, node_id
 from offhook.server.number_plan import WorldPlan
 from offhook.server.observe import log
+from offhook.server.opening import opened
 from offhook.server.platform import ServerPlatform
 from offhook.server.profiles import Profiles
-from offhook.server.recorder import Recorder, TraceLimits
+from offhook.server.recorder import Recorder
 from offhook.server.shares import Shares
 from offhook.server.sweeping import Sweeps
 from offhook.server.telling import open_telling
 from offhook.server.tokens import Tokens
-from offhook.sip.config import RegistrarLimits, SipConfig, StrangerLimits, SubscriptionLimits
-from offhook.sip.credentials import Authenticator, AuthSettings, derived_key
+from offhook.sip.credentials import Authenticator, derived_key
 from offhook.sip.digest import both_ha1
 from offhook.sip.endpoint import SipEndpoint
-from offhook.sip.timers import Timers as SipTimers
-from offhook.sip.transaction.table import TransactionLimits
-from offhook.sip.uri import Uri
-from offhook.store.addresses import Addresses
-from offhook.store.answers import Answers
-from offhook.store.applications import ApplicationRows
-from offhook.store.bindings import Bindings
-from offhook.store.caller_ids import CallerIdRows
-from offhook.store.database import alone, migrate, open_database
-from offhook.store.devices import Devices
-from offhook.store.endpoints import Endpoints
+from offhook.store.database import open_database
 from offhook.store.events import Event
 from offhook.store.journal import Journal as CallJournal
-from offhook.store.numbers import NumberRows
-from offhook.store.projects import Projects
-from offhook.store.resources import Resources
-from offhook.store.space import FIRST_RUN, Space, Spaces, write_first_run
-from offhook.store.spool import FILE as SPOOL
-from offhook.store.spool import Spool
-from offhook.store.tables import metadata
-from offhook.store.texts import Texts
-from offhook.store.traces import Traces
-from offhook.store.trunks import TrunkRows
-from offhook.store.vault import Vault
-from offhook.store.writer import Writer
+from offhook.store.space import FIRST_RUN, write_first_run
 from offhook.transport.flow import FlowTable
 
 SHIPPED_SOUNDS = Path(str(files("offhook"))) / "sounds"
@@ -107,9 +84,42 @@ class App:
     async def start(self) -> None:
         """Brings every part up in order. Raises StartError."""
         settings = self.settings
-        self.store, self.first_run = await self._open_store()
-        ids = SystemIds()
+        self._engine = open_database(settings.store.url.get_secret_value() or settings.data / "offhook.sqlite")
+        self.store, self.first_run = await opened(settings, self._engine)
         raise_limit(settings.limits.flows)
+        epoch = time.time() - asyncio.get_running_loop().time()
+        before = await self._make_parts(epoch)
+        self.driver.hold_media_events()
+        await self._start_media()
+        taken = await self._take_calls_back(before)
+        self.driver.release_media_events()
+        self.draining = Draining(self)
+        self.telling.events.listen(self._count_event)
+        self.platform = ServerPlatform(self)
+        root = self.store.space.project_id
+        self.driver.use_countries(lambda ref: self.profiles.country(self.platform.project_of_call(ref) or root))
+        await self._listen()
+        await self._copy_to_homer(epoch)
+        await self._load_bindings()
+        self.shares = Shares(self, self._engine, node_id(self.settings.data))
+        await self.shares.begin()
+        self._take_trunks_into_service()
+        for one in self.store.applications:
+            self.platform.reception.application_changed(one.id)
+        for project in {root} | self.profiles.moved():
+            await profiles.apply(self, project)
+        if taken:
+            log.info("calls taken back", count=taken)
+            self.driver.tell(EngineReady())
+        self.neighbours = Neighbours(self, self._engine)
+        await self.neighbours.start()
+        self._start_background()
+        self._write_running()
+        self._tell_of_node("node.started")
+
+    async def _make_parts(self, epoch: float) -> dict[str, bytes]:
+        """The core, and what stands around it; nothing is listened to yet. Returns the journal of an earlier process."""
+        settings, ids = self.settings, SystemIds()
         self.flows = FlowTable(settings.limits.flows, settings.limits.flows_per_source)
         self.sockets = Sockets(self.flows)
         sip = settings.sip
@@ -118,12 +128,12 @@ class App:
         self.profiles = Profiles(
             self.store, own, settings.http.origins, sip.domain_suffix, sip.country, sip.project_aliases, private
         )
-        self._hosts = self.profiles.hosts
+        core = CoreSettings(settings, self.store.space, self.profiles, epoch)
         self.tokens = await self._token_keys()
-        self.authenticator = Authenticator(self._auth_settings(), self.store.space.secret, ids, self.tokens)
-        endpoint = SipEndpoint(self._sip_config(), ids, self.authenticator)
-        outbound = self._outbound(ids)
-        switchboard = Switchboard(self._call_config(), ids, self.authenticator, outbound)
+        self.authenticator = Authenticator(core.auth(), self.store.space.secret, ids, self.tokens)
+        endpoint = SipEndpoint(core.sip(), ids, self.authenticator)
+        outbound = self._outbound(core.outbound(), ids)
+        switchboard = Switchboard(core.calls(), ids, self.authenticator, outbound)
         if switchboard.gateway is not None:
             endpoint.use_gate(switchboard.gateway)
         directory = self.directory = StoreDirectory(self.store, self.profiles)
@@ -132,54 +142,36 @@ class App:
         before = self.book.journal.load()
         self.book.journal.start()
         limits = parser_limits(settings)
-        recorder = Recorder(self._trace_limits(), switchboard.of_usage, settings.trace.enabled)
+        recorder = Recorder(core.trace(), switchboard.of_usage, settings.trace.enabled)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)
         self.telling = await open_telling(settings, self._engine, self.store, switchboard, endpoint, before)
         self.driver.use_outside(directing_of(self))
-        root = self.store.space.project_id
         self.calling = Calling.of(self, self._engine)
         await self.calling.hear(self.driver, self.telling.happenings)
-        self.driver.use_gate(TokenGate(self.authenticator, directory, self._auth_settings().epoch))
-        self.keeper = self._make_keeper(recorder, switchboard)
+        self.driver.use_gate(TokenGate(self.authenticator, directory, epoch))
+        self.keeper = self._make_keeper(recorder, switchboard, epoch)
         self.certificates = CertificateKeeper(settings)
         self.certificates.prepare()
         self._listening = Listeners(settings, self.flows, self.driver, self.ears, self.certificates)
-        self.driver.hold_media_events()
-        await self._start_media()
-        # Before anybody can speak in their dialogs.
+        return before
+
+    async def _take_calls_back(self, before: dict[str, bytes]) -> int:
+        """How many calls of an earlier process go on; before anybody can speak in their dialogs."""
         taken = await take_back(before, self.book, self.driver, self.media.engine, self.trunks() if before else {})
-        for call in switchboard.calls():
-            recorder.taken_back(call)
-        self.driver.release_media_events()
-        self.draining = Draining(self)
-        self.telling.events.listen(self._count_event)
-        self.platform = ServerPlatform(self)
-        self.driver.use_countries(lambda ref: self.profiles.country(self.platform.project_of_call(ref) or root))
-        await self._listen()
-        await self._copy_to_homer()
-        await self._load_bindings()
-        self.shares = Shares(self, self._engine, node_id(self.settings.data))
-        await self.shares.begin()
-        self._take_trunks_into_service()
-        for one in self.store.applications:
-            self.platform.reception.application_changed(one.id)
-        for project in {self.store.space.project_id} | self.profiles.moved():
-            await profiles.apply(self, project)
-        if taken:
-            log.info("calls taken back", count=taken)
-            self.driver.tell(EngineReady())
-        self.neighbours = Neighbours(self, self._engine)
-        await self.neighbours.start()
+        for call in self.driver.switchboard.calls():
+            self.driver.recorder.taken_back(call)
+        return taken
+
+    def _start_background(self) -> None:
+        """What runs by itself, beside calls."""
         self.shares.start()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep of bindings")
         self._keeping = asyncio.create_task(self.keeper.run(), name="traces of ended calls")
         self.telling.start()
-        self.sweeps = Sweeps(settings, self._engine, self.store.texts)
+        self.sweeps = Sweeps(self.settings, self._engine, self.store.texts)
         self.sweeps.start()
-        self._load = LoadWatch(settings.limits.loop_lag, self.driver.overloaded)
+        self._load = LoadWatch(self.settings.limits.loop_lag, self.driver.overloaded)
         self.certificates.start()
-        self._write_running()
-        self._tell_of_node("node.started")
 
     @property
     def loop_lag(self) -> float:
@@ -254,7 +246,7 @@ class App:
             self.driver.homer.close()
 
     async def _stop_background(self) -> None:
-        """What runs by itself, beside calls."""
+        """The same, in any state of a start."""
         for task in (self._sweeping, self._keeping):
             if task is not None:
                 task.cancel()
@@ -278,91 +270,6 @@ class App:
 
     # ---- parts
 
-    async def _open_store(self) -> tuple[Store, dict[str, Any] | None]:
-        data = self.settings.data
-        self._engine = open_database(self.settings.store.url.get_secret_value() or data / "offhook.sqlite")
-        await reach(self._engine, self.settings.store.start_wait)
-        async with alone(self._engine):
-            return await self._load_store()
-
-    async def _load_store(self) -> tuple[Store, dict[str, Any] | None]:
-        data = self.settings.data
-        await migrate(self._engine)
-        addresses = Addresses(self._engine)
-        await addresses.load()
-        spaces, endpoints = Spaces(self._engine), Endpoints(self._engine, addresses)
-        resources = Resources(self._engine, addresses)
-        spool = Spool(data / SPOOL, metadata, self.settings.store.waiting_rows)
-        writer = Writer(self._engine, spool, lambda event, facts: log.warning(event, **facts))
-        writer.start()
-        bindings = Bindings(self._engine, writer, node_id(data))
-        await endpoints.load()
-        await resources.load()
-        space = await spaces.load()
-        first: dict[str, Any] | None = None
-        if space is None:
-            space, token = await spaces.create(self.settings.sip.domain)
-            first = await self._first_endpoints(space, token, endpoints)
-        elif self.settings.sip.domain not in ("localhost", space.domain):
-            # The realm is in every stored HA1: another domain would lock every device out without a word.
-            raise StartError(
-                f"sip.domain is {self.settings.sip.domain}, but this installation was made for {space.domain}."
-                " Give the new name in sip.aliases, or start with another data directory."
-            )
-        traces = Traces(self._engine, writer)
-        limits = self.settings.limits
-        texts = Texts(self._engine, writer, limits.texts_kept, limits.text_days)
-        await texts.load()
-        vault = Vault(space.secret)
-        projects = Projects(self._engine, vault)
-        await projects.load()
-        trunks, numbers = TrunkRows(self._engine, vault), NumberRows(self._engine, writer)
-        await trunks.load()
-        await numbers.load()
-        caller_ids, applications = CallerIdRows(self._engine), ApplicationRows(self._engine)
-        await caller_ids.load()
-        await applications.load()
-        answers = Answers(self._engine, limits.idempotency_keys)
-        await answers.load()
-        devices = Devices(self._engine, writer, limits.devices_kept)
-        await devices.load()
-        return Store(
-            space,
-            spaces,
-            endpoints,
-            bindings,
-            traces,
-            texts,
-            writer,
-            trunks,
-            numbers,
-            addresses,
-            resources,
-            projects,
-            caller_ids,
-            applications,
-            answers,
-            devices,
-        ), first
-
-    async def _first_endpoints(self, space: Space, token: str, endpoints: Endpoints) -> dict[str, Any]:
-        import secrets
-
-        made = []
-        for username in ("alice", "bob"):
-            password = secrets.token_urlsafe(9)
-            md5, sha256 = both_ha1(username, space.realm, password)
-            await endpoints.create(
-                project_id=space.project_id,
-                username=username,
-                caller_id=username.capitalize(),
-                ha1_md5=md5,
-                ha1_sha256=sha256,
-            )
-            uri = f"sip:{username}@{space.domain}"
-            made.append({"username": username, "password": password, "uri": uri})
-        return {"project_id": space.project_id, "api_token": token, "domain": space.domain, "endpoints": made}
-
     def _own_hosts(self) -> frozenset[str]:
         from offhook.server.addresses import host_addresses
 
@@ -370,12 +277,7 @@ class App:
         names = {space.domain, "localhost", *settings.sip.aliases, *settings.media.public_address}
         return frozenset(name.lower() for name in (*names, *host_addresses()))
 
-    def _trace_limits(self) -> TraceLimits:
-        trace = self.settings.trace
-        return TraceLimits(per_strand=trace.messages_per_dialog, bytes=trace.megabytes * 1_048_576, calls=trace.calls)
-
-    def _make_keeper(self, recorder: Recorder, switchboard: Switchboard) -> TraceKeeper:
-        epoch = time.time() - asyncio.get_running_loop().time()
+    def _make_keeper(self, recorder: Recorder, switchboard: Switchboard, epoch: float) -> TraceKeeper:
         per_turn = self.settings.trace.stored_per_second
         return TraceKeeper(recorder, switchboard.call, switchboard.is_call, self.store.traces, per_turn, epoch)
 
@@ -389,126 +291,10 @@ class App:
             raise StartError(str(error)) from None
         return tokens
 
-    def _auth_settings(self) -> AuthSettings:
-        limits = self.settings.limits
-        return AuthSettings(
-            realm=self.store.space.realm,
-            hosts=self._hosts,
-            domains=self.profiles.domains,
-            digest_order=self.settings.sip.digest_order,
-            digest_uri=self.settings.sip.digest_uri,
-            ephemeral_hash=self.settings.sip.ephemeral_hash,
-            authz_server=self.settings.sip.authz_server,
-            nonce_life=limits.nonce_life,
-            trust_for=limits.flow_trust,
-            trusted_flows=limits.flows,
-            fails_per_user=limits.fails_per_user,
-            epoch=time.time() - asyncio.get_running_loop().time(),
-            fails_per_user_source=limits.fails_per_user_source,
-            fails_per_source=limits.fails_per_source,
-        )
-
-    def _sip_config(self) -> SipConfig:
-        limits = self.settings.limits
-        return SipConfig(
-            domain=self.store.space.domain,
-            aliases=self._hosts,
-            domains=self.profiles.domains,
-            realm=self.store.space.realm,
-            trusted_proxies=self.settings.sip.trusted_proxies,
-            outbound_strict=self.settings.sip.outbound_strict,
-            epoch=time.time() - asyncio.get_running_loop().time(),
-            force_rport=self.settings.sip.force_rport,
-            timers=SipTimers(t1=self.settings.sip.t1),
-            session_expires=self.settings.sip.session_expires,
-            min_se=self.settings.sip.min_se,
-            leg_queue=limits.leg_queue,
-            tombstone=limits.tombstone,
-            most_dialogs=limits.dialogs,
-            strangers=StrangerLimits(limits.unauth_rate, 2 * limits.unauth_rate),
-            urgent=self._is_emergency,
-            transactions=TransactionLimits(limits.transactions, limits.transactions_per_flow, limits.datagram),
-            subscriptions=SubscriptionLimits(per_endpoint=limits.subscriptions_per_endpoint),
-            registrar=RegistrarLimits(
-                expires_min=limits.expires_min,
-                expires_max=limits.expires_max,
-                contacts_per_aor=limits.contacts_per_aor,
-                storm=limits.register_storm,
-                probe_after=limits.options_every,
-                probe_rate=limits.options_rate,
-                rate_per_aor=limits.register_rate,
-                rate_per_source=limits.register_source_rate,
-                burst_per_source=3 * limits.register_source_rate,
-            ),
-        )
-
-    def _is_emergency(self, uri: Uri) -> bool:
-        country = self.profiles.domains.country(self.profiles.domains.of(uri.host)) or self.settings.sip.country
-        return is_emergency(dialled_in(uri), country, WorldPlan(), self.settings.numbers.emergency)
-
-    def _call_config(self) -> CallConfig:
-        limits = self.settings.limits
-        return CallConfig(
-            domain=self.store.space.domain,
-            hosts=self._hosts,
-            domains=self.profiles.domains,
-            ring_seconds=self.settings.sip.ring_seconds,
-            hold=self.settings.sip.hold,
-            language=self.settings.sounds.language,
-            conference_tones=self.settings.sounds.conference_tones,
-            parked_seconds=self.settings.calls.parked_seconds,
-            ended_kept=self.settings.calls.ended_kept,
-            thresholds=Thresholds(**self.settings.quality.model_dump()),
-            document_hops=limits.document_redirects,
-            flow_grace=limits.flow_grace,
-            detached_silence=limits.detached_silence,
-            late_caller=limits.late_caller,
-            reload_grace=limits.reload_grace,
-            detached_limit=limits.detached_limit,
-            reopen_limit=limits.reopen_limit,
-            reopen_handshake=limits.reopen_handshake,
-            reopen_silence=limits.reopen_silence,
-            late_arrival=limits.late_arrival,
-            late_asleep=limits.late_asleep,
-            media_timeout=limits.media_timeout,
-            tombstone=limits.tombstone,
-            call_rate=limits.call_rate,
-            text_rate=limits.text_rate,
-            text_max=limits.text_max,
-            info_rate=limits.info_rate,
-            store_texts=self.settings.sip.store_texts,
-            fork_targets=limits.fork_targets,
-            forward_hops=limits.forward_hops,
-            pass_headers=self.settings.sip.pass_headers,
-            refer_hosts=frozenset(host.lower() for host in self.settings.sip.refer_hosts),
-        )
-
-    def _outbound(self, ids: SystemIds) -> Outbound:
+    def _outbound(self, settings: OutboundSettings, ids: SystemIds) -> Outbound:
         """The way out of the space: trunks, numbering plans, policies."""
-        sip, limits, space = self.settings.sip, self.settings.limits, self.store.space
-        now = datetime.now(UTC)
-        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-        settings = OutboundSettings(
-            country=sip.country,
-            emergency=self.settings.numbers.emergency,
-            enabled=sip.pstn_enabled,
-            external_sip=sip.external_sip,
-            strict_caller_id=sip.strict_caller_id,
-            tries=limits.trunk_tries,
-            ring_seconds=limits.trunk_ring_time,
-            rate=limits.trunk_call_rate,
-            burst=5 * limits.trunk_call_rate,
-            foreign_rate=limits.foreign_rate,
-            day_ends=asyncio.get_running_loop().time() + (midnight - now).total_seconds(),
-        )
-        return Outbound(
-            settings,
-            self._hosts,
-            WorldPlan(),
-            Trunks(space.domain, ids, self.authenticator.key("trunk lines")),
-            ids,
-            self.profiles.domains,
-        )
+        lines = Trunks(self.store.space.domain, ids, self.authenticator.key("trunk lines"))
+        return Outbound(settings, self.profiles.hosts, WorldPlan(), lines, ids, self.profiles.domains)
 
     def _take_trunks_into_service(self) -> None:
         for row in self.store.trunks:
@@ -578,11 +364,10 @@ class App:
             self.media.announce_tcp(OverTcp(*self._listening.browsers))
         self.driver.use_peers(self._listening.ways_out(SystemIds()))
 
-    async def _copy_to_homer(self) -> None:
+    async def _copy_to_homer(self, epoch: float) -> None:
         settings = self.settings.homer
         if not settings.server:
             return
-        epoch = time.time() - asyncio.get_running_loop().time()
         self.driver.homer = Homer(settings.agent, settings.key.get_secret_value(), self.sockets.known, epoch)
         host, _, port = settings.server.rpartition(":")
         try:
