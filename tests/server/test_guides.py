@@ -1,7 +1,9 @@
 """What the guides tell people to type exists: commands with their options, settings, files."""
 
+import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,20 @@ PAGES = [
     *sorted((ROOT / "docs" / "guides").glob("*.md")),
     *sorted((ROOT / "docs" / "help").glob("*.md")),
 ]
+OUTSIDE = {"node_modules", "target", "dist", "artefacts"}
+
+
+def files() -> Iterator[str]:
+    """Paths from the root, without what is built or brought here."""
+    for folder, below, names in os.walk(ROOT):
+        below[:] = [one for one in below if one not in OUTSIDE and not one.startswith(".")]
+        yield from (Path(folder, name).relative_to(ROOT).as_posix() for name in names)
+
+
+FILES = list(files())
+WRITTEN = [ROOT / path for path in FILES if path.endswith(".md")]
+NAMED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|rs|mjs|sh|xml))(?=[`: ])")
+"""A file of ours in the text; Python modules of others have no ending there."""
 COMMAND = re.compile(r"(?m)^ {4,}(offhook [^\n]+)$|`(offhook [^`\n]+)`")
 SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)( = [^`]+)?`")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
@@ -44,13 +60,23 @@ def test_commands_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_settings_and_files_exist(page: Path) -> None:
+def test_settings_exist(page: Path) -> None:
     known = groups()
     for group, name, _ in SETTING.findall(page.read_text()):
         if group in known:
             assert name in known[group], f"no setting {group}.{name}"
-    for target in LINK.findall(page.read_text()):
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_linked_and_named_files_exist(page: Path) -> None:
+    """Links of every page; and the files it names, by their path from the root or the page, or by the end of the path."""
+    text = page.read_text()
+    for target in LINK.findall(text):
         assert (page.parent / target).exists(), f"{target} is not there"
+    for name in NAMED.findall(text):
+        assert (page.parent / name).exists() or any(f"/{path}".endswith(f"/{name}") for path in FILES), (
+            f"no file {name}"
+        )
 
 
 def test_what_runs_it_for_good_names_settings_and_commands_that_exist() -> None:
