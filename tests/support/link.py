@@ -293,14 +293,6 @@ class Link:
             self.step()
         self.now = until
 
-    def drive(self, done: Callable[[], bool], seconds: float = 100.0) -> None:
-        """Lets time pass until `done`; fails with the ladder when it is not within `seconds`."""
-        until = self.now + seconds
-        while not done():
-            if not self._queue or self._queue[0][0] > until:
-                raise AssertionError(f"not done within {seconds} s\n{self.ladder()}")
-            self.step()
-
     def arrows(self) -> list[str]:
         """The messages so far without their times: `alice: INVITE`, with `x` behind a lost one."""
         return [f"{step.sender}: {step.text}{' x' if step.lost else ''}" for step in self.steps]

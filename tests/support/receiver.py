@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ssl
 from dataclasses import dataclass, field
-from typing import Any
 
 from tests.support.patience import PATIENCE
 
@@ -109,10 +108,3 @@ class Receiver:
         writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         await writer.drain()
         return True
-
-
-def json_of(got: Got) -> Any:
-    """The body as JSON."""
-    import json
-
-    return json.loads(got.body)

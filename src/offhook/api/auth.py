@@ -198,7 +198,6 @@ Calling = Annotated[TokenRow, Depends(scope("calling"))]
 Numbers = Annotated[TokenRow, Depends(scope("numbers"))]
 Management = Annotated[TokenRow, Depends(scope("management"))]
 Storage = Annotated[TokenRow, Depends(scope("storage"))]
-Video = Annotated[TokenRow, Depends(scope("video"))]
 Monitor = Annotated[TokenRow, Depends(scope("monitor"))]
 Reading = Annotated[TokenRow, Depends(scope("calling", "monitor"))]
 """GET of calls, logs, registrations, events and trunks: below /api/offhook and /api/voice `monitor` reads everything."""

@@ -1,7 +1,6 @@
 """Times as the API writes them (API.md 1.3)."""
 
 from datetime import UTC, datetime
-from email.utils import format_datetime
 
 
 def seconds(moment: datetime) -> str:
@@ -13,8 +12,3 @@ def milliseconds(moment: datetime) -> str:
     """ISO 8601 UTC with milliseconds, for our own family."""
     utc = moment.astimezone(UTC)
     return f"{utc.strftime('%Y-%m-%dT%H:%M:%S')}.{utc.microsecond // 1000:03d}Z"
-
-
-def rfc_2822(moment: datetime) -> str:
-    """For the compat family."""
-    return format_datetime(moment.astimezone(UTC))
