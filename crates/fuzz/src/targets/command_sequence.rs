@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use offhook_media::SocketId;
 use offhook_media::command::Command;
-use offhook_media::description::{Direction, KeyKind, LegLocal, PathKind, Recording, SourceKind};
+use offhook_media::description::{
+    Direction, Encoding, Feed, Hidden, KeyKind, LegLocal, LegOffer, PathKind, Recording,
+    SourceKind, Track,
+};
 use offhook_media::event::Reply;
 use offhook_media::recording::Side;
 use offhook_rtp::header::Fields;
@@ -177,12 +180,60 @@ fn ask(
             digits: "1#x".repeat(usize::from(how % 8)),
             each_ms: u32::from(how) << 4,
         }),
-        10 if how & 1 == 0 => house.command(|n| Command::Facts { n, leg }),
-        10 => house.command(|n| Command::Stop { n, leg }),
+        10 => return rarer(house, leg, index as u64 + 1, how, ours()),
         _ => house.command(|n| Command::CloseLeg { n, leg }),
     };
     match reply {
         Reply::CallOpened { legs, .. } => Some(legs),
+        _ => None,
+    }
+}
+
+/// What has few fields.
+fn rarer(
+    house: &mut House,
+    leg: u64,
+    call: u64,
+    how: u8,
+    offer: LegOffer,
+) -> Option<Vec<LegLocal>> {
+    let room = u64::from(how % 3);
+    let (feed, recording) = ("feed".to_owned(), format!("recording{}", how % 4));
+    let reply = match how % 13 {
+        0 => house.command(|n| Command::Facts { n, leg }),
+        1 => house.command(|n| Command::Stop { n, leg }),
+        2 => house.command(|n| Command::Chime {
+            n,
+            room,
+            file: "tones/joined".into(),
+        }),
+        3 => house.command(|n| Command::Hush { n, leg }),
+        4 => house.command(|n| Command::RequestKeyFrame { n, leg }),
+        5 => house.command(|n| Command::ListLegs { n }),
+        6 => house.command(|n| Command::RecordPause { n, leg, recording }),
+        7 => house.command(|n| Command::RecordResume { n, leg, recording }),
+        8 | 9 => {
+            let spec = Feed {
+                feed,
+                url: "ws://192.0.2.9/".into(),
+                address: "192.0.2.9:80".into(),
+                track: [Track::Inbound, Track::Outbound, Track::Both][usize::from(how / 13) % 3],
+                encoding: [Encoding::Mulaw, Encoding::L16][usize::from(how / 39) % 2],
+                rate: 8_000,
+                two_way: how % 13 == 9,
+                bearer: Hidden(String::new()),
+                account: String::new(),
+                call: String::new(),
+                parameters: Vec::new(),
+            };
+            house.command(|n| Command::FeedStart { n, leg, spec })
+        }
+        10 => house.command(|n| Command::FeedStop { n, leg, feed }),
+        11 => house.command(|n| Command::CloseCall { n, call }),
+        _ => house.command(|n| Command::OpenLeg { n, call, offer }),
+    };
+    match reply {
+        Reply::LegOpened { leg, .. } => Some(vec![leg]),
         _ => None,
     }
 }
@@ -246,6 +297,17 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             &[1, 0, 0, 1, 1, 0, 3, 0, 1, 2, 0, 1],
             &talk,
             &[10, 0, 0, 10, 1, 1],
+        ]
+        .concat(),
+        // Everything that has few fields, in a room and outside.
+        [
+            &opened[..],
+            &[4, 0, 1, 7, 0, 3, 10, 0, 2, 10, 1, 9],
+            &talk,
+            &(0..13)
+                .flat_map(|how| [10, how & 1, how])
+                .collect::<Vec<u8>>(),
+            &talk,
         ]
         .concat(),
     ]
