@@ -22,6 +22,7 @@ from offhook.store.writer import Writer
 from offhook.transport.outward_http import HttpSettings, OutwardHttp
 from offhook.transport.records import Records, RecordSettings
 from tests.support.databases import Database
+from tests.support.patience import PATIENCE
 
 KEY = "PSK_0123456789abcdef0123456789abcdef"
 
@@ -49,7 +50,7 @@ class Post:
         clock = asyncio.get_running_loop().time
         records = Records(RecordSettings(servers=("127.0.0.1:9",), hosts=None), clock)
         policy = AddressPolicy((ip_network("127.0.0.0/8"),))
-        self.http = OutwardHttp(records, policy, clock, HttpSettings(connect=0.5, total=self.total))
+        self.http = OutwardHttp(records, policy, clock, HttpSettings(connect=self.total, total=self.total))
         self.events = Events(self.event_rows, self.writer)
         self.outbox = Outbox(self.rows, Committed(self.writer, lambda: self.deliverer.kick()))
         self.subscriptions = Subscriptions(self.webhooks, self.events, self.outbox)
@@ -85,7 +86,7 @@ class Post:
         more = more or {"json": {"n": number}}
         return self.outbox.enqueue(self.project, url, call_ref=call, **more)
 
-    async def ended(self, id_: str, seconds: float = 20.0) -> Delivery:
+    async def ended(self, id_: str, seconds: float = PATIENCE) -> Delivery:
         """The delivery, once it is no longer pending."""
         async with asyncio.timeout(seconds):
             while True:
@@ -98,7 +99,7 @@ class Post:
 
 @asynccontextmanager
 async def post(
-    database: Database, first_retry: float = 0.02, total: float = 5.0, at_once: int = 100, per_receiver: int = 10
+    database: Database, first_retry: float = 0.02, total: float = PATIENCE, at_once: int = 100, per_receiver: int = 10
 ) -> AsyncIterator[Post]:
     """One process's outbox, running."""
     one = Post(database, DeliverySettings(at_once, per_receiver, first_retry), total)

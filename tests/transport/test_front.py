@@ -81,9 +81,7 @@ async def page(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-QUICK = WebSocketSettings(
-    max_message=2000, ping_after=(0.05, 0.06), pong_within=0.05, first_message=0.3, patience=Patience(stall=0.5)
-)
+QUICK = WebSocketSettings(first_message=0.3)
 PATIENT = WebSocketSettings(max_message=2000)
 
 

@@ -27,7 +27,7 @@ from tests.transport.test_front import Ear
 class Ways:
     """An `Outbound` with its own flow table and ears."""
 
-    def __init__(self, authorities: Path | None = None, connect: float = 3.0, wildcards: bool = False) -> None:
+    def __init__(self, authorities: Path | None = None, connect: float = PATIENCE, wildcards: bool = False) -> None:
         self.flows = FlowTable(100, 100)
         self.ear = Ear(self.flows)
         self.datagram = DatagramPath(self.ear)
@@ -133,7 +133,7 @@ async def test_wildcards_count_by_setting_only(tmp_path: Path) -> None:
 
 async def test_every_failure_of_tls_has_words(tmp_path: Path) -> None:
     authority, stranger = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs", "Stranger")
-    ways = Ways(authority.file, connect=1.0)
+    ways, hasty = Ways(authority.file), Ways(authority.file, connect=1.0)
     cases = [
         (stranger.server("dns:carrier.example"), "certificate is refused: unable to get local issuer"),
         (authority.server("dns:carrier.example", days=-1), "certificate is refused: certificate has expired"),
@@ -143,12 +143,12 @@ async def test_every_failure_of_tls_has_words(tmp_path: Path) -> None:
             error = await ways.refused(hop(Transport.TLS, port, "carrier.example"))
             assert (error.code, words in str(error)) == ("trunk_tls_failed", True), str(error)
     async with peer() as (port, _):  # no TLS there at all
-        error = await ways.refused(hop(Transport.TLS, port, "carrier.example"))
+        error = await hasty.refused(hop(Transport.TLS, port, "carrier.example"))
         assert error.code == "trunk_tls_failed"
 
 
 async def test_a_closed_port_a_silent_one_and_a_forbidden_address() -> None:
-    ways = Ways(connect=0.2)
+    ways, hasty = Ways(), Ways(connect=0.2)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -158,7 +158,7 @@ async def test_a_closed_port_a_silent_one_and_a_forbidden_address() -> None:
         assert "refused" in str(error).lower()
         # 2. Somebody listens and never says a word: TLS is given up in time.
         taken.listen()
-        error = await ways.refused(hop(Transport.TLS, port, "x.example"))
+        error = await hasty.refused(hop(Transport.TLS, port, "x.example"))
         assert error.code == "trunk_tls_failed"
         assert "does the port speak TLS" in str(error)
     # 3. TRK-13: a foreign target at a private address is not even tried.

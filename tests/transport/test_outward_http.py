@@ -14,6 +14,7 @@ from offhook.transport.outward_http import Headers, HttpAnswer, HttpFailed, Http
 from offhook.transport.records import Records, RecordSettings
 from tests.support.authority import Authority
 from tests.support.dns_server import DnsServer
+from tests.support.patience import PATIENCE
 from tests.support.receiver import Receiver
 
 LOOPBACK = AddressPolicy((ip_network("127.0.0.0/8"), ip_network("::1/128")))
@@ -30,9 +31,9 @@ async def dns() -> AsyncIterator[DnsServer]:
         yield one
 
 
-def client(dns: DnsServer, policy: AddressPolicy, total: float = 5.0, **more: object) -> OutwardHttp:
+def client(dns: DnsServer, policy: AddressPolicy, total: float = PATIENCE, **more: object) -> OutwardHttp:
     records = Records(RecordSettings(servers=(dns.address,), hosts=None), asyncio.get_running_loop().time)
-    settings = HttpSettings(connect=1.0, total=total)
+    settings = HttpSettings(connect=total, total=total)
     return OutwardHttp(records, policy, asyncio.get_running_loop().time, settings, **more)  # type: ignore[arg-type]
 
 
@@ -153,14 +154,15 @@ async def test_a_303_is_an_answer(dns: DnsServer) -> None:
 
 async def test_failures_have_words(dns: DnsServer) -> None:
     async with Receiver(silent=True) as silent, Receiver(body=b"x" * 70_000) as long:
-        http = client(dns, LOOPBACK, total=0.3)
-        assert await refused(http, silent.url()) == ("unreachable", "no answer within 0.3 s")
+        http, hasty = client(dns, LOOPBACK), client(dns, LOOPBACK, total=0.3)
+        assert await refused(hasty, silent.url()) == ("unreachable", "no answer within 0.3 s")
         assert await refused(http, long.url()) == ("unreachable", "the answer has more than 65536 octets")
         await long.stop()
         assert await refused(http, long.url()) == ("unreachable", "connection refused")
         assert await refused(http, "http://nowhere.test/") == ("unreachable", "nowhere.test has no address in DNS")
         # a name that cannot be looked up now may be configured all the same
         assert await http.refusal("http://nowhere.test/") is None
+        await hasty.close()
         await http.close()
 
 

@@ -223,7 +223,7 @@ async def test_ws_11_one_slow_reader_delays_nobody() -> None:
 )
 async def test_ws_14_who_keeps_silent_is_closed(head: bytes, proof: bool, says: bytes) -> None:
     settings = WebSocketSettings(first_message=0.2, proof=0.4)
-    async with listening(settings, upgrade=0.2) as port:
+    async with listening(settings, upgrade=PATIENCE if says else 0.2) as port:
         port.ear.strangers = not proof
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         writer.write(head)

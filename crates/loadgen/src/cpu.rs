@@ -49,17 +49,18 @@ fn run_time(folder: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     #[test]
     fn our_own_work_is_seen() {
         let before = run_times(std::process::id());
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(60) {
-            std::hint::spin_loop();
-        }
-        let (all, most) = between(&before, &run_times(std::process::id()));
-        assert!(most > 0 && all >= most);
+        // However little of its time the machine gives us: we work until it is seen.
+        let (all, most) = loop {
+            let (all, most) = between(&before, &run_times(std::process::id()));
+            if most > 0 {
+                break (all, most);
+            }
+        };
+        assert!(all >= most);
     }
 
     #[test]
