@@ -162,7 +162,8 @@ async def hosts(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     yield start
     for host in reversed(started):
-        if Watch.last is not None and host.process.engine is not None:
+        # One that was refused a start has no engine.
+        if Watch.last is not None and hasattr(host.process, "engine"):
             Watch.last.engines += waited(host.engine.pid)
         await host.process.stop()
 
