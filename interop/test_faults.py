@@ -49,10 +49,10 @@ async def test_a_killed_browser_leaves_nothing_behind(serve: ServerMaker, tmp_pa
         kept = ("legs", "registrations", "flows")
         async with asyncio.timeout(PATIENCE):
             # The engine closes its sockets a moment after the call, and a ping finds the connection gone.
-            while (
-                any((after := (await server.status())["counts"])[name] != before[name] for name in kept)
-                or udp_sockets(server.engine_pid) != ports
-            ):
+            while True:
+                after = (await server.status())["counts"]
+                if all(after[name] == before[name] for name in kept) and udp_sockets(server.engine_pid) == ports:
+                    break
                 await asyncio.sleep(0.1)
         assert after["legs"] == 0
 
