@@ -63,12 +63,6 @@ impl Codec {
         }
     }
 
-    /// Samples per millisecond at the native rate.
-    #[must_use]
-    pub fn samples_per_ms(self) -> u32 {
-        self.native_rate() / 1_000
-    }
-
     /// RTP clock ticks per millisecond.
     #[must_use]
     pub fn ticks_per_ms(self) -> u32 {

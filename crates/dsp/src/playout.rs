@@ -76,12 +76,6 @@ impl Playout {
         &self.frame
     }
 
-    /// What the last pull ended with.
-    #[must_use]
-    pub fn last_decision(&self) -> Decision {
-        self.last
-    }
-
     /// Whether the last 20 ms were silence that the sender announced, by comfort noise or by leaving its time out.
     #[must_use]
     pub fn silent(&self) -> bool {
