@@ -137,3 +137,11 @@ def test_a_setting_lets_trunks_name_private_addresses(suffixed: House) -> None:
     assert not suffixed.profiles.trunk(row).private_media, "1. off as it comes (MEDIA.md section 9, rule 6)"
     lenient = Profiles(suffixed, (), (), "", private_media=True)  # type: ignore[arg-type]
     assert lenient.trunk(row).private_media, "2. on for all"
+
+
+@pytest.mark.parametrize("body", [{"default_send_as": {"": None}}, {"domain_identifier": [0]}])
+async def test_a_profile_with_an_object_for_a_text_is_refused(suffixed: House, body: dict[str, Any]) -> None:
+    async with suffixed.client() as client:
+        answer = await client.put(PROFILE, json=body)
+        assert answer.status_code == 422
+        assert [one["attribute"] for one in answer.json()["errors"]] == list(body)

@@ -101,7 +101,7 @@ def _like(pattern: re.Pattern[str], rule: str, code: str = "invalid_parameter") 
             return None
         if not isinstance(value, str) or not pattern.fullmatch(value):
             _say(faults, field, f"must be {rule}", code)
-        return value
+        return value if isinstance(value, str) else None  # what comes next looks texts up
 
     return check
 
