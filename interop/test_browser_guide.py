@@ -121,15 +121,16 @@ async def talk(first: Page, second: Page) -> None:
 
 async def rung_by_a_number(server: Offhook, carrier: Carrier, page: Page) -> None:
     """An imported number rings the endpoint."""
-    caller = await carrier.call_in(OURS, 60)
+    caller = await carrier.call_in(OURS)
     await page.expect("incoming")
     await page.answer()
     await page.expect("confirmed")
     await page.hears(TONE)
     await page.hang_up()
     await page.expect("ended")
-    await server.until_idle()  # with the telephone's answer to our BYE; another takes its port
-    await caller.stop()
+    # It has answered our BYE, which would be the first that the next telephone at its port hears.
+    await caller.done()
+    await server.until_idle()
 
 
 async def test_typed_by_hand(house: House, tmp_path: Path) -> None:
