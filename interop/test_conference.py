@@ -38,6 +38,12 @@ async def test_three_hear_each_other(server: Offhook, tmp_path: Path) -> None:
         for phone in (bob, carol):
             await phone.dial("conference-room")
             await phone.expect("CALL_ESTABLISHED")
+        # The page's leg is recorded: what it says, and what it hears of the room.
+        legs = (await server.http.get("/api/calling/calls")).json()["data"]
+        (webrtc,) = (one["id"] for one in legs if one["type"] == "relay_webrtc_call")
+        answer = await send(server, "calling.record", webrtc, {"audio": {"stereo": True, "direction": "both"}})
+        assert answer.status_code == 200, answer.text
+        await asyncio.sleep(4)  # sound to be recorded
         calls = await server.calls()
         assert len(calls) == 3
         for phone, other, own in ((bob, SECOND, FIRST), (carol, FIRST, SECOND)):
@@ -50,12 +56,6 @@ async def test_three_hear_each_other(server: Offhook, tmp_path: Path) -> None:
                         levels = {hertz: level_at(*phone.recording(), hertz) for hertz in (PAGE, other, own)}
             assert min(levels[PAGE], levels[other]) > HEARD, levels
             assert levels[own] < NOT_HEARD, levels
-        # The page's leg is recorded: what it says, and what it hears of the room.
-        legs = (await server.http.get("/api/calling/calls")).json()["data"]
-        (webrtc,) = (one["id"] for one in legs if one["type"] == "relay_webrtc_call")
-        answer = await send(server, "calling.record", webrtc, {"audio": {"stereo": True, "direction": "both"}})
-        assert answer.status_code == 200, answer.text
-        await asyncio.sleep(4)  # sound to be recorded
         for phone in (bob, carol):
             await phone.hang_up()
         # The page is alone now, and hears music: nothing of itself.
