@@ -1,11 +1,13 @@
 """Junk at ports of the engine: noise, and what begins like STUN, DTLS and RTP, from eight sources.
 
 So much of it comes in the time of one packet of sound as ten thousand packets a second are. What the kernel holds for the
-engine is waited for after every burst: a machine that is busy makes the flood longer, and throws nothing away.
+engine is waited for after every burst: a machine that is busy makes the flood longer, and throws nothing away. With LONG=1
+nothing is waited for, and the engine has to keep up with the time of the clock.
 """
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 import struct
@@ -41,11 +43,12 @@ class Flood:
         self._sent = 0
 
     async def hit(self, seconds: float) -> None:
-        """As much as for so many seconds of sound; returns when the engine has taken all of it."""
+        """As much as for so many seconds of sound; returns when the engine has taken all of it (but see above)."""
         for left in range(round(RATE * seconds), 0, -BURST):
             for _ in range(min(BURST, left)):
                 self._send()
-            await taken(self._ports)
+            if not os.environ.get("LONG"):
+                await taken(self._ports)
 
     def _send(self) -> None:
         at, self._sent = self._sent, self._sent + 1
