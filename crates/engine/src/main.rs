@@ -5,6 +5,7 @@ mod feeds;
 mod handover;
 mod kept;
 mod links;
+mod locals;
 mod names;
 mod options;
 mod ports;
@@ -253,6 +254,7 @@ fn shared(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
     let socket: UdpSocket = socket.into();
     socket.set_nonblocking(true)?;
     sys::prepare(&socket, RECEIVE_BUFFER, false);
+    sys::tell_locals(&socket);
     Ok(socket)
 }
 

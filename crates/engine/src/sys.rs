@@ -222,11 +222,16 @@ unsafe fn from_sockaddr(raw: *const libc::sockaddr) -> Option<SocketAddr> {
     }
 }
 
+/// Control messages of one datagram: a service class and an address of ours, which IPv6 gives 24 and 40 bytes.
+type Control = [u64; 8];
+
 /// Buffers for `recvmmsg`.
 pub struct ReceiveBatch {
     buffers: Vec<[u8; BUFFER]>,
     names: Vec<libc::sockaddr_storage>,
+    controls: Vec<Control>,
     lengths: [usize; BATCH],
+    locals: [Option<IpAddr>; BATCH],
     count: usize,
 }
 
@@ -237,7 +242,9 @@ impl ReceiveBatch {
             buffers: vec![[0; BUFFER]; BATCH],
             // SAFETY: all-zero is a valid sockaddr_storage.
             names: vec![unsafe { mem::zeroed() }; BATCH],
+            controls: vec![Control::default(); BATCH],
             lengths: [0; BATCH],
+            locals: [None; BATCH],
             count: 0,
         }
     }
@@ -255,6 +262,8 @@ impl ReceiveBatch {
             header.msg_hdr.msg_name = (&raw mut self.names[index]).cast();
             header.msg_hdr.msg_namelen =
                 mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_hdr.msg_control = (&raw mut self.controls[index]).cast();
+            header.msg_hdr.msg_controllen = mem::size_of::<Control>();
         }
         // SAFETY: every header points at live buffers of the lengths given.
         let count = unsafe {
@@ -267,9 +276,11 @@ impl ReceiveBatch {
             )
         };
         self.count = usize::try_from(count).unwrap_or(0);
-        for (length, header) in self.lengths.iter_mut().zip(&headers).take(self.count) {
+        for (index, header) in headers.iter().take(self.count).enumerate() {
             let cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-            *length = if cut { 0 } else { header.msg_len as usize };
+            self.lengths[index] = if cut { 0 } else { header.msg_len as usize };
+            // SAFETY: the kernel has filled the header and the control messages it points at.
+            self.locals[index] = unsafe { local(&header.msg_hdr) };
         }
         self.count
     }
@@ -281,32 +292,85 @@ impl ReceiveBatch {
         let source = unsafe { from_sockaddr((&raw const self.names[index]).cast()) }?;
         Some((source, &mut self.buffers[index], length))
     }
+
+    /// The address of ours that the datagram at `index` was sent to, of a socket that tells them.
+    pub fn local(&self, index: usize) -> Option<IpAddr> {
+        *self.locals.get(index)?
+    }
+}
+
+/// # Safety
+/// The header's control messages, if it has any, are whole.
+unsafe fn local(header: &libc::msghdr) -> Option<IpAddr> {
+    // SAFETY: the caller's promise; each kind of message holds what its name says.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(header);
+        if message.is_null() {
+            return None;
+        }
+        let data = libc::CMSG_DATA(message);
+        match ((*message).cmsg_level, (*message).cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // Not where it was addressed: of a broadcast an answer cannot come from there.
+                let local = data
+                    .cast::<libc::in_pktinfo>()
+                    .read_unaligned()
+                    .ipi_spec_dst;
+                Some(Ipv4Addr::from(local.s_addr.to_ne_bytes()).into())
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let local = data.cast::<libc::in6_pktinfo>().read_unaligned().ipi6_addr;
+                Some(Ipv6Addr::from(local.s6_addr).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A datagram to send.
+pub struct Datagram<'a> {
+    /// From this address of ours; `None`: the system's choice, or what the socket is bound to.
+    pub local: Option<IpAddr>,
+    /// To this address.
+    pub destination: SocketAddr,
+    /// What.
+    pub data: &'a [u8],
+    /// With the service class of video, AF41 (RFC 4594 section 4.4), instead of the socket's.
+    pub video: bool,
 }
 
 /// Sends several datagrams from one socket; how many the kernel took, and the error that stopped it.
-pub fn send_batch(
+pub fn send_batch(fd: RawFd, datagrams: &[Datagram<'_>]) -> (usize, Option<io::Error>) {
+    // Clearing room for all would cost more than sending one.
+    match datagrams {
+        [_] => send_some::<1>(fd, datagrams),
+        _ => send_some::<BATCH>(fd, datagrams),
+    }
+}
+
+fn send_some<const MOST: usize>(
     fd: RawFd,
-    datagrams: &[(SocketAddr, &[u8], bool)],
+    datagrams: &[Datagram<'_>],
 ) -> (usize, Option<io::Error>) {
-    let count = datagrams.len().min(BATCH);
+    let count = datagrams.len().min(MOST);
     // SAFETY: all-zero is valid for each of these and they are filled below.
-    let mut headers: [libc::mmsghdr; BATCH] = unsafe { mem::zeroed() };
-    let mut parts: [libc::iovec; BATCH] = unsafe { mem::zeroed() };
-    let mut names: [libc::sockaddr_storage; BATCH] = unsafe { mem::zeroed() };
-    let (v4, v6) = (ServiceClass::new(false), ServiceClass::new(true));
-    for (index, (destination, data, video)) in datagrams.iter().take(count).enumerate() {
-        let length = to_sockaddr(*destination, &mut names[index]);
-        parts[index].iov_base = data.as_ptr().cast_mut().cast();
-        parts[index].iov_len = data.len();
+    let mut headers: [libc::mmsghdr; MOST] = unsafe { mem::zeroed() };
+    let mut parts: [libc::iovec; MOST] = unsafe { mem::zeroed() };
+    let mut names: [libc::sockaddr_storage; MOST] = unsafe { mem::zeroed() };
+    let mut controls = [Control::default(); MOST];
+    for (index, datagram) in datagrams.iter().take(count).enumerate() {
+        let length = to_sockaddr(datagram.destination, &mut names[index]);
+        parts[index].iov_base = datagram.data.as_ptr().cast_mut().cast();
+        parts[index].iov_len = datagram.data.len();
         let header = &mut headers[index].msg_hdr;
         header.msg_iov = &raw mut parts[index];
         header.msg_iovlen = 1;
         header.msg_name = (&raw mut names[index]).cast();
         header.msg_namelen = length;
-        if *video {
-            let class = if destination.is_ipv6() { &v6 } else { &v4 };
-            header.msg_control = (&raw const class.0).cast_mut().cast();
-            header.msg_controllen = mem::size_of_val(&class.0);
+        let used = describe(datagram, &mut controls[index]);
+        if used > 0 {
+            header.msg_control = (&raw mut controls[index]).cast();
+            header.msg_controllen = used;
         }
     }
     // SAFETY: every header points at live data; the kernel only reads it.
@@ -324,34 +388,58 @@ pub fn send_batch(
     }
 }
 
-/// One control message that gives a datagram the service class of video, AF41 (RFC 4594 section 4.4), instead of its
-/// socket's.
-#[repr(C)]
-struct ClassMessage {
-    header: libc::cmsghdr,
-    class: libc::c_int,
-    _padding: libc::c_int,
-}
-
-struct ServiceClass(ClassMessage);
-
-impl ServiceClass {
-    fn new(v6: bool) -> Self {
-        const ASSURED: libc::c_int = 34 << 2;
-        // SAFETY: all-zero is valid for a control message header.
-        let mut header: libc::cmsghdr = unsafe { mem::zeroed() };
-        (header.cmsg_level, header.cmsg_type) = if v6 {
+/// Writes the control messages of a datagram; their length in bytes.
+fn describe(datagram: &Datagram<'_>, control: &mut Control) -> usize {
+    const ASSURED: libc::c_int = 34 << 2;
+    let mut used = 0;
+    if datagram.video {
+        let (level, kind) = if datagram.destination.is_ipv6() {
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
         } else {
             (libc::IPPROTO_IP, libc::IP_TOS)
         };
-        header.cmsg_len = mem::size_of::<libc::cmsghdr>() + mem::size_of::<libc::c_int>();
-        Self(ClassMessage {
-            header,
-            class: ASSURED,
-            _padding: 0,
-        })
+        used = append(control, used, (level, kind), ASSURED);
     }
+    match datagram.local {
+        Some(IpAddr::V4(local)) => {
+            // SAFETY: all-zero is valid: no interface and no address.
+            let mut from: libc::in_pktinfo = unsafe { mem::zeroed() };
+            from.ipi_spec_dst.s_addr = u32::from_ne_bytes(local.octets());
+            append(control, used, (libc::IPPROTO_IP, libc::IP_PKTINFO), from)
+        }
+        Some(IpAddr::V6(local)) => {
+            // SAFETY: as above.
+            let mut from: libc::in6_pktinfo = unsafe { mem::zeroed() };
+            from.ipi6_addr.s6_addr = local.octets();
+            let kind = (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO);
+            append(control, used, kind, from)
+        }
+        None => used,
+    }
+}
+
+/// One more control message behind `used` bytes, which are whole messages; how many are used then.
+fn append<T: Copy>(
+    control: &mut Control,
+    used: usize,
+    (level, kind): (libc::c_int, libc::c_int),
+    value: T,
+) -> usize {
+    let size = mem::size_of::<T>() as libc::c_uint;
+    // SAFETY: arithmetic alone.
+    let (length, space) = unsafe { (libc::CMSG_LEN(size), libc::CMSG_SPACE(size) as usize) };
+    assert!(used + space <= mem::size_of::<Control>());
+    // SAFETY: all-zero is valid for a header; there is room for it and for the value, and whole messages end aligned.
+    unsafe {
+        let mut header: libc::cmsghdr = mem::zeroed();
+        header.cmsg_len = length as usize;
+        (header.cmsg_level, header.cmsg_type) = (level, kind);
+        let message = control.as_mut_ptr().cast::<u8>().add(used);
+        message.cast::<libc::cmsghdr>().write(header);
+        let data = libc::CMSG_DATA(message.cast());
+        data.cast::<T>().write_unaligned(value);
+    }
+    used + space
 }
 
 fn set_option(socket: &UdpSocket, level: i32, name: i32, value: i32) {
@@ -388,6 +476,15 @@ pub fn prepare(socket: &UdpSocket, receive_buffer: i32, errors: bool) {
         set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1);
     } else if errors {
         set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1);
+    }
+}
+
+/// Makes a socket of every address tell with each datagram which of them it was sent to.
+pub fn tell_locals(socket: &UdpSocket) {
+    if socket.local_addr().is_ok_and(|bound| bound.is_ipv6()) {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1);
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1);
     }
 }
 
@@ -508,3 +605,6 @@ pub fn receive_descriptor(fd: RawFd, bytes: &mut [u8]) -> Option<(usize, Option<
         Some((size, found))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,17 +17,18 @@ use offhook_media::command::Command;
 use offhook_media::event::{Event, Reply};
 use offhook_media::feed::Return;
 use offhook_media::{
-    Engine, Input, Now, Output, Packet, PortPair, ShardConfig, SocketId, Transmit, WebRtcSocket,
+    Engine, Input, Now, Output, PortPair, ShardConfig, SocketId, Transmit, WebRtcSocket,
 };
 
 use crate::kept::Kept;
 use crate::links::{LINK_QUEUE, Links};
+use crate::locals::Locals;
 use crate::queues::{Order, Queues, Told, Work};
 use crate::random::System;
 use crate::rings::Rings;
 use crate::sounds::Job;
 use crate::streams::{Streams, TOKENS};
-use crate::sys::{self, BATCH, LARGEST, Poller, Ready, ReceiveBatch};
+use crate::sys::{self, BATCH, Datagram, LARGEST, Poller, Ready, ReceiveBatch};
 use crate::trouble::Trouble;
 
 /// Token of the command queue's eventfd; sockets use their ids.
@@ -61,6 +62,8 @@ pub struct Worker {
     engine: Engine,
     poller: Poller,
     sockets: Vec<Option<Socket>>,
+    /// Addresses of ours that shared sockets were reached at.
+    locals: Locals,
     /// The numbers that stand for TCP, by address family, and the connections.
     over_tcp: Vec<(SocketId, bool)>,
     streams: Streams,
@@ -103,6 +106,7 @@ impl Worker {
             engine: Engine::new(config, Box::new(System::new())),
             poller,
             sockets: Vec::new(),
+            locals: Locals::new(sys::interface_addresses()),
             over_tcp,
             streams: Streams::default(),
             links: Links::new(queues.ways.clone()),
@@ -307,9 +311,11 @@ impl Worker {
             let count = self.batch.receive(fd);
             self.packets += u32::try_from(count).unwrap_or(0);
             for index in 0..count {
+                let local = self.batch.local(index);
+                let socket = local.map_or(id, |address| self.reached(id, address, now));
                 if let Some((source, buffer, len)) = self.batch.datagram(index) {
                     let input = Input::Datagram {
-                        socket: id,
+                        socket,
                         source,
                         buffer,
                         len,
@@ -332,6 +338,23 @@ impl Worker {
             self.engine.handle(input, now);
             self.collect(now);
         }
+    }
+
+    /// The number of a shared socket at this address of ours; its own if there is none.
+    fn reached(&mut self, id: SocketId, address: IpAddr, now: Now) -> SocketId {
+        if let Some(number) = self.locals.number(id, address) {
+            return number;
+        }
+        let Some(Some(socket)) = self.sockets.get(id.0 as usize) else {
+            return id;
+        };
+        let port = socket.socket.local_addr().map_or(0, |bound| bound.port());
+        let Some(added) = self.locals.add(id, SocketAddr::new(address, port)) else {
+            return id;
+        };
+        let number = added.id;
+        self.engine.handle(Input::Reached(added), now);
+        number
     }
 
     fn connection(&mut self, stream: TcpStream, read: Vec<u8>, now: Now) {
@@ -508,10 +531,11 @@ impl Worker {
         let sends = std::mem::take(&mut self.sends);
         let mut rest = &sends[..];
         while let Some(first) = rest.first() {
+            let (socket, _) = self.locals.of(first.socket);
             let run = rest
                 .iter()
                 .take(BATCH)
-                .take_while(|one| one.socket == first.socket)
+                .take_while(|one| self.locals.of(one.socket).0 == socket)
                 .count();
             let (now, later) = rest.split_at(run);
             self.send_run(now);
@@ -531,10 +555,11 @@ impl Worker {
             }
             return;
         }
-        let Some(Some(socket)) = self.sockets.get(first.socket.0 as usize) else {
+        let (id, local) = self.locals.of(first.socket);
+        let Some(Some(socket)) = self.sockets.get(id.0 as usize) else {
             return;
         };
-        if let [one @ Transmit { video: false, .. }] = run {
+        if let ([one @ Transmit { video: false, .. }], None) = (run, local) {
             if let Err(error) = socket.socket.send_to(&one.packet, one.destination) {
                 self.note_failure(one, &error);
             }
@@ -543,9 +568,14 @@ impl Worker {
         let fd = socket.socket.as_raw_fd();
         let mut rest = run;
         while !rest.is_empty() {
-            let datagrams: Vec<(SocketAddr, &[u8], bool)> = rest
+            let datagrams: Vec<Datagram<'_>> = rest
                 .iter()
-                .map(|one| (one.destination, packet(&one.packet), one.video))
+                .map(|one| Datagram {
+                    local: self.locals.of(one.socket).1,
+                    destination: one.destination,
+                    data: &one.packet,
+                    video: one.video,
+                })
                 .collect();
             let (sent, error) = sys::send_batch(fd, &datagrams);
             let (_, later) = rest.split_at(sent);
@@ -613,10 +643,6 @@ impl Worker {
 fn over_tcp(ids: &[(SocketId, bool)], source: SocketAddr) -> SocketId {
     let same = ids.iter().find(|(_, v4)| *v4 == source.is_ipv4());
     same.or(ids.first()).map_or(SocketId(0), |(id, _)| *id)
-}
-
-fn packet(packet: &Packet) -> &[u8] {
-    packet
 }
 
 fn now() -> Now {

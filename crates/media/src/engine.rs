@@ -131,6 +131,11 @@ impl Engine {
                 }
                 self.release_unclaimed();
             }
+            Input::Reached(socket) => {
+                let index = self.webrtc.len();
+                self.demux.own(socket.id, Owner::WebRtc(index));
+                self.webrtc.push(socket);
+            }
             Input::SendFailed {
                 socket,
                 destination,

@@ -112,6 +112,9 @@ pub enum Input<'a> {
         /// Its length.
         len: usize,
     },
+    /// A WebRTC socket was reached at one more address of the machine: with a number of its own, so that what answers leaves
+    /// from there.
+    Reached(WebRtcSocket),
     /// A command with the sockets of the port legs it opens, in order.
     Command {
         /// The command.

@@ -4,10 +4,10 @@ mod common;
 
 use common::webrtc::Peer;
 use common::*;
-use offhook_media::SocketId;
 use offhook_media::command::Command;
 use offhook_media::description::*;
 use offhook_media::event::{Event, Reply};
+use offhook_media::{Input, SocketId, WebRtcSocket};
 use str0m::format::Codec as Known;
 
 fn webrtc_offer(audio: Vec<Codec>) -> LegOffer {
@@ -102,6 +102,28 @@ fn a_browser_and_a_phone_hear_each_other_through_dtls_srtp() {
             ("", "")
         );
     }
+}
+
+#[test]
+fn everything_leaves_from_the_address_that_the_browser_reached() {
+    let mut world = World::new();
+    let elsewhere = WebRtcSocket {
+        id: SocketId(u32::MAX),
+        local: "10.9.9.9:42000".parse().expect("address"),
+        candidates: Vec::new(),
+        tcp: false,
+    };
+    world.reached = elsewhere.id;
+    let now = world.now();
+    world.engine.handle(Input::Reached(elsewhere), now);
+    let mut call = call(&mut world, true);
+    talk(&mut world, &mut call, 2_000);
+    let browser = world.peers[0].addresses[0];
+    assert!(!world.peers[0].received.is_empty() && !world.rtp_to(call.phone.address).is_empty());
+    let sent = world.sent.iter().filter(|sent| sent.destination == browser);
+    assert!(sent.clone().all(|sent| sent.socket == world.reached));
+    assert_eq!(world.facts(call.browser).local, "10.9.9.9:42000");
+    assert_eq!(call.local.candidates.len(), 1, "it was not announced");
 }
 
 #[test]

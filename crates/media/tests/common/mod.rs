@@ -83,6 +83,8 @@ pub struct World {
     /// What is on its way to other shards.
     pub crossed: Vec<Linked>,
     pub peers: Vec<webrtc::Peer>,
+    /// Where they reach us.
+    pub reached: SocketId,
     replies: Vec<Reply>,
     timeout: Option<Instant>,
     next_socket: u32,
@@ -143,6 +145,7 @@ impl World {
             fed: Vec::new(),
             crossed: Vec::new(),
             peers: Vec::new(),
+            reached: WEBRTC_SOCKET,
             replies: Vec::new(),
             timeout: None,
             next_socket: 100 + 1_000 * u32::from(shard ^ 3),
@@ -244,7 +247,7 @@ impl World {
                 return;
             }
             for (source, bytes) in spoken {
-                self.datagram(WEBRTC_SOCKET, source, &bytes);
+                self.datagram(self.reached, source, &bytes);
             }
         }
     }
