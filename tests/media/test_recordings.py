@@ -227,7 +227,8 @@ async def test_ogg_opus_is_decoded_by_another_program(host, peers, tmp_path):
         assert level(middle, own) == pytest.approx(8_000, rel=OPUS_GAIN_STEP)
         assert level(middle, other) < 100
     alone = decoded(tmp_path / "recordings" / "says.ogg", 0)[int(0.5 * RATE) : int(1.3 * RATE)]
-    assert max(level(alone, LEFT), level(alone, LEFT) * 2**0.5) == pytest.approx(8_000, rel=0.5)
+    # A file of one channel: the resampler shares its power among two.
+    assert level(alone, LEFT) * 2**0.5 == pytest.approx(8_000, rel=OPUS_GAIN_STEP)
 
 
 async def test_length_silence_and_the_end_of_the_leg_end_it(host, peers, tmp_path):
