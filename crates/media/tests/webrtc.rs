@@ -2,26 +2,13 @@
 
 mod common;
 
-use common::webrtc::Peer;
+use common::webrtc::{Peer, both, webrtc_offer};
 use common::*;
 use offhook_media::command::Command;
 use offhook_media::description::*;
 use offhook_media::event::{Event, Reply};
 use offhook_media::{Input, SocketId, WebRtcSocket};
 use str0m::format::Codec as Known;
-
-fn webrtc_offer(audio: Vec<Codec>) -> LegOffer {
-    LegOffer {
-        path: PathKind::WebRtc,
-        keys: KeyKind::Dtls,
-        address: String::new(),
-        ..port_offer(audio)
-    }
-}
-
-fn both() -> Vec<Codec> {
-    vec![codec("PCMU", 0, 8_000), codec("OPUS", 111, 48_000)]
-}
 
 struct Call {
     call: u64,
@@ -686,36 +673,4 @@ fn ice_bad_credentials_and_ice_not_selected_are_told_apart() {
         assert_eq!(verdict, expected);
         assert!((2_000..=2_500).contains(&at));
     }
-}
-
-#[test]
-fn trap_15_media_without_keys_is_dropped_and_not_queued() {
-    let mut world = World::new();
-    let (_, legs) = world.open(vec![webrtc_offer(both()), port_offer(both())]);
-    let mut peer = Peer::new("198.51.100.5:6000", world.instant());
-    // Both sides wait for the other's hello: the path is up and there are no keys.
-    peer.describe(&legs[0], false);
-    world.complete(legs[0].leg, peer.remote(both()));
-    let browser = peer.addresses[0];
-    world.peers.push(peer);
-    let mut phone = phone(&legs[1], 0);
-    world.complete(phone.leg, port_remote(both(), phone.address));
-    world.bridge(legs[0].leg, phone.leg);
-    world.advance_ms(200);
-    let leg = legs[0].leg;
-    world.command(|n| Command::SendDigits {
-        n,
-        leg,
-        digits: "1".to_owned(),
-        each_ms: 100,
-    });
-    phone.speak_for(&mut world, 4_000);
-    assert_eq!(world.facts(leg).gate, "no_keys");
-    assert!(world.rtp_to(browser).is_empty() && world.rtcp_to(browser).is_empty());
-    // Nor is anything from it taken in the clear.
-    let mut forger = phone.clone();
-    forger.ssrc = 5;
-    let packet = forger.packet(&voice(1));
-    world.datagram(SocketId(1), browser, &packet);
-    assert!(world.rtp_to(phone.address).is_empty());
 }

@@ -11,7 +11,22 @@ use str0m::net::{DatagramRecv, Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc};
 
-use super::{Sent, WEBRTC_ADDRESS};
+use super::{Sent, WEBRTC_ADDRESS, codec, port_offer};
+
+/// A leg for a browser.
+pub fn webrtc_offer(audio: Vec<Codec>) -> LegOffer {
+    LegOffer {
+        path: PathKind::WebRtc,
+        keys: KeyKind::Dtls,
+        address: String::new(),
+        ..port_offer(audio)
+    }
+}
+
+/// What phones and browsers both speak.
+pub fn both() -> Vec<Codec> {
+    vec![codec("PCMU", 0, 8_000), codec("OPUS", 111, 48_000)]
+}
 
 pub struct Peer {
     pub rtc: Rtc,
