@@ -13,6 +13,7 @@ use crate::commands::{Refusal, bad_description};
 use crate::engine::Engine;
 use crate::io::{Now, Output};
 use crate::transcode::MAX_TICK_SAMPLES;
+use crate::voice::{Rates, Voice};
 
 /// From one chime to the next: more of them in a second is noise.
 const REST: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ const MAX_PACKETS: usize = 100;
 /// Bytes of a file's name.
 const MAX_NAME: usize = 255;
 const PACKET_MS: u32 = 20;
+/// As which it is fetched: wide-band, and cheaper to decode than Opus.
+const CODEC: Codec = Codec::G722;
 
 /// The chimes of one room.
 #[derive(Default)]
@@ -32,46 +35,48 @@ pub(crate) struct Chimes {
 }
 
 struct Sounding {
-    rate: u32,
     decoder: Decoder,
+    voice: Voice,
     clip: Arc<Clip>,
     at: usize,
 }
 
 impl Chimes {
-    /// Adds the next 20 ms to the sum, if one sounds at this rate; whether it does.
-    pub(crate) fn add(&mut self, rate: u32, total: &mut [i32]) -> bool {
-        let Some(sounding) = self.sounding.as_mut().filter(|one| one.rate == rate) else {
-            // The room's rate has changed: the rest of it is left out.
-            self.sounding = None;
-            return false;
-        };
-        let mut pcm = [0i16; MAX_TICK_SAMPLES];
-        let packet = sounding.clip.packets.get(sounding.at);
-        let decoded = packet.map(|packet| sounding.decoder.decode(packet, &mut pcm));
-        let Some(Ok(length)) = decoded else {
-            self.sounding = None;
-            return false;
-        };
-        let heard = pcm.get(..length).unwrap_or_default();
-        total
-            .iter_mut()
-            .zip(heard)
-            .for_each(|(sum, one)| *sum += i32::from(*one));
-        sounding.at += 1;
-        if sounding.at >= MAX_PACKETS {
-            self.sounding = None;
+    /// The next 20 ms, for listeners at these rates, if one sounds; whether it does.
+    pub(crate) fn take(&mut self, rates: &Rates) -> bool {
+        if let Some(sounding) = &mut self.sounding {
+            if !sounding.next(rates) {
+                self.sounding = None;
+            }
         }
-        true
+        self.sounding.is_some()
+    }
+
+    /// What sounds.
+    pub(crate) fn voice(&self) -> Option<&Voice> {
+        self.sounding.as_ref().map(|sounding| &sounding.voice)
     }
 }
 
-/// How a chime is fetched for a room that is mixed at this rate.
-fn codec(rate: u32) -> Codec {
-    if rate > 8_000 {
-        Codec::G722
-    } else {
-        Codec::Pcmu
+impl Sounding {
+    /// False when it is over.
+    fn next(&mut self, rates: &Rates) -> bool {
+        let Some(packet) = self
+            .clip
+            .packets
+            .get(self.at)
+            .filter(|_| self.at < MAX_PACKETS)
+        else {
+            return false;
+        };
+        let mut pcm = [0i16; MAX_TICK_SAMPLES];
+        let Ok(length) = self.decoder.decode(packet, &mut pcm) else {
+            return false;
+        };
+        self.voice
+            .take(pcm.get(..length).unwrap_or_default(), rates);
+        self.at += 1;
+        true
     }
 }
 
@@ -86,8 +91,7 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(&number) else {
             return Ok(());
         };
-        let rate = room.rate();
-        let chimes = room.chimes();
+        let chimes = &mut room.chimes;
         let rests = |began: Instant| now.instant.saturating_duration_since(began) < REST;
         if chimes.began.is_some_and(rests) {
             return Ok(());
@@ -99,7 +103,7 @@ impl Engine {
             player,
             index: 0,
             file,
-            codec: codec(rate),
+            codec: CODEC,
             packet_ms: PACKET_MS,
         }));
         Ok(())
@@ -110,14 +114,14 @@ impl Engine {
         let Some(room) = self.rooms.get_mut(&wanted.whose) else {
             return;
         };
-        let rate = room.rate();
-        let chimes = room.chimes();
-        let fits = chimes.number == wanted.player && codec(rate) == wanted.codec;
+        let chimes = &mut room.chimes;
+        let rate = wanted.codec.native_rate();
         let decoder = Decoder::new(wanted.codec, rate);
-        if let (Ok(clip), Ok(decoder), true) = (clip, decoder, fits) {
+        let newest = chimes.number == wanted.player;
+        if let (Ok(clip), Ok(decoder), true) = (clip, decoder, newest) {
             chimes.sounding = Some(Box::new(Sounding {
-                rate,
                 decoder,
+                voice: Voice::new(rate),
                 clip,
                 at: 0,
             }));

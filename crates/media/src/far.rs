@@ -19,9 +19,9 @@ use crate::members::kept_place;
 use crate::pause::Made;
 use crate::receive::Incoming;
 use crate::send::Source;
-use crate::transcode::Wish;
 use crate::verdict::Verdict;
 use crate::video::Seen;
+use crate::voice::Ear;
 
 /// A leg or a room, here or on another shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ pub(crate) struct Known {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attend {
     /// How it hears.
-    pub(crate) hears: Option<Wish>,
+    pub(crate) hears: Option<Ear>,
     pub(crate) muted: bool,
     /// The command that is answered.
     pub(crate) answer: Option<(ReplyToken, u64)>,

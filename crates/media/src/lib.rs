@@ -43,6 +43,7 @@ mod latch;
 mod leg;
 mod links;
 mod members;
+mod mix;
 mod outbox;
 mod pause;
 mod player;
@@ -63,6 +64,7 @@ mod video;
 mod video_facts;
 mod video_line;
 mod video_route;
+mod voice;
 
 pub use dtls::Identity;
 pub use engine::Engine;

@@ -1,8 +1,8 @@
 //! Rooms: many legs hear each other. One tick mixes for all; who is not speaking shares one encoder with the others.
 //!
-//! Who is loud is known without decoding (RFC 6464 levels, G.711 bytes); at most `SPEAKERS` are decoded and mixed.
+//! Here: who is in a room, and who of them is heard; the sound itself is made in `mix.rs`. Who is loud is known without
+//! decoding (RFC 6464 levels, G.711 bytes); at most `SPEAKERS` are decoded and mixed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
@@ -11,9 +11,9 @@ use offhook_dsp::{Codec, level};
 use crate::chime::Chimes;
 use crate::commands::Refusal;
 use crate::engine::Engine;
-use crate::far::{Attend, Kind as Mixed, Linked, Place, What};
+use crate::far::{Attend, Place, What};
 use crate::ids::LegId;
-use crate::io::{Now, Output};
+use crate::io::Now;
 use crate::leg::Leg;
 use crate::members::kept_place;
 use crate::outbox::Outbox;
@@ -22,9 +22,10 @@ use crate::receive::{Incoming, Meaning};
 use crate::recording::Taps;
 use crate::route;
 use crate::send::{Overruns, Source};
-use crate::tick::{TICK, TOO_LATE, next_slot};
-use crate::timers::{Deadlines, Kind, claim};
-use crate::transcode::{Decoding, Encoding, MAX_TICK_SAMPLES, Wish};
+use crate::tick::next_slot;
+use crate::timers::{Deadlines, Kind};
+use crate::transcode::{Decoding, Encoding};
+use crate::voice::{Ear, Rates, Voice, WIDE};
 
 /// Members of one room (MEDIA.md section 9).
 pub(crate) const MAX_MEMBERS: usize = 500;
@@ -36,63 +37,76 @@ const HANG: Duration = Duration::from_millis(300);
 const SPEECH: f32 = -55.0;
 /// What a packet counts for whose loudness nothing tells: softer than speech that is known.
 const UNTOLD: f32 = -50.0;
-/// Rate of the mix unless every member is narrow-band, Hz.
-const WIDE: u32 = 16_000;
-const NARROW: u32 = 8_000;
-/// The level of a room in which nobody speaks, -dBov: none.
-const NO_SOUND: u8 = 127;
-/// Above this the sum is bent, so that loud voices together do not crackle: -6 dBFS.
-const KNEE: i32 = 16_384;
 
-struct Speaker {
-    leg: LegId,
+/// A member who is heard.
+pub(crate) struct Speaker {
+    pub(crate) leg: LegId,
     decoding: Box<Decoding>,
+    pub(crate) voice: Voice,
     loud: Instant,
     level: f32,
 }
 
-/// A member on another shard: what it hears is encoded here and sent there.
-struct FarMember {
-    leg: LegId,
-    link: u64,
-    hears: Option<Wish>,
-    /// Wide-band, as it heard the room last: hearing something else for a while changes nothing for the others.
-    wide: bool,
-    /// While it speaks, for it alone.
-    encoding: Option<Box<Encoding>>,
-}
+impl Speaker {
+    /// `None` when the codec cannot be decoded: a bug of the tables above it.
+    fn new(leg: LegId, codec: Codec, rate: u32, level: f32, now: Instant) -> Option<Self> {
+        Some(Self {
+            leg,
+            decoding: Box::new(Decoding::new(leg, codec, rate)?),
+            voice: Voice::new(rate),
+            loud: now,
+            level,
+        })
+    }
 
-impl FarMember {
-    /// How it hears from now on; none: something else.
-    fn attend(&mut self, link: u64, hears: Option<Wish>) {
-        (self.link, self.hears) = (link, hears);
-        self.wide = hears.map_or(self.wide, is_wide);
+    /// The next 20 ms, for listeners at these rates.
+    pub(crate) fn pull(&mut self, rates: &Rates, now: Instant) {
+        let pulled = self.decoding.pull(now);
+        self.level = level::rms_dbov(pulled);
+        if self.level >= SPEECH {
+            self.loud = now;
+        }
+        self.voice.take(pulled, rates);
+    }
+
+    /// Whether it goes on being decoded.
+    pub(crate) fn stays(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.loud) < 2 * HANG
     }
 }
 
-fn is_wide(wish: Wish) -> bool {
-    wish.codec.native_rate() > NARROW
+/// A member on another shard: what it hears is encoded here and sent there.
+pub(crate) struct FarMember {
+    pub(crate) leg: LegId,
+    pub(crate) link: u64,
+    /// None: it hears something else.
+    pub(crate) hears: Option<Ear>,
+    /// While it speaks, for it alone.
+    pub(crate) encoding: Option<Box<Encoding>>,
 }
 
 /// One room.
 pub(crate) struct Room {
-    members: Vec<LegId>,
+    pub(crate) members: Vec<LegId>,
     /// Members on other shards.
-    far: Vec<FarMember>,
-    speakers: ArrayVec<Speaker, SPEAKERS>,
-    /// Encoders that listeners share: one for each wish.
-    shared: Vec<Encoding>,
-    rate: u32,
-    taps: Taps,
-    chimes: Chimes,
+    pub(crate) far: Vec<FarMember>,
+    pub(crate) speakers: ArrayVec<Speaker, SPEAKERS>,
+    /// Encoders that listeners share: one for each way to hear.
+    pub(crate) shared: Vec<Encoding>,
+    /// The ways to hear of the last tick, and whether anybody only listens by them.
+    pub(crate) ears: Vec<(Ear, bool)>,
+    /// Those of the ears, and of recordings.
+    pub(crate) rates: Rates,
+    pub(crate) taps: Taps,
+    pub(crate) chimes: Chimes,
     pub(crate) overruns: Overruns,
     /// Its tick's.
-    deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines,
 }
 
 impl Room {
     /// Decoders and encoders that a panic left halfway go; members and places stay.
-    fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         self.speakers.clear();
         self.shared.clear();
         self.far
@@ -105,14 +119,10 @@ impl Room {
         &mut self.taps
     }
 
-    /// What everybody in it hears beside the members.
-    pub(crate) fn chimes(&mut self) -> &mut Chimes {
-        &mut self.chimes
-    }
-
-    /// Of the mix, Hz.
-    pub(crate) fn rate(&self) -> u32 {
-        self.rate
+    /// At which a codec is decoded here, Hz. Opus has any: at what its listeners hear when it begins to speak.
+    pub(crate) fn rate_of(&self, codec: Codec) -> u32 {
+        let heard = self.rates.iter().copied().max().unwrap_or(WIDE);
+        codec.native_rate().min(heard.max(WIDE))
     }
 
     /// A member is not heard from now on.
@@ -126,7 +136,8 @@ impl Room {
             far: Vec::new(),
             speakers: ArrayVec::new(),
             shared: Vec::new(),
-            rate: WIDE,
+            ears: Vec::new(),
+            rates: Rates::new(),
             taps: Taps::default(),
             chimes: Chimes::default(),
             overruns: Overruns::default(),
@@ -163,16 +174,18 @@ impl Room {
         now: Instant,
     ) {
         let level = loudness(codec, incoming, payload);
-        let rate = self.rate;
+        let rate = self.rate_of(codec);
         if let Some(speaker) = self.speaker(from) {
             if level >= SPEECH {
                 speaker.loud = now;
             }
-            if !speaker.decoding.fits(from, codec, rate) {
+            // Only another codec makes another decoder: it keeps its rate as long as it speaks.
+            let decoding = &speaker.decoding;
+            if !decoding.fits(from, codec, decoding.rate()) {
                 let Some(fresh) = Decoding::new(from, codec, rate) else {
                     return;
                 };
-                *speaker.decoding = fresh;
+                (*speaker.decoding, speaker.voice) = (fresh, Voice::new(rate));
             }
             speaker.decoding.push(incoming, payload, now);
             return;
@@ -180,14 +193,9 @@ impl Room {
         if level < SPEECH || !self.make_room(level, now) {
             return;
         }
-        if let Some(mut decoding) = Decoding::new(from, codec, rate).map(Box::new) {
-            decoding.push(incoming, payload, now);
-            self.speakers.push(Speaker {
-                leg: from,
-                decoding,
-                loud: now,
-                level,
-            });
+        if let Some(mut speaker) = Speaker::new(from, codec, rate, level, now) {
+            speaker.decoding.push(incoming, payload, now);
+            self.speakers.push(speaker);
         }
     }
 
@@ -221,27 +229,6 @@ fn loudness(codec: Codec, incoming: &Incoming, payload: &[u8]) -> f32 {
         }
         Codec::Opus | Codec::G722 => UNTOLD,
     }
-}
-
-/// One voice less, bent softly above the knee.
-fn without(total: &[i32], own: Option<&[i16]>, out: &mut [i16]) {
-    for (at, (sample, sum)) in out.iter_mut().zip(total).enumerate() {
-        let own = own.and_then(|own| own.get(at)).copied().unwrap_or_default();
-        *sample = soft(sum - i32::from(own));
-    }
-}
-
-fn soft(sample: i32) -> i16 {
-    let size = sample.abs();
-    if size <= KNEE {
-        return i16::try_from(sample).unwrap_or_default();
-    }
-    // The excess is squeezed into what is left: continuous in value and slope, never above full scale.
-    let head = i32::from(i16::MAX) - KNEE;
-    let excess = i64::from(size - KNEE);
-    let bent =
-        KNEE + i32::try_from(excess * i64::from(head) / (excess + i64::from(head))).unwrap_or(head);
-    i16::try_from(bent * sample.signum()).unwrap_or(i16::MAX)
 }
 
 impl Engine {
@@ -279,7 +266,6 @@ impl Engine {
         if let (Some(room), true) = (self.rooms.get_mut(&number), muted) {
             room.speakers.retain(|speaker| speaker.leg != id);
         }
-        self.retune(number);
         self.conduct(number, now);
         true
     }
@@ -317,20 +303,18 @@ impl Engine {
         let room = self.rooms.entry(number).or_insert_with(Room::new);
         let full = room.count() >= MAX_MEMBERS;
         match room.far.iter_mut().find(|member| member.leg == id) {
-            Some(member) => member.attend(link, attend.hears),
+            Some(member) => (member.link, member.hears) = (link, attend.hears),
             None if full => return false,
             None => room.far.push(FarMember {
                 leg: id,
                 link,
                 hears: attend.hears,
-                wide: attend.hears.is_some_and(is_wide),
                 encoding: None,
             }),
         }
         if attend.muted {
             room.speakers.retain(|speaker| speaker.leg != id);
         }
-        self.retune(number);
         self.conduct(number, now);
         true
     }
@@ -354,27 +338,7 @@ impl Engine {
                 gone.taps.end("ended", &mut self.out, now.instant);
             }
         } else if let Some(now) = self.latest {
-            self.retune(number);
             self.conduct(number, now);
-        }
-    }
-
-    /// Narrow-band only while every member is: who comes or goes may change the rate of the mix.
-    fn retune(&mut self, number: u64) {
-        let Some(room) = self.rooms.get_mut(&number) else {
-            return;
-        };
-        let legs = &self.legs;
-        let wide = room.members.iter().any(|member| {
-            let speech = legs.get(*member).and_then(|leg| leg.tx.speech);
-            speech.is_none_or(|speech| speech.codec.native_rate() > NARROW)
-        });
-        let wide = wide || room.far.iter().any(|member| member.wide);
-        let rate = if wide { WIDE } else { NARROW };
-        if rate != room.rate {
-            room.rate = rate;
-            room.shared.clear();
-            room.speakers.clear();
         }
     }
 
@@ -431,202 +395,10 @@ impl Engine {
             Meaning::Unknown | Meaning::Video => {}
         }
     }
-
-    /// 20 ms of a room: pull the speakers, mix, encode once for each distinct mix and codec, send.
-    pub(crate) fn room_timer(&mut self, number: u64, at: Instant, now: Now) {
-        let stands = |room: &mut Room| claim(&mut room.deadlines, Kind::Room, at);
-        if !self.rooms.get_mut(&number).is_some_and(stands) {
-            return;
-        }
-        let Some(mut room) = self.rooms.remove(&number) else {
-            return;
-        };
-        self.ticks += 1;
-        room.overruns.tick(at, now.instant);
-        // A panic here may cost the member whose sound is in hand its call, and no other: what it left halfway is made anew.
-        let mixed = catch_unwind(AssertUnwindSafe(|| self.mix(&mut room, number, now))).is_ok();
-        if !mixed {
-            room.renew();
-        }
-        let epoch = self.epoch.unwrap_or(at);
-        let late = now.instant.saturating_duration_since(at) > TOO_LATE;
-        let next = if late {
-            next_slot(epoch, slot(number), now.instant)
-        } else {
-            at + TICK
-        };
-        self.timers
-            .arm(&mut room.deadlines, LegId(number), Kind::Room, next);
-        self.rooms.insert(number, room);
-        if !mixed {
-            self.contain();
-        }
-    }
-
-    fn mix(&mut self, room: &mut Room, number: u64, now: Now) {
-        let samples = room.rate as usize / 50;
-        let mut total = [0i32; MAX_TICK_SAMPLES];
-        let mut voices: ArrayVec<(LegId, [i16; MAX_TICK_SAMPLES]), SPEAKERS> = ArrayVec::new();
-        room.speakers.retain(|speaker| {
-            self.in_hand = Some(speaker.leg);
-            let mut voice = [0i16; MAX_TICK_SAMPLES];
-            let pulled = speaker.decoding.pull(now.instant);
-            voice
-                .iter_mut()
-                .zip(pulled)
-                .for_each(|(sample, one)| *sample = *one);
-            speaker.level = level::rms_dbov(pulled);
-            if speaker.level >= SPEECH {
-                speaker.loud = now.instant;
-            }
-            total
-                .iter_mut()
-                .zip(pulled)
-                .for_each(|(sum, one)| *sum += i32::from(*one));
-            voices.push((speaker.leg, voice));
-            now.instant.saturating_duration_since(speaker.loud) < 2 * HANG
-        });
-        self.in_hand = None;
-        let total = total.get_mut(..samples).unwrap_or_default();
-        let chimes = room.chimes.add(room.rate, total);
-        let total = &*total;
-        let mut everybody = [0i16; MAX_TICK_SAMPLES];
-        without(total, None, &mut everybody);
-        let everybody = everybody.get(..samples).unwrap_or_default();
-        if !room.taps.is_empty() {
-            room.taps
-                .mixed(room.rate, everybody, &mut self.out, now.instant);
-        }
-        let silence = (voices.is_empty() && !chimes).then_some(NO_SOUND);
-        self.send_listeners(room, number, &voices, (everybody, silence), now);
-        for (leg, voice) in &voices {
-            let mut sound = [0i16; MAX_TICK_SAMPLES];
-            without(total, Some(voice), &mut sound);
-            let sound = sound.get(..samples).unwrap_or_default();
-            match room.far.iter_mut().find(|member| member.leg == *leg) {
-                Some(member) => self.send_far_speaker(member, number, room.rate, sound),
-                None => self.send_speaker(*leg, room.rate, sound, now),
-            }
-        }
-    }
-
-    fn send_listeners(
-        &mut self,
-        room: &mut Room,
-        number: u64,
-        voices: &[(LegId, [i16; MAX_TICK_SAMPLES])],
-        (sound, silence): (&[i16], Option<u8>),
-        now: Now,
-    ) {
-        let complexity = self.effort.complexity();
-        let listens = |id: LegId| !voices.iter().any(|(speaker, _)| *speaker == id);
-        let here = room.members.iter().map(|member| {
-            let hears = self.legs.get(*member).filter(|leg| inside(leg, number));
-            let hears = hears.and_then(wanted);
-            (*member, hears)
-        });
-        let far = room.far.iter().map(|member| (member.leg, member.hears));
-        for (member, hears) in here.chain(far) {
-            let Some(wish) = hears.filter(|_| listens(member)) else {
-                continue;
-            };
-            if !room.shared.iter().any(|one| one.wish() == wish) {
-                let encoding = Encoding::new(wish, room.rate, complexity);
-                room.shared.extend(encoding);
-            }
-        }
-        for shared in &mut room.shared {
-            self.in_hand = None;
-            let (wish, ticks) = (shared.wish(), shared.packet_ticks());
-            shared.set_complexity(complexity);
-            shared.push(sound, silence);
-            while let Some(made) = shared.packet() {
-                for member in &room.members {
-                    let leg = self.legs.get_mut(*member).filter(|_| listens(*member));
-                    let leg = leg.filter(|leg| inside(leg, number));
-                    if let Some(leg) = leg.filter(|leg| wanted(leg) == Some(wish)) {
-                        self.in_hand = Some(*member);
-                        deliver(leg, made, ticks, &mut self.out, now);
-                    }
-                }
-                self.in_hand = None;
-                let hears = |member: &&FarMember| member.hears == Some(wish) && listens(member.leg);
-                for member in room.far.iter().filter(hears) {
-                    send_far(&mut self.out, member, number, (wish.codec, ticks), made);
-                }
-            }
-        }
-    }
-
-    fn send_far_speaker(&mut self, member: &mut FarMember, number: u64, rate: u32, sound: &[i16]) {
-        self.in_hand = None;
-        let Some(wish) = member.hears else {
-            return;
-        };
-        let fits = |encoding: &Encoding| encoding.fits(wish, rate);
-        let complexity = self.effort.complexity();
-        let fresh = || Encoding::new(wish, rate, complexity).map(Box::new);
-        let encoding = member.encoding.take();
-        let Some(mut encoding) = encoding.filter(|it| fits(it)).or_else(fresh) else {
-            return;
-        };
-        encoding.set_complexity(complexity);
-        let ticks = encoding.packet_ticks();
-        encoding.push(sound, None);
-        while let Some(made) = encoding.packet() {
-            send_far(&mut self.out, member, number, (wish.codec, ticks), made);
-        }
-        member.encoding = Some(encoding);
-    }
-
-    fn send_speaker(&mut self, id: LegId, rate: u32, sound: &[i16], now: Now) {
-        self.in_hand = Some(id);
-        let complexity = self.effort.complexity();
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        let Some(speech) = leg.tx.speech else { return };
-        route::prepare_encoding(leg, speech.codec, rate, complexity);
-        let Some(mut encoding) = leg.tx.encoding.take() else {
-            return;
-        };
-        let ticks = encoding.packet_ticks();
-        encoding.push(sound, None);
-        while let Some(made) = encoding.packet() {
-            deliver(leg, made, ticks, &mut self.out, now);
-        }
-        leg.tx.encoding = Some(encoding);
-    }
-}
-
-/// 20 ms of the mix for a member on another shard.
-fn send_far(
-    out: &mut Outbox,
-    member: &FarMember,
-    number: u64,
-    (codec, ticks): (Codec, u32),
-    made: Made<'_>,
-) {
-    let (kind, packet) = match made {
-        Made::Sound(payload) => (Mixed::Sound, out.copy(payload)),
-        Made::Noise(level) => (Mixed::Noise, out.copy(&[level])),
-        Made::Pause => (Mixed::Pause, out.copy(&[])),
-    };
-    let Some(packet) = packet else {
-        return;
-    };
-    let what = What::Mixed {
-        codec,
-        ticks,
-        kind,
-        packet,
-    };
-    let to = Place::Leg(member.leg);
-    out.push(Output::Linked(Linked::new(to, number, member.link, what)));
 }
 
 /// Whether a member hears the room now.
-fn inside(leg: &Leg, number: u64) -> bool {
+pub(crate) fn inside(leg: &Leg, number: u64) -> bool {
     leg.tx.source.room() == Some(number)
 }
 
@@ -637,14 +409,15 @@ pub(crate) fn full() -> Refusal {
 }
 
 /// The tick's slot: rooms are spread as legs are.
-fn slot(number: u64) -> u32 {
+pub(crate) fn slot(number: u64) -> u32 {
     // Truncation: any number does.
     number as u32
 }
 
 /// How a member hears.
-pub(crate) fn wanted(leg: &Leg) -> Option<Wish> {
-    leg.tx.speech.map(|speech| route::wish(leg, speech.codec))
+pub(crate) fn wanted(leg: &Leg) -> Option<Ear> {
+    let speech = leg.tx.speech?;
+    Some(Ear::new(route::wish(leg, speech.codec)))
 }
 
 /// Sends a member what was made of the room's sound.
@@ -652,22 +425,4 @@ pub(crate) fn deliver(leg: &mut Leg, made: Made<'_>, ticks: u32, out: &mut Outbo
     // A press by telephone-event mutes the sound beside it.
     let muted = leg.tx.digits.active();
     route::deliver(leg, made, ticks, muted, out, now);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_soft_limit_is_even_monotonic_and_never_full() {
-        let mut last = i16::MIN;
-        for sample in (-131_072..=131_072).step_by(37) {
-            let bent = soft(sample);
-            assert!(bent >= last, "{sample}");
-            assert_eq!(bent, -soft(-sample), "{sample}");
-            last = bent;
-        }
-        assert_eq!(soft(KNEE), 16_384);
-        assert!(soft(131_072) > 29_000);
-    }
 }

@@ -408,7 +408,7 @@ fn a_member_on_another_shard_keeps_his_place_and_hears_chimes() {
     });
     assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
     let wanted = shards.of[0].wanted.pop().expect("a file");
-    assert!(wanted.room && wanted.codec == Dsp::Pcmu, "{wanted:?}");
+    assert!(wanted.room && wanted.codec == Dsp::G722, "{wanted:?}");
     let clip = tone(&wanted, 10);
     shards.of[0].fetched(wanted, Ok(clip));
     let before = shards.heard(&far).len();
