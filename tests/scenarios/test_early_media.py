@@ -246,6 +246,24 @@ def test_update_of_the_caller_before_the_answer(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
+def test_a_further_offer_in_the_prack_is_answered_in_its_200(link: Link) -> None:
+    """RFC 3262 section 5: the 183 brought the answer, so the PRACK may make the next offer."""
+    house = House(link)
+    alice, bob = house.caller(), house.callee()
+    alice.dial("bob")
+    alice.device.late_answer = OTHER
+    bob.respond(183, SDP)
+    [answer] = alice.answers("PRACK")
+    assert (answer.status, b"m=audio" in answer.body) == (200, True), "1."
+    completed = house.media.of(do.CompleteMedia)[-1]
+    assert isinstance(completed, do.CompleteMedia)
+    assert completed.remote.port == 5000, "2. sound goes where the new offer says"
+    bob.respond(200, SDP)
+    assert (alice.final().status, alice.final().body) == (200, b""), "3. what was agreed is not said again"
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
 def test_prack_lost_and_repeated(link: Link) -> None:
     house = House(link)
     alice, bob = house.caller(), house.callee()

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from offhook.calls.entry import Entry, Fetch, ForwardsTo, Handler, NotRun, RingsMembers, RunsDocument, rights_of
+from offhook.sip.commands import RespondInvite
+from offhook.sip.message import Headers
 from offhook.sip.uri import parse_uri
 from tests.support.carriers import TrunkHouse
 from tests.support.link import Link
@@ -72,6 +74,20 @@ def test_a_device_that_registers_meanwhile_joins_the_subscriber_s_call(house: Tr
     bob.respond(200, SDP)
     bob.hang_up(bob.ringing)
     house.assert_nothing_left(bob, carol, page)
+
+
+def test_one_of_a_subscriber_s_devices_sends_the_call_elsewhere(house: TrunkHouse) -> None:
+    """CALL-16: the endpoint behind the device forwards, once nobody else of them has answered."""
+    bob, carol, alice = house.callee("bob"), house.callee("carol"), house.callee("alice")
+    called(house, number(RingsMembers((house.node.member("bob"), house.node.member("carol")))))
+    moved = Headers([("Contact", f"<sip:alice@{DOMAIN}>")])
+    bob.station.perform(RespondInvite(bob.ringing, 302, moved))
+    house.link.run(0.1)
+    carol.respond(486)
+    assert "bob" in (alice.invite.headers.get("History-Info") or "")
+    alice.respond(200, SDP)
+    alice.hang_up(alice.ringing)
+    house.assert_nothing_left(alice, bob, carol)
 
 
 @pytest.mark.parametrize("members", [(), ("bob",)])

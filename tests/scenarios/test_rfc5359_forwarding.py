@@ -113,8 +113,8 @@ def test_a_forwarding_to_a_built_in_destination_answers(link: Link) -> None:
 
 
 def redirect(phone: Phone, status: int, *contacts: str) -> None:
-    """A 3xx of a device."""
-    fields = Headers([("Contact", f"<{one}>") for one in contacts])
+    """A 3xx of a device; contacts are URIs, or whole values."""
+    fields = Headers([("Contact", one if one.startswith("<") else f"<{one}>") for one in contacts])
     phone.station.perform(RespondInvite(phone.ringing, status, fields))
     phone.house.link.run(0.1)
 
@@ -138,6 +138,24 @@ def test_a_redirection_to_elsewhere_is_refused_in_words(link: Link) -> None:
     warning = alice.final().headers.get("Warning") or ""
     assert "forward-refused bob forwards to sip:somebody@elsewhere.example" in warning
     house.assert_nothing_left(alice, bob)
+
+
+def test_a_device_that_names_several_is_followed_by_q(link: Link) -> None:
+    """RFC 3261 section 8.1.3.4: the best first, the next when that fails; what leads nowhere is passed over."""
+    house = House(link)
+    house.node.accounts["dora"] = replace(house.node.accounts["alice"], username="dora", id="id-dora")
+    alice, bob, carol, dora = house.caller(), house.callee(), house.callee("carol"), house.callee("dora")
+    alice.dial("bob")
+    low, high = f"<sip:dora@{DOMAIN}>;q=0.3", f"<sip:carol@{DOMAIN}>;q=0.8, <sip:x@elsewhere.example>"
+    redirect(bob, 302, low, "<not a uri>;q=0.9", high)
+    assert not dora.got("INVITE"), "1."
+    carol.respond(486)
+    said = dora.invite.headers.get("History-Info") or ""
+    assert "carol" not in said, "2. it is bob who forwards, not who was tried before"
+    assert said.startswith(f"<sip:bob@{DOMAIN}?"), "2."
+    assert house.call().forks[0].rights == house.node.accounts["bob"], "3. and bob's rights count"
+    dora.respond(200, SDP)
+    finish(house, alice, bob, carol, dora)
 
 
 def test_a_forwarding_to_nobody_names_the_forwarder(link: Link) -> None:

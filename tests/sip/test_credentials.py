@@ -10,6 +10,7 @@ from offhook.sip.fields import parse_auth
 from offhook.sip.flow import Flow, Transport
 from offhook.sip.location import Account
 from offhook.sip.message import Headers, Request
+from offhook.sip.uri import parse_uri
 from tests.support.ids import SeededIds
 from tests.support.messages import make_flow, make_request
 from tests.support.nodes import DOMAIN, make_account
@@ -202,6 +203,16 @@ def test_nonce_of_another_flow(client: Client) -> None:
 def test_digest_uri_names_us(client: Client, uri: str, right: bool) -> None:
     client.uri = uri
     assert (client.tell() == "ok") is right
+
+
+@pytest.mark.parametrize("uri", ["tel:+15550100", "sip:carol@elsewhere.example"])
+def test_digest_uri_is_that_of_the_request(client: Client, uri: str) -> None:
+    """A number that is dialled as tel:, and a URI of elsewhere, name no host of ours (RFC 3261 section 22.4)."""
+    client.uri = uri
+    request = client.request("INVITE")
+    assert isinstance(client.answer(request), Challenged), "1. in a request for something else it counts for nothing"
+    client.challenged()
+    assert client.answer(replace(client.request("INVITE"), uri=parse_uri(uri))) == Verified(BOB), "2."
 
 
 @pytest.mark.parametrize(

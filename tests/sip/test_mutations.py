@@ -30,7 +30,8 @@ def mutations(data: bytes, step: int = 1, first: int = 0) -> Iterator[bytes]:
 def survives(message: Message) -> None:
     """A parsed message can be placed, read and repeated."""
     envelope(message)
-    parse_contacts(message.headers.all("Contact"))
+    if isinstance(message, Request):
+        parse_contacts(message.headers.all("Contact"))
     encode(message)
     if isinstance(message, Request):
         encode(response_to(message, 200, to_tag="tag"))

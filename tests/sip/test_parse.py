@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offhook.sip.dialog import contact_uri
 from offhook.sip.errors import FramingLost, MalformedMessage, PeerError, Silence, TooLarge, UnsupportedVersion
 from offhook.sip.grammar import DEFAULT_LIMITS, Limits
 from offhook.sip.message import Request, Response
@@ -104,6 +105,15 @@ def test_response() -> None:
     found = parse_datagram(octets(start="SIP/2.0 486 Busy Here"))
     assert isinstance(found, Response)
     assert (found.status, found.reason) == (486, "Busy Here")
+
+
+def test_a_response_is_not_lost_for_its_contact() -> None:
+    """The flow leads to its sender all the same (CALL-3); a request with such a Contact is told so."""
+    line = "Contact: <sip:John Doe@192.0.2.7>"
+    found = parse_datagram(octets(line, start="SIP/2.0 200 OK"))
+    assert isinstance(found, Response), "1."
+    assert contact_uri(found) is None, "2."
+    assert "a URI may not hold ' '" in str(refusal(octets(line))), "3."
 
 
 # ---- where a body ends

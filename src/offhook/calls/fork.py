@@ -20,11 +20,12 @@ from offhook.calls.preferences import MAX_BREADTH, breadth, shares
 from offhook.calls.routing import Destination
 from offhook.record import record
 from offhook.sip.commands import CancelInvite, HangUp, SendInvite
+from offhook.sip.contacts import quality
 from offhook.sip.domains import aor_of
 from offhook.sip.envelope import DialogKey, envelope
 from offhook.sip.errors import PeerError
 from offhook.sip.events import Failure, UsageId
-from offhook.sip.fields import parse_contacts, q850_reason, sip_reason
+from offhook.sip.fields import NameAddr, parse_name_addr, q850_reason, readable_list, sip_reason
 from offhook.sip.location import Account, Binding, ClientCredentials
 from offhook.sip.message import Headers, Response
 from offhook.sip.replaces import Named
@@ -102,6 +103,15 @@ class Asked:
     seconds: float = 0.0
 
 
+@record
+class Redirection:
+    """Where a device's 3xx sends the call: the endpoint behind it forwards, from where the call was then."""
+
+    target: str
+    forwarder: Account
+    history: History
+
+
 @dataclass(slots=True, eq=False)
 class Fork:
     """`party` waits for an answer, `waiter` tells it. `branches` ring, by leg_ref; `bindings` are where they do.
@@ -109,10 +119,10 @@ class Fork:
     `destination` is what was dialled last, `callee` whom it named, `rights` the endpoint whose rights count for it: the
     dialling one or the last that forwarded. `entry` is the number or address whose handler it is, until that falls back;
     `members` are the endpoints that ring together for it, by folded name, where they are several. `visited` are the names
-    sought so far, `history` those left behind, `stages` the devices that ring after the present ones, `redirects` what 3xx
-    of devices named, `extra` fields for the devices, `shown` a complete From value instead of the party's own. `transferor`
-    is the leg whose REFER made it ring, None if a call did. `follows`: forwardings of the callee count. `ear` is the branch
-    that the party hears before the answer, in the early dialog `ear_tag`.
+    sought so far, `history` those left behind, `hops` counts the forwardings, `stages` the devices that ring after the
+    present ones, `redirects` what 3xx of devices named, `extra` fields for the devices, `shown` a complete From value
+    instead of the party's own. `transferor` is the leg whose REFER made it ring, None if a call did. `follows`: forwardings
+    of the callee count. `ear` is the branch that the party hears before the answer, in the early dialog `ear_tag`.
     """
 
     ref: str
@@ -130,7 +140,8 @@ class Fork:
     visited: list[str] = field(default_factory=list)
     history: History = ()
     stages: list[tuple[Binding, ...]] = field(default_factory=list)
-    redirects: list[str] = field(default_factory=list)
+    redirects: list[Redirection] = field(default_factory=list)
+    hops: int = 0
     shown: str = ""
     extra: tuple[tuple[str, str], ...] = ()
     branches: dict[str, Leg] = field(default_factory=dict)
@@ -326,8 +337,8 @@ def rejected(call: Call, leg: Leg, response: Response | None, failure: Failure |
         return []
     if fork.hunt is not None:
         return fork.hunt.rejected(call, fork, leg, response, failure, now)
-    if response is not None and 300 <= response.status < 400:
-        fork.redirects += redirections(response)
+    if response is not None and 300 <= response.status < 400 and leg.account is not None:
+        fork.redirects += [Redirection(one, leg.account, fork.history) for one in redirections(response)]
     effects: Effects = late.heard(call, fork, leg)
     spare = _spare(fork, leg, response, failure)
     if response is not None:
@@ -410,9 +421,19 @@ def name_dialog(call: Call, leg: Leg, response: Response) -> None:
 
 
 def redirections(response: Response) -> list[str]:
-    """Where a 3xx sends the call, best first; Contacts that cannot be read are left out."""
+    """Where a 3xx sends the call, by q, the best first (RFC 3261 section 8.1.3.4); Contacts that cannot be read are left
+    out."""
+    found = [one for value in _contacts(response) if (one := _read(value)) is not None]
+    found.sort(key=lambda one: quality(one.params.get("q")), reverse=True)
+    return [str(one.uri) for one in found[:REDIRECTS]]
+
+
+def _contacts(response: Response) -> list[str]:
+    return [value for line in response.headers.all("Contact") for value in readable_list(line)]
+
+
+def _read(value: str) -> NameAddr | None:
     try:
-        contacts = parse_contacts(response.headers.all("Contact")) or []
+        return parse_name_addr(value)
     except PeerError:
-        return []
-    return [str(one.uri) for one in contacts[:REDIRECTS]]
+        return None

@@ -26,7 +26,8 @@ from offhook.sip.message import Headers
 def answer(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
     """The answer to one request in the dialog."""
     match event.request.method:
-        case "INVITE" | "UPDATE":
+        case "INVITE" | "UPDATE" | "PRACK":
+            # A PRACK comes here with a further offer (RFC 3262 section 5).
             return [*connected.read(call, leg, event.request), *_renegotiate(call, leg, event)]
         case "INFO":
             return digits.info(call, leg, event, now)

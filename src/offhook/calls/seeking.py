@@ -236,7 +236,7 @@ def _go_on(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
     if outcome.heard >= 600 and outcome.row.code == "callee_declined":
         return waiter.failed(call, one, outcome, now)
     if one.redirects and one.follows:
-        return _forward(call, one, one.redirects.pop(0), history.DEFLECTED, now)
+        return _deflect(call, one, one.redirects.pop(0), now)
     if one.stages:
         return _ring(call, one)
     forward = one.callee.forward if one.callee is not None and one.follows else None
@@ -266,20 +266,39 @@ def _fall_back(call: Call, one: Fork, outcome: Outcome, now: float) -> Effects:
     return [decided, *waiter.forwarded(call, one), *seek(call, one, uri, now)]
 
 
+def _deflect(call: Call, one: Fork, way: fork.Redirection, now: float) -> Effects:
+    """A 3xx names several: each is tried from where the device stood that sent it, and one that leads nowhere is passed
+    over."""
+    one.callee, one.history = way.forwarder, way.history
+    uri = _target(call, way.target, parted(way.forwarder.username)[1], foreign=False)
+    if uri is None:
+        return _go_on(call, one, _no_way(way.forwarder, way.target), now)
+    return _lead_on(call, one, way.target, uri, history.DEFLECTED, now)
+
+
+def _no_way(forwarder: Account, target: str) -> Outcome:
+    return refusal("forward_refused", f"{forwarder.username} forwards to {target}, which is not reached from here")
+
+
 def _forward(call: Call, one: Fork, target: str, cause: int, now: float) -> Effects:
+    assert one.callee is not None
+    uri = _target(call, target, parted(one.callee.username)[1], foreign=True)
+    if uri is None:
+        return _give_up(call, one, _no_way(one.callee, target), now)
+    return _lead_on(call, one, target, uri, cause, now)
+
+
+def _lead_on(call: Call, one: Fork, target: str, uri: Uri, cause: int, now: float) -> Effects:
     """CALL-16: the forwarding endpoint's rights count from here on."""
     assert one.callee is not None
     forwarder = one.callee
     waiter = one.waiter.inner if isinstance(one.waiter, Seeker) else one.waiter
-    uri = _target(call, target, parted(forwarder.username)[1], foreign=cause != history.DEFLECTED)
-    if len(one.history) >= call.config.forward_hops:
+    if max(len(one.history), one.hops) >= call.config.forward_hops:
         text = f"More than {call.config.forward_hops} forwardings, the limit forward_hops"
         return _give_up(call, one, refusal("forward_refused", text), now)
-    if uri is None:
-        text = f"{forwarder.username} forwards to {target}, which is not reached from here"
-        return _give_up(call, one, refusal("forward_refused", text), now)
     one.history = (*one.history, history.Entry(aor_of(forwarder.username, call.config.domain), cause))
-    one.rights, one.stages, one.failures = forwarder, [], []
+    one.hops += 1
+    one.rights, one.members, one.stages, one.failures = forwarder, {}, [], []
     decided = call.explain(f"{forwarder.username} forwards to {target}")
     return [decided, *waiter.forwarded(call, one), *seek(call, one, uri, now)]
 

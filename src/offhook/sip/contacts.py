@@ -89,7 +89,7 @@ class Reader:
             expires_at=now + seconds,
             instance=instance,
             reg_id=reg_id,
-            q=_quality(value.params.get("q")),
+            q=quality(value.params.get("q")),
             user_agent=intern(headers.get("User-Agent") or ""),
             params=_shared(tuple([one for one in value.params.items() if one[0] not in _OURS])),
             registered_at=now,
@@ -232,7 +232,7 @@ def option_tags(headers: Headers, name: str) -> list[str]:
     return [tag.strip() for line in headers.all(name) for tag in line.split(",") if tag.strip()]
 
 
-def _quality(text: str | None) -> float:
+def quality(text: str | None) -> float:
     try:
         return min(1.0, max(0.0, float(text or "1")))
     except ValueError:

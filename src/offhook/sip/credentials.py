@@ -327,7 +327,8 @@ class Authenticator:
             return False
         if self._settings.digest_uri == "exact":
             return equivalent(uri, request.uri)
-        return uri.host in self._settings.hosts
+        # A number that is dialled as tel: and a URI of elsewhere name no host of ours (RFC 3261 section 22.4).
+        return uri.host in self._settings.hosts or equivalent(uri, request.uri)
 
     def ephemeral_password(self, username: str, domain: str = "") -> Secret:
         """The password of an `EXPIRY:ENDPOINT` user name (AUTH-11); no domain's is good in another."""

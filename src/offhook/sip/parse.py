@@ -248,7 +248,7 @@ def _checked(headers: Headers, method: str | None, limits: Limits) -> tuple[int,
     headers.envelope = envelope = read(vias, seen["Call-ID"], seen["From"], seen["To"], cseq)
     if method is not None and envelope.method != method:
         raise MalformedMessage(f"the method is {method}, CSeq says {envelope.method}")
-    _check_lists(lists, limits)
+    _check_lists(lists, limits, method is None)
     if method is not None and "Max-Forwards" in seen:
         parse_number(seen["Max-Forwards"], "Max-Forwards", 255)
     length = seen.get("Content-Length")
@@ -271,9 +271,12 @@ def _gathered(headers: Headers) -> tuple[dict[str, str], dict[str, list[str]]]:
     return seen, lists
 
 
-def _check_lists(lists: dict[str, list[str]], limits: Limits) -> None:
-    """How many there are, and that the addresses are some."""
+def _check_lists(lists: dict[str, list[str]], limits: Limits, response: bool) -> None:
+    """How many there are, and that the addresses are some. A response cannot be refused, only lost, which for want of a
+    Contact that can be read none should be: the flow leads to its sender, and among several there may be better ones."""
     for name, values in lists.items():
+        if name == "Contact" and response:
+            continue
         if name == "Via":
             if len(values) > limits.max_via:
                 raise TooLarge("max_via", limits.max_via)
