@@ -72,6 +72,15 @@ def test_two_samples_over_a_threshold_are_a_finding(
     ]
 
 
+def test_a_loss_that_happened_here_says_so(link: Link) -> None:
+    house, _, alice, bob = talking(link)
+    for _ in range(2):
+        sample(house, alice, loss_percent=3.5, unread_in=70)
+        sample(house, bob, loss_percent=3.5)
+    assert (open_codes(alice), open_codes(bob)) == (["high_loss"], ["high_loss"])
+    assert [leg.findings[-1].evidence.get("dropped_by_server") for leg in (alice, bob)] == ["70", None]
+
+
 def test_samples_of_a_long_call_are_thinned_out(link: Link) -> None:
     house, _, alice, _ = talking(link)
     for at in range(1_000):

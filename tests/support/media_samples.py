@@ -86,7 +86,7 @@ LOCAL = LegLocal(
 VIDEO_FACTS = VideoFacts(
     "VP8", "192.0.2.1:40000", "203.0.113.7:60112", "open", 240, 12, 14, 900, 880, 3, 2, 4, 0.5, 3.5, 40.5, 0.25, 2, 0
 )
-QUALITY = Quality(2710, 2708, 3, 9, 2, 0, 0.4, 34.25, 48.5, 0.0, 4.1, 60, 180, 3.9, 1, 2, -12.5, 37)
+QUALITY = Quality(2710, 2708, 3, 9, 2, 0, 0.4, 34.25, 48.5, 0.0, 4.1, 60, 180, 3.9, 1, 2, -12.5, 37, 4)
 FACTS = LegFacts(
     72_057_598_332_895_234, "192.0.2.1:40000", "203.0.113.7:60112", "connected", "ready", "AEAD_AES_256_GCM", "OPUS", "PCMU",
     True, "leg:0x1", "open", 212, 15, -1, 20, "", "no_source", {"datagrams": "202", "stun_requests": "9"}, QUALITY,
@@ -156,6 +156,7 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.FeedChanged(1, "f1", "finished", "failed", "the receiver was lost", 3_050, 12),
     wire.LegFailed(1, "panic"),
     wire.KeyFrameWanted(1),
+    wire.Unread(40_000, 17),
     wire.LogLine("warning", "the shard's queue is full"),
 )
 

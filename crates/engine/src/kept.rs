@@ -125,6 +125,7 @@ fn state(event: &Event) -> Option<(u64, State)> {
         | Event::PlayFinished { .. }
         | Event::RecordingFinished { .. }
         | Event::FeedChanged { .. }
+        | Event::Unread { .. }
         | Event::LogLine { .. } => None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Wake, take the time once, drain what is there, hand it to the engine, send what it wants sent, wait again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -45,14 +45,16 @@ const COALESCE: Duration = Duration::from_millis(1);
 const EVENTS_AHEAD: usize = crate::EVENT_QUEUE;
 /// How often the packet rate is looked at.
 const WINDOW: Duration = Duration::from_millis(100);
-/// How often lost packets are told at most.
+/// How often it is told at most what was lost unread.
 const OVERRUNS: Duration = Duration::from_secs(1);
 
 struct Socket {
     socket: UdpSocket,
     shared: bool,
-    /// Datagrams that its buffer had no room for, as far as told.
+    /// Datagrams that its buffer had no room for, as far as counted.
     overruns: u32,
+    /// More waited than one since they were counted.
+    crowded: bool,
     /// The wake-up at which it was ready last.
     woke: u64,
 }
@@ -81,6 +83,10 @@ pub struct Worker {
     trouble: Trouble,
     rings: Rings,
     links: Links,
+    /// Sockets whose buffers may have been full.
+    crowded: Vec<SocketId>,
+    /// What they had no room for since it was told, by port.
+    unread: BTreeMap<u16, u64>,
     packets: u32,
     wakes: u64,
     /// Ticks of the engine, as far as looked at.
@@ -120,6 +126,8 @@ impl Worker {
             unfetched: Vec::new(),
             trouble: Trouble::default(),
             rings: Rings::default(),
+            crowded: Vec::new(),
+            unread: BTreeMap::new(),
             packets: 0,
             wakes: 1,
             ticks: 0,
@@ -149,15 +157,7 @@ impl Worker {
         let mut ready = Vec::new();
         let mut due: Option<Instant> = None;
         loop {
-            let timeout = due.map(|at| at.saturating_duration_since(Instant::now()));
-            let told = self.waiting.is_empty() && self.kept.is_empty();
-            let sent = !self.streams.waits() && !self.links.waits();
-            let timeout = if told && sent {
-                timeout
-            } else {
-                Some(COALESCE)
-            };
-            self.poller.wait(timeout, &mut ready);
+            self.poller.wait(self.patience(due), &mut ready);
             self.wakes += 1;
             let now = now();
             if !self.drain(&ready, now) {
@@ -171,11 +171,23 @@ impl Worker {
             self.trouble.note(self.engine.panics(), now.instant);
             let worked = now.instant.elapsed();
             self.worked += worked;
-            self.window(now.instant);
+            self.window(now);
             if self.busy {
                 std::thread::sleep(COALESCE.saturating_sub(worked));
             }
         }
+    }
+
+    /// How long there is nothing to do unless something comes.
+    fn patience(&self, due: Option<Instant>) -> Option<Duration> {
+        let told = self.waiting.is_empty() && self.kept.is_empty();
+        if !told || self.streams.waits() || self.links.waits() {
+            return Some(COALESCE);
+        }
+        let counted = self.crowded.is_empty() && self.unread.is_empty();
+        let look = (!counted).then(|| (self.overruns_at + OVERRUNS).max(self.window + WINDOW));
+        let first = [due, look].into_iter().flatten().min();
+        first.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Reads every ready socket. False when the control thread is gone.
@@ -206,6 +218,8 @@ impl Worker {
 
     fn commands(&mut self, now: Now) -> bool {
         self.queues.wake.clear();
+        // Some of the commands may ask for facts.
+        self.count_unread(now);
         let there = loop {
             match self.queues.work.try_recv() {
                 Ok(Work::Command(order)) => self.command(*order, now),
@@ -294,6 +308,7 @@ impl Worker {
             socket,
             shared,
             overruns: 0,
+            crowded: false,
             woke: 0,
         });
         watched
@@ -306,6 +321,10 @@ impl Worker {
         // At 50 packets a second a second receive finds nothing. Ready at two wake-ups in a row, more waits than one: a
         // flood at this port, which must not fill it and push out whom it belongs to.
         let crowded = std::mem::replace(&mut socket.woke, self.wakes) + 1 == self.wakes;
+        if crowded && !socket.crowded {
+            socket.crowded = true;
+            self.crowded.push(id);
+        }
         if socket.shared || crowded {
             let fd = socket.socket.as_raw_fd();
             let count = self.batch.receive(fd);
@@ -588,17 +607,15 @@ impl Worker {
     }
 
     fn note_failure(&mut self, transmit: &Transmit, error: &io::Error) {
-        if let (Some(errno), false) = (
-            error.raw_os_error(),
-            error.kind() == io::ErrorKind::WouldBlock,
-        ) {
+        if let Some(errno) = error.raw_os_error() {
             self.failed
                 .push((transmit.socket, transmit.destination, errno));
         }
     }
 
     /// What is looked at now and then. Under load a short sleep lets packets gather: one wake-up serves many.
-    fn window(&mut self, woke: Instant) {
+    fn window(&mut self, now: Now) {
+        let woke = now.instant;
         if woke.duration_since(self.window) < WINDOW {
             return;
         }
@@ -613,28 +630,36 @@ impl Worker {
         self.tell_load();
         if woke.duration_since(self.overruns_at) >= OVERRUNS {
             self.overruns_at = woke;
-            self.tell_overruns();
+            self.count_unread(now);
+            self.tell_unread();
             let (engine, ids) = (&self.engine, &self.over_tcp);
             self.streams
                 .sweep(woke, |source| engine.knows(over_tcp(ids, source), source));
         }
     }
 
-    /// Datagrams that arrived faster than they were read, of each port for browsers.
-    fn tell_overruns(&mut self) {
-        for socket in self.sockets.iter_mut().flatten().filter(|s| s.shared) {
+    /// What buffers that may have been full had no room for. One that never held two datagrams lost none, and is not asked.
+    fn count_unread(&mut self, now: Now) {
+        let mut crowded = std::mem::take(&mut self.crowded);
+        for id in crowded.drain(..) {
+            let Some(Some(socket)) = self.sockets.get_mut(id.0 as usize) else {
+                continue;
+            };
+            socket.crowded = false;
             let overruns = sys::overruns(&socket.socket);
-            let fresh = overruns.wrapping_sub(socket.overruns);
-            if fresh > 0 {
-                socket.overruns = overruns;
-                let port = socket.socket.local_addr().map_or(0, |a| a.port());
-                self.kept.keep(Event::LogLine {
-                    level: "warning".into(),
-                    text: format!(
-                        "{fresh} packets for UDP port {port} were lost here: this machine is too busy to read them"
-                    ),
-                });
+            let lost = overruns.wrapping_sub(std::mem::replace(&mut socket.overruns, overruns));
+            if lost > 0 {
+                let port = socket.socket.local_addr().map_or(0, |bound| bound.port());
+                *self.unread.entry(port).or_default() += u64::from(lost);
+                self.engine.handle(Input::Unread { socket: id, lost }, now);
             }
+        }
+        self.crowded = crowded;
+    }
+
+    fn tell_unread(&mut self) {
+        for (port, lost) in std::mem::take(&mut self.unread) {
+            self.kept.keep(Event::Unread { port, lost });
         }
     }
 }

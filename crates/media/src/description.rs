@@ -476,6 +476,10 @@ pub struct Quality {
     pub drift_ppm: f64,
     /// What came beside packets: RTCP, and checks of ICE. A peer that sends nothing of it, and no packets, is gone.
     pub signs_in: u64,
+    /// Datagrams that this machine dropped before they were read, because it was too busy; at the port that browsers share,
+    /// those for any of them.
+    #[serde(default)]
+    pub unread_in: u64,
 }
 
 /// What the engine knows of a leg. Ages in milliseconds, -1 = never.

@@ -1,5 +1,6 @@
 //! The engine of one shard: inputs in, outputs out, panics contained.
 
+use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -149,6 +150,9 @@ impl Engine {
                 origin,
             } => {
                 self.guarded(|engine| engine.unreachable(socket, destination, origin, now));
+            }
+            Input::Unread { socket, lost } => {
+                self.guarded(|engine| engine.unread(socket, lost));
             }
             Input::Fetched { wanted, clip } => {
                 self.guarded(|engine| engine.fetched(&wanted, clip, now));
@@ -340,8 +344,34 @@ impl Engine {
             .leg_at(socket, destination)
             .and_then(|id| self.legs.get_mut(id))
         {
+            // The queue towards the network is full: that passes, and is no reason of silence.
+            if io::Error::from_raw_os_error(errno).kind() == io::ErrorKind::WouldBlock {
+                leg.tx.unsent += 1;
+                return;
+            }
             leg.tx.send_error = Some((errno, now.instant));
             leg.tx.send_errors += 1;
+        }
+    }
+
+    fn unread(&mut self, socket: SocketId, lost: u32) {
+        let lost = u64::from(lost);
+        match self.demux.owner(socket) {
+            Some(Owner::Rtp(leg) | Owner::Rtcp(leg)) => {
+                self.legs
+                    .get_mut(leg)
+                    .into_iter()
+                    .for_each(|leg| leg.rx.unread += lost);
+            }
+            // Whose they were nobody has read.
+            Some(Owner::WebRtc(_)) => {
+                let shared = |leg: &&mut Leg| matches!(leg.path, Path::WebRtc(_));
+                self.legs
+                    .iter_mut()
+                    .filter(shared)
+                    .for_each(|leg| leg.rx.unread += lost);
+            }
+            None => {}
         }
     }
 

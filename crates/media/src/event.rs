@@ -205,6 +205,13 @@ pub enum Event {
         /// The leg.
         leg: u64,
     },
+    /// Datagrams for one of our UDP ports came faster than they were read, and the machine dropped them.
+    Unread {
+        /// The port.
+        port: u16,
+        /// How many, since this was told last.
+        lost: u64,
+    },
     /// A line for the log.
     LogLine {
         /// info, warning, error.

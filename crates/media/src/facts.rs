@@ -62,6 +62,15 @@ fn evidence(leg: &Leg) -> std::collections::BTreeMap<String, String> {
     }
     let mut put = |key: &str, value: String| evidence.insert(key.to_owned(), value);
     put("datagrams", leg.rx.datagrams.to_string());
+    let dropped = [
+        (crate::verdict::drops(leg), leg.rx.unread),
+        ("unsent", leg.tx.unsent),
+    ];
+    for (key, count) in dropped {
+        if count > 0 {
+            put(key, count.to_string());
+        }
+    }
     if let Some((number, count, _)) = leg.rx.unknown {
         put("unknown_payload_type", format!("{number} x {count}"));
     }

@@ -142,6 +142,13 @@ pub enum Input<'a> {
         /// The host that said so.
         origin: Option<IpAddr>,
     },
+    /// Datagrams that a socket's receive buffer had no room for since this was told last.
+    Unread {
+        /// The socket.
+        socket: SocketId,
+        /// How many.
+        lost: u32,
+    },
     /// A sound that was asked for is there, or why it is not.
     Fetched {
         /// What was asked for.

@@ -98,6 +98,7 @@ pub(crate) fn measure(leg: &Leg, counters: Counters) -> Quality {
         dtmf_out: leg.tx.digits.sent,
         drift_ppm: measures.drift_ppm,
         signs_in: signs(leg),
+        unread_in: leg.rx.unread,
     }
 }
 

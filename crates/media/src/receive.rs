@@ -165,6 +165,8 @@ pub(crate) struct Receiver {
     pub(crate) codec: Option<Codec>,
     pub(crate) packets: u64,
     pub(crate) datagrams: u64,
+    /// Those that the socket had no room for; of a shared one, for any of its legs.
+    pub(crate) unread: u64,
     /// RTCP packets that were believed.
     pub(crate) reports: u64,
     pub(crate) bad_headers: u64,
@@ -201,6 +203,7 @@ impl Receiver {
             codec: None,
             packets: 0,
             datagrams: 0,
+            unread: 0,
             reports: 0,
             bad_headers: 0,
             loops: 0,

@@ -115,6 +115,8 @@ pub(crate) struct Sender {
     pub(crate) acknowledged: Acknowledged,
     pub(crate) send_error: Option<(i32, Instant)>,
     pub(crate) send_errors: u64,
+    /// Packets for which the system had no room.
+    pub(crate) unsent: u64,
     pub(crate) unreachable: Option<(String, Instant)>,
     pub(crate) overruns: Overruns,
 }
@@ -176,6 +178,7 @@ impl Sender {
             acknowledged: Acknowledged::default(),
             send_error: None,
             send_errors: 0,
+            unsent: 0,
             unreachable: None,
             overruns: Overruns::default(),
         }

@@ -131,7 +131,23 @@ pub(crate) fn inward(leg: &Leg, stopped_after: Duration, now: Instant) -> Option
 
 fn stopped(leg: &Leg, last: Instant, now: Instant) -> Verdict {
     let verdict = Verdict::new("stopped").with("silent_ms", since(last, now).as_millis());
-    verdict.with("path", leg.path_state(now))
+    with_drops(verdict.with("path", leg.path_state(now)), leg)
+}
+
+/// What was dropped here did come: the way to us is not to blame for it.
+fn with_drops(verdict: Verdict, leg: &Leg) -> Verdict {
+    match leg.rx.unread {
+        0 => verdict,
+        unread => verdict.with(drops(leg), unread),
+    }
+}
+
+/// The name of what the leg's own socket had no room for, or of the same of the port that it shares with others.
+pub(crate) fn drops(leg: &Leg) -> &'static str {
+    match leg.path {
+        Path::Port(_) => "socket_drops",
+        Path::WebRtc(_) => "port_drops",
+    }
 }
 
 /// Nothing came because there is no path.
@@ -218,9 +234,10 @@ fn silent(leg: &Leg, now: Instant) -> bool {
 
 fn nothing(leg: &Leg) -> Verdict {
     let verdict = Verdict::new("no_packets").with("datagrams", leg.rx.datagrams);
-    verdict
+    let verdict = verdict
         .with("local", leg.local_text())
-        .with("bad_headers", leg.rx.bad_headers)
+        .with("bad_headers", leg.rx.bad_headers);
+    with_drops(verdict, leg)
 }
 
 /// Packets are taken and carry no sound.

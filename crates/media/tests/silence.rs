@@ -2,12 +2,15 @@
 
 mod common;
 
-use common::webrtc::Peer;
+use common::webrtc::{Peer, webrtc_offer};
 use common::*;
 use offhook_media::command::Command;
 use offhook_media::description::*;
 use offhook_media::event::Event;
 use offhook_rtp::rtcp::{CompoundBuilder, ReportBlock};
+
+/// "Try again": the system has no room for what is to be sent.
+const EAGAIN: i32 = 11;
 
 /// The first verdict of a direction, which must come within half a second of its due time.
 fn first(world: &World, leg: u64, direction: &str, due_ms: u64) -> String {
@@ -48,6 +51,55 @@ fn no_packets_after_two_seconds_and_heard_ends_it() {
     assert_eq!(world.verdicts(b.leg, "out").last().unwrap().1, "heard");
     let facts = world.facts(a.leg);
     assert_eq!(facts.verdict_in, "");
+}
+
+#[test]
+fn what_this_machine_dropped_unread_is_told_with_the_silence() {
+    let mut world = World::new();
+    let (_, a, b) = two_phones(&mut world);
+    // 1. of the leg whose socket it was, added up
+    for lost in [3, 4] {
+        world.unread(a.socket, lost);
+    }
+    world.advance_ms(3_000);
+    assert_eq!(first(&world, a.leg, "in", 2_000), "no_packets");
+    assert_eq!(world.evidence(a.leg, "no_packets")["socket_drops"], "7");
+    let facts = world.facts(a.leg);
+    assert_eq!(facts.evidence["socket_drops"], "7");
+    assert_eq!(facts.quality.unread_in, 7);
+    // 2. and of no other
+    let other = world.facts(b.leg);
+    assert_eq!(other.quality.unread_in, 0);
+    assert!(!other.evidence.contains_key("socket_drops"));
+}
+
+#[test]
+fn what_was_dropped_at_the_shared_port_may_have_been_any_browsers() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![webrtc_offer(pcmu()), port_offer(pcmu())]);
+    world.unread(WEBRTC_SOCKET, 5);
+    assert_eq!(world.facts(legs[0].leg).evidence["port_drops"], "5");
+    assert_eq!(world.facts(legs[1].leg).quality.unread_in, 0);
+    // One that comes later has nothing to do with it.
+    let (_, later) = world.open(vec![webrtc_offer(pcmu())]);
+    assert_eq!(world.facts(later[0].leg).quality.unread_in, 0);
+}
+
+#[test]
+fn a_full_queue_towards_the_network_is_counted_and_no_verdict() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    for _ in 0..150 {
+        a.speak(&mut world);
+        b.speak(&mut world);
+        world.send_failed(b.socket, b.address, EAGAIN);
+        world.advance_ms(20);
+    }
+    let facts = world.facts(b.leg);
+    assert_eq!(
+        (facts.evidence["unsent"].as_str(), &facts.verdict_out[..]),
+        ("150", "")
+    );
 }
 
 #[test]

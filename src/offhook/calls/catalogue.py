@@ -233,7 +233,7 @@ _ROWS = (
     Row("one_way_audio", 0, "", "warning", "One direction flows, the other does not", "See the silent side's finding", 0),
     Row("node_overloaded", 503, "error", "error", "The server has no processor time left", "Add cores, or a node", 42),
     Row("high_loss", 0, "", "warning", "More packets of the device are lost than quality.loss_percent",
-        "Cable for radio; shape uploads", 0),
+        "Cable for radio; shape uploads; what dropped_by_server counts needs cores here", 0),
     Row("high_jitter", 0, "", "warning", "The device's packets come less evenly than quality.jitter_ms",
         "Cable for radio; shape uploads", 0),
     Row("high_rtt", 0, "", "warning", "The way to the device and back takes longer than quality.rtt_ms",

@@ -50,6 +50,8 @@ def _over(limits: Thresholds, quality: Quality, before: Quality) -> dict[str, di
         found["high_jitter"] = {"jitter_ms": f"{quality.jitter_ms:.1f}", "threshold": f"{limits.jitter_ms:g}"}
     if quality.loss_percent > limits.loss_percent:
         found["high_loss"] = {"loss_percent": f"{quality.loss_percent:.1f}", "threshold": f"{limits.loss_percent:g}"}
+        if quality.unread_in:
+            found["high_loss"]["dropped_by_server"] = str(quality.unread_in)
     if 0 < quality.mos < limits.mos:
         found["low_mos"] = {"mos": f"{quality.mos:.2f}", "threshold": f"{limits.mos:g}"}
     came, late = quality.packets_in - before.packets_in, quality.late_in - before.late_in

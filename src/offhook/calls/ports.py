@@ -286,6 +286,9 @@ class Quality:
     drift_ppm: float = 0.0
     signs_in: int = 0
     """RTCP packets and checks of ICE: signs of life that are no media."""
+    unread_in: int = 0
+    """Datagrams that our machine dropped before they were read, because it was too busy; at the port that browsers share,
+    those for any of them."""
 
 
 @record

@@ -424,6 +424,14 @@ class KeyFrameWanted(Message, frozen=True):
     leg: int
 
 
+class Unread(Message, frozen=True):
+    """Datagrams for one of our UDP ports came faster than they were read, and the machine dropped them; at most once a
+    second for a port."""
+
+    port: int
+    lost: int
+
+
 class LogLine(Message, frozen=True):
     """A line for the log; `level`: info, warning, error."""
 
@@ -446,5 +454,6 @@ Event = (
     | FeedChanged
     | LegFailed
     | KeyFrameWanted
+    | Unread
     | LogLine
 )

@@ -312,6 +312,10 @@ class Driver:
         if isinstance(event, media.LogLine):
             LOG_LEVELS.get(event.level, log.info)("media", text=event.text)
             return
+        if isinstance(event, media.Unread):
+            self.tally.unread += event.lost
+            log.warning("media packets lost here", port=event.port, lost=event.lost, remedy="add cores, or a node")
+            return
         if self._traced:
             leg = getattr(event, "leg", None)
             about = {"call_ref": ref} if leg is not None and (ref := self.recorder.of_media(leg)) else {}

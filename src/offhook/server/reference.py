@@ -87,6 +87,11 @@ def silence_page() -> str:
         "`offhook call show`, `offhook trace` and the API say it in the words below, with the evidence beside it. A leg",
         "that is silent because the *other* leg is (verdict `no_source`) says so there.",
         "",
+        "`socket_drops` in the evidence counts packets that did come and that this server dropped unread, because it was too",
+        "busy; `port_drops` those at the port that browsers share, whoever sent them. The same in all is the metric",
+        "`offhook_media_unread_total`, and the finding `high_loss` says `dropped_by_server`. Then the server is to blame, not",
+        "the way to it: add cores, or a node.",
+        "",
         "| verdict | code | what it means | what to do |",
         "|---|---|---|---|",
     ]

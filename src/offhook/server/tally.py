@@ -58,6 +58,8 @@ class Tally:
         self.findings: Counter[str] = Counter()
         self.packets: Counter[str] = Counter()
         self.lost = 0
+        self.unread = 0
+        """Datagrams that this machine dropped before the engine read them."""
         self.webhooks_failed = 0
         self.setup = Spread(SETUP)
         self.scores = Spread(SCORES)

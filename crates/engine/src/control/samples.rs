@@ -44,7 +44,7 @@ const REPLIES: [&str; 7] = [
     "Closed",
     "Refused",
 ];
-const EVENTS: [&str; 15] = [
+const EVENTS: [&str; 16] = [
     "PathChanged",
     "KeysReady",
     "FirstMedia",
@@ -59,6 +59,7 @@ const EVENTS: [&str; 15] = [
     "FeedChanged",
     "LegFailed",
     "KeyFrameWanted",
+    "Unread",
     "LogLine",
 ];
 

@@ -308,6 +308,10 @@ impl World {
         });
     }
 
+    pub fn unread(&mut self, socket: SocketId, lost: u32) {
+        self.input(Input::Unread { socket, lost });
+    }
+
     pub fn send_failed(&mut self, socket: SocketId, destination: SocketAddr, errno: i32) {
         self.input(Input::SendFailed {
             socket,
