@@ -310,6 +310,7 @@ async def test_an_engine_that_does_not_start_again_is_said_and_tried_until_it_do
 def test_switches_are_given_where_they_are_on():
     plain = MediaOptions(Path("control"), offer_loopback=False)
     assert replace(plain, offer_loopback=True).arguments() == [*plain.arguments(), "--offer-loopback"]
+    assert replace(plain, pin=True).arguments() == [*plain.arguments(), "--pin"]
     assert replace(plain, sha_1_fingerprints=True).arguments() == [*plain.arguments(), "--sha-1-fingerprints"]
 
 
@@ -350,6 +351,42 @@ async def test_calls_are_spread_over_shards_and_ids_name_theirs(hosts):
     assert {call.call >> 56 for call in opened} == {0, 1}
     assert all(call.call >> 56 == call.legs[0].leg >> 56 for call in opened)
     assert len(await host.engine.legs()) == 4
+
+
+def processors(status: Path) -> set[int]:
+    """Those that a thread may run on."""
+    listed = next(line for line in status.read_text().splitlines() if line.startswith("Cpus_allowed_list:"))
+    ranges = [one.split("-") for one in listed.partition(":")[2].strip().split(",")]
+    return {number for one in ranges for number in range(int(one[0]), int(one[-1]) + 1)}
+
+
+async def test_pinned_shards_have_a_processor_each_and_nobody_else_is_bound(hosts):
+    allowed = os.sched_getaffinity(0)
+    shards = min(2, len(allowed))
+    host = await hosts(shards=shards, pin=True)
+    threads = list(Path(f"/proc/{host.engine.pid}/task").iterdir())
+    bound = {(one / "comm").read_text().strip(): processors(one / "status") for one in threads}
+    # 1. one processor for each shard, the last ones
+    expected = {f"shard {number}": {one} for number, one in enumerate(sorted(allowed)[-shards:])}
+    assert {name: bound.pop(name) for name in expected} == expected
+    # 2. the others run anywhere
+    assert bound
+    assert all(one == allowed for one in bound.values())
+    # 3. and so do shards that nobody pins
+    await host.process.stop()
+    free = await hosts(shards=shards)
+    threads = list(Path(f"/proc/{free.engine.pid}/task").iterdir())
+    assert all(processors(one / "status") == allowed for one in threads)
+
+
+async def test_more_shards_than_processors_cannot_be_pinned_which_is_a_sentence(hosts):
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        with pytest.raises(RuntimeError, match=r"2 shards cannot be pinned to 1 processors; lower media\.shards"):
+            await hosts(shards=2, pin=True)
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 async def two_shards(host) -> tuple[list[m.CallOpened], list[m.LegLocal]]:

@@ -8,6 +8,7 @@ mod links;
 mod locals;
 mod names;
 mod options;
+mod pinning;
 mod ports;
 mod queues;
 mod random;
@@ -106,8 +107,12 @@ fn serve(
         .map_err(|e| format!("feeds: {e}"))?,
     };
     let (mut shards, mut webrtc_ports) = (Vec::new(), Vec::new());
+    let places = pinning::places(options.pin, options.shards)?;
     let (ways, arrivals) = links::ways(options.shards).map_err(|e| format!("links: {e}"))?;
-    for (number, arrivals) in arrivals.into_iter().enumerate() {
+    for ((number, arrivals), place) in arrivals.into_iter().enumerate().zip(places) {
+        let pinned = place.map(sys::Pinned::to).transpose();
+        let _pinned = pinned
+            .map_err(|e| format!("shard {number} cannot be pinned: {e}; switch media.pin off"))?;
         let (config, sockets) = shared_sockets(options, number, identity.clone())?;
         webrtc_ports.push(config.webrtc.first().map_or(0, |s| s.local.port()));
         let shard = start(

@@ -21,6 +21,8 @@ pub struct Options {
     pub sha_1_fingerprints: bool,
     /// Shard threads.
     pub shards: usize,
+    /// Each on a processor of its own.
+    pub pin: bool,
     /// How long legs run without anybody who commands.
     pub grace: Duration,
     /// Where sounds are, the first one that has a name counts.
@@ -43,6 +45,7 @@ impl Options {
             offer_loopback: false,
             sha_1_fingerprints: false,
             shards: 0,
+            pin: false,
             grace: Duration::from_secs(60),
             sounds: Vec::new(),
             recordings: PathBuf::new(),
@@ -71,6 +74,7 @@ impl Options {
     fn switch(&mut self, name: &str) -> bool {
         match name {
             "--offer-loopback" => self.offer_loopback = true,
+            "--pin" => self.pin = true,
             "--sha-1-fingerprints" => self.sha_1_fingerprints = true,
             _ => return false,
         }
@@ -124,12 +128,12 @@ mod tests {
     #[test]
     fn a_whole_line_is_read() {
         let options = parse(
-            "--control c --webrtc-port 0 --rtp-ports 41000-41009 --public-address 192.0.2.9 --offer-loopback --shards 2 --grace 5 --sha-1-fingerprints",
+            "--control c --webrtc-port 0 --rtp-ports 41000-41009 --public-address 192.0.2.9 --offer-loopback --shards 2 --pin --grace 5 --sha-1-fingerprints",
         )
         .expect("a right line");
         assert_eq!(options.rtp_ports, (41_000, 41_009));
         assert_eq!(options.shards, 2);
-        assert!(options.offer_loopback && options.sha_1_fingerprints);
+        assert!(options.offer_loopback && options.sha_1_fingerprints && options.pin);
         assert_eq!(options.grace, Duration::from_secs(5));
     }
 

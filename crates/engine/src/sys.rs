@@ -44,6 +44,58 @@ pub fn keep_pages_small() {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
 
+fn affinity() -> io::Result<libc::cpu_set_t> {
+    // SAFETY: all-zero is an empty set, which the call fills.
+    unsafe {
+        let mut set = mem::zeroed::<libc::cpu_set_t>();
+        check(libc::sched_getaffinity(0, mem::size_of_val(&set), &mut set))?;
+        Ok(set)
+    }
+}
+
+fn set_affinity(set: &libc::cpu_set_t) -> io::Result<()> {
+    // SAFETY: the set is live and read only.
+    check(unsafe { libc::sched_setaffinity(0, mem::size_of_val(set), set) })?;
+    Ok(())
+}
+
+/// The processors that this thread may run on, by number.
+pub fn processors() -> io::Result<Vec<usize>> {
+    let set = affinity()?;
+    let all = 0..libc::CPU_SETSIZE as usize;
+    // SAFETY: the number is within the set.
+    Ok(all
+        .filter(|number| unsafe { libc::CPU_ISSET(*number, &set) })
+        .collect())
+}
+
+/// While it lives this thread, and what threads it makes for ever, run on one processor.
+pub struct Pinned(libc::cpu_set_t);
+
+impl Pinned {
+    /// On this one.
+    pub fn to(processor: usize) -> io::Result<Self> {
+        let before = affinity()?;
+        // SAFETY: all-zero is an empty set; a number beyond it is not entered, and the empty set refused below.
+        let one = unsafe {
+            let mut one = mem::zeroed::<libc::cpu_set_t>();
+            if processor < libc::CPU_SETSIZE as usize {
+                libc::CPU_SET(processor, &mut one);
+            }
+            one
+        };
+        set_affinity(&one)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // It was allowed before; a machine that has lost its processors meanwhile has other troubles.
+        let _ = set_affinity(&self.0);
+    }
+}
+
 /// Marks a file as written by this process, until it is closed; false when another one has done so.
 pub fn lock(file: &std::fs::File) -> bool {
     // SAFETY: the descriptor is open for as long as `file` lives.

@@ -42,6 +42,7 @@ class MediaOptions:
     offer_loopback: bool = True
     sha_1_fingerprints: bool = False
     shards: int = 0
+    pin: bool = False
     grace: int = 60
     sounds: tuple[Path, ...] = ()
     recordings: Path | None = None
@@ -63,6 +64,8 @@ class MediaOptions:
             arguments += ["--recordings", str(self.recordings)]
         if self.offer_loopback:
             arguments.append("--offer-loopback")
+        if self.pin:
+            arguments.append("--pin")
         if self.sha_1_fingerprints:
             arguments.append("--sha-1-fingerprints")
         return arguments

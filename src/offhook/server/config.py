@@ -229,6 +229,9 @@ class Media(_Group):
     """Let browsers whose network blocks UDP send media over TCP to the port for pages."""
     shards: int = Field(0, ge=0, le=64)
     """Threads of the engine; 0 = cores minus one, at least one."""
+    pin: bool = False
+    """Keep each thread of the engine on a processor of its own, the last ones of those allowed: for a machine that serves
+    nothing else. Refused where the threads are more than the processors."""
     grace: int = Field(60, ge=1, le=3600)
     """Seconds the engine keeps its legs when the signalling process is gone."""
 
