@@ -224,6 +224,27 @@ def test_a_foreign_uri_goes_out_without_credentials_and_identity(link: Link) -> 
     house.assert_nothing_left(alice)
 
 
+def test_a_foreign_uri_is_taken_as_it_stands(link: Link) -> None:
+    """A GRUU of elsewhere is opaque (RFC 5627 section 6.1), and a name of ours means nothing there."""
+    house = TrunkHouse(link)
+    elsewhere = house.carrier("203.0.113.9", gates=[])
+    house.outside.names["elsewhere.example"] = (Hop(Transport.UDP, "203.0.113.9", 5060),)
+    alice = house.caller()
+    alice.dial_uri("sip:music@elsewhere.example;transport=udp;gr=urn:uuid:1;lr")
+    assert str(elsewhere.invite.uri) == "sip:music@elsewhere.example;gr=urn:uuid:1", "1."
+    elsewhere.respond(486)
+    assert alice.final().status == 486
+    link.run(2)
+    house.node.accounts["bob"] = replace(
+        house.node.accounts["bob"], forward=Forward(always="sip:echo@elsewhere.example")
+    )
+    alice.dial("bob")
+    assert str(elsewhere.invite.uri) == "sip:echo@elsewhere.example", "2. nor where it is forwarded to"
+    elsewhere.respond(486)
+    assert alice.final().status == 486
+    house.assert_nothing_left(alice)
+
+
 def test_a_foreign_peer_that_asks_for_credentials_gets_none(link: Link) -> None:
     house = TrunkHouse(link)
     elsewhere = house.carrier("203.0.113.9", gates=[Gate()])
@@ -429,9 +450,9 @@ def test_a_transfer_to_a_number_that_is_not_allowed_restores_the_call(link: Link
     house.assert_nothing_left(alice, bob)
 
 
-def text_to(house: TrunkHouse, phone: Phone, number: str, body: bytes = b"hello") -> int:
+def text_to(house: TrunkHouse, phone: Phone, number: str, body: bytes = b"hello", written: str = "") -> int:
     """The final status that a MESSAGE to a number gets."""
-    uri = parse_uri(f"sip:{number}@example.com")
+    uri = parse_uri(written or f"sip:{number}@example.com")
     from_ = f"<sip:{phone.username}@example.com>"
     kind = Headers([("Content-Type", "text/plain")])
     phone.station.perform(SendRequest("text", "MESSAGE", phone.there.id, uri, from_, f"<{uri}>", kind, body))
@@ -456,6 +477,8 @@ def test_a_text_to_a_number_only_by_a_trunk_that_takes_texts(link: Link) -> None
     message = carrier.gate.admitted[-1]
     assert (str(message.uri), message.body) == (f"sip:{NUMBER}@{CARRIER}", b"hello")
     assert OURS in (message.headers.get("From") or "")
+    assert text_to(house, alice, NUMBER, written=f"tel:{NUMBER}") == 200, "RFC 3966"
+    assert str(carrier.gate.admitted[-1].uri) == f"sip:{NUMBER}@{CARRIER}"
     taken = len(carrier.got("MESSAGE"))
     for permits in (Permits(numbers=False), Permits(pstn_enabled=False), Permits(trunks=frozenset({"other"}))):
         house.node.permits["alice"] = permits

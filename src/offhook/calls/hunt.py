@@ -29,6 +29,9 @@ from offhook.sip.message import Headers, Response
 from offhook.sip.replaces import Named
 from offhook.sip.uri import Uri
 
+WAY = frozenset({"transport", "maddr", "ttl", "method", "lr"})
+"""Parameters of a URI that say how to get there: of no use to whoever is there."""
+
 ABANDONED = sip_reason(408, "Another way is tried")
 
 
@@ -307,7 +310,9 @@ def _invite(call: Call, hunt: Hunt, leg: Leg) -> Effects:
 def request_uri(trunk: Trunk, target: TrunkTarget, number: str) -> Uri:
     """Where the call is addressed: the number at the target's host, or a foreign URI as it was dialled."""
     if trunk.foreign:
-        return Uri("sip", target.uri.user, target.uri.host, target.uri.port)
+        uri = target.uri
+        kept = {name: value for name, value in uri.params.items() if name not in WAY}
+        return Uri("sip", uri.user, uri.host, uri.port, None, kept)
     params: dict[str, str | None] = {"user": "phone"} if trunk.user_phone else {}
     return Uri("sip", number.replace("#", "%23"), target.uri.host, target.uri.port, None, params)
 

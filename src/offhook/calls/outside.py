@@ -79,7 +79,7 @@ class Outside:
         request = event.request
         if request.method not in self._rooms:
             return [Sip(Respond(event.transaction, 405))]
-        if request.uri.host.lower() not in self._config.hosts:
+        if request.uri.scheme != "tel" and request.uri.host.lower() not in self._config.hosts:
             outcome = refusal("domain_unknown", f"{request.uri.host} is not served here; use {self._config.domain}")
             return [Sip(Respond(event.transaction, outcome.status, outcome.headers(self._config.domain)))]
         username = self._admission.claimed(request, event.flow, now)

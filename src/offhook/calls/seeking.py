@@ -61,7 +61,10 @@ class Seeker:
 
 def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
     """Looks for whom a URI of ours names; `found` goes on with the answer."""
-    one.destination = destination_of(dialled, call.config.gruus)
+    out = call.index.outbound
+    foreign = out is not None and out.is_foreign(dialled)
+    # A name means nothing of ours at another host.
+    one.destination = _as_it_stands(dialled) if foreign else destination_of(dialled, call.config.gruus)
     if one not in call.forks:
         call.forks.append(one)
     if one.destination.built_in and one.rights is not None and guests.is_guest(one.rights):
@@ -74,10 +77,14 @@ def seek(call: Call, one: Fork, dialled: Uri, now: float) -> Effects:
 
 def seek_peer(call: Call, one: Fork, uri: Uri, now: float) -> Effects:
     """A URI at a trunk's host, where `one.replaces` is: no name or built-in of ours is meant, whatever it is called."""
-    one.destination = Destination(uri.unescaped_user, False, None, uri)
+    one.destination = _as_it_stands(uri)
     call.forks.append(one)
     rights = one.rights.username if one.rights is not None else None
     return [look_up(call, f"{call.ref}/{one.ref}", None, one.destination, rights)]
+
+
+def _as_it_stands(uri: Uri) -> Destination:
+    return Destination(uri.unescaped_user, False, None, uri)
 
 
 def look_up(call: Call, token: str, username: str | None, dialled: Destination, rights: str | None = None) -> LookUp:
