@@ -135,5 +135,20 @@ def test_retry_after_is_read_with_comment_and_parameter() -> None:
     assert said("soon") is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [Response(503, "No", Headers([("Retry-After", "0")])), with_expires("1", 200)],
+    ids=["Retry-After", "expires"],
+)
+def test_no_registrar_can_make_us_register_without_a_pause(said: Response) -> None:
+    line = make()
+    line.start(0.0)
+    for number in range(1, 4):
+        wake = line.answered(said, number, flow(), 0.0)[-1]
+        assert isinstance(wake, Wake)
+        assert (wake.seconds or 0) >= 2
+        line.due(2.0)
+
+
 def test_transport_stands_in_the_contact_of_streams() -> None:
     assert ";transport=tls>" in (make().headers(flow(Transport.TLS), 60).get("Contact") or "")

@@ -18,7 +18,8 @@ from offhook.sip.uri import parse_host_port
 REFRESH, REFRESH_SPREAD = 0.80, 0.05
 """A registration is refreshed at this part of its life (TRK-2); the spread keeps many lines from coming at once."""
 BACKOFF_FIRST, BACKOFF_MOST, BACKOFF_SPREAD = 2.0, 300.0, 0.25
-"""Seconds to the next try after a failure, doubled each time; a registrar that is down meets no storm."""
+"""Seconds to the next try after a failure, doubled each time; a registrar that is down meets no storm, nor does one that
+says `Retry-After: 0` or grants a second."""
 REFUSED_PAUSE = 900.0
 """Seconds after 403 or a password refused twice: a person has to act, and trying on would lock the account."""
 RETRY_AFTER_MOST = 3600
@@ -147,7 +148,7 @@ class Line:
         # The Contact we gave leads nowhere: the registrar saw us at another address, which the next REGISTER names. One that
         # sees us elsewhere each time is not asked without end.
         at_once, self._corrected = moved and not self._corrected, moved
-        return [*steps, self._next()] if at_once else [*steps, Wake(granted * part)]
+        return [*steps, self._next()] if at_once else [*steps, Wake(max(granted * part, BACKOFF_FIRST))]
 
     def _time_of(self, response: Response) -> int:
         """10.2.4: the `expires` of our own Contact, then Expires, then what we asked for."""
@@ -193,7 +194,7 @@ class Line:
         wait = min(BACKOFF_FIRST * 2**self._failures, BACKOFF_MOST)
         self._failures = min(self._failures + 1, 16)
         spread = self.ids.uniform(1 - BACKOFF_SPREAD, 1 + BACKOFF_SPREAD)
-        pause = float(after) if after is not None else wait * spread
+        pause = max(float(after), BACKOFF_FIRST) if after is not None else wait * spread
         return [*self._to(LineState.FAILED), Wake(pause)]
 
     def _alarm(self) -> list[Step]:
