@@ -186,6 +186,15 @@ def test_privacy(link: Link, fields: dict[str, str], shown: str) -> None:
     bob.respond(180)
 
 
+def test_privacy_none_shows_a_caller_who_calls_anonymously(link: Link) -> None:
+    """RFC 3323 section 4.3: asked for in words, no privacy is given, whatever From says."""
+    _house, alice, bob, _ = cast(link)
+    alice.dial("bob", from_user="anonymous", Privacy="none")
+    assert "<sip:alice@" in (bob.invite.headers.get("From") or "")
+    alice.cancel()
+    bob.respond(180)
+
+
 def test_critical_privacy_that_nobody_knows_is_refused(link: Link) -> None:
     _house, alice, bob, _ = cast(link)
     alice.dial("bob", Privacy="moonlight;critical")

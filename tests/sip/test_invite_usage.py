@@ -410,6 +410,19 @@ def test_reinvite_moves_the_remote_target(link: Link) -> None:
     assert str(pair.request(pair.bob, "BYE").uri) == "sip:new@10.0.0.9"
 
 
+def test_a_refused_reinvite_leaves_the_remote_target(link: Link) -> None:
+    """RFC 6141 section 3.4: what is refused has changed nothing, and no 2xx waits for its ACK."""
+    pair = Pair(link)
+    pair.bob.feed(make_request("INVITE", body=SDP), pair.back)
+    pair.respond(200, SDP)
+    pair.bob.feed(inside(pair, "ACK", 1), pair.back)
+    pair.bob.feed(inside(pair, "INVITE", 2, Contact="<sip:new@10.0.0.9>"), pair.back)
+    pair.bob.perform(Respond(last_asked(pair).transaction, 488))
+    pair.bob.perform(HangUp(pair.ringing))
+    assert str(pair.request(pair.bob, "BYE").uri) != "sip:new@10.0.0.9"
+    assert pair.bob.of(AckMissing) == []
+
+
 def test_481_inside_the_dialog_ends_it(link: Link) -> None:
     pair = Pair(link)
     pair.talk()
