@@ -31,16 +31,16 @@ CODECS = {
 class Tone(AudioStreamTrack):
     """A sine at half of full scale, in real time."""
 
-    def __init__(self) -> None:
+    def __init__(self, hertz: int = TONE) -> None:
         super().__init__()
-        self._sent = 0
+        self._hertz, self._sent = hertz, 0
         self._began = asyncio.get_running_loop().time()
 
     async def recv(self) -> AudioFrame:
         due = self._began + self._sent / RATE
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
         times = np.arange(self._sent, self._sent + FRAME) / RATE
-        samples = (16_384 * np.sin(2 * np.pi * TONE * times)).astype(np.int16)
+        samples = (16_384 * np.sin(2 * np.pi * self._hertz * times)).astype(np.int16)
         # In stereo as its Opus encoder wants it: from mono it would make that itself, 3 dB softer.
         frame = AudioFrame.from_ndarray(np.repeat(samples, 2).reshape(1, -1), format="s16", layout="stereo")
         frame.pts, frame.sample_rate, frame.time_base = self._sent, RATE, fractions.Fraction(1, RATE)
@@ -89,14 +89,20 @@ async def browser() -> AsyncIterator[RTCPeerConnection]:
 
 
 async def connect(host, browser: RTCPeerConnection, name: str, active: bool) -> LegLocal:
-    """A leg of the engine joined with aiortc; the engine is DTLS client when `active`."""
-    codec = CODECS[name]
-    browser.addTrack(Tone())
+    """A leg of the engine joined with aiortc that hears itself; the engine is DTLS client when `active`."""
+    leg = await described(host, browser, CODECS[name], Tone(), active)
+    await host.engine.bridge(leg.leg, leg.leg)
+    return leg
+
+
+async def described(host, browser: RTCPeerConnection, codec: Codec, tone: Tone, active: bool = False) -> LegLocal:
+    """A leg of the engine and an aiortc that says a tone, each with the other's description."""
+    name = next(name for name, one in CODECS.items() if one.name == codec.name)
+    browser.addTrack(tone)
     await browser.setLocalDescription(await browser.createOffer())
     offer = LegOffer(PathKind.WEBRTC, KeyKind.DTLS, (codec,), dtls_active=active, mid="0")
     opened = await host.engine.open_call((offer,))
     leg = opened.legs[0]
-    await host.engine.bridge(leg.leg, leg.leg)
     await host.engine.complete(leg.leg, remote(browser.localDescription.sdp, codec))
     sdp = answer(leg, codec, name, "active" if active else "passive")
     await browser.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
@@ -116,10 +122,10 @@ async def hear(browser: RTCPeerConnection, seconds: float) -> np.ndarray:
     return heard
 
 
-def purity(sound: np.ndarray) -> float:
+def purity(sound: np.ndarray, hertz: int = TONE) -> float:
     """Share of the tone in all that is heard."""
     power = np.abs(np.fft.rfft(sound * np.hanning(sound.size))) ** 2
-    near = slice(int(900 * sound.size / RATE), int(1_100 * sound.size / RATE))
+    near = slice(int((hertz - 100) * sound.size / RATE), int((hertz + 100) * sound.size / RATE))
     return float(power[near].sum() / max(power.sum(), 1e-9))
 
 

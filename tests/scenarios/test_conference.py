@@ -121,6 +121,22 @@ def test_tones_of_conferences_are_a_setting(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
+def test_full_band_is_a_setting(link: Link) -> None:
+    for wanted in (False, True):
+        house = House(link, conference_full_band=wanted)
+        alice, bob = house.caller(), house.caller("bob")
+        alice.dial("conference-a")
+        bob.dial("conference-a")
+        leg = house.call().caller
+        house.apply(lambda leg=leg, house=house: house.node.command(please.HoldLeg(leg.ref, muted=True)))
+        # Whoever comes, comes back or is muted hears as it is set.
+        asked = [one.full_band for one in house.media.told if isinstance(one, do.JoinRoom)]
+        assert asked == [wanted] * 4
+        alice.hang_up()
+        bob.hang_up()
+        house.assert_nothing_left(alice, bob)
+
+
 def test_names_that_are_no_conference(link: Link) -> None:
     house = House(link)
     for name in ("conference-", "conference-%20", "conference--x"):

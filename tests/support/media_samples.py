@@ -100,7 +100,7 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.Complete(3, 72_057_598_332_895_234, REMOTE),
     wire.Update(4, 5, BROWSER, True, True),
     wire.Bridge(5, 1, 2),
-    wire.Join(6, 1, 72_057_594_037_927_937, True),
+    wire.Join(6, 1, 72_057_594_037_927_937, True, True),
     wire.Chime(27, 72_057_594_037_927_937, "tones/joined"),
     wire.Play(6, 1, SourceKind.MUSIC, "US"),
     wire.PlayFiles(6, 1, "p1", ("en/the-time-is", "en/8"), 2, True),

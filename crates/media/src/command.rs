@@ -84,6 +84,9 @@ pub enum Command {
         /// It hears only.
         #[serde(default)]
         muted: bool,
+        /// It hears the room at 48 kHz, if it hears Opus and its peer plays so much.
+        #[serde(default)]
+        full_band: bool,
     },
     /// Everybody in a room hears a short sound file beside what is said, one a second at most: what is too much is left out,
     /// and so is what cannot be read. Reply: `Done`.

@@ -62,7 +62,9 @@ impl Engine {
                 leg,
                 room,
                 muted,
+                full_band,
             } if self.is_far(room) && self.known(leg).is_ok() => {
+                self.hear_full_band(LegId(leg), full_band);
                 self.join_far(LegId(leg), room, muted, Some((token, n)));
                 None
             }
@@ -137,7 +139,13 @@ impl Engine {
                 self.bridge(id, other, now);
             }
             Command::Link { far, number, .. } => self.link(id, LegId(far), number, now),
-            Command::Join { room, muted, .. } => {
+            Command::Join {
+                room,
+                muted,
+                full_band,
+                ..
+            } => {
+                self.hear_full_band(id, full_band);
                 if !self.join(id, room, muted, now) {
                     return Err(crate::room::full());
                 }
@@ -267,6 +275,7 @@ impl Engine {
             sink: None,
             link: None,
             muted: false,
+            full_band: false,
             taps: Default::default(),
             deadlines: Default::default(),
             completed: None,

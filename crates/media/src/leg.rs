@@ -116,6 +116,8 @@ pub(crate) struct Leg {
     pub(crate) sink: Option<LegId>,
     /// What it has to do with a leg or a room of another shard.
     pub(crate) link: Option<Box<Link>>,
+    /// Hears rooms at 48 kHz, if its codec and its peer do.
+    pub(crate) full_band: bool,
     /// Not heard in its room.
     pub(crate) muted: bool,
     /// Recordings that run of it.

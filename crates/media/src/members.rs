@@ -27,6 +27,13 @@ pub(crate) fn kept_place(leg: &Leg) -> Option<u64> {
 }
 
 impl Engine {
+    /// Whether the leg hears rooms at 48 kHz from now on, as far as its codec and its peer do.
+    pub(crate) fn hear_full_band(&mut self, id: LegId, full_band: bool) {
+        if let Some(leg) = self.legs.get_mut(id) {
+            leg.full_band = full_band;
+        }
+    }
+
     /// A member hears something else from now on: its sound goes nowhere.
     pub(crate) fn step_aside(&mut self, id: LegId, number: u64) {
         if self.is_far(number) {

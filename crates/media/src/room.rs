@@ -25,7 +25,7 @@ use crate::send::{Overruns, Source};
 use crate::tick::next_slot;
 use crate::timers::{Deadlines, Kind};
 use crate::transcode::{Decoding, Encoding};
-use crate::voice::{Ear, Rates, Voice, WIDE};
+use crate::voice::{Ear, FULL, Rates, Voice, WIDE};
 
 /// Members of one room (MEDIA.md section 9).
 pub(crate) const MAX_MEMBERS: usize = 500;
@@ -42,6 +42,8 @@ const UNTOLD: f32 = -50.0;
 pub(crate) struct Speaker {
     pub(crate) leg: LegId,
     decoding: Box<Decoding>,
+    /// For the first who hear full band though he spoke already: nobody else shall notice that they came.
+    fuller: Option<Box<Decoding>>,
     pub(crate) voice: Voice,
     loud: Instant,
     level: f32,
@@ -53,6 +55,7 @@ impl Speaker {
         Some(Self {
             leg,
             decoding: Box::new(Decoding::new(leg, codec, rate)?),
+            fuller: None,
             voice: Voice::new(rate),
             loud: now,
             level,
@@ -67,6 +70,29 @@ impl Speaker {
             self.loud = now;
         }
         self.voice.take(pulled, rates);
+        let codec = self.decoding.codec();
+        let fuller = codec.native_rate() == FULL && self.decoding.rate() != FULL;
+        if !fuller || !rates.contains(&FULL) {
+            self.fuller = None;
+            return;
+        }
+        if self.fuller.is_none() {
+            self.fuller = Decoding::new(self.leg, codec, FULL).map(Box::new);
+        }
+        if let Some(fuller) = &mut self.fuller {
+            self.voice.put(FULL, fuller.pull(now));
+        }
+    }
+
+    fn push(&mut self, incoming: &Incoming, payload: &[u8], now: Instant) {
+        for one in self.decodings() {
+            one.push(incoming, payload, now);
+        }
+    }
+
+    fn decodings(&mut self) -> impl Iterator<Item = &mut Decoding> {
+        let fuller = self.fuller.as_deref_mut();
+        std::iter::once(self.decoding.as_mut()).chain(fuller)
     }
 
     /// Whether it goes on being decoded.
@@ -186,15 +212,16 @@ impl Room {
                     return;
                 };
                 (*speaker.decoding, speaker.voice) = (fresh, Voice::new(rate));
+                speaker.fuller = None;
             }
-            speaker.decoding.push(incoming, payload, now);
+            speaker.push(incoming, payload, now);
             return;
         }
         if level < SPEECH || !self.make_room(level, now) {
             return;
         }
         if let Some(mut speaker) = Speaker::new(from, codec, rate, level, now) {
-            speaker.decoding.push(incoming, payload, now);
+            speaker.push(incoming, payload, now);
             self.speakers.push(speaker);
         }
     }
@@ -388,8 +415,8 @@ impl Engine {
         match incoming.meaning {
             Meaning::Speech(codec) => room.heard(from, codec, incoming, payload, now.instant),
             Meaning::Event(_) | Meaning::ComfortNoise => {
-                if let Some(speaker) = room.speaker(from) {
-                    speaker.decoding.push_gap(incoming, now.instant);
+                for decoding in room.speaker(from).into_iter().flat_map(Speaker::decodings) {
+                    decoding.push_gap(incoming, now.instant);
                 }
             }
             Meaning::Unknown | Meaning::Video => {}
@@ -417,7 +444,8 @@ pub(crate) fn slot(number: u64) -> u32 {
 /// How a member hears.
 pub(crate) fn wanted(leg: &Leg) -> Option<Ear> {
     let speech = leg.tx.speech?;
-    Some(Ear::new(route::wish(leg, speech.codec)))
+    let full_band = leg.full_band && leg.tx.plays_full_band;
+    Some(Ear::new(route::wish(leg, speech.codec), full_band))
 }
 
 /// Sends a member what was made of the room's sound.

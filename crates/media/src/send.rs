@@ -18,6 +18,7 @@ use crate::prompt::Prompt;
 use crate::receive::Incoming;
 use crate::tick::TICK;
 use crate::transcode::{Decoding, Encoding};
+use crate::voice::WIDE;
 
 /// What feeds a leg.
 pub(crate) enum Source {
@@ -95,6 +96,8 @@ pub(crate) struct Sender {
     pub(crate) comfort: Option<u8>,
     /// Silence may be left unsent: comfort noise is agreed, or the peer asks for DTX.
     pub(crate) pauses: bool,
+    /// The peer plays what is above wide band, should it hear Opus.
+    pub(crate) plays_full_band: bool,
     /// The source describes silence that the peer cannot be told of: its sound is made anew, so that something always comes.
     pub(crate) fills: bool,
     pub(crate) source: Source,
@@ -161,6 +164,7 @@ impl Sender {
             event: None,
             comfort: None,
             pauses: false,
+            plays_full_band: false,
             fills: false,
             source: Source::None,
             hushed: false,
@@ -220,6 +224,7 @@ impl Sender {
         self.comfort = audio.iter().find(comfort).map(|codec| codec.payload_type);
         self.pauses =
             speech.is_some_and(|one| pause::wanted(one.codec, audio, self.comfort.is_some()));
+        self.plays_full_band = plays_full_band(audio);
         (self.speech, self.event) = (speech, event);
         restart
     }
@@ -399,6 +404,21 @@ pub(crate) fn draw(fill: &mut dyn FnMut(&mut [u8])) -> (u32, u32, u16) {
         u32::from_be_bytes([e, f, g, h]),
         u16::from_be_bytes([i, j]) & 0x7fff,
     )
+}
+
+/// Whether a peer's hardware plays more than 16 kHz of Opus: it does unless it says otherwise (RFC 7587 section 6.1).
+fn plays_full_band(audio: &[description::Codec]) -> bool {
+    let mut opus = audio
+        .iter()
+        .filter(|one| Codec::from_name(&one.name) == Some(Codec::Opus));
+    let limit = |parameter: &str| {
+        let (name, value) = parameter.trim().split_once('=')?;
+        let ours = name.eq_ignore_ascii_case("maxplaybackrate");
+        value.trim().parse::<u32>().ok().filter(|_| ours)
+    };
+    opus.next()
+        .and_then(|one| one.fmtp.split(';').find_map(limit))
+        .is_none_or(|rate| rate > WIDE)
 }
 
 fn event_type(audio: &[description::Codec], clock: u32) -> Option<EventType> {

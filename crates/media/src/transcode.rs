@@ -7,6 +7,7 @@ use offhook_dsp::{Codec, Encoder, EncoderOptions, MAX_FRAME_BYTES, Playout, Tone
 use crate::ids::LegId;
 use crate::pause::{Made, Pauses};
 use crate::receive::Incoming;
+use crate::voice::FULL;
 
 /// Samples of a tick at the highest rate.
 pub(crate) const MAX_TICK_SAMPLES: usize = 960;
@@ -19,6 +20,9 @@ const SHORTEST_MS: u32 = 10;
 const LONGEST_MS: u32 = 60;
 /// Ticks whose sound may wait for a packet to be full.
 const MAX_TICKS_WAITING: usize = 4;
+/// Of Opus at 48 kHz, bits a second: the upper end of what full-band speech wants (RFC 7587 section 3.1.1). Players, and
+/// what is transcoded, have less bandwidth.
+const FULL_BAND_BITS: u32 = 40_000;
 /// Loss from which Opus sends in-band FEC, percent.
 const FEC_FROM_PERCENT: u8 = 2;
 
@@ -83,6 +87,10 @@ impl Decoding {
 
     pub(crate) fn rate(&self) -> u32 {
         self.playout.output_rate()
+    }
+
+    pub(crate) fn codec(&self) -> Codec {
+        self.playout.codec()
     }
 
     /// Whether a packet ever came: before, nothing is sent.
@@ -190,6 +198,7 @@ impl Encoding {
     /// An encoder of sound at `rate`.
     pub(crate) fn new(wish: Wish, rate: u32, complexity: u8) -> Option<Self> {
         let options = EncoderOptions {
+            bitrate: (rate == FULL).then_some(FULL_BAND_BITS),
             complexity,
             dtx: wish.pauses,
             ..EncoderOptions::default()

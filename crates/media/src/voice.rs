@@ -7,10 +7,11 @@ use offhook_dsp::resample::Resampler;
 
 use crate::transcode::Wish;
 
-/// At which G.722 and Opus are heard in rooms, Hz. G.711 is by its own.
+/// At which G.722 and Opus are heard in rooms, Hz; and Opus of who asks for more. G.711 is by its own.
 pub(crate) const WIDE: u32 = 16_000;
+pub(crate) const FULL: u32 = 48_000;
 /// So many there are.
-const RATES: usize = 2;
+const RATES: usize = 3;
 
 /// Those at which somebody hears one room.
 pub(crate) type Rates = ArrayVec<u32, RATES>;
@@ -24,8 +25,10 @@ pub(crate) struct Ear {
 }
 
 impl Ear {
-    pub(crate) fn new(wish: Wish) -> Self {
-        let rate = wish.codec.native_rate().min(WIDE);
+    /// `full_band`: at 48 kHz, if the codec goes so far.
+    pub(crate) fn new(wish: Wish, full_band: bool) -> Self {
+        let highest = if full_band { FULL } else { WIDE };
+        let rate = wish.codec.native_rate().min(highest);
         Self { wish, rate }
     }
 }
@@ -66,6 +69,13 @@ impl Voice {
             }
         }
         self.lanes.iter_mut().for_each(|lane| lane.take(pcm));
+    }
+
+    /// What is heard at one rate in the tick in hand instead.
+    pub(crate) fn put(&mut self, rate: u32, pcm: &[i16]) {
+        let lane = self.lanes.iter_mut().find(|lane| lane.rate == rate);
+        let frame = lane.into_iter().flat_map(|lane| lane.frame.iter_mut());
+        frame.zip(pcm).for_each(|(sample, one)| *sample = *one);
     }
 
     /// The tick in hand at a rate; nothing, if nobody hears that.

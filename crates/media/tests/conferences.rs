@@ -32,6 +32,7 @@ fn join(world: &mut World, leg: u64) {
         leg,
         room: ROOM,
         muted: false,
+        full_band: false,
     });
     assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
 }

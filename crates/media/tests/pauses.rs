@@ -288,6 +288,7 @@ fn member(world: &mut World, index: u8, audio: &[Codec]) -> Phone {
         leg,
         room: ROOM,
         muted: false,
+        full_band: false,
     });
     assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
     member

@@ -217,6 +217,7 @@ fn a_member_of_a_room_comes_back_to_it_as_muted_as_it_was() {
             leg,
             room: 3 << 56 | 9,
             muted,
+            full_band: false,
         });
     }
     for phone in [&a, &b] {

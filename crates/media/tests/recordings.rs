@@ -164,6 +164,7 @@ fn a_room_is_recorded_until_its_last_member_leaves() {
             leg,
             room: 3 << 56 | 9,
             muted: false,
+            full_band: false,
         });
     }
     assert!(matches!(

@@ -37,6 +37,7 @@ fn join(world: &mut World, leg: u64, muted: bool) -> Reply {
         leg,
         room: ROOM,
         muted,
+        full_band: false,
     })
 }
 

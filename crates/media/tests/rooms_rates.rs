@@ -43,6 +43,10 @@ fn sine(amplitude: f64, hertz: f64, rate: f64, at: usize) -> i16 {
 }
 
 fn member(world: &mut World, index: u8, audio: Vec<Codec>) -> Phone {
+    member_of(world, index, audio, false)
+}
+
+fn member_of(world: &mut World, index: u8, audio: Vec<Codec>, full_band: bool) -> Phone {
     let (_, legs) = world.open(vec![port_offer(audio.clone())]);
     let mut phone = phone(&legs[0], index);
     if audio[0].name == "OPUS" {
@@ -52,18 +56,16 @@ fn member(world: &mut World, index: u8, audio: Vec<Codec>) -> Phone {
         phone.payload_type = 9;
     }
     world.complete(phone.leg, port_remote(audio, phone.address));
-    join(world, phone.leg);
-    phone
-}
-
-fn join(world: &mut World, leg: u64) {
+    let leg = phone.leg;
     let reply = world.command(|n| Command::Join {
         n,
         leg,
         room: ROOM,
         muted: false,
+        full_band,
     });
     assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
+    phone
 }
 
 fn speaker(world: &mut World, index: u8, hertz: f64) -> Speaker {
@@ -261,6 +263,127 @@ fn wide_and_narrow_members_hear_each_other_each_at_his_rate() {
     for level in levels(&heard, 16_000.0) {
         assert!((level + 14.7).abs() < 1.5, "{level}");
     }
+}
+
+/// One who says a tone for every ear and one of 12 kHz in Opus.
+struct Musician {
+    phone: Phone,
+    encoder: Encoder,
+    at: usize,
+}
+
+impl Musician {
+    fn new(phone: Phone) -> Self {
+        let options = EncoderOptions {
+            bitrate: Some(96_000),
+            ..EncoderOptions::default()
+        };
+        let encoder = Encoder::new(Speech::Opus, 48_000, options).expect("encoder");
+        let at = 0;
+        Self { phone, encoder, at }
+    }
+
+    fn play(&mut self, world: &mut World) {
+        let both =
+            |at: usize| sine(6_000.0, 430.0, 48_000.0, at) + sine(6_000.0, 12_000.0, 48_000.0, at);
+        let pcm: Vec<i16> = (self.at..self.at + 960).map(both).collect();
+        self.at += 960;
+        let mut payload = [0; 1_500];
+        let len = self.encoder.encode(&pcm, &mut payload).expect("encoded");
+        let packet = self.phone.packet(&payload[..len]);
+        world.datagram(self.phone.socket, self.phone.address, &packet);
+    }
+}
+
+fn opus_pcm(sent: &[&Sent]) -> Vec<i16> {
+    let mut decoder = Decoder::new(Speech::Opus, 48_000).expect("decoder");
+    let mut heard = Vec::new();
+    for one in sent {
+        let mut pcm = [0; 5_760];
+        let len = decoder.decode(one.payload(), &mut pcm).expect("decoded");
+        heard.extend(&pcm[..len]);
+    }
+    heard
+}
+
+fn limited() -> Vec<Codec> {
+    let mut audio = opus();
+    audio[0].fmtp = "useinbandfec=1; maxplaybackrate=16000".to_owned();
+    audio
+}
+
+#[test]
+fn who_asks_for_48_khz_hears_12_and_nobody_else_does() {
+    let mut world = World::new();
+    let mut plays = Musician::new(member_of(&mut world, 1, opus(), true));
+    let asks = member_of(&mut world, 2, opus(), true);
+    let asks_not = member_of(&mut world, 3, opus(), false);
+    let cannot = member_of(&mut world, 4, limited(), true);
+    let narrow = member_of(&mut world, 5, pcmu(), true);
+    for _ in 0..100 {
+        plays.play(&mut world);
+        world.advance_ms(20);
+    }
+    let levels = |phone: &Phone| {
+        let heard = opus_pcm(&world.rtp_to(phone.address)[25..]);
+        [430.0, 12_000.0].map(|hertz| level(&heard, hertz, 48_000.0))
+    };
+    // 1. by who asked for it, at its level
+    let [low, high] = levels(&asks);
+    assert!(
+        (low + 14.7).abs() < 1.5 && (high + 14.7).abs() < 2.5,
+        "{low} {high}"
+    );
+    // 2. by nobody who did not, or whose peer does not play so much (RFC 7587 section 6.1)
+    for phone in [&asks_not, &cannot] {
+        let [low, high] = levels(phone);
+        assert!((low + 14.7).abs() < 1.5 && high < -60.0, "{low} {high}");
+    }
+    // 3. nor as an image by who hears G.711
+    let heard = pcm(world.rtp_to(narrow.address)[25..].iter().copied());
+    let rough = roughness(&heard, 430.0, 8_000.0);
+    assert!(rough < 0.1, "{rough}");
+    // 4. not by who says it
+    let own = levels(&plays.phone);
+    assert!(own.iter().all(|level| *level < -60.0), "{own:?}");
+}
+
+#[test]
+fn who_plays_already_is_heard_by_the_first_who_asks_for_48_khz_and_nobody_else_notices() {
+    let mut world = World::new();
+    let mut plays = Musician::new(member_of(&mut world, 1, opus(), false));
+    let (narrow, wide) = (
+        member(&mut world, 2, pcmu()),
+        member_of(&mut world, 3, opus(), false),
+    );
+    let mut asks = None;
+    for at in 0..200 {
+        match at {
+            50 => asks = Some(member_of(&mut world, 4, opus(), true)),
+            150 => {
+                let leg = asks.as_ref().expect("came").leg;
+                world.command(|n| Command::CloseLeg { n, leg });
+            }
+            _ => {}
+        }
+        plays.play(&mut world);
+        world.advance_ms(20);
+    }
+    // 1. the newcomer hears all of it
+    let sent = world.rtp_to(asks.expect("came").address);
+    let heard = opus_pcm(&sent[10..]);
+    for hertz in [430.0, 12_000.0] {
+        let level = level(&heard, hertz, 48_000.0);
+        assert!((level + 14.7).abs() < 2.5, "{hertz} {level}");
+    }
+    // 2. for the others there is neither gap nor click
+    let heard = pcm(world.rtp_to(narrow.address)[20..].iter().copied());
+    assert!(heard.len() >= 175 * 160);
+    let rough = roughness(&heard, 430.0, 8_000.0);
+    assert!(rough < 0.1, "{rough}");
+    let heard = opus_pcm(&world.rtp_to(wide.address)[20..]);
+    let rough = roughness(&heard, 430.0, 48_000.0);
+    assert!(rough < 0.1, "{rough}");
 }
 
 /// Level of one frequency, dBFS.

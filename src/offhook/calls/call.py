@@ -82,8 +82,9 @@ class CallConfig:
     pass_headers: tuple[str, ...] = ()
     refer_hosts: frozenset[str] = frozenset()
     language: str = "en"
-    conference_tones: bool = True
     """In which the server speaks."""
+    conference_tones: bool = True
+    conference_full_band: bool = False
     recall_seconds: float = 20.0
     transferor_leaves: float = 2.0
     thresholds: Thresholds = Thresholds()

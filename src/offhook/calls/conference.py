@@ -39,7 +39,7 @@ def enter(call: Call, leg: Leg, name: str) -> Effects:
         call.index.left_room(leg)
     room.legs[leg.ref] = leg.media.leg
     leg.room = name
-    joined: Effects = [JoinRoom(leg.media.leg, room.number), call.happened("conference.joined", leg, name=name)]
+    joined: Effects = [hears(call, leg.media.leg, room), call.happened("conference.joined", leg, name=name)]
     if len(room.legs) > 1:
         waited = _back(call.index, room, leg) if len(room.legs) == 2 else []
         return [*joined, *waited, *([] if again else _chime(call, room, CAME))]
@@ -47,13 +47,18 @@ def enter(call: Call, leg: Leg, name: str) -> Effects:
     return [*joined, PlayFiles(leg.media.leg, ANNOUNCED, LANGUAGES[call.config.language].files("conference-first"))]
 
 
+def hears(call: Call, media: int, room: Room, muted: bool = False) -> CallEffect:
+    """A leg, by the engine's number, hears the room and is heard there."""
+    return JoinRoom(media, room.number, muted, call.config.conference_full_band)
+
+
 def _back(index: Index, room: Room, newcomer: Leg) -> Effects:
     """Nobody is alone any more: what was played to who waited is over. To who is in the room, it says nothing new."""
     found = [_member(index, media) for ref, media in room.legs.items() if ref != newcomer.ref]
-    there = [one[1] for one in found if one is not None]
+    there = [one for one in found if one is not None]
     return [
-        JoinRoom(leg.media.leg, room.number, leg.muted)
-        for leg in there
+        hears(call, leg.media.leg, room, leg.muted)
+        for call, leg in there
         if leg.media is not None and not leg.held_by_api and not leg.playing
     ]
 

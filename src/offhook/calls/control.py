@@ -22,7 +22,7 @@ from offhook.calls.commands import (
     TellUserEvent,
 )
 from offhook.calls.document import DialTarget, Document
-from offhook.calls.effects import JoinRoom, Publish, Sip, StartTimer, StopTimer
+from offhook.calls.effects import Publish, Sip, StartTimer, StopTimer
 from offhook.calls.fork import Fork
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
@@ -318,7 +318,7 @@ def _heard_now(call: Call, leg: Leg) -> Effects:
     if peer is not None:
         return bridge.join(leg, peer)
     if leg.room is not None and leg.media is not None and not leg.held_by_api:
-        joined = JoinRoom(leg.media.leg, call.index.rooms[leg.room].number, leg.muted)
+        joined = conference.hears(call, leg.media.leg, call.index.rooms[leg.room], leg.muted)
         return [joined, *conference.alone(call, leg)]
     if leg.held_by_api:
         return bridge.play(leg, SourceKind.MUSIC)

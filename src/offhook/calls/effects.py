@@ -144,11 +144,13 @@ class BridgeMedia:
 
 @record
 class JoinRoom:
-    """The leg hears a room and is heard there. The room's number is the media call of its first member."""
+    """The leg hears a room and is heard there. The room's number is the media call of its first member. `full_band`: it
+    hears it at 48 kHz, if its codec and its peer do."""
 
     leg: int
     room: int
     muted: bool = False
+    full_band: bool = False
 
 
 @record

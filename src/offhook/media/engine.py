@@ -71,9 +71,9 @@ class MediaEngine:
         """Each becomes the other's source."""
         await self._client.call(wire.Bridge, a=a, b=b)
 
-    async def join(self, leg: int, room: int, muted: bool = False) -> None:
+    async def join(self, leg: int, room: int, muted: bool = False, full_band: bool = False) -> None:
         """The leg is in the room of that number."""
-        await self._client.call(wire.Join, leg=leg, room=room, muted=muted)
+        await self._client.call(wire.Join, leg=leg, room=room, muted=muted, full_band=full_band)
 
     async def play(self, leg: int, source: SourceKind, country: str = "US") -> None:
         """A player becomes the leg's source."""

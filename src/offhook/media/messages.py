@@ -75,12 +75,14 @@ class Bridge(Message, frozen=True):
 
 class Join(Message, frozen=True):
     """The leg hears the room of that number and is heard there unless muted; up to 500 members. The room's shard is in the
-    top 8 bits of its number, by custom the call of its first member. `Bridge`, `Play` and `Stop` leave it. Reply: `Done`."""
+    top 8 bits of its number, by custom the call of its first member. `full_band`: it hears the room at 48 kHz, if it hears
+    Opus and its peer plays so much (RFC 7587 `maxplaybackrate`). `Bridge`, `Play` and `Stop` leave it. Reply: `Done`."""
 
     n: int
     leg: int
     room: int
     muted: bool = False
+    full_band: bool = False
 
 
 class Chime(Message, frozen=True):

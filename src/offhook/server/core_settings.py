@@ -102,6 +102,7 @@ class CoreSettings:
             hold=self._settings.sip.hold,
             language=self._settings.sounds.language,
             conference_tones=self._settings.sounds.conference_tones,
+            conference_full_band=self._settings.sounds.conference_full_band,
             parked_seconds=self._settings.calls.parked_seconds,
             ended_kept=self._settings.calls.ended_kept,
             thresholds=Thresholds(**self._settings.quality.model_dump()),

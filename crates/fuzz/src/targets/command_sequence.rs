@@ -137,6 +137,7 @@ fn ask(
             leg,
             room,
             muted: how & 4 != 0,
+            full_band: how & 8 != 0,
         }),
         5 => {
             let source =

@@ -96,6 +96,7 @@ impl Shards {
             leg,
             room,
             muted,
+            full_band: false,
         })
     }
 
