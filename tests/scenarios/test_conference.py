@@ -128,13 +128,47 @@ def test_full_band_is_a_setting(link: Link) -> None:
         alice.dial("conference-a")
         bob.dial("conference-a")
         leg = house.call().caller
-        house.apply(lambda leg=leg, house=house: house.node.command(please.HoldLeg(leg.ref, muted=True)))
-        # Whoever comes, comes back or is muted hears as it is set.
+        for held in (True, False):
+            house.apply(lambda leg=leg, house=house, held=held: house.node.command(please.HoldLeg(leg.ref, held)))
+        # Whoever comes, or comes back from the music, hears as it is set.
         asked = [one.full_band for one in house.media.told if isinstance(one, do.JoinRoom)]
         assert asked == [wanted] * 4
         alice.hang_up()
         bob.hang_up()
         house.assert_nothing_left(alice, bob)
+
+
+def test_a_member_is_muted_without_leaving_and_without_losing_what_he_hears(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.caller(), house.caller("bob")
+    alice.dial("conference-a")
+    bob.dial("conference-a")
+    leg = house.call().caller
+    assert leg.media is not None
+    told = house.media.told
+
+    def asks(held: bool | None = None, muted: bool | None = None) -> list[object]:
+        before = len(told)
+        house.apply(lambda: house.node.command(please.HoldLeg(leg.ref, held, muted)))
+        return list(told[before:])
+
+    # 1. he is muted and unmuted where he is; the same again says nothing
+    assert asks(muted=True) == [do.MuteInRoom(leg.media.leg, True)]
+    assert asks(muted=True) == []
+    assert asks(muted=False) == [do.MuteInRoom(leg.media.leg, False)]
+    # 2. a sound that he is played is not ended by it
+    house.apply(lambda: house.node.command(please.PlaySounds(leg.ref, "mine", ("own/hello",))))
+    assert asks(muted=True) == [do.MuteInRoom(leg.media.leg, True)]
+    over(house)
+    # 3. on hold he hears music, muted or not; back from it he is what he was last
+    assert not any(isinstance(one, do.MuteInRoom) for one in asks(held=True))
+    assert not any(isinstance(one, do.MuteInRoom) for one in asks(muted=False))
+    assert not any(isinstance(one, do.MuteInRoom) for one in asks(muted=True))
+    (back,) = [one for one in asks(held=False) if isinstance(one, do.JoinRoom)]
+    assert back.muted
+    alice.hang_up()
+    bob.hang_up()
+    house.assert_nothing_left(alice, bob)
 
 
 def test_names_that_are_no_conference(link: Link) -> None:

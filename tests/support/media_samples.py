@@ -101,6 +101,8 @@ SAMPLES: tuple[wire.Message, ...] = (
     wire.Update(4, 5, BROWSER, True, True),
     wire.Bridge(5, 1, 2),
     wire.Join(6, 1, 72_057_594_037_927_937, True, True),
+    wire.Mute(26, 1, True),
+    wire.Gain(27, 1, -12),
     wire.Chime(27, 72_057_594_037_927_937, "tones/joined"),
     wire.Play(6, 1, SourceKind.MUSIC, "US"),
     wire.PlayFiles(6, 1, "p1", ("en/the-time-is", "en/8"), 2, True),

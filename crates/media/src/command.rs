@@ -88,6 +88,24 @@ pub enum Command {
         #[serde(default)]
         full_band: bool,
     },
+    /// The leg is heard in its room, or is not; what it hears goes on. Reply: `Done`.
+    Mute {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// It is not.
+        muted: bool,
+    },
+    /// The leg is heard in its room by so much louder or softer, until it leaves it. Reply: `Done`.
+    Gain {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// dB, -40 to 12.
+        decibels: i32,
+    },
     /// Everybody in a room hears a short sound file beside what is said, one a second at most: what is too much is left out,
     /// and so is what cannot be read. Reply: `Done`.
     Chime {
@@ -271,6 +289,8 @@ impl Command {
             | Self::Bridge { n, .. }
             | Self::Link { n, .. }
             | Self::Join { n, .. }
+            | Self::Mute { n, .. }
+            | Self::Gain { n, .. }
             | Self::Chime { n, .. }
             | Self::Play { n, .. }
             | Self::PlayFiles { n, .. }
@@ -302,6 +322,8 @@ impl Command {
             | Self::Update { leg, .. }
             | Self::Link { leg, .. }
             | Self::Join { leg, .. }
+            | Self::Mute { leg, .. }
+            | Self::Gain { leg, .. }
             | Self::Play { leg, .. }
             | Self::PlayFiles { leg, .. }
             | Self::RecordStart { leg, .. }

@@ -103,6 +103,8 @@ impl Engine {
             | Command::Bridge { a: leg, .. }
             | Command::Link { leg, .. }
             | Command::Join { leg, .. }
+            | Command::Mute { leg, .. }
+            | Command::Gain { leg, .. }
             | Command::Play { leg, .. }
             | Command::PlayFiles { leg, .. }
             | Command::RecordStart { leg, .. }
@@ -150,6 +152,8 @@ impl Engine {
                     return Err(crate::room::full());
                 }
             }
+            Command::Mute { muted, .. } => self.mute(id, muted)?,
+            Command::Gain { decibels, .. } => self.set_gain(id, decibels)?,
             Command::Play {
                 source, country, ..
             } => self.play(id, source, &country, now),
@@ -276,6 +280,7 @@ impl Engine {
             link: None,
             muted: false,
             full_band: false,
+            gain: 0,
             taps: Default::default(),
             deadlines: Default::default(),
             completed: None,

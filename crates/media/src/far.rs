@@ -136,6 +136,8 @@ pub(crate) struct Attend {
     /// How it hears.
     pub(crate) hears: Option<Ear>,
     pub(crate) muted: bool,
+    /// How much louder it is heard, dB.
+    pub(crate) gain: i8,
     /// The command that is answered.
     pub(crate) answer: Option<(ReplyToken, u64)>,
 }
@@ -322,6 +324,7 @@ impl Engine {
             if let Some(leg) = self.legs.get_mut(id) {
                 leg.feed_from(Source::Room(number));
                 leg.link = Some(link);
+                leg.gain = 0;
             }
         }
         if let Some(leg) = self.legs.get_mut(id) {
@@ -337,6 +340,7 @@ impl Engine {
         let attend = Attend {
             hears: crate::room::wanted(leg).filter(|_| inside),
             muted: leg.muted || !inside,
+            gain: leg.gain,
             answer,
         };
         self.cross_link(id, What::Attend(attend));

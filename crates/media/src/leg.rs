@@ -118,6 +118,8 @@ pub(crate) struct Leg {
     pub(crate) link: Option<Box<Link>>,
     /// Hears rooms at 48 kHz, if its codec and its peer do.
     pub(crate) full_band: bool,
+    /// By so much it is heard louder in its room, dB.
+    pub(crate) gain: i8,
     /// Not heard in its room.
     pub(crate) muted: bool,
     /// Recordings that run of it.

@@ -56,6 +56,7 @@ mod room;
 mod route;
 mod sdes;
 mod send;
+mod speaker;
 mod tick;
 mod timers;
 mod transcode;

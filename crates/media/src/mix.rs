@@ -160,7 +160,10 @@ impl Engine {
     fn pull(&mut self, room: &mut Room, now: Now) {
         for speaker in &mut room.speakers {
             self.in_hand = Some(speaker.leg);
-            speaker.pull(&room.rates, now.instant);
+            let far = room.far.iter().find(|member| member.leg == speaker.leg);
+            let here = self.legs.get(speaker.leg).map(|leg| leg.gain);
+            let gain = far.map(|member| member.gain).or(here).unwrap_or(0);
+            speaker.pull(gain, &room.rates, now.instant);
         }
         self.in_hand = None;
     }

@@ -3,10 +3,10 @@
 //! Here: who is in a room, and who of them is heard; the sound itself is made in `mix.rs`. Who is loud is known without
 //! decoding (RFC 6464 levels, G.711 bytes); at most `SPEAKERS` are decoded and mixed.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrayvec::ArrayVec;
-use offhook_dsp::{Codec, level};
+use offhook_dsp::Codec;
 
 use crate::chime::Chimes;
 use crate::commands::Refusal;
@@ -22,84 +22,16 @@ use crate::receive::{Incoming, Meaning};
 use crate::recording::Taps;
 use crate::route;
 use crate::send::{Overruns, Source};
+use crate::speaker::{HANG, SPEECH, Speaker, loudness};
 use crate::tick::next_slot;
 use crate::timers::{Deadlines, Kind};
-use crate::transcode::{Decoding, Encoding};
-use crate::voice::{Ear, FULL, Rates, Voice, WIDE};
+use crate::transcode::Encoding;
+use crate::voice::{Ear, Rates, WIDE};
 
 /// Members of one room (MEDIA.md section 9).
 pub(crate) const MAX_MEMBERS: usize = 500;
 /// The loudest who are heard at once: more voices are noise, and decoding stays bounded.
 const SPEAKERS: usize = 4;
-/// Who was not loud for so long makes room for another.
-const HANG: Duration = Duration::from_millis(300);
-/// Softest speech, dBov: breathing and line noise lie below.
-const SPEECH: f32 = -55.0;
-/// What a packet counts for whose loudness nothing tells: softer than speech that is known.
-const UNTOLD: f32 = -50.0;
-
-/// A member who is heard.
-pub(crate) struct Speaker {
-    pub(crate) leg: LegId,
-    decoding: Box<Decoding>,
-    /// For the first who hear full band though he spoke already: nobody else shall notice that they came.
-    fuller: Option<Box<Decoding>>,
-    pub(crate) voice: Voice,
-    loud: Instant,
-    level: f32,
-}
-
-impl Speaker {
-    /// `None` when the codec cannot be decoded: a bug of the tables above it.
-    fn new(leg: LegId, codec: Codec, rate: u32, level: f32, now: Instant) -> Option<Self> {
-        Some(Self {
-            leg,
-            decoding: Box::new(Decoding::new(leg, codec, rate)?),
-            fuller: None,
-            voice: Voice::new(rate),
-            loud: now,
-            level,
-        })
-    }
-
-    /// The next 20 ms, for listeners at these rates.
-    pub(crate) fn pull(&mut self, rates: &Rates, now: Instant) {
-        let pulled = self.decoding.pull(now);
-        self.level = level::rms_dbov(pulled);
-        if self.level >= SPEECH {
-            self.loud = now;
-        }
-        self.voice.take(pulled, rates);
-        let codec = self.decoding.codec();
-        let fuller = codec.native_rate() == FULL && self.decoding.rate() != FULL;
-        if !fuller || !rates.contains(&FULL) {
-            self.fuller = None;
-            return;
-        }
-        if self.fuller.is_none() {
-            self.fuller = Decoding::new(self.leg, codec, FULL).map(Box::new);
-        }
-        if let Some(fuller) = &mut self.fuller {
-            self.voice.put(FULL, fuller.pull(now));
-        }
-    }
-
-    fn push(&mut self, incoming: &Incoming, payload: &[u8], now: Instant) {
-        for one in self.decodings() {
-            one.push(incoming, payload, now);
-        }
-    }
-
-    fn decodings(&mut self) -> impl Iterator<Item = &mut Decoding> {
-        let fuller = self.fuller.as_deref_mut();
-        std::iter::once(self.decoding.as_mut()).chain(fuller)
-    }
-
-    /// Whether it goes on being decoded.
-    pub(crate) fn stays(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.loud) < 2 * HANG
-    }
-}
 
 /// A member on another shard: what it hears is encoded here and sent there.
 pub(crate) struct FarMember {
@@ -107,6 +39,8 @@ pub(crate) struct FarMember {
     pub(crate) link: u64,
     /// None: it hears something else.
     pub(crate) hears: Option<Ear>,
+    /// How much louder it is heard, dB.
+    pub(crate) gain: i8,
     /// While it speaks, for it alone.
     pub(crate) encoding: Option<Box<Encoding>>,
 }
@@ -151,9 +85,11 @@ impl Room {
         codec.native_rate().min(heard.max(WIDE))
     }
 
-    /// A member is not heard from now on.
+    /// A member is not heard from now on: what it says fades within a tick.
     pub(crate) fn hush(&mut self, leg: LegId) {
-        self.speakers.retain(|speaker| speaker.leg != leg);
+        if let Some(speaker) = self.speaker(leg) {
+            speaker.leaves = true;
+        }
     }
 
     fn new() -> Self {
@@ -202,26 +138,18 @@ impl Room {
         let level = loudness(codec, incoming, payload);
         let rate = self.rate_of(codec);
         if let Some(speaker) = self.speaker(from) {
+            speaker.leaves = false;
             if level >= SPEECH {
                 speaker.loud = now;
             }
-            // Only another codec makes another decoder: it keeps its rate as long as it speaks.
-            let decoding = &speaker.decoding;
-            if !decoding.fits(from, codec, decoding.rate()) {
-                let Some(fresh) = Decoding::new(from, codec, rate) else {
-                    return;
-                };
-                (*speaker.decoding, speaker.voice) = (fresh, Voice::new(rate));
-                speaker.fuller = None;
-            }
-            speaker.push(incoming, payload, now);
+            speaker.hear(codec, rate, (incoming, payload), now);
             return;
         }
         if level < SPEECH || !self.make_room(level, now) {
             return;
         }
         if let Some(mut speaker) = Speaker::new(from, codec, rate, level, now) {
-            speaker.push(incoming, payload, now);
+            speaker.hear(codec, rate, (incoming, payload), now);
             self.speakers.push(speaker);
         }
     }
@@ -241,20 +169,6 @@ impl Room {
         self.members.retain(|member| *member != leg);
         self.far.retain(|member| member.leg != leg);
         self.speakers.retain(|speaker| speaker.leg != leg);
-    }
-}
-
-/// How loud a packet is, dBov, as far as it tells without being decoded.
-fn loudness(codec: Codec, incoming: &Incoming, payload: &[u8]) -> f32 {
-    if let Some(told) = incoming.level {
-        return -f32::from(told.level);
-    }
-    match codec {
-        Codec::Pcmu | Codec::Pcma => level::companded_dbov(codec, payload),
-        Codec::Opus | Codec::G722 if incoming.lone || codec.is_silence_hint(payload) => {
-            level::FLOOR_DBOV
-        }
-        Codec::Opus | Codec::G722 => UNTOLD,
     }
 }
 
@@ -285,13 +199,14 @@ impl Engine {
                 .push(id);
             if let Some(leg) = self.legs.get_mut(id) {
                 leg.feed_from(Source::Room(number));
+                leg.gain = 0;
             }
         }
         if let Some(leg) = self.legs.get_mut(id) {
             leg.muted = muted;
         }
         if let (Some(room), true) = (self.rooms.get_mut(&number), muted) {
-            room.speakers.retain(|speaker| speaker.leg != id);
+            room.hush(id);
         }
         self.conduct(number, now);
         true
@@ -330,17 +245,21 @@ impl Engine {
         let room = self.rooms.entry(number).or_insert_with(Room::new);
         let full = room.count() >= MAX_MEMBERS;
         match room.far.iter_mut().find(|member| member.leg == id) {
-            Some(member) => (member.link, member.hears) = (link, attend.hears),
+            Some(member) => {
+                (member.link, member.hears) = (link, attend.hears);
+                member.gain = attend.gain;
+            }
             None if full => return false,
             None => room.far.push(FarMember {
                 leg: id,
                 link,
                 hears: attend.hears,
+                gain: attend.gain,
                 encoding: None,
             }),
         }
         if attend.muted {
-            room.speakers.retain(|speaker| speaker.leg != id);
+            room.hush(id);
         }
         self.conduct(number, now);
         true

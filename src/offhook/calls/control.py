@@ -22,7 +22,7 @@ from offhook.calls.commands import (
     TellUserEvent,
 )
 from offhook.calls.document import DialTarget, Document
-from offhook.calls.effects import Publish, Sip, StartTimer, StopTimer
+from offhook.calls.effects import MuteInRoom, Publish, Sip, StartTimer, StopTimer
 from offhook.calls.fork import Fork
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import Outcome, refusal
@@ -309,6 +309,10 @@ def hold(call: Call, leg: Leg, command: HoldLeg) -> Effects:
     leg.muted = leg.muted if command.muted is None else command.muted
     if before == (leg.held_by_api, leg.muted):
         return []
+    in_room = leg.room is not None and not (before[0] or leg.held_by_api)
+    if in_room and leg.media is not None:
+        # Joining again would end what else he hears.
+        return [MuteInRoom(leg.media.leg, leg.muted)]
     told = [] if command.held is None else [call.happened("call.held" if leg.held_by_api else "call.resumed", leg)]
     return [*_heard_now(call, leg), *told]
 

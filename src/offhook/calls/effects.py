@@ -154,6 +154,14 @@ class JoinRoom:
 
 
 @record
+class MuteInRoom:
+    """The leg is heard in its room or is not, whatever it hears itself."""
+
+    leg: int
+    muted: bool
+
+
+@record
 class ChimeRoom:
     """Everybody in a room hears a short sound beside what is said; the engine leaves out what is more than one a second."""
 
@@ -406,6 +414,7 @@ MediaEffect = (
     | RequestKeyFrame
     | BridgeMedia
     | JoinRoom
+    | MuteInRoom
     | ChimeRoom
     | PlayMedia
     | HushMedia

@@ -75,6 +75,14 @@ class MediaEngine:
         """The leg is in the room of that number."""
         await self._client.call(wire.Join, leg=leg, room=room, muted=muted, full_band=full_band)
 
+    async def mute(self, leg: int, muted: bool) -> None:
+        """The leg is heard in its room, or is not."""
+        await self._client.call(wire.Mute, leg=leg, muted=muted)
+
+    async def gain(self, leg: int, decibels: int) -> None:
+        """The leg is heard in its room by so much louder or softer, -40 to 12 dB."""
+        await self._client.call(wire.Gain, leg=leg, decibels=decibels)
+
     async def play(self, leg: int, source: SourceKind, country: str = "US") -> None:
         """A player becomes the leg's source."""
         await self._client.call(wire.Play, leg=leg, source=source, country=country)

@@ -85,6 +85,23 @@ class Join(Message, frozen=True):
     full_band: bool = False
 
 
+class Mute(Message, frozen=True):
+    """A leg is heard in its room or is not; what it hears, a prompt or the room, goes on. Reply: `Done`."""
+
+    n: int
+    leg: int
+    muted: bool
+
+
+class Gain(Message, frozen=True):
+    """A leg is heard in its room by so many dB louder or softer, -40 to 12; it hears what it heard. Over when it leaves the
+    room. Reply: `Done`."""
+
+    n: int
+    leg: int
+    decibels: int
+
+
 class Chime(Message, frozen=True):
     """Everybody in a room hears a short sound file beside what is said, at most one a second: what is too much is left out,
     and so is a file that cannot be read. Reply: `Done`."""
@@ -234,6 +251,8 @@ Command = (
     | Update
     | Bridge
     | Join
+    | Mute
+    | Gain
     | Chime
     | Play
     | PlayFiles

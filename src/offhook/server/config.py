@@ -245,7 +245,7 @@ class Sounds(_Group):
     """A short tone tells a conference that somebody came (`tones/joined`) or went (`tones/left`), one a second at most."""
     conference_full_band: bool = False
     """Mix conferences at 48 kHz for browsers and phones that hear Opus of full band, as music wants it; otherwise at 16 kHz,
-    as speech needs it. Costs a fifth more computing and two thirds more of the network for each of them."""
+    as speech needs it. Costs about a third more computing, and 40 instead of 24 kbit/s for each of them."""
 
 
 class Limits(_Group):

@@ -29,6 +29,7 @@ _COMMANDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     },
     do.BridgeMedia: lambda e: {"kind": wire.Bridge, "a": e.a, "b": e.b},
     do.JoinRoom: lambda e: {"kind": wire.Join, "leg": e.leg, "room": e.room, "muted": e.muted, "full_band": e.full_band},
+    do.MuteInRoom: lambda e: {"kind": wire.Mute, "leg": e.leg, "muted": e.muted},
     do.ChimeRoom: lambda e: {"kind": wire.Chime, "room": e.room, "file": e.file},
     do.PlayMedia: lambda e: {"kind": wire.Play, "leg": e.leg, "source": e.source},
     do.StopMedia: lambda e: {"kind": wire.Stop, "leg": e.leg},

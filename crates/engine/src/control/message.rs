@@ -43,6 +43,8 @@ const COMMANDS: &[&str] = &[
     "Update",
     "Bridge",
     "Join",
+    "Mute",
+    "Gain",
     "Chime",
     "Play",
     "PlayFiles",

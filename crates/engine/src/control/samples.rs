@@ -16,6 +16,8 @@ const COMMANDS: &[&str] = &[
     "Update",
     "Bridge",
     "Join",
+    "Mute",
+    "Gain",
     "Chime",
     "Play",
     "PlayFiles",

@@ -200,7 +200,7 @@ fn rarer(
 ) -> Option<Vec<LegLocal>> {
     let room = u64::from(how % 3);
     let (feed, recording) = ("feed".to_owned(), format!("recording{}", how % 4));
-    let reply = match how % 13 {
+    let reply = match how % 15 {
         0 => house.command(|n| Command::Facts { n, leg }),
         1 => house.command(|n| Command::Stop { n, leg }),
         2 => house.command(|n| Command::Chime {
@@ -218,10 +218,10 @@ fn rarer(
                 feed,
                 url: "ws://192.0.2.9/".into(),
                 address: "192.0.2.9:80".into(),
-                track: [Track::Inbound, Track::Outbound, Track::Both][usize::from(how / 13) % 3],
-                encoding: [Encoding::Mulaw, Encoding::L16][usize::from(how / 39) % 2],
+                track: [Track::Inbound, Track::Outbound, Track::Both][usize::from(how / 15) % 3],
+                encoding: [Encoding::Mulaw, Encoding::L16][usize::from(how / 45) % 2],
                 rate: 8_000,
-                two_way: how % 13 == 9,
+                two_way: how % 15 == 9,
                 bearer: Hidden(String::new()),
                 account: String::new(),
                 call: String::new(),
@@ -231,6 +231,15 @@ fn rarer(
         }
         10 => house.command(|n| Command::FeedStop { n, leg, feed }),
         11 => house.command(|n| Command::CloseCall { n, call }),
+        12 => house.command(|n| Command::Mute {
+            n,
+            leg,
+            muted: how & 16 != 0,
+        }),
+        13 => {
+            let decibels = i32::from(how) - 128;
+            house.command(|n| Command::Gain { n, leg, decibels })
+        }
         _ => house.command(|n| Command::OpenLeg { n, call, offer }),
     };
     match reply {
