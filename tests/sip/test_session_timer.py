@@ -183,6 +183,22 @@ def test_a_refusal_of_the_refresh_is_tried_again_and_ends_at_the_expiry(link: Li
     assert called.bob.of(SessionExpired)
 
 
+@pytest.mark.parametrize(("method", "allow", "status"), [("UPDATE", "UPDATE", 501), ("INVITE", "INVITE, BYE", 488)])
+def test_a_peer_without_timers_may_refuse_every_refresh(link: Link, method: str, allow: str, status: int) -> None:
+    """It owes none: its refusals tell that it is alive, and the call goes on for hours. Silence ends it all the same."""
+    called = Called(link, Allow=allow)
+    called.say("ACK", 1)
+    for number in range(1, 9):
+        link.run(901)
+        if method == "INVITE":
+            called.bob.perform(SendInDialog(called.ringing, "INVITE", WITH_SDP, SDP))
+        assert len(sent(called.bob, method)) == number
+        called.bob.feed(make_response(sent(called.bob, method)[-1], status), called.back)
+    assert not called.bob.of(SessionExpired), "1. four intervals, all refused"
+    link.run(1801)
+    assert called.bob.node.usages == 0, "2. then it is dead"
+
+
 @pytest.mark.parametrize("status", [408, 481])
 def test_a_peer_that_forgot_the_dialog_ends_it(link: Link, status: int) -> None:
     called = Called(link, Session_Expires="90", Allow="UPDATE", **TIMER)

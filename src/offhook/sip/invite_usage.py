@@ -499,7 +499,9 @@ class InviteUsage:
             return []
         if response.status < 300:
             return self.session.accepted(self, response)
-        return [] if sent.told else self.session.refused(self, response)
+        if sent.told:
+            return self.session.answers(self, response) or []
+        return self.session.refused(self, response)
 
     def hang_up(self, reason: str | None) -> list[Effect]:
         """Ends the usage for call control. Before the ACK to our 2xx a BYE would be wrong, so it waits for it (15)."""

@@ -21,6 +21,9 @@ OWN = 0
 LAST_TRY = 2.0
 """Seconds before the end within which a refused refresh is not tried again."""
 
+TELLS_NOTHING = frozenset({408, 481, 491, 502, 503, 504})
+"""Refusals that come from where the dialog is unknown, from a machine on the way, or that pass by themselves."""
+
 
 class SessionKeeper:
     """Part of a usage, which it is given each time: one that it kept would not be free at once when it is done."""
@@ -96,8 +99,18 @@ class SessionKeeper:
         # Refused or not answered in time it is tried once more before the end.
         return [*self._again(usage, self._left / 2), Deliver(SessionRefreshDue(usage.id))]
 
+    def answers(self, usage: "InviteUsage", response: Response) -> list[Effect] | None:
+        """A peer that keeps no timer has no duty to take a refresh: one that refuses INVITE or UPDATE is alive, which is all
+        that we asked. None if the refusal does not tell so."""
+        terms = self.timer.terms
+        watched = terms is not None and not terms.spoken
+        return self._arm(usage) if watched and response.status not in TELLS_NOTHING else None
+
     def refused(self, usage: "InviteUsage", response: Response) -> list[Effect]:
         """The peer did not take the refresh, which by itself ends nothing."""
+        alive = self.answers(usage, response)
+        if alive is not None:
+            return alive
         if response.status == 491:
             return self._again(usage, pause(usage.owns_call_id, usage.core.ids))
         return self._again(usage, self._left / 2)
