@@ -170,7 +170,7 @@ def main(line: list[str]) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        machine = report.machine()
+        machine = report.measured_on()
         binaries = build()
         os.sched_setaffinity(0, {arguments.generator_core})
         with tempfile.TemporaryDirectory(prefix="offhook-bench-") as folder:

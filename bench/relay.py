@@ -152,7 +152,7 @@ def main(line: list[str]) -> int:
         print(f"two cores are needed, --server-core and --generator-core; this process has {sorted(cores)}")
         return 1
     try:
-        machine = report.machine()
+        machine = report.measured_on()
         binaries = build()
         # Driving a server must not cost time on its core.
         os.sched_setaffinity(0, {arguments.generator_core})

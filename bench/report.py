@@ -1,17 +1,11 @@
 """Medians, spreads and ratios of the runs, the machine they were made on, and the table for people."""
 
 import argparse
-import os
-import platform
 import statistics
-import subprocess
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
-from bench.servers import rtpengine_version
-from offhook import __version__
+from bench.machine import machine, rtpengine_version
 
 NOTES = """\
 CPU is the run time (schedstat) of the server's whole process tree in the measured window, divided by the packets that
@@ -40,22 +34,9 @@ class Result(Protocol):
     def measured(self) -> dict[str, float]: ...
 
 
-def machine() -> dict[str, str]:
-    """Kernel, processor, versions and date. Raises RuntimeError when rtpengine is not there."""
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    done = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.processor(),
-        "cores": str(os.cpu_count()),
-        "kernel": platform.release(),
-        "load_before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
-        "offhook": f"{__version__} ({done.stdout.strip() or 'no git'})",
-        "rtpengine": rtpengine_version(),
-    }
+def measured_on() -> dict[str, str]:
+    """The machine and rtpengine's version. Raises RuntimeError when rtpengine is not there."""
+    return machine() | {"rtpengine": rtpengine_version()}
 
 
 def line(run: Result) -> str:

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.machine import on_core
 from bench.ng import WEBRTC, NgClient, new_credentials, new_key
 from offhook.calls.ports import Codec, Crypto, KeyKind, LegLocal, LegOffer, LegRemote, PathKind
 from offhook.media.client import MediaClient, MediaError
@@ -58,22 +58,10 @@ class Setting:
 Start = Callable[[Setting], AbstractAsyncContextManager[Running]]
 
 
-@asynccontextmanager
-async def _process(setting: Setting, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The command on the server's core; its words go to a log, and it is ended by its own process id."""
-    with (setting.folder / f"{Path(command[0]).name}.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            "taskset", "-c", str(setting.core), *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
-        )
-    try:
-        yield process
-    finally:
-        for end in (process.terminate, process.kill):
-            with suppress(ProcessLookupError):
-                end()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 3)
-                break
+def _process(setting: Setting, *command: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    """The command on the server's core; what it prints can be read."""
+    log = setting.folder / f"{Path(command[0]).name}.log"
+    return on_core(setting.core, log, *command, stdout=subprocess.PIPE)
 
 
 @asynccontextmanager
@@ -249,11 +237,3 @@ def with_certificate(setting: Setting) -> Setting:
     command = (str(setting.binaries / "offhook-loadgen"), "certificate", "--file", str(setting.certificate))
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return replace(setting, fingerprint=json.loads(done.stdout)["fingerprint"])
-
-
-def rtpengine_version() -> str:
-    """Its version. Raises RuntimeError with a sentence when it is not installed."""
-    if shutil.which("rtpengine") is None:
-        raise RuntimeError("rtpengine is not installed; interop/peers.sh installs what is measured beside")
-    done = subprocess.run(["rtpengine", "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout + done.stderr).strip().removeprefix("Version: ")

@@ -207,7 +207,7 @@ def main(line: list[str]) -> int:
     """Builds, measures, prints the table and writes the file. Returns the exit code."""
     arguments = _arguments(line)
     try:
-        machine = report.machine()
+        machine = report.measured_on()
         binaries = build()
         os.sched_setaffinity(0, {arguments.generator_core})
         with tempfile.TemporaryDirectory(prefix="offhook-bench-") as folder:

@@ -99,7 +99,7 @@ def main(line: list[str]) -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        facts = table.machine()
+        facts = table.measured_on()
         engine = _engine(arguments.engine)
         package = _core(arguments.core, "compiled" in arguments.servers)
         os.sched_setaffinity(0, {arguments.generator_core})

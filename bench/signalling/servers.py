@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.machine import on_core
 from bench.signalling.meter import Meter, tree
 from offhook.sip.digest import both_ha1
 from offhook.store.database import migrate, open_database
@@ -133,26 +133,6 @@ def _prepare_kamailio(folder: Path, names: list[str]) -> None:
     (table / "users").write_text("\n".join(rows) + "\n")
 
 
-@asynccontextmanager
-async def _process(
-    core: int, log: Path, *command: str, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The command on the server's core; its words go to a log, and it is ended by its own process id."""
-    with log.open("ab") as words:
-        process = await asyncio.create_subprocess_exec(
-            "taskset", "-c", str(core), *command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment
-        )
-    try:
-        yield process
-    finally:
-        for end in (process.terminate, process.kill):
-            with suppress(ProcessLookupError):
-                end()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 30)
-                break
-
-
 def offhook(setting: Setting, media: bool = True) -> AbstractAsyncContextManager[Running]:
     """`offhook serve` from the sources; its engine runs whether it is asked for or not."""
     return _offhook(setting, "offhook", SERVE)
@@ -186,7 +166,7 @@ async def _offhook(
     if package is not None:
         environment["PYTHONPATH"] = str(package)
     log = setting.folder / f"{name}.log"
-    async with _process(setting.core, log, sys.executable, *program, environment=environment) as process:
+    async with on_core(setting.core, log, sys.executable, *program, environment=environment) as process:
         running = await _until_written(data / "running.json", process, log)
         roots = {"signalling": process.pid}
         parts = {"signalling": running["pid"], "media": running["engine_pid"]}
@@ -231,7 +211,7 @@ async def kamailio(setting: Setting, media: bool = True) -> AsyncIterator[Runnin
     log = setting.folder / "kamailio.log"
     sip, wss = f"127.0.0.1:{KAMAILIO_UDP}", f"wss://127.0.0.1:{KAMAILIO_WSS}"
     if not media:
-        async with _process(setting.core, log, *command) as process:
+        async with on_core(setting.core, log, *command) as process:
             await _until_listening(KAMAILIO_WSS)
             yield Running("kamailio", sip, wss, {"signalling": process.pid})
         return
@@ -241,8 +221,8 @@ async def kamailio(setting: Setting, media: bool = True) -> AsyncIterator[Runnin
         "--delete-delay=0",
     )  # fmt: skip
     async with (
-        _process(setting.core, setting.folder / "rtpengine.log", *relay) as beside,
-        _process(setting.core, log, *command, "-A", "WITH_MEDIA") as process,
+        on_core(setting.core, setting.folder / "rtpengine.log", *relay) as beside,
+        on_core(setting.core, log, *command, "-A", "WITH_MEDIA") as process,
     ):
         await _until_listening(KAMAILIO_WSS)
         yield Running("kamailio", sip, wss, {"signalling": process.pid, "media": beside.pid})
@@ -264,11 +244,3 @@ async def _until_listening(port: int) -> None:
 SERVERS: dict[str, Server] = {"offhook": offhook, "kamailio": kamailio, "compiled": compiled, "floor": floor}
 USUAL = "offhook,kamailio"
 """Those that are measured unless others are asked for."""
-
-
-def version(program: str, *flags: str) -> str:
-    """The first line of what a program says about itself. Raises RuntimeError when it is not installed."""
-    if shutil.which(program) is None:
-        raise RuntimeError(f"{program} is not installed; interop/peers.sh installs what is measured beside")
-    done = subprocess.run([program, *flags], capture_output=True, text=True, check=False)
-    return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "")

@@ -1,17 +1,13 @@
 """Medians and ratios of the rows, the machine they were made on, and the table for people."""
 
 import argparse
-import os
 import platform
 import statistics
-import subprocess
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 
+from bench.machine import machine, rtpengine_version, version
 from bench.signalling.measures import Row
-from bench.signalling.servers import RAISED, version
-from offhook import __version__
+from bench.signalling.servers import RAISED
 
 NOTES = """\
 CPU is the run time (schedstat) of all processes and threads of the server in the time of the load, divided by the units that
@@ -19,23 +15,12 @@ went well. "media" is offhook-media or rtpengine. Kamailio relays a call as a pr
 dialogs. Calls carry no RTP. A loopback send includes the receiver's half; it is the same for every server here."""
 
 
-def machine() -> dict[str, str]:
-    """Kernel, processor, versions and date. Raises RuntimeError when a peer is not there."""
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    done = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.processor(),
-        "cores": str(os.cpu_count()),
-        "kernel": platform.release(),
-        "load_before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+def measured_on() -> dict[str, str]:
+    """The machine and the versions of what runs. Raises RuntimeError when a peer is not there."""
+    return machine() | {
         "python": platform.python_version(),
-        "offhook": f"{__version__} ({done.stdout.strip() or 'no git'})",
         "kamailio": version("kamailio", "-v").removeprefix("version: "),
-        "rtpengine": version("rtpengine", "--version").removeprefix("Version: "),
+        "rtpengine": rtpengine_version(),
         "sipp": version("sipp", "-v"),
     }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from interop.support.audio import Tone, read_wav, tone_in, until_tone
 from interop.support.ports import free_port
+from interop.support.process import end
 from tests.support.patience import PATIENCE
 
 CONFIG = """\
@@ -112,13 +113,7 @@ class Baresip:
         self._reading.cancel()
         with contextlib.suppress(ConnectionError):
             self._writer.close()
-        if self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), 5)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        await end(self._process)
         self.log.close()
 
     def _write_config(self) -> None:

@@ -1,7 +1,6 @@
 """Debian's Kamailio as an edge in front of Offhook, and a page of a few lines that speaks SIP over WebSocket to it."""
 
 import asyncio
-import contextlib
 import hashlib
 import shutil
 import uuid
@@ -11,6 +10,7 @@ import websockets
 
 from interop.support.kamailio import ADDRESS, CONFIG, _replaced, counted
 from interop.support.ports import free_port
+from interop.support.process import end, listening
 from offhook.sip.encode import encode
 from offhook.sip.fields import parse_auth
 from offhook.sip.message import Headers, Message, Request, Response
@@ -43,24 +43,11 @@ class Edge:
                 "-M", "8", stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.url = f"ws://{ADDRESS}:{self.port}/"
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while self._process.returncode is None:
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection(ADDRESS, self.port)
-                        writer.close()
-                        return self
-                    await asyncio.sleep(0.1)  # the port is the signal
-        raise AssertionError(f"kamailio did not start:\n{self.log.read_text()[-3000:]}")
+        await listening(self._process, ADDRESS, self.port, self.log)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 5)
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
+        await end(self._process)
 
     def counted(self, what: str) -> int:
         """In how many requests the edge's log has this: `inwards INVITE`, `routed ACK`."""

@@ -1,7 +1,6 @@
 """Debian's Kamailio as a carrier's edge, with SIPp as the telephone behind it; addresses of its own on loopback."""
 
 import asyncio
-import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from interop.support.certificate import write_certificate
 from interop.support.ports import free_port
+from interop.support.process import end, listening
 from interop.support.sipp import MEDIA_PORTS
 from tests.support.patience import PATIENCE
 
@@ -84,30 +84,12 @@ class Carrier:
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._processes.append(process)
-        await self._until_listening(process)
+        await listening(process, ADDRESS, self.tls_port if self._tls else self.port, self.log)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for process in self._processes:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), 5)
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-
-    async def _until_listening(self, process: asyncio.subprocess.Process) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while process.returncode is None:
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection(ADDRESS, self.tls_port if self._tls else self.port)
-                        writer.close()
-                        return
-                    await asyncio.sleep(0.1)  # the port is the signal
-        raise AssertionError(f"kamailio did not start:\n{self.log.read_text()[-3000:]}")
+            await end(process)
 
     async def telephone(self, scenario: str = "callee", *options: str) -> "Telephone":
         """Answers calls from the customer and sends its tone."""

@@ -1,7 +1,6 @@
 """Pebble, Let's Encrypt's own ACME server for tests: certificates that live for seconds, names from our DNS server."""
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from interop.support.certificate import write_certificate
 from interop.support.ports import free_port
-from tests.support.patience import PATIENCE
+from interop.support.process import end, listening
 
 
 class Pebble:
@@ -46,29 +45,16 @@ class Pebble:
                 env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        await self._until_listening()
+        await listening(self._process, "127.0.0.1", self.port, self.log)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-        await self._process.wait()
+        await end(self._process)
 
     @property
     def directory(self) -> str:
         """The ACME directory's URL."""
         return f"https://localhost:{self.port}/dir"
-
-    async def _until_listening(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while self._process.returncode is None:
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                        writer.close()
-                        return
-                    await asyncio.sleep(0.1)  # the port is the signal
-        raise AssertionError(f"pebble did not start:\n{self.log.read_text()[-3000:]}")
 
 
 def _program() -> str:

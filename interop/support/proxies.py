@@ -1,13 +1,12 @@
 """Three reverse proxies with their default timeouts, each in front of one port of ours."""
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from interop.support.ports import free_port
-from tests.support.patience import PATIENCE
+from interop.support.process import end, listening
 
 NGINX = """\
 daemon off; pid {home}/nginx.pid; error_log {home}/error.log;
@@ -94,21 +93,8 @@ class Proxy:
                 *command(program, file), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
             )
         self.url = f"ws://127.0.0.1:{port}/"
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                while self._process.returncode is None:
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection("127.0.0.1", port)
-                        writer.close()
-                        return self
-                    await asyncio.sleep(0.1)  # the port is the signal
-        raise AssertionError(f"{self._name} did not start:\n{self._log.read_text()[-2000:]}")
+        await listening(self._process, "127.0.0.1", port, self._log)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 5)
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
+        await end(self._process)

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.ng import NgClient, Value
 from interop.support.plain_phone import PlainPhone
 from interop.support.ports import free_port
+from interop.support.process import end
 from tests.support.patience import PATIENCE
 
 PORTS = 40
@@ -43,12 +44,7 @@ class Rtpengine:
 
     async def __aexit__(self, *_: object) -> None:
         self.control.close()
-        self._process.terminate()
-        try:
-            await asyncio.wait_for(self._process.wait(), 5)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await end(self._process)
 
     @property
     def log(self) -> str:
