@@ -114,6 +114,15 @@ def test_options_for_a_stranger_domain(node: Station) -> None:
     assert ask(node, stranger, make_flow("tcp", Transport.TCP)).status == 404
 
 
+@pytest.mark.parametrize("uri", [f"sips:bob@{DOMAIN}", "tel:+15550100"])
+def test_calls_to_sips_and_tel_uris_go_to_call_control(node: Station, uri: str) -> None:
+    """RFC 5630 section 4, RFC 3966: over TLS."""
+    node.feed(make_request("INVITE", uri, body=SDP), make_flow("tls", Transport.TLS))
+    (event,) = node.of(InviteReceived)
+    assert isinstance(event, InviteReceived)
+    assert str(event.request.uri) == uri
+
+
 def test_served_method_outside_a_dialog_goes_to_call_control(link: Link) -> None:
     config = SipConfig(DOMAIN, allow=("INVITE", "ACK", "MESSAGE"))
     node = link.station("node", make_endpoint(config=config))
