@@ -107,6 +107,11 @@ def test_privacy_none_is_no_privacy() -> None:
     assert said(Privacy="none")[2] is False
 
 
+def test_privacy_of_header_fields_does_not_hide_the_caller() -> None:
+    assert said(Privacy="header")[2] is False
+    assert said(Privacy="header;id")[2] is True
+
+
 def test_a_caller_without_number_keeps_his_name_and_nothing_that_breaks_from() -> None:
     request = make_request("INVITE", from_='"X" <sip:un%3Eknown%22@carrier.example>')
     assert shown_inside(identity_of(request, lambda text: None), "example.com") == '"X" <sip:unknown@example.com>'

@@ -122,11 +122,12 @@ def _identity(
 
 
 def withheld(headers: Headers) -> bool:
-    """True if the caller's identity must not be shown: an anonymous From, or Privacy with id, user or header."""
+    """True if the caller's identity must not be shown: an anonymous From, or Privacy with id or user. What `header` asks for
+    (RFC 3323 section 4.2: Via, Contact and the like) crosses to nobody anyway, and is not who calls."""
     sender = _first(headers, "From")
     if sender is not None and _anonymous(sender):
         return True
-    return bool(_privacies(headers) & {"id", "user", "header"})
+    return bool(_privacies(headers) & {"id", "user"})
 
 
 def _privacies(headers: Headers) -> set[str]:
