@@ -1,8 +1,11 @@
 """`/metrics`: what Prometheus reads (API.md 12.6). METRICS is the one list of names, also for docs/reference/metrics.md."""
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +58,9 @@ METRICS = (
     Described("webhook_failed_total", "counter", (), "Webhooks given up since the start"),
     Described("shard_legs", "gauge", ("shard",), "Legs of live calls on a media shard"),
     Described("shard_busy_ratio", "gauge", ("shard",), "Processor time of a media shard since the last look, 1 is a core"),
+    Described("memory_bytes", "gauge", ("process",), "Memory that a process has of the machine: signalling, media"),
+    Described("python_blocks", "gauge", (),
+        "Pieces of memory that signalling's objects take; where memory grows and they do not, it is only scattered"),
     Described("event_loop_lag_seconds", "gauge", (), "How late the signalling process was when it last looked"),
 )  # fmt: skip
 
@@ -69,6 +75,7 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._busy = _Busy()
+        self._memory: Values = {}
         self._pending = 0.0
 
     async def text(self) -> bytes:
@@ -76,6 +83,7 @@ class Metrics(Collector):
         app = self._app
         self._pending = float(await app.telling.delivery_rows.pending())
         await asyncio.to_thread(self._busy.look, app.media.engine.pid)
+        self._memory = await asyncio.to_thread(_memory, {"signalling": os.getpid(), "media": app.media.engine.pid})
         return generate_latest(self._registry)
 
     def describe(self) -> Iterator[Metric]:
@@ -130,6 +138,8 @@ class Metrics(Collector):
                 if leg.media is not None
             ),
             "shard_busy_ratio": lambda: self._busy.ratios,
+            "memory_bytes": lambda: self._memory,
+            "python_blocks": lambda: {(): float(sys.getallocatedblocks())},
             "event_loop_lag_seconds": lambda: {(): app.loop_lag},
         }
 
@@ -181,6 +191,15 @@ def _shard_seconds(pid: int) -> dict[str, float]:
         if name.startswith("shard "):
             spent[name.removeprefix("shard ")] = one.user_time + one.system_time
     return spent
+
+
+def _memory(pids: Mapping[str, int]) -> Values:
+    """Resident memory in bytes, of those that run."""
+    held: dict[tuple[str, ...], float] = {}
+    for name, pid in pids.items():
+        with suppress(psutil.Error):
+            held[(name,)] = float(psutil.Process(pid).memory_info().rss)
+    return held
 
 
 def _counted(labels: Iterator[str]) -> Values:
