@@ -89,6 +89,16 @@ def test_video_is_offered_to_the_callee_and_answered_as_he_takes_it(link: Link) 
     house.assert_nothing_left(alice, bob)
 
 
+def test_feedback_without_reports_is_agreed_on_by_those_who_say_so(link: Link) -> None:
+    """RFC 5506: the caller says it on a feedback profile, the callee on a profile without; to him it was not offered."""
+    said = b"a=rtcp-rsize\r\n"
+    house, alice, bob = talking(link, SEEN + said, SDP + VP8.replace(b"AVPF", b"AVP") + said)
+    assert b"rtcp-rsize" not in bob.invite.body
+    assert alice.final().body.count(said) == 1
+    halves = [shown(house, phone) for phone in (alice, bob)]
+    assert [half is not None and half.reduced_size for half in halves] == [True, False]
+
+
 def test_lines_keep_the_order_of_the_offer(link: Link) -> None:
     head, audio = SDP.split(b"m=audio")
     house, alice, _ = talking(link, head + VP8 + b"m=audio" + audio)

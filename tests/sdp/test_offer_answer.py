@@ -224,3 +224,48 @@ def test_a_line_of_the_bundle_alone_is_offered() -> None:
     line = PICTURE.replace("video 9", "video 0") + shake
     for text, seen in ((bundled + line + "a=bundle-only\r\n", True), (bundled + line, False), (head + line, False)):
         assert (parse(text.encode()).video is not None) is seen, text
+
+
+# ---- reduced sizes (RFC 5506)
+
+SEEN = replace(VIDEO, feedback=("nack pli",))
+
+
+def sized(body: bytes) -> list[tuple[str, bool]]:
+    """The active lines, and which of them say it."""
+    return [(one.kind, one.rtcp_rsize) for one in parse(body).media if one.port]
+
+
+def test_reduced_sizes_are_offered_to_browsers_and_never_to_phones() -> None:
+    assert sized(write_offer(True, BROWSER, ORIGIN, SEEN)) == [("audio", True), ("video", True)]
+    assert sized(write_offer(False, PHONE, ORIGIN, SEEN)) == [("audio", False), ("video", False)]
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_browser_is_answered_as_it_says_of_each_line(said: bool) -> None:
+    """RFC 8859: one and the same in all lines of a bundle, so every line of ours is as its own."""
+    text = offer_of("chromium").decode()
+    shake = text[text.index("a=ice-ufrag") : text.index("a=setup")]
+    offer = text[: text.index("m=video")].replace("BUNDLE 0 1 2", "BUNDLE 0 1") + PICTURE + shake
+    before = parse((offer + "a=rtcp-rsize\r\n" if said else offer.replace("a=rtcp-rsize\r\n", "")).encode())
+    assert sized(write_answer(before, BROWSER, ORIGIN, SEEN)) == [("audio", said), ("video", said)]
+    # An offer of ours inside the dialog says it again; so does a line that is added, and the place set aside.
+    assert sized(write_reoffer(before, BROWSER, ORIGIN, SEEN)) == [("audio", said), ("video", said)]
+    alone = replace(before, media=before.media[:1])
+    assert sized(write_reoffer(alone, BROWSER, ORIGIN, SEEN)) == [("audio", said), ("video", said)]
+    aside = sized(write_reoffer(before, BROWSER, ORIGIN, SEEN, aside=True))
+    assert aside == [("audio", said), ("video", said), ("audio", said)]
+
+
+@pytest.mark.parametrize(("protocol", "agreed"), [("RTP/AVPF", True), ("RTP/SAVPF", True), ("RTP/AVP", False)])
+def test_a_phone_has_it_by_a_feedback_profile_only(protocol: str, agreed: bool) -> None:
+    """RFC 5506 section 5; baresip says it on RTP/AVP, where feedback cannot be agreed to."""
+    said = "a=rtcp-fb:* nack pli\r\na=rtcp-rsize\r\n"
+    text = f"m=audio 4000 {protocol} 0\r\nm=video 4002 {protocol} 96\r\na=rtpmap:96 VP8/90000\r\n"
+    offer = parse(HEAD + text.encode() + said.encode())
+    assert offer.video is not None
+    assert offer.video.reduced_size is agreed
+    assert sized(write_answer(offer, PHONE, ORIGIN, SEEN)) == [("audio", False), ("video", agreed)]
+    baresip = parse(offer_of("baresip")).audio
+    assert baresip is not None
+    assert (baresip.rtcp_rsize, baresip.reduced_size) == (True, False)

@@ -69,7 +69,7 @@ REMOTE = LegRemote(
     7,
     (KEY,),
     True,
-    VideoRemote((VP8,), "192.0.2.9", 40_002, 40_003, Direction.SENDONLY, 9, (KEY,), ("nack", "nack pli")),
+    VideoRemote((VP8,), "192.0.2.9", 40_002, 40_003, Direction.SENDONLY, 9, (KEY,), ("nack", "nack pli"), True),
 )
 LOCAL = LegLocal(
     0x0100_0001_0000_0002,

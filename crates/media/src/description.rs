@@ -341,6 +341,9 @@ pub struct VideoRemote {
     /// RTCP feedback it understands, as in its rtcp-fb lines: nack, nack pli, ccm fir, goog-remb.
     #[serde(default)]
     pub feedback: Vec<String>,
+    /// It takes feedback without a report before it (RFC 5506).
+    #[serde(default)]
+    pub reduced_size: bool,
 }
 
 impl std::fmt::Debug for LegRemote {

@@ -277,11 +277,14 @@ impl Engine {
         let (ours, Some(theirs)) = (video.tx.ssrc, video.source()) else {
             return false;
         };
+        let alone = video.remote.as_ref().is_some_and(|it| it.reduced_size);
         let cname = leg.cname.clone();
         self.send_compound(id, now, |compound| {
-            // RFC 4585 3.1: feedback follows a report and a name, unless reduced sizes are agreed.
-            compound.receiver_report(ours, &[])?;
-            compound.cname(ours, &cname)?;
+            // RFC 4585 3.1: feedback follows a report and a name, unless reduced sizes are agreed (RFC 5506).
+            if !alone {
+                compound.receiver_report(ours, &[])?;
+                compound.cname(ours, &cname)?;
+            }
             build(compound, ours, theirs)
         })
     }

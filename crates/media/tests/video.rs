@@ -439,6 +439,87 @@ fn a_bit_rate_is_passed_on_for_the_stream_of_the_source() {
     assert_eq!(told, [(1_500_000, vec![it.a.ssrc])]);
 }
 
+/// The packet types in each datagram of RTCP that a camera was sent.
+fn told(camera: &Camera, world: &World) -> Vec<Vec<u8>> {
+    let types = |sent: &Sent| {
+        let compound = Compound::parse(&sent.bytes).expect("a compound");
+        let packets = compound.packets();
+        packets
+            .map(|packet| match packet {
+                Packet::SenderReport(..) => 200,
+                Packet::ReceiverReport(..) => 201,
+                Packet::Nack { .. } => 205,
+                Packet::Pli { .. } | Packet::Fir { .. } | Packet::Remb(_) => 206,
+                Packet::Goodbye(_) => 203,
+                Packet::Other(kind, _) => kind,
+            })
+            .collect()
+    };
+    let all = world.rtcp_to(camera.address);
+    all.iter().map(|sent| types(sent)).collect()
+}
+
+#[test]
+fn rfc_5506_feedback_goes_alone_to_a_peer_that_agreed_to_it_and_after_a_report_to_another() {
+    for known in [ALL.as_slice(), &["nack", "ccm fir", "goog-remb"]] {
+        let mut it = pair([vp8(96, 97), vp8(100, 101)], [known, known]);
+        let mut remote = it.a.remote(&it.phones[0], known);
+        remote.video.as_mut().expect("video").reduced_size = true;
+        it.world.complete(it.a.leg, remote);
+        it.a.frame(&mut it.world, 3);
+        it.b.frame(&mut it.world, 3);
+        it.world.advance_ms(1_000);
+        let numbers = [&it.a, &it.b].map(|camera| {
+            let seen = camera.seen(&it.world);
+            seen.last().expect("sent").header().sequence
+        });
+        it.world.sent.clear();
+        for (by, number) in [&it.a, &it.b].into_iter().zip(numbers) {
+            let (ours, theirs) = (by.ssrc, by.local.ssrc);
+            by.pli(&mut it.world);
+            by.tell(&mut it.world, |it| it.nack(ours, theirs, &[(number, 0)]));
+            by.tell(&mut it.world, |it| it.remb(ours, 900_000, &[theirs]));
+        }
+        // 1: who agreed to reduced sizes gets each wish by itself.
+        assert_eq!(told(&it.a, &it.world), [[206], [205], [206]]);
+        // 2: who did not gets a report and a name before it (RFC 4585 section 3.1).
+        let whole = [[201, 202, 206], [201, 202, 205], [201, 202, 206]];
+        assert_eq!(told(&it.b, &it.world), whole);
+        // 3: reports are whole for both (RFC 5506 section 3.4.2).
+        it.world.sent.clear();
+        it.world.advance_ms(8_000);
+        for camera in [&it.a, &it.b] {
+            let reports = told(camera, &it.world);
+            assert!(!reports.is_empty());
+            assert!(
+                reports
+                    .iter()
+                    .all(|one| matches!(one[..], [200 | 201, 202])),
+                "{reports:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn rfc_5506_feedback_that_comes_alone_is_taken_of_a_believed_peer_only() {
+    let mut it = browsers();
+    it.a.frame(&mut it.world, 1);
+    it.world.advance_ms(1_000);
+    let before = it.a.asked(&it.world).len();
+    let mut buffer = [0; 64];
+    let mut alone = CompoundBuilder::new(&mut buffer);
+    alone.pli(it.b.ssrc, it.b.local.ssrc).expect("room");
+    let len = alone.finish();
+    // 1: a stranger asks for nothing.
+    let elsewhere = SocketAddr::new([198, 51, 100, 9].into(), 9_999);
+    it.world.datagram(it.b.socket, elsewhere, &buffer[..len]);
+    assert_eq!(it.a.asked(&it.world).len(), before);
+    // 2: the peer does, whether or not its description said so.
+    it.world.datagram(it.b.socket, it.b.address, &buffer[..len]);
+    assert_eq!(it.a.asked(&it.world).len(), before + 1);
+}
+
 #[test]
 fn another_source_continues_the_stream_and_is_asked_for_a_picture() {
     let mut it = browsers();

@@ -156,7 +156,8 @@ class LegLocal:
 @record
 class VideoRemote:
     """The peer's half of a video line: the formats it accepts, address and key of a port leg's, and the RTCP feedback it
-    understands as in its rtcp-fb lines (nack, nack pli, ccm fir, goog-remb)."""
+    understands as in its rtcp-fb lines (nack, nack pli, ccm fir, goog-remb); `reduced_size`: it takes that without a report
+    before it (RFC 5506)."""
 
     codecs: tuple[VideoCodec, ...] = ()
     address: str = ""
@@ -166,6 +167,7 @@ class VideoRemote:
     ssrc: int = 0
     crypto: tuple[Crypto, ...] = ()
     feedback: tuple[str, ...] = ()
+    reduced_size: bool = False
 
 
 @record

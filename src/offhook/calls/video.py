@@ -233,6 +233,7 @@ def remote_of(media: Media, formats: Formats, offer: LegOffer) -> VideoRemote | 
         ssrc=media.ssrc,
         crypto=crypto,
         feedback=tuple(what for what in FEEDBACK if what in said),
+        reduced_size=media.reduced_size,
     )
 
 

@@ -51,6 +51,7 @@ class Media:
     password: str = field(default="", repr=False)
     candidates: int = 0
     rtcp_mux: bool = False
+    rtcp_rsize: bool = False
     rtcp_port: int = 0
     ptime: int = 20
     extensions: dict[str, int] = field(default_factory=dict)
@@ -73,6 +74,11 @@ class Media:
     def secure(self) -> bool:
         """True if the profile demands SRTP."""
         return "SAVP" in self.protocol
+
+    @property
+    def reduced_size(self) -> bool:
+        """True if feedback may go without a report before it (RFC 5506), which only the feedback profiles can agree."""
+        return self.rtcp_rsize and self.protocol.endswith("AVPF")
 
     @property
     def audio_level_id(self) -> int:

@@ -40,6 +40,7 @@ class LocalAudio:
     """Our audio line. `candidates` are (address, port), the first is the default; `setup` is a=setup, "" without DTLS.
 
     `crypto` are our keys; in an answer one, whose tag becomes that of the offered line. `profile` is written in an offer.
+    `reduced_size` (RFC 5506) is offered to browsers, else it is as the peer says; who writes the line sets it.
     """
 
     formats: tuple[Format, ...]
@@ -59,6 +60,7 @@ class LocalAudio:
     tcp_candidates: tuple[tuple[str, int], ...] = ()
     crypto: tuple[CryptoLine, ...] = ()
     profile: str = "RTP/AVP"
+    reduced_size: bool = False
 
 
 @record
@@ -115,6 +117,7 @@ def _first_per_clock(events: list[Format]) -> list[Format]:
 
 def write_offer(webrtc: bool, local: LocalAudio, origin: Origin, video: LocalVideo | None = None) -> bytes:
     """A description with an audio line, and a video line if there is one."""
+    local = replace(local, reduced_size=True) if webrtc else local
     lines, mids = [_line(webrtc, local, "")], [local.mid]
     if video is not None:
         lines.append(_video_line(webrtc, local, video, ""))
@@ -139,7 +142,8 @@ def write_reoffer(
     added = []
     if video is not None and seen is None:
         webrtc = before.audio is not None and before.audio.webrtc
-        added.append(_video_line(webrtc, local, video, before.audio.protocol if before.audio is not None else ""))
+        beside = _sized(local, before.audio) if before.audio is not None else local
+        added.append(_video_line(webrtc, beside, video, before.audio.protocol if before.audio is not None else ""))
     return _beside(before, local, origin, video, seen, added, aside)
 
 
@@ -154,6 +158,7 @@ def _beside(
 ) -> bytes:
     taken = before.audio
     local = replace(local, crypto=_tagged(local.crypto, taken)) if taken is not None and local.crypto else local
+    local = _sized(local, taken) if taken is not None else local
     webrtc = taken is not None and taken.webrtc
     lines: list[Line] = []
     for media in before.media:
@@ -161,7 +166,7 @@ def _beside(
             lines.append(_line(media.webrtc, local, media.protocol))
         elif media is seen and video is not None:
             tagged = replace(video, crypto=_tagged(video.crypto, media))
-            lines.append(_video_line(webrtc, local, tagged, media.protocol))
+            lines.append(_video_line(webrtc, _sized(local, media), tagged, media.protocol))
         else:
             lines.append(_rejected(media))
     bundle = [local.mid] if taken is not None and taken.mid in before.bundle else []
@@ -171,6 +176,11 @@ def _beside(
         anchor = replace(local, mid=f"anchor-{origin.version}", audio_level_id=0)
         lines, bundle = _set_aside(lines, anchor), [anchor.mid, *bundle]
     return encode(origin.id, origin.version, origin.address, lines, webrtc, tuple(bundle))
+
+
+def _sized(local: LocalAudio, media: Media) -> LocalAudio:
+    """As the peer says of its line (RFC 5506 section 5)."""
+    return local if local.reduced_size == media.reduced_size else replace(local, reduced_size=media.reduced_size)
 
 
 def _set_aside(lines: list[Line], anchor: LocalAudio) -> list[Line]:
@@ -199,6 +209,7 @@ def _video_line(webrtc: bool, audio: LocalAudio, video: LocalVideo, protocol: st
             attributes += [f"rtcp-fb:{one.payload_type} {what}" for what in video.feedback]
     if not webrtc:
         attributes += [f"rtcp-fb:* {what}" for what in video.feedback]
+        attributes += ["rtcp-rsize"] if audio.reduced_size and video.feedback else []
     if webrtc or video.direction != "sendrecv":
         attributes.append(video.direction)
     if webrtc:
@@ -280,6 +291,8 @@ def _webrtc_head(local: LocalAudio) -> list[str]:
         f"setup:{local.setup}",
         "rtcp-mux",
     ]
+    if local.reduced_size:
+        head.append("rtcp-rsize")
     if local.audio_level_id:
         head.append(f"extmap:{local.audio_level_id} {AUDIO_LEVEL}")
     if local.mid_id:

@@ -187,6 +187,8 @@ def _attribute(name: str, value: str, fields: Fields) -> None:
             fields["direction"] = name
         case "rtcp-mux":
             fields["rtcp_mux"] = True
+        case "rtcp-rsize":
+            fields["rtcp_rsize"] = True
         case "candidate":
             fields["candidates"] = fields.get("candidates", 0) + 1
             if fields["candidates"] > MAX_CANDIDATES:

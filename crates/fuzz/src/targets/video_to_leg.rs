@@ -68,6 +68,9 @@ pub(crate) fn run(data: &[u8]) {
                 if how & 0x20 != 0 {
                     changed.video = None;
                 }
+                if let Some(video) = &mut changed.video {
+                    video.reduced_size = how & 0x40 != 0;
+                }
                 house.complete(legs[side].leg, changed);
             }
         }
