@@ -56,7 +56,7 @@ CONTRACT = (
      "trunk_tls_failed trunk_rejected trunk_full trunk_rate_exceeded trunk_quota_used trunks_exhausted "
      "bad_answer"),
     (488, "error", "error", "codec_mismatch encryption_required encryption_forbidden cipher_mismatch sdp_invalid"),
-    (0, "", "info", "udp_blocked silence_expected path_changed transcoding"),
+    (0, "", "info", "udp_blocked silence_expected path_changed transcoding reports_missing"),
     (0, "", "warning",
      "no_media_from_device no_media_to_device one_way_audio media_stopped sdp_address_private sip_alg_suspected "
      "media_source_unexpected payload_type_unexpected microphone_silent microphone_denied playback_blocked "
@@ -73,7 +73,8 @@ has an end reason, too, for a party that is left alone by a transfer that fails.
 
 
 def test_every_verdict_of_the_engine_has_words() -> None:
-    named = set(re.findall(r'Verdict::new\("([a-z_]+)"\)', VERDICTS.read_text()))
+    text = VERDICTS.read_text()
+    named = set(re.findall(r'Verdict::new\("([a-z_]+)"\)', text)) | set(re.findall('"(rtcp_[a-z_]+)"', text))
     assert len(named) > 15
     # A leg without a source tells of the other leg's finding.
     assert named - {"no_source"} <= set(FINDING_OF_VERDICT)

@@ -193,3 +193,29 @@ def test_a_tone_from_a_device_without_telephone_event(link: Link) -> None:
     house, alice, _ = call_of(link, SDP, EVENTS)
     tell(house, did.DigitPressed(number(alice), "5", 100, "inband"))
     assert [(one.code, one.direction) for one in alice.findings] == [("dtmf_not_negotiated", "from_device")]
+
+
+def test_reports_that_cannot_come_are_said_of_a_call_that_is_heard(link: Link) -> None:
+    """RFC 5764 section 4.2: the RTCP port shakes hands for itself; that it fails ends no call and is no silence."""
+    house, alice, bob = call_of(link, SDP)
+    for leg in (alice, bob):
+        tell(house, did.FirstMedia(number(leg), 20))
+    tell(house, did.SilenceFound(number(alice), "reports", "rtcp_dtls_failed", {"error": "timeout"}))
+    assert open_findings(alice) == {"reports_missing": {"error": "timeout"}}
+    # 1. neither is silent for it, and the call goes on
+    link.run(120)
+    view = call_view(house.call(), {}, link.now)
+    assert (view["verdict"], view["findings"]) == ("ok", ["reports_missing"])
+    diagnosis = diagnosis_of(view)
+    assert diagnosis["summary"] == "Sound flows in both directions."
+    assert [one["evidence"]["verdict"] for one in diagnosis["findings"]] == ["rtcp_dtls_failed"]
+    # 2. another cause takes its place; silence has a place of its own, and ends by itself
+    tell(house, did.SilenceFound(number(alice), "reports", "rtcp_dtls_fingerprint", {"seen": "AA"}))
+    tell(house, did.SilenceFound(number(alice), "in", "stopped", {}))
+    assert open_findings(alice)["reports_missing"] == {"seen": "AA"}
+    tell(house, did.Heard(number(alice), "in"))
+    assert set(open_findings(alice)) == {"reports_missing"}
+    # 3. keys end it
+    tell(house, did.Heard(number(alice), "reports"))
+    assert open_findings(alice) == {}
+    assert told(house)[-1] == ("cleared", "reports_missing")

@@ -1,7 +1,8 @@
 //! RTCP on a port of its own beside DTLS-SRTP: a second association, with keys of its own (RFC 5764 section 4.2).
 //!
 //! It is the leg's handshake once more, between other ports: the same certificates, roles and bounds. Only reports need it,
-//! so it tells nobody of its fate; without its keys nothing is sent or heard on that port.
+//! so its fate has a verdict of its own (`verdict::reports`) and ends no call; without its keys nothing is sent or heard on
+//! that port.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,12 +13,14 @@ use crate::io::SocketId;
 use crate::latch::Latch;
 use crate::leg::Keys;
 use crate::outbox::Outbox;
+use crate::verdict::Told;
 
-/// The port's address of the peer, and its keys.
+/// The port's address of the peer, its keys, and what was told of them.
 pub(crate) struct Component {
     pub(crate) socket: SocketId,
     pub(crate) latch: Latch,
     pub(crate) keys: Keys,
+    pub(crate) told: Told,
 }
 
 impl Component {
@@ -27,6 +30,7 @@ impl Component {
             socket,
             latch,
             keys,
+            told: Told::default(),
         }
     }
 

@@ -68,7 +68,7 @@ impl std::fmt::Debug for Identity {
 /// First retransmission: browsers answer within a round trip, and a lost flight is heard as silence.
 const FIRST_RETRANSMISSION: Duration = Duration::from_millis(500);
 /// A handshake that takes longer has failed; the caller has hung up by then.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How every association of the process is set up; `None` when the crypto library refuses.
 ///

@@ -124,11 +124,12 @@ pub enum Event {
         /// Its measures.
         quality: Quality,
     },
-    /// Why one side hears nothing. `direction`: in (peer not heard) or out (peer hears nothing).
+    /// Why one side hears nothing. `direction`: in (peer not heard) or out (peer hears nothing); or why there are no reports
+    /// of sound that flows (reports).
     SilenceFound {
         /// The leg.
         leg: u64,
-        /// in or out.
+        /// in, out or reports.
         direction: String,
         /// The verdict's name.
         verdict: String,
@@ -139,7 +140,7 @@ pub enum Event {
     Heard {
         /// The leg.
         leg: u64,
-        /// in or out.
+        /// in, out or reports.
         direction: String,
     },
     /// Sound files are over. `reason`: finished, digit, stopped, replaced, ended (with its leg), failed.

@@ -76,6 +76,13 @@ fn evidence(leg: &Leg) -> std::collections::BTreeMap<String, String> {
     }
     match &leg.path {
         Path::Port(port) => {
+            if let Some(component) = &port.component {
+                put("rtcp_keys", component.keys.state(true).to_owned());
+                put("rtcp_verdict", component.told.name().to_owned());
+                if let Some(handshake) = &component.keys.handshake {
+                    put("rtcp_dtls_error", handshake.error().to_owned());
+                }
+            }
             let (count, last) = port.latch.refused();
             put("latch_consistent", port.latch.consistent().to_string());
             if let Some((source, _)) = last {

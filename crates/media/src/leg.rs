@@ -76,6 +76,20 @@ impl Keys {
         self.outbound = Some(Box::new(fresh.outbound));
     }
 
+    /// none, plain, waiting, handshake, ready, failed.
+    pub(crate) fn state(&self, secured: bool) -> &'static str {
+        match (&self.handshake, self.outbound.is_some()) {
+            (_, true) => "ready",
+            (None, false) if secured => "waiting",
+            (None, false) => "plain",
+            (Some(handshake), false) => match handshake.phase() {
+                Phase::Waiting => "waiting",
+                Phase::Handshake | Phase::Ready => "handshake",
+                Phase::WrongFingerprint | Phase::Failed => "failed",
+            },
+        }
+    }
+
     /// Places among the handshakes in flight.
     pub(crate) fn in_flight(&self) -> usize {
         let handshake = self.handshake.as_ref();
@@ -307,19 +321,9 @@ impl Leg {
             .unwrap_or_default()
     }
 
-    /// none, plain, waiting, handshake, ready, failed.
+    /// The state of its keys, by their names.
     pub(crate) fn keys_state(&self) -> &'static str {
-        match (&self.keys.handshake, self.keys.outbound.is_some()) {
-            (None, true) => "ready",
-            (None, false) if self.secured() => "waiting",
-            (None, false) => "plain",
-            (Some(_), true) => "ready",
-            (Some(handshake), false) => match handshake.phase() {
-                Phase::Waiting => "waiting",
-                Phase::Handshake | Phase::Ready => "handshake",
-                Phase::WrongFingerprint | Phase::Failed => "failed",
-            },
-        }
+        self.keys.state(self.secured())
     }
 
     /// The state of the path by its kind's names.

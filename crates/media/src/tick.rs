@@ -252,7 +252,7 @@ impl Engine {
         }
     }
 
-    /// Looks at both directions and tells what changed.
+    /// Looks at both directions, and at the reports beside them, and tells what changed.
     fn judge(&mut self, id: LegId, now: Now) {
         let stopped_after = self.settings.stopped_after;
         let Some(leg) = self.legs.get(id) else { return };
@@ -276,12 +276,16 @@ impl Engine {
         let room = leg.tx.source.room().and_then(|room| self.rooms.get(&room));
         let overruns = room.map_or(leg.tx.overruns, |room| room.overruns);
         let outward = verdict::outward(leg, feeder.as_ref(), overruns, now.instant);
+        let reports = verdict::reports(leg, now.instant);
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
+        let component = leg.component();
+        let beside = component.map(|it| it.told.update(reports, now.instant));
         let told = [
             ("in", leg.supervision.inward.update(inward, now.instant)),
             ("out", leg.supervision.outward.update(outward, now.instant)),
+            ("reports", beside.unwrap_or(Telling::Nothing)),
         ];
         for (direction, telling) in told {
             let direction = direction.to_owned();

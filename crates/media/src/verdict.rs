@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::dtls::Phase;
+use crate::dtls::{HANDSHAKE_TIMEOUT, Handshake, Phase};
 use crate::leg::{Gate, Leg, Path};
 use crate::send::{Overruns, Source};
 
@@ -172,15 +172,38 @@ fn path(leg: &Leg) -> Option<Verdict> {
 /// Nothing is understood because there are no keys.
 fn keys(leg: &Leg) -> Option<Verdict> {
     let handshake = leg.keys.handshake.as_ref()?;
-    if leg.keys.inbound.is_some() {
+    leg.keys.inbound.is_none().then(|| unfinished(handshake))
+}
+
+/// Why reports neither come nor go: the port of their own has no keys. Judged beside the sound, which has keys already and
+/// needs no reports. A phone that shakes hands for its sound alone is given the time that one may take, and a little more: one
+/// that is under way ends by itself.
+pub(crate) fn reports(leg: &Leg, now: Instant) -> Option<Verdict> {
+    let Path::Port(port) = &leg.path else {
+        return None;
+    };
+    let keys = &port.component.as_ref()?.keys;
+    if keys.inbound.is_some() || leg.keys.inbound.is_none() {
         return None;
     }
+    let verdict = unfinished(keys.handshake.as_ref()?);
+    let given_up = since(leg.completed?, now) >= HANDSHAKE_TIMEOUT + LASTING;
+    let name = match verdict.name {
+        "dtls_fingerprint" => "rtcp_dtls_fingerprint",
+        "dtls_failed" => "rtcp_dtls_failed",
+        _ => given_up.then_some("rtcp_dtls_no_hello")?,
+    };
+    Some(Verdict { name, ..verdict }.with("port", port.pair.rtcp_port))
+}
+
+/// What a handshake without keys has come to.
+fn unfinished(handshake: &Handshake) -> Verdict {
     let role = if handshake.is_active() {
         "active"
     } else {
         "passive"
     };
-    Some(match handshake.phase() {
+    match handshake.phase() {
         Phase::WrongFingerprint => Verdict::new("dtls_fingerprint")
             .with("expected", handshake.expected())
             .with("seen", handshake.seen()),
@@ -194,7 +217,7 @@ fn keys(leg: &Leg) -> Option<Verdict> {
             Verdict::new("dtls_no_hello").with("role", role)
         }
         Phase::Handshake | Phase::Ready => Verdict::new("no_keys").with("role", role),
-    })
+    }
 }
 
 /// Packets come and are not taken.

@@ -144,3 +144,87 @@ fn rule_9_2_the_rtcp_port_of_a_phone_behind_nat_is_known_by_its_certificate() {
     let inward = &mut reports.keys.as_mut().expect("keys").1;
     inward.open_rtcp(&mut told).expect("it opens");
 }
+
+/// What was said of the reports, and that nothing was of the sound.
+fn told_of_reports(world: &World, leg: u64) -> Vec<(u64, String)> {
+    assert_eq!(world.verdicts(leg, "in"), []);
+    assert_eq!(world.verdicts(leg, "out"), []);
+    world.verdicts(leg, "reports")
+}
+
+fn known(world: &mut World, leg: u64, of: &str) -> String {
+    let facts = world.facts(leg);
+    assert_eq!(
+        (facts.verdict_in.as_str(), facts.verdict_out.as_str()),
+        ("", "")
+    );
+    facts.evidence.get(of).cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_handshake_that_never_comes_to_the_rtcp_port_is_named_in_the_end_and_may_come_late() {
+    let mut world = World::new();
+    let at = [INSIDE, "192.0.2.20:5001"];
+    let (local, mut sound, mut reports) = call_apart(&mut world, Latch::Exact, false, at);
+    exchange(&mut world, &mut [&mut sound], 10);
+    // 1: while it may still come, nothing is said.
+    speak_for(&mut world, &mut sound, 1_200);
+    assert_eq!(told_of_reports(&world, local.leg), []);
+    assert_eq!(known(&mut world, local.leg, "rtcp_keys"), "waiting");
+    // 2: then it is named, beside sound that has no verdict.
+    speak_for(&mut world, &mut sound, 100);
+    let told = told_of_reports(&world, local.leg);
+    assert!(
+        matches!(&told[..], [(25_000..=25_500, name)] if name == "rtcp_dtls_no_hello"),
+        "{told:?}"
+    );
+    assert_eq!(
+        known(&mut world, local.leg, "rtcp_verdict"),
+        "rtcp_dtls_no_hello"
+    );
+    let evidence = world.evidence(local.leg, "rtcp_dtls_no_hello");
+    assert_eq!(evidence["role"], "passive");
+    assert_eq!(evidence["port"], local.rtcp_port.to_string());
+    // 3: one that comes late ends it.
+    reports.begin_anew(&world, sound.certificate.clone());
+    exchange(&mut world, &mut [&mut reports], 10);
+    speak_for(&mut world, &mut sound, 50);
+    assert!(reports.keys.is_some());
+    let told = told_of_reports(&world, local.leg);
+    assert_eq!(told.last().map(|(_, name)| name.as_str()), Some("heard"));
+    assert_eq!(known(&mut world, local.leg, "rtcp_keys"), "ready");
+    assert_eq!(known(&mut world, local.leg, "rtcp_verdict"), "");
+}
+
+#[test]
+fn another_certificate_on_the_rtcp_port_is_named_and_gets_no_reports() {
+    let mut world = World::new();
+    let at = [INSIDE, "192.0.2.20:5001"];
+    let (local, mut sound, mut reports) = call_apart(&mut world, Latch::Exact, false, at);
+    let other = dimpl::certificate::generate_self_signed_certificate().unwrap();
+    reports.begin_anew(&world, other);
+    exchange(&mut world, &mut [&mut sound, &mut reports], 10);
+    speak_for(&mut world, &mut sound, 200);
+    let told = told_of_reports(&world, local.leg);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].1, "rtcp_dtls_fingerprint");
+    let evidence = world.evidence(local.leg, "rtcp_dtls_fingerprint");
+    assert_eq!(evidence["seen"], reports.fingerprint);
+    assert_eq!(evidence["expected"], sound.fingerprint);
+    assert_eq!(known(&mut world, local.leg, "rtcp_keys"), "failed");
+    assert!(world.sent.iter().all(|sent| !sent.is_rtcp()));
+}
+
+#[test]
+fn a_handshake_of_ours_that_the_rtcp_port_leaves_unanswered_has_failed() {
+    let mut world = World::new();
+    let at = [INSIDE, "192.0.2.20:5001"];
+    let (local, mut sound, _) = call_apart(&mut world, Latch::Nat, true, at);
+    exchange(&mut world, &mut [&mut sound], 10);
+    speak_for(&mut world, &mut sound, 1_250);
+    let told = told_of_reports(&world, local.leg);
+    assert!(!told.is_empty(), "{told:?}");
+    assert_eq!(told[0].1, "rtcp_dtls_failed");
+    assert_eq!(world.facts(local.leg).keys_state, "ready");
+    assert_ne!(known(&mut world, local.leg, "rtcp_dtls_error"), "");
+}

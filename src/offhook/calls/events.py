@@ -219,7 +219,8 @@ class QualityReported:
 
 @record
 class SilenceFound:
-    """`direction`: in (the peer is not heard) or out (the peer hears nothing)."""
+    """`direction`: in (the peer is not heard) or out (the peer hears nothing); `reports`: sound flows, and none of its
+    reports can come."""
 
     leg: int
     direction: str
@@ -229,7 +230,7 @@ class SilenceFound:
 
 @record
 class Heard:
-    """Sound came after silence was reported."""
+    """Sound, or what reports need, came after it was said to be missing."""
 
     leg: int
     direction: str

@@ -27,6 +27,7 @@ from offhook.sip.fields import sip_reason
 MEDIA_FAILED = sip_reason(500, "The media engine failed in this call")
 """Reason of the BYEs to both."""
 ONE_WAY, PATH_CHANGED, UDP_BLOCKED = "one_way_audio", "path_changed", "udp_blocked"
+REPORTS_MISSING = "reports_missing"
 
 
 def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
@@ -48,8 +49,12 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
             return digits.key_frame_wanted(leg)
         case KeysReady():
             leg.suite = event.suite
+        case SilenceFound(direction="reports"):
+            return _no_reports(call, leg, event, now)
         case SilenceFound():
             return _silence(call, leg, event, now)
+        case Heard(direction="reports"):
+            return _no_more(call, leg, REPORTS_MISSING, now)
         case Heard():
             cleared = _closed(call, leg, _toward(event.direction), now)
             again = _both_ways_again(call, leg, event.direction, now)
@@ -86,6 +91,14 @@ def _no_more(call: Call, leg: Leg, code: str, now: float) -> Effects:
         return []
     leg.end_finding(code, now)
     return [call.happened("call.finding_cleared", leg, code=code, direction="from_device")]
+
+
+def _no_reports(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
+    """Sound is heard all the same: no silence, and no call ends of it."""
+    if FINDING_OF_VERDICT.get(event.verdict) != REPORTS_MISSING:
+        return []
+    ended = _no_more(call, leg, REPORTS_MISSING, now)
+    return [*ended, *_beside(call, leg, REPORTS_MISSING, event.verdict, dict(event.evidence), now)]
 
 
 def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:

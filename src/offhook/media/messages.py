@@ -379,7 +379,8 @@ class QualityReported(Message, frozen=True):
 
 
 class SilenceFound(Message, frozen=True):
-    """A verdict of MEDIA.md section 7. `direction`: in (peer not heard) or out (peer hears nothing)."""
+    """A verdict of MEDIA.md section 7. `direction`: in (peer not heard) or out (peer hears nothing); `reports`: why none
+    come of sound that flows."""
 
     leg: int
     direction: str
@@ -388,7 +389,7 @@ class SilenceFound(Message, frozen=True):
 
 
 class Heard(Message, frozen=True):
-    """Ends the silence of that direction."""
+    """Ends the silence of that direction; `reports` can come."""
 
     leg: int
     direction: str

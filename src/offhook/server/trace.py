@@ -221,7 +221,8 @@ _TOLD = {
 }
 """Events of the API in words; others stand as they are."""
 
-_SILENT = {"in": "is not heard", "out": "hears nothing"}
+_SILENT = {"in": "is not heard", "out": "hears nothing", "reports": "can send no reports"}
+_AGAIN = {"in": "sound again (in)", "out": "sound again (out)", "reports": "reports can come"}
 
 
 def _timer(_: _Writer, event: did.TimerFired) -> Words:
@@ -282,7 +283,7 @@ _WORDS: dict[type, Callable[[_Writer, Any], Words | None]] = {
         f"{w.name(one.leg)} pressed a key for {one.duration_ms} ms ({one.method})",
     ),
     did.SilenceFound: lambda w, one: ("media", f"{w.name(one.leg)} {_SILENT.get(one.direction, '')}: {one.verdict}"),
-    did.Heard: lambda w, one: ("media", f"{w.name(one.leg)}: sound again ({one.direction})"),
+    did.Heard: lambda w, one: ("media", f"{w.name(one.leg)}: {_AGAIN.get(one.direction, '')}"),
     did.LegMediaFailed: lambda w, one: ("media", f"{w.name(one.leg)}: the engine's leg failed, {one.cause}"),
     did.TimerFired: _timer,
     sip.InviteRejected: _rejected,
