@@ -29,7 +29,7 @@ ausrc_srate             48000
 ausrc_channels          2
 auplay_srate            48000
 rtp_ports               {rtp}-{rtp_end}
-rtcp_mux                no
+rtcp_mux                {mux}
 jitter_buffer_delay     1-5
 ctrl_tcp_listen         127.0.0.1:{control}
 snd_path                {sounds}
@@ -84,6 +84,8 @@ class Baresip:
         watches: bool = False,
         auth_user: str = "",
         video: str = "",
+        ice: bool = False,
+        mux: bool = False,
     ) -> None:
         self.home = home / f"baresip-{username}"
         self.username, self.domain = username, domain
@@ -91,6 +93,7 @@ class Baresip:
         self._codec, self._tone, self._encryption = codec, tone, encryption
         self._contact, self._watches, self._video = contact, watches, video
         self._auth_user = auth_user or username
+        self._ice, self._mux = ice, mux
         # The next port is taken for TLS.
         self.sip_port, self._control = free_port(count=2), free_port()
         self._events: list[dict[str, Any]] = []
@@ -131,8 +134,13 @@ class Baresip:
                 sounds=sounds,
                 modules=modules,
                 codec=MODULES[self._codec.split("/")[0]],
+                mux="yes" if self._mux else "no",
             )
         )
+        if self._ice:
+            # Without `mux` candidates for RTP and for RTCP.
+            with (self.home / "config").open("a") as config:
+                config.write("module                  ice.so\n")
         if self._video:
             with (self.home / "config").open("a") as config:
                 config.write(VIDEO.format(codec=VIDEO_MODULES[self._video]))
@@ -153,6 +161,7 @@ class Baresip:
             f";audio_codecs={self._codec};dtmfmode=rtpevent;answermode=manual;sipnat=none"
             + (f";mediaenc={self._encryption}" if self._encryption else "")
             + (f";video_codecs={self._video}" if self._video else "")
+            + (";medianat=ice" if self._ice else "")
             + "\n"
         )
         (self.home / "accounts").write_text(account)

@@ -56,6 +56,17 @@ device=StaticImage: Static picture
 size=cif
 """
 """A still picture as the camera; nobody looks at the screen."""
+ICE = """\
+
+[net]
+nat_policy_ref=all
+
+[nat_policy_0]
+ref=all
+stun_server=
+protocols=ice
+"""
+"""Candidates of its own addresses, for RTP and for RTCP: it multiplexes by a setting of its programmers only."""
 INSTANCE = "0199bbbb-0000-4000-8000-000000000042"
 """Its instance id, which it makes its GRUU of."""
 
@@ -65,10 +76,10 @@ class Linphone:
 
     def __init__(
         self, home: Path, username: str, password: str, domain: str, server: str, tone: int, transport: str = "udp",
-        video: bool = False, encryption: str = "none",
+        video: bool = False, encryption: str = "none", ice: bool = False,
     ) -> None:  # fmt: skip
         self.home = home / f"linphone-{username}"
-        self._transport, self._video, self._encryption = transport, video, encryption
+        self._transport, self._video, self._encryption, self._ice = transport, video, encryption, ice
         self.username, self.domain = username, domain
         self._password, self._server, self._tone = password, server, tone
         self.log = self.home / "log"
@@ -86,6 +97,7 @@ class Linphone:
                 encryption=self._encryption,
             )
             + (VIDEO if self._video else "")
+            + (ICE if self._ice else "")
         )  # fmt: skip
         (self.home / ".local/share/linphone").mkdir(parents=True)
         # Its console does nothing between lines unless it is a terminal.

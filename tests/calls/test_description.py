@@ -136,6 +136,17 @@ def test_a_phone_that_shakes_hands(setup: str, active: bool) -> None:
     assert offer_for_offer(make_flow(), media, SPEECH, choice_of(media)).dtls_active is active
 
 
+def test_ice_for_two_components_is_answered_without_it() -> None:
+    """RFC 8839 section 4.2.5: we have one component. Who wants a second for RTCP is a phone that shakes hands twice."""
+    page = audio("chromium")
+    assert offer_for_offer(make_flow(), page, SPEECH, choice_of(page)).path is PathKind.WEBRTC
+    apart = replace(page, rtcp_mux=False, address="192.0.2.17", port=46_243, rtcp_port=46_244)
+    ours = offer_for_offer(make_flow(), apart, SPEECH, choice_of(apart))
+    assert (ours.path, ours.keys, ours.rtcp_mux) == (PathKind.PORT, KeyKind.DTLS, False)
+    theirs = remote_of(apart, apart.formats)
+    assert (theirs.address, theirs.port, theirs.rtcp_port) == ("192.0.2.17", 46_243, 46_244)
+
+
 def test_our_own_offer() -> None:
     browser = offer_for_peer(make_flow(transport=Transport.WSS), our_formats(True, SPEECH), True, Security())
     phone = offer_for_peer(make_flow(), our_formats(False, SPEECH), False, Security())

@@ -78,6 +78,23 @@ def test_addresses_explain_why_nothing_came(link: Link, sdp: bytes, code: str) -
     assert alice.findings == []
 
 
+@pytest.mark.parametrize("verdict", ["no_packets", "dtls_no_hello"])
+@pytest.mark.parametrize("phone", [True, False])
+def test_a_device_that_wants_ice_as_we_do_not_have_it_is_told_so(link: Link, verdict: str, phone: bool) -> None:
+    """It was answered without, and goes by that (RFC 8839 section 4.2.5) or is silent."""
+    wants = SDP.replace(b"IP4 127.0.0.1", b"IP4 " + HOME) + b"a=ice-ufrag:abcd\r\na=ice-pwd:" + b"p" * 24 + b"\r\n"
+    wants += b"".join(b"a=candidate:1 %d UDP 213070630%d 192.168.1.20 400%d typ host\r\n" % (n, n, n) for n in (1, 2))
+    house, alice, _ = call_of(link, wants if phone else SDP)
+    tell(house, did.SilenceFound(number(alice), "in", verdict, {}))
+    found = open_findings(alice)
+    if phone:
+        assert found["ice_not_agreed"] == {"candidates": "2", "rtcp_mux": "no"}
+        tell(house, did.Heard(number(alice), "in"))
+        assert open_findings(alice) == {}
+    else:
+        assert "ice_not_agreed" not in found
+
+
 def test_who_was_never_heard_has_the_same_time_as_who_fell_silent(link: Link) -> None:
     house, alice, _ = call_of(link, SDP)
     tell(house, did.SilenceFound(number(alice), "in", "no_packets", {}))

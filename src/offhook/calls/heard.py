@@ -118,6 +118,8 @@ def _silence(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
 
 def _sign(leg: Leg, verdict: str) -> tuple[str, dict[str, str]] | None:
     """What signalling tells beside the verdict: a better code, and facts."""
+    if verdict in ("no_packets", "dtls_no_hello") and (wants := signs.of_ice(leg)):
+        return wants
     if verdict == "no_packets":
         return signs.of_silence(leg)
     facts = destinations.of_refusal(leg) if verdict == "no_address" else {}

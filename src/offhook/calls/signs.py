@@ -1,6 +1,7 @@
-"""What a leg's signalling says about a silence that the engine found: private addresses, and routers that rewrite messages.
+"""What a leg's signalling says about a silence that the engine found: private addresses, routers that rewrite messages, and
+devices that want ICE where we have none.
 
-Lives here: two guesses from addresses (API.md section 14). Never here: the engine's verdicts (heard.py).
+Lives here: guesses from descriptions (API.md section 14). Never here: the engine's verdicts (heard.py).
 """
 
 import ipaddress
@@ -24,6 +25,15 @@ def private(address: str) -> bool:
     except ValueError:
         return False
     return any(one in network for network in PRIVATE if network.version == one.version)
+
+
+def of_ice(leg: Leg) -> tuple[str, dict[str, str]] | None:
+    """It asks for ICE as we do not have it (for two components, or for plain RTP) and was answered without. Then media goes
+    to the addresses of the lines (RFC 8839 section 4.2.5); devices exist that send nothing at all."""
+    audio = leg.audio
+    if audio is None or audio.webrtc or not audio.ufrag:
+        return None
+    return "ice_not_agreed", {"candidates": str(audio.candidates), "rtcp_mux": "yes" if audio.rtcp_mux else "no"}
 
 
 def of_silence(leg: Leg) -> tuple[str, dict[str, str]] | None:

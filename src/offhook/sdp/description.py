@@ -62,8 +62,9 @@ class Media:
 
     @property
     def webrtc(self) -> bool:
-        """True for a line that wants ICE and DTLS-SRTP."""
-        return bool(self.ufrag and self.fingerprints) and "TLS" in self.protocol
+        """True for a line that wants ICE and DTLS-SRTP, and RTCP on the same path: with ICE we have one component. Who wants
+        two is answered without ICE, as a phone, which takes him to the addresses of the lines (RFC 8839 section 4.2.5)."""
+        return bool(self.ufrag and self.fingerprints and self.rtcp_mux) and "TLS" in self.protocol
 
     @property
     def handshake(self) -> bool:
