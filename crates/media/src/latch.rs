@@ -1,8 +1,9 @@
 //! Which source a plain RTP leg believes, and where it therefore sends (MEDIA.md's rules of latching and RTP bleed).
 //!
 //! The signalled address is accepted at once. Another source needs five packets in a row while the signalled one is
-//! quiet. After the latch the source is strict; it opens again by a new description, or when it was quiet for two seconds
-//! and the new one continues the same SSRC and sequence.
+//! quiet. After the latch the source is strict. It opens again once it was quiet for two seconds: to one that continues the
+//! same SSRC and sequence, and after another description (a phone that was held may come back through another hole of its
+//! NAT, with a new stream) to one of five packets in a row. A description with another address begins all anew.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -56,12 +57,22 @@ enum State {
     Latched(SocketAddr),
 }
 
+/// Whether a description came since the latch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Described {
+    Before,
+    Since,
+    /// And another source began to send then.
+    Courted(Instant),
+}
+
 /// The latch of one port.
 #[derive(Debug)]
 pub(crate) struct Latch {
     policy: Policy,
     signalled: Option<SocketAddr>,
     state: State,
+    described: Described,
     candidate: Option<Candidate>,
     /// Last packet believed: its SSRC, sequence, and when.
     last: Option<(u32, u16, Instant)>,
@@ -75,6 +86,7 @@ impl Latch {
             policy,
             signalled: None,
             state: State::Closed,
+            described: Described::Before,
             candidate: None,
             last: None,
             refused: 0,
@@ -82,11 +94,12 @@ impl Latch {
         }
     }
 
-    /// The peer's description names this address (`None`: none). The same again changes nothing.
+    /// The peer's description names this address (`None`: none). The same again keeps what is believed.
     pub(crate) fn signal(&mut self, policy: Policy, address: Option<SocketAddr>) {
         let same =
             self.state != State::Closed && self.signalled == address && self.policy == policy;
         if same {
+            self.described = Described::Since;
             return;
         }
         self.policy = policy;
@@ -220,17 +233,31 @@ impl Latch {
         };
         let quiet = now.saturating_duration_since(heard) >= QUIET;
         let ahead = (1..=PLAUSIBLE_GAP).contains(&claim.sequence.wrapping_sub(sequence));
-        let continues =
-            quiet && ahead && claim.ssrc == ssrc && claim.known && self.policy == Policy::Nat;
-        if continues {
+        if !claim.known || self.policy != Policy::Nat {
+            return Judgement::Refuse;
+        }
+        let begins = self.begins(source, claim, now);
+        if quiet && (begins || ahead && claim.ssrc == ssrc) {
             self.latch(source, true)
         } else {
             Judgement::Refuse
         }
     }
 
+    /// Whether a source begins a stream of its own, soon after a description that came since the latch.
+    fn begins(&mut self, source: SocketAddr, claim: Claim, now: Instant) -> bool {
+        let first = match self.described {
+            Described::Before => return false,
+            Described::Since => now,
+            Described::Courted(first) => first,
+        };
+        self.described = Described::Courted(first);
+        now.saturating_duration_since(first) <= LEARNING && self.steady(source, claim)
+    }
+
     fn latch(&mut self, source: SocketAddr, moved: bool) -> Judgement {
         self.state = State::Latched(source);
+        self.described = Described::Before;
         self.candidate = None;
         if moved {
             Judgement::Latched

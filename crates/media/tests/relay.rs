@@ -298,6 +298,70 @@ fn rule_9_4_a_latched_source_is_strict_until_it_was_quiet_two_seconds_and_its_st
     assert_eq!(world.facts(b.leg).remote, moved.to_string());
 }
 
+/// Puts a phone on hold and takes it back, by descriptions of the same address.
+fn hold_and_resume(world: &mut World, leg: u64, signalled: SocketAddr) {
+    for direction in [Direction::Inactive, Direction::SendRecv] {
+        let remote = LegRemote {
+            direction,
+            ..port_remote(pcmu(), signalled)
+        };
+        world.complete(leg, remote);
+    }
+}
+
+#[test]
+fn rule_9_4_after_a_description_another_stream_may_begin_once_the_old_one_is_quiet() {
+    let mut world = World::new();
+    let (_, mut a, mut b) = two_phones(&mut world);
+    let signalled = b.address;
+    b.speak_for(&mut world, 200);
+    let mut moved = b.clone();
+    moved.address = "203.0.113.7:9000".parse().unwrap();
+    moved.ssrc = 0x900d;
+    hold_and_resume(&mut world, b.leg, signalled);
+    // 1: while the one that is believed sends, no other is, and what we send does not move.
+    for _ in 0..20 {
+        moved.speak(&mut world);
+        b.speak(&mut world);
+        world.advance_ms(20);
+    }
+    a.speak(&mut world);
+    assert_eq!(world.rtp_to(a.address).len(), 30);
+    assert_eq!(world.rtp_to(signalled).len(), 1);
+    assert!(world.rtp_to(moved.address).is_empty());
+    // 2: once it is quiet, five packets in a row are the peer.
+    world.advance_ms(1_900);
+    moved.speak_for(&mut world, 400);
+    assert_eq!(world.facts(b.leg).remote, moved.address.to_string());
+    assert!(world.rtp_to(a.address).len() > 30);
+    a.speak(&mut world);
+    assert_eq!(world.rtp_to(moved.address).len(), 1);
+}
+
+#[test]
+fn rule_9_4_a_description_opens_for_three_seconds_and_the_same_again_does_not() {
+    let mut world = World::new();
+    let (_, a, mut b) = two_phones(&mut world);
+    let signalled = b.address;
+    b.speak_for(&mut world, 200);
+    let heard = world.rtp_to(a.address).len();
+    let mut other = b.clone();
+    other.address = "203.0.113.66:6666".parse().unwrap();
+    other.ssrc = 0xbad;
+    // 1: the same description again changes nothing.
+    world.complete(b.leg, port_remote(pcmu(), signalled));
+    world.advance_ms(2_100);
+    other.speak_for(&mut world, 400);
+    assert_eq!(world.rtp_to(a.address).len(), heard);
+    // 2: another opens, until three seconds after the first packet of somebody else.
+    hold_and_resume(&mut world, b.leg, signalled);
+    other.speak(&mut world);
+    world.advance_ms(3_100);
+    other.speak_for(&mut world, 400);
+    assert_eq!(world.rtp_to(a.address).len(), heard);
+    assert_eq!(world.facts(b.leg).remote, signalled.to_string());
+}
+
 #[test]
 fn rule_9_1_nothing_is_heard_before_the_peers_description() {
     let mut world = World::new();
