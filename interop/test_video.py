@@ -62,6 +62,8 @@ async def test_chromium_shows_its_camera_to_chromium(server: Offhook, tmp_path: 
         said = await bob.run("agent.descriptions()")
         assert "transport-cc" not in said["remote"]
         assert "a=group:BUNDLE" in said["remote"]
+        # 4: what asks for the first picture went without a report before it (RFC 5506), and was heard.
+        assert said["remote"].count("a=rtcp-rsize") == 2
         await alice.hang_up()
         await bob.expect("ended")
 
