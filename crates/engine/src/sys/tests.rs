@@ -105,3 +105,82 @@ fn an_address_that_is_not_ours_is_told_as_an_error() {
     let (sent, error) = send_batch(ours.as_raw_fd(), &[datagram]);
     assert_eq!((sent, error.is_some()), (0, true));
 }
+
+fn option(socket: &UdpSocket, level: i32, name: i32) -> i32 {
+    let mut value = 0i32;
+    let mut size = mem::size_of::<i32>() as libc::socklen_t;
+    // SAFETY: `size` writable bytes.
+    let done = unsafe {
+        let value = (&raw mut value).cast();
+        libc::getsockopt(socket.as_raw_fd(), level, name, value, &mut size)
+    };
+    assert_eq!(done, 0, "option {name}");
+    value
+}
+
+/// Expedited forwarding and AF41 (RFC 4594 sections 4.1 and 4.4), as octets of the header.
+const AUDIO: i32 = 46 << 2;
+const VIDEO: i32 = 34 << 2;
+
+#[test]
+fn a_media_socket_has_room_and_is_marked_and_a_phones_is_told_of_errors() {
+    for (room, errors) in [(128 << 10, true), (64 << 10, false)] {
+        let socket = bound(HERE);
+        prepare(&socket, room, errors);
+        assert!(option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF) >= room);
+        assert_eq!(option(&socket, libc::IPPROTO_IP, libc::IP_TOS), AUDIO);
+        let told = option(&socket, libc::IPPROTO_IP, libc::IP_RECVERR);
+        assert_eq!(told, i32::from(errors));
+        // A machine without IPv6 has no such socket.
+        let Ok(socket) = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) else {
+            continue;
+        };
+        prepare(&socket, room, errors);
+        assert_eq!(
+            option(&socket, libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            AUDIO
+        );
+        let told = option(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR);
+        assert_eq!(told, i32::from(errors));
+    }
+}
+
+/// The mark of the next datagram.
+fn mark(socket: &UdpSocket) -> i32 {
+    let (mut data, mut control) = ([0u8; 64], [0u64; 8]);
+    // SAFETY: all-zero is valid; every pointer is to a live buffer of the length given; the kernel writes whole messages.
+    unsafe {
+        let mut part = libc::iovec {
+            iov_base: data.as_mut_ptr().cast(),
+            iov_len: data.len(),
+        };
+        let mut header: libc::msghdr = mem::zeroed();
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = mem::size_of_val(&control);
+        assert!(libc::recvmsg(socket.as_raw_fd(), &mut header, 0) > 0);
+        let message = libc::CMSG_FIRSTHDR(&header);
+        assert!(!message.is_null());
+        assert_eq!((*message).cmsg_type, libc::IP_TOS);
+        i32::from(*libc::CMSG_DATA(message))
+    }
+}
+
+#[test]
+fn sound_leaves_as_expedited_and_a_picture_as_assured() {
+    let (ours, client) = (bound(HERE), bound(HERE));
+    prepare(&ours, 64 << 10, false);
+    set_option(&client, libc::IPPROTO_IP, libc::IP_RECVTOS, 1);
+    let destination = client.local_addr().expect("bound");
+    let one = |video| Datagram {
+        local: None,
+        destination,
+        data: b"media",
+        video,
+    };
+    let sent = send_batch(ours.as_raw_fd(), &[one(false), one(true), one(false)]);
+    assert_eq!(sent.0, 3);
+    let marks = [(); 3].map(|()| mark(&client));
+    assert_eq!(marks, [AUDIO, VIDEO, AUDIO]);
+}
