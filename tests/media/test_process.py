@@ -310,6 +310,7 @@ async def test_an_engine_that_does_not_start_again_is_said_and_tried_until_it_do
 def test_switches_are_given_where_they_are_on():
     plain = MediaOptions(Path("control"), offer_loopback=False)
     assert replace(plain, offer_loopback=True).arguments() == [*plain.arguments(), "--offer-loopback"]
+    assert replace(plain, single_port=True).arguments() == [*plain.arguments(), "--single-port"]
     assert replace(plain, pin=True).arguments() == [*plain.arguments(), "--pin"]
     assert replace(plain, sha_1_fingerprints=True).arguments() == [*plain.arguments(), "--sha-1-fingerprints"]
 

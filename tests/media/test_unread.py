@@ -23,6 +23,7 @@ PCMU = Codec("PCMU", 0, 8_000)
 HERE = "127.0.0.1"
 PHONES, BROWSERS = 3_000, 30_000
 """Datagrams that no buffer of the kind has room for: of 128 KB and of 4 MB, twice that where the kernel doubles it."""
+RTC = LegOffer(PathKind.WEBRTC, KeyKind.DTLS, (PCMU,), mid="0")
 NOTHING = b"\xff"
 """No packet of any kind (RFC 7983 section 7)."""
 
@@ -87,8 +88,7 @@ async def test_1_of_a_phone_nothing_is_missing_in_the_count(host, peer):
 
 
 async def test_2_at_the_port_for_browsers_it_is_every_browsers(host, peer):
-    offer = LegOffer(PathKind.WEBRTC, KeyKind.DTLS, (PCMU,), mid="0")
-    legs = (await host.engine.open_call((offer, offer))).legs
+    legs = (await host.engine.open_call((RTC, RTC))).legs
     port = legs[0].candidates[0][1]
     async with standing_still(host.engine.pid):
         for _ in range(BROWSERS):

@@ -56,10 +56,21 @@ impl Drop for HandOver {
     }
 }
 
-/// The shard whose user name stands in the first check: a ufrag of ours begins with its number.
+/// The shard whose user name stands in the first check of a connection.
 pub fn shard_named(bytes: &[u8]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]));
-    let mut rest = bytes.get(2..2 + length)?.get(STUN_HEAD..)?;
+    named(bytes.get(2..2 + length)?)
+}
+
+/// The same of a datagram; none of one that is no check by its first byte (RFC 7983 section 7).
+pub fn shard_in_check(datagram: &[u8]) -> Option<usize> {
+    datagram.first().filter(|first| **first <= 3)?;
+    named(datagram)
+}
+
+/// A ufrag of ours begins with its shard's number.
+fn named(check: &[u8]) -> Option<usize> {
+    let mut rest = check.get(STUN_HEAD..)?;
     while let [kind_high, kind_low, size_high, size_low, ..] = *rest {
         let size = usize::from(u16::from_be_bytes([size_high, size_low]));
         let value = rest.get(4..4 + size)?;
@@ -71,19 +82,25 @@ pub fn shard_named(bytes: &[u8]) -> Option<usize> {
     None
 }
 
+/// A check with this user name and what else a browser may put before it.
+#[cfg(test)]
+pub(crate) fn check(username: &[u8]) -> Vec<u8> {
+    let mut stun = vec![0, 1, 0, 0];
+    stun.extend([0; 16]);
+    stun.extend([0x80, 0x22, 0, 3, 1, 2, 3, 0]);
+    stun.extend([0, 6, 0, username.len() as u8]);
+    stun.extend(username);
+    stun.extend([0, 0, 0]);
+    stun
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_shard_is_read_from_the_user_name_and_nothing_else_is() {
-        let username = b"03000001abcdef:theirs";
-        let mut stun = vec![0, 1, 0, 0];
-        stun.extend([0; 16]);
-        stun.extend([0x80, 0x22, 0, 3, 1, 2, 3, 0]);
-        stun.extend([0, 6, 0, username.len() as u8]);
-        stun.extend(username);
-        stun.extend([0, 0, 0]);
+        let stun = check(b"03000001abcdef:theirs");
         let mut frame = (stun.len() as u16).to_be_bytes().to_vec();
         frame.extend(&stun);
         assert_eq!(shard_named(&frame), Some(3));
@@ -91,5 +108,10 @@ mod tests {
             assert_eq!(shard_named(&frame[..cut]), None, "{cut}");
         }
         assert_eq!(shard_named(b"\x00\x04GET "), None);
+        assert_eq!(shard_in_check(&stun), Some(3));
+        // What only looks alike is none.
+        let media: Vec<u8> = [&[0x80], &stun[1..]].concat();
+        assert_eq!(shard_in_check(&media), None);
+        assert_eq!(shard_in_check(&[]), None);
     }
 }

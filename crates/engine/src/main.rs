@@ -14,6 +14,7 @@ mod queues;
 mod random;
 mod recorder;
 mod rings;
+mod single;
 mod sounds;
 mod streams;
 mod sys;
@@ -38,6 +39,7 @@ use options::Options;
 use ports::Ports;
 use queues::{Auxiliary, Queues, Told};
 use random::System;
+use single::Part;
 use sys::Wake;
 use worker::Worker;
 
@@ -109,11 +111,19 @@ fn serve(
     let (mut shards, mut webrtc_ports) = (Vec::new(), Vec::new());
     let places = pinning::places(options.pin, options.shards)?;
     let (ways, arrivals) = links::ways(options.shards).map_err(|e| format!("links: {e}"))?;
+    let mut parts = single::parts(options.single_port, &arrivals).into_iter();
+    let port = options
+        .single_port
+        .then(|| shared_sockets(options, 0, identity.clone()));
+    let port = port.transpose()?;
     for ((number, arrivals), place) in arrivals.into_iter().enumerate().zip(places) {
         let pinned = place.map(sys::Pinned::to).transpose();
         let _pinned = pinned
             .map_err(|e| format!("shard {number} cannot be pinned: {e}; switch media.pin off"))?;
-        let (config, sockets) = shared_sockets(options, number, identity.clone())?;
+        let (config, sockets) = match &port {
+            Some(port) => again(port, number).map_err(|e| format!("shard {number}: {e}"))?,
+            None => shared_sockets(options, number, identity.clone())?,
+        };
         webrtc_ports.push(config.webrtc.first().map_or(0, |s| s.local.port()));
         let shard = start(
             config,
@@ -122,10 +132,12 @@ fn serve(
             Arc::clone(&wake),
             auxiliary.clone(),
             (ways.clone(), arrivals),
+            parts.next().unwrap_or(Part::Alone),
         )
         .map_err(|e| format!("shard {number}: {e}"))?;
         shards.push(shard);
     }
+    webrtc_ports.dedup();
     let mut random = System::new();
     let parts = Parts {
         listener,
@@ -161,6 +173,7 @@ fn start(
     wake_control: Arc<Wake>,
     auxiliary: Auxiliary,
     (ways, arrivals): (Vec<Way>, Arrivals),
+    part: Part,
 ) -> io::Result<Shard> {
     let (work, queue) = sync_channel(COMMAND_QUEUE);
     let wake = Arc::new(Wake::new()?);
@@ -179,7 +192,7 @@ fn start(
         wake_control,
         load: Arc::clone(&load),
     };
-    let worker = Worker::new(config, sockets, queues)?;
+    let worker = Worker::new(config, sockets, part, queues)?;
     std::thread::Builder::new()
         .name(name)
         .spawn(move || worker.run())?;
@@ -243,6 +256,19 @@ fn shared_sockets(
         },
     };
     Ok((config, sockets))
+}
+
+/// The same port for one more shard.
+fn again(
+    (config, sockets): &(ShardConfig, Vec<UdpSocket>),
+    number: usize,
+) -> io::Result<(ShardConfig, Vec<UdpSocket>)> {
+    let sockets: io::Result<Vec<UdpSocket>> = sockets.iter().map(UdpSocket::try_clone).collect();
+    let config = ShardConfig {
+        shard: u8::try_from(number).unwrap_or(0),
+        ..config.clone()
+    };
+    Ok((config, sockets?))
 }
 
 fn shared(address: IpAddr, port: u16) -> io::Result<UdpSocket> {

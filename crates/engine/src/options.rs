@@ -19,6 +19,8 @@ pub struct Options {
     pub offer_loopback: bool,
     /// Believe SHA-1 fingerprints, too.
     pub sha_1_fingerprints: bool,
+    /// One UDP port for browsers, whatever the number of shards.
+    pub single_port: bool,
     /// Shard threads.
     pub shards: usize,
     /// Each on a processor of its own.
@@ -44,6 +46,7 @@ impl Options {
             public_addresses: Vec::new(),
             offer_loopback: false,
             sha_1_fingerprints: false,
+            single_port: false,
             shards: 0,
             pin: false,
             grace: Duration::from_secs(60),
@@ -74,6 +77,7 @@ impl Options {
     fn switch(&mut self, name: &str) -> bool {
         match name {
             "--offer-loopback" => self.offer_loopback = true,
+            "--single-port" => self.single_port = true,
             "--pin" => self.pin = true,
             "--sha-1-fingerprints" => self.sha_1_fingerprints = true,
             _ => return false,
@@ -128,12 +132,13 @@ mod tests {
     #[test]
     fn a_whole_line_is_read() {
         let options = parse(
-            "--control c --webrtc-port 0 --rtp-ports 41000-41009 --public-address 192.0.2.9 --offer-loopback --shards 2 --pin --grace 5 --sha-1-fingerprints",
+            "--control c --webrtc-port 0 --rtp-ports 41000-41009 --public-address 192.0.2.9 --offer-loopback --shards 2 --single-port --pin --grace 5 --sha-1-fingerprints",
         )
         .expect("a right line");
         assert_eq!(options.rtp_ports, (41_000, 41_009));
         assert_eq!(options.shards, 2);
-        assert!(options.offer_loopback && options.sha_1_fingerprints && options.pin);
+        assert!(options.offer_loopback && options.sha_1_fingerprints);
+        assert!(options.pin && options.single_port);
         assert_eq!(options.grace, Duration::from_secs(5));
     }
 

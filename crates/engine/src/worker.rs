@@ -2,6 +2,9 @@
 //!
 //! Wake, take the time once, drain what is there, hand it to the engine, send what it wants sent, wait again.
 
+mod single;
+mod unread;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -20,12 +23,14 @@ use offhook_media::{
     Engine, Input, Now, Output, PortPair, ShardConfig, SocketId, Transmit, WebRtcSocket,
 };
 
+use crate::handover::shard_in_check;
 use crate::kept::Kept;
 use crate::links::{LINK_QUEUE, Links};
 use crate::locals::Locals;
 use crate::queues::{Order, Queues, Told, Work};
 use crate::random::System;
 use crate::rings::Rings;
+use crate::single::{Handed, Part, RING, Whose};
 use crate::sounds::Job;
 use crate::streams::{Streams, TOKENS};
 use crate::sys::{self, BATCH, Datagram, LARGEST, Poller, Ready, ReceiveBatch};
@@ -35,6 +40,8 @@ use crate::trouble::Trouble;
 const COMMANDS: u64 = u64::MAX;
 /// Token of what comes from other shards.
 const ARRIVALS: u64 = u64::MAX - 1;
+/// The shared socket that every shard has: that of IPv4.
+const SHARED: SocketId = SocketId(0);
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_EPOCH: u64 = 2_208_988_800;
 /// From this many packets and ticks a second upwards a shard wakes at most every `COALESCE`: draining more at once saves
@@ -83,6 +90,8 @@ pub struct Worker {
     trouble: Trouble,
     rings: Rings,
     links: Links,
+    /// What this shard has to do with the shared sockets.
+    port: Part,
     /// Sockets whose buffers may have been full.
     crowded: Vec<SocketId>,
     /// What they had no room for since it was told, by port.
@@ -100,7 +109,12 @@ pub struct Worker {
 
 impl Worker {
     /// A shard with its shared sockets, which `config` names in the same order.
-    pub fn new(config: ShardConfig, shared: Vec<UdpSocket>, queues: Queues) -> io::Result<Self> {
+    pub fn new(
+        config: ShardConfig,
+        shared: Vec<UdpSocket>,
+        port: Part,
+        queues: Queues,
+    ) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(queues.wake.as_raw_fd(), COMMANDS)?;
         poller.add(queues.arrivals.wake.as_raw_fd(), ARRIVALS)?;
@@ -126,6 +140,7 @@ impl Worker {
             unfetched: Vec::new(),
             trouble: Trouble::default(),
             rings: Rings::default(),
+            port,
             crowded: Vec::new(),
             unread: BTreeMap::new(),
             packets: 0,
@@ -250,6 +265,9 @@ impl Worker {
     /// What came from other shards, a bounded share of it; the rest is due at once.
     fn arrivals(&mut self, now: Now) {
         self.queues.arrivals.wake.clear();
+        if self.handed(now) {
+            self.queues.arrivals.wake.wake();
+        }
         for _ in 0..LINK_QUEUE {
             let Ok(message) = self.queues.arrivals.queue.try_recv() else {
                 return;
@@ -303,7 +321,11 @@ impl Worker {
         if self.sockets.len() <= index {
             self.sockets.resize_with(index + 1, || None);
         }
-        let watched = self.poller.add(socket.as_raw_fd(), u64::from(id.0));
+        // What the port brings another shard reads for us, where there is one port for all.
+        let watched = match &self.port {
+            Part::Owner(_) if shared => Ok(()),
+            _ => self.poller.add(socket.as_raw_fd(), u64::from(id.0)),
+        };
         self.sockets[index] = Some(Socket {
             socket,
             shared,
@@ -329,7 +351,14 @@ impl Worker {
             let fd = socket.socket.as_raw_fd();
             let count = self.batch.receive(fd);
             self.packets += u32::try_from(count).unwrap_or(0);
+            let shared = socket.shared;
+            if let (true, Part::Reader(reader)) = (shared, &mut self.port) {
+                reader.learn();
+            }
             for index in 0..count {
+                if shared && self.hand_on(id, index, now) {
+                    continue;
+                }
                 let local = self.batch.local(index);
                 let socket = local.map_or(id, |address| self.reached(id, address, now));
                 if let Some((source, buffer, len)) = self.batch.datagram(index) {
@@ -340,8 +369,12 @@ impl Worker {
                         len,
                     };
                     self.engine.handle(input, now);
+                    self.keep_own(socket, source);
                 }
                 self.collect(now);
+            }
+            if let Part::Reader(reader) = &mut self.port {
+                reader.flush();
             }
         } else if let Ok((len, source)) = socket.socket.recv_from(&mut self.single[..=LARGEST]) {
             self.packets += 1;
@@ -632,34 +665,10 @@ impl Worker {
             self.overruns_at = woke;
             self.count_unread(now);
             self.tell_unread();
+            self.sweep_claims();
             let (engine, ids) = (&self.engine, &self.over_tcp);
             self.streams
                 .sweep(woke, |source| engine.knows(over_tcp(ids, source), source));
-        }
-    }
-
-    /// What buffers that may have been full had no room for. One that never held two datagrams lost none, and is not asked.
-    fn count_unread(&mut self, now: Now) {
-        let mut crowded = std::mem::take(&mut self.crowded);
-        for id in crowded.drain(..) {
-            let Some(Some(socket)) = self.sockets.get_mut(id.0 as usize) else {
-                continue;
-            };
-            socket.crowded = false;
-            let overruns = sys::overruns(&socket.socket);
-            let lost = overruns.wrapping_sub(std::mem::replace(&mut socket.overruns, overruns));
-            if lost > 0 {
-                let port = socket.socket.local_addr().map_or(0, |bound| bound.port());
-                *self.unread.entry(port).or_default() += u64::from(lost);
-                self.engine.handle(Input::Unread { socket: id, lost }, now);
-            }
-        }
-        self.crowded = crowded;
-    }
-
-    fn tell_unread(&mut self) {
-        for (port, lost) in std::mem::take(&mut self.unread) {
-            self.kept.keep(Event::Unread { port, lost });
         }
     }
 }

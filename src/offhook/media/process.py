@@ -42,6 +42,7 @@ class MediaOptions:
     offer_loopback: bool = True
     sha_1_fingerprints: bool = False
     shards: int = 0
+    single_port: bool = False
     pin: bool = False
     grace: int = 60
     sounds: tuple[Path, ...] = ()
@@ -64,6 +65,8 @@ class MediaOptions:
             arguments += ["--recordings", str(self.recordings)]
         if self.offer_loopback:
             arguments.append("--offer-loopback")
+        if self.single_port:
+            arguments.append("--single-port")
         if self.pin:
             arguments.append("--pin")
         if self.sha_1_fingerprints:

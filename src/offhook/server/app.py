@@ -320,6 +320,7 @@ class App:
             offer_loopback=settings.media.offer_loopback and settings.http.loopback,
             sha_1_fingerprints=settings.media.sha_1_fingerprints,
             shards=settings.media.shards,
+            single_port=settings.media.single_port,
             pin=settings.media.pin,
             grace=settings.media.grace,
             sounds=(settings.data / "sounds", SHIPPED_SOUNDS),

@@ -212,7 +212,7 @@ class Media(_Group):
     """The media engine."""
 
     port: int = Field(40000, ge=0, le=65535)
-    """UDP port for browsers, one more per further shard; 0 takes any free port."""
+    """UDP port for browsers, one more per further shard unless `media.single_port` is on; 0 takes any free port."""
     rtp_ports: str = Field("41000-44999", pattern=r"^\d{1,5}-\d{1,5}$")
     """Ports for SIP phones, `from-to`; a call's leg takes two."""
     public_address: tuple[str, ...] = ()
@@ -229,6 +229,9 @@ class Media(_Group):
     """Let browsers whose network blocks UDP send media over TCP to the port for pages."""
     shards: int = Field(0, ge=0, le=64)
     """Threads of the engine; 0 = cores minus one, at least one."""
+    single_port: bool = False
+    """Tell browsers of `media.port` alone, whatever the number of threads: one reads it and hands on what is another's. For
+    firewalls in which every port counts; one for each thread costs less."""
     pin: bool = False
     """Keep each thread of the engine on a processor of its own, the last ones of those allowed: for a machine that serves
     nothing else. Refused where the threads are more than the processors."""

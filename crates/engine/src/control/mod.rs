@@ -152,7 +152,7 @@ pub struct Parts {
     pub signals: OwnedFd,
     /// Ports for phones.
     pub ports: Ports,
-    /// Ports for browsers, by shard.
+    /// Ports for browsers: of each shard, or one for all.
     pub webrtc_ports: Vec<u16>,
     /// How long legs run without anybody who commands.
     pub grace: Duration,
