@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from interop.support.audio import level_at
 from interop.support.baresip import Baresip
 from interop.support.server import Offhook
 from interop.test_calls_by_rest import command, told, until_told
+from tests.support import opus
 from tests.support.receiver import Receiver
 from tests.support.rtp_peer import RATE, tone
 from tests.support.stream_receiver import StreamReceiver
@@ -26,6 +28,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"url": "wss://10.0.0.1/"}, 422, "url_is_unsafe"),
     ({"codec": "MP3"}, 422, "invalid_parameter_value"),
     ({"codec": "PCMU@16000h"}, 422, "invalid_parameter_value"),
+    ({"codec": "OPUS@16000h"}, 422, "invalid_parameter_value"),
     ({"track": "sideways"}, 422, "invalid_parameter_value"),
     ({"control_id": "x" * 129}, 422, "invalid_parameter"),
     ({"custom_parameters": {"a": 1}}, 422, "invalid_parameter"),
@@ -122,6 +125,9 @@ async def test_the_official_sdk_begins_and_ends_a_stream(server: Offhook, tmp_pa
         await bob.expect("CALL_ESTABLISHED")
         id_ = (await server.http.get("/api/calling/calls")).json()["data"][0]["id"]
         url = f"ws://127.0.0.1:{receiver.port}/"
+        refused = await send(server, "calling.stream", id_, {"url": url, "codec": "OPUS"})
+        assert refused.status_code == 422
+        assert "The leg speaks PCMU" in refused.text
         wanted = {"url": url, "codec": "L16@16000h", "track": "inbound_track", "control_id": "sdk"}
         await asyncio.to_thread(lambda: client.calling.stream(id_, **wanted))  # type: ignore[arg-type]
         await receiver.until(lambda: len(receiver.media("inbound")) > 100)
@@ -130,5 +136,44 @@ async def test_the_official_sdk_begins_and_ends_a_stream(server: Offhook, tmp_pa
         samples = receiver.sound("inbound", "audio/x-L16")[-16_000:].astype(float)
         assert level_at(samples / 32_768, 16_000, 700) > -30
         assert np.abs(samples).max() > 1_000
+        await bob.hang_up()
+    await receiver.close()
+
+
+async def test_packets_of_opus_are_streamed_as_they_come_and_heard_as_they_go(server: Offhook, tmp_path: Path) -> None:
+    receiver = StreamReceiver()
+    await receiver.open()
+    password, codec = server.passwords["bob"], "opus/48000/2"
+    async with Baresip(tmp_path, "bob", password, server.domain, server.sip, codec=codec, tone=700) as bob:
+        await bob.registered()
+        await bob.dial("echo")
+        await bob.expect("CALL_ESTABLISHED")
+        id_ = (await server.http.get("/api/calling/calls")).json()["data"][0]["id"]
+        params = {
+            "url": f"ws://127.0.0.1:{receiver.port}/",
+            "codec": "OPUS",
+            "control_id": "o",
+            "offhook": {"two_way": True},
+        }
+        answer = await send(server, "calling.stream", id_, params)
+        assert answer.status_code == 200, answer.text
+        # 1. what the phone encoded is decoded here by libopus, whole: the numbers have no gap
+        await receiver.until(lambda: len(receiver.media("inbound")) > 100)
+        media = receiver.media("inbound")
+        samples = opus.sound(b64decode(one["payload"]) for one in media)
+        assert level_at(samples[opus.CLOCK // 2 :] / 32_768, opus.CLOCK, 700) > -30
+        numbers = [int(one["rtp"]["sequenceNumber"]) for one in media]
+        assert numbers == list(range(1, len(numbers) + 1))
+        # 2. what libopus encodes here is decoded by the phone
+        for payload in opus.packets(opus.tone(440, 6.0)):
+            await receiver.say("media", media={"payload": b64encode(payload).decode()})
+        await receiver.say("mark", mark={"name": "said"})
+        await bob.hears(440, 1)
+        await receiver.until(lambda: receiver.of("mark"))
+        # 3. no packet is no sound, and that is said
+        await receiver.say("media", media={"payload": b64encode(b"").decode()})
+        await receiver.until(lambda: receiver.of("error"))
+        assert receiver.of("error")[0]["error"]["code"] == "bad_frame"
+        await bob.hears(700, 1)
         await bob.hang_up()
     await receiver.close()

@@ -9,11 +9,12 @@ from offhook.calls import effects as do
 from offhook.calls import events as did
 from offhook.calls import streaming
 from offhook.calls.document import StatusWish
-from offhook.calls.ports import Feed, FeedTrack
+from offhook.calls.ports import Feed, FeedEncoding, FeedTrack
 from tests.support.house import House
 from tests.support.link import Link
 from tests.support.messages import SDP
 
+OPUS = SDP.replace(b"RTP/AVP 0\r\n", b"RTP/AVP 107\r\na=rtpmap:107 opus/48000/2\r\n")
 SPEC = Feed("f1", "ws://192.0.2.80/", "192.0.2.80:80", FeedTrack.BOTH, bearer="the-token")
 
 
@@ -152,5 +153,42 @@ def test_a_stream_that_is_heard_is_the_only_one(link: Link) -> None:
     start(house, leg.ref, two_way=True)
     start(house, leg.ref, "c2", "f2")
     assert [one.spec.feed for one in begun(house)] == ["f1"]
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_untouched_opus_is_for_legs_that_speak_it(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.caller(), house.callee()
+    alice.dial("bob")
+    leg = house.call().caller
+    wanted = please.StartStream(leg.ref, "c1", replace(SPEC, encoding=FeedEncoding.OPUS, rate=48_000))
+    # 1. nobody knows yet what the leg will speak: it waits for the answer
+    command(house, wanted)
+    bob.respond(200, SDP)
+    (asked,) = begun(house)
+    # 2. the engine refuses, and that is found in words of its own
+    text = "the leg speaks PCMU, and a feed of Opus carries packets as they come"
+    tell(house, did.FeedChanged(asked.leg, "f1", "finished", "codec", text))
+    assert happened(house, "stream.finished")[0]["reason"] == "codec"
+    assert [(one.code, one.verdict) for one in leg.findings] == [("stream_codec", text)]
+    # 3. from then on the command itself is refused, and samples are not
+    refused = streaming.impossible(house.call(), leg, wanted)
+    assert refused == ("invalid_state", "The leg speaks PCMU; a stream of OPUS carries its packets as they come")
+    assert streaming.impossible(house.call(), leg, please.StartStream(leg.ref, "c1", SPEC)) is None
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+def test_a_leg_that_speaks_opus_is_streamed_untouched(link: Link) -> None:
+    house = House(link)
+    alice, bob = house.caller(), house.callee()
+    alice.dial("bob", OPUS)
+    bob.respond(200, OPUS)
+    leg = house.call().caller
+    wanted = please.StartStream(leg.ref, "c1", replace(SPEC, encoding=FeedEncoding.OPUS, rate=48_000))
+    assert streaming.impossible(house.call(), leg, wanted) is None
+    command(house, wanted)
+    assert begun(house)[0].spec.encoding is FeedEncoding.OPUS
     alice.hang_up()
     house.assert_nothing_left(alice, bob)

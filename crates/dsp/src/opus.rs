@@ -15,6 +15,8 @@ use crate::error::CodecError;
 pub const CLOCK: u32 = 48_000;
 /// The longest packet, 120 ms, in ticks of 48 kHz (RFC 6716 3.2.5).
 pub const MAX_TICKS: u32 = 5_760;
+/// The most frames of one packet: 120 ms of 2.5 ms each (RFC 6716 3.2.5).
+const MAX_FRAMES: usize = 48;
 /// A frame of at most this many bytes carries no sound (RFC 6716 2.1.9: DTX).
 const DTX_BYTES: usize = 2;
 /// At our bit rates libopus spends nothing on FEC below this expected loss, even when told to.
@@ -256,6 +258,26 @@ pub fn frame_count(packet: &[u8]) -> Option<u32> {
 pub fn packet_ticks(packet: &[u8]) -> Option<u32> {
     let ticks = frame_ticks(*packet.first()?) * frame_count(packet)?;
     (ticks <= MAX_TICKS).then_some(ticks)
+}
+
+/// As [`packet_ticks`], of a packet whose frames are all there (RFC 6716 3.4): libopus judges.
+#[must_use]
+pub fn checked_ticks(packet: &[u8]) -> Option<u32> {
+    let size = i32::try_from(packet.len()).ok()?;
+    let mut sizes = [0; MAX_FRAMES];
+    // SAFETY: the pointer and length come from one slice, `sizes` has room for the frames of any packet, and libopus leaves
+    // out what it is given no place for.
+    let frames = unsafe {
+        ffi::opus_packet_parse(
+            packet.as_ptr(),
+            size,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            sizes.as_mut_ptr(),
+            ptr::null_mut(),
+        )
+    };
+    packet_ticks(packet).filter(|_| frames > 0)
 }
 
 /// Whether the sender is stereo (RFC 6716 3.1).

@@ -55,6 +55,7 @@ impl Engine {
         if let Some(remote) = self.legs.get(id).and_then(|leg| leg.remote.clone()) {
             self.complete_video(id, &remote, now);
         }
+        self.feeds_follow(id, now);
         self.compile(id, now);
         Ok(())
     }

@@ -399,6 +399,8 @@ pub enum Encoding {
     Mulaw,
     /// 16-bit samples, low byte first.
     L16,
+    /// Opus packets as they came, and back as the receiver made them.
+    Opus,
 }
 
 /// What only the receiver of a feed is to read: it is not shown.
@@ -425,7 +427,7 @@ pub struct Feed {
     pub track: Track,
     /// How.
     pub encoding: Encoding,
-    /// Hz: 8000, 16000 or 24000.
+    /// Hz: 8000, 16000 or 24000; the clock of Opus is 48000.
     pub rate: u32,
     /// Sound that comes back is heard by the leg's peer.
     pub two_way: bool,

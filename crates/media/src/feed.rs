@@ -2,18 +2,20 @@
 //!
 //! The source takes the leg with its first sound, and gives it back to what fed it before when no more comes.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
-use offhook_dsp::resample::Resampler;
+use offhook_dsp::{Codec, opus};
 
 use crate::commands::{Refusal, bad_description};
-use crate::description::{Feed, Track};
+use crate::description::{Encoding, Feed, Track};
 use crate::engine::Engine;
+pub(crate) use crate::feed_source::{FeedSource, Form};
+pub use crate::frame::{Frame, MAX_BYTES};
 use crate::ids::LegId;
 use crate::io::{Now, Output};
+use crate::leg::Leg;
 use crate::outbox::Outbox;
-use crate::prompt::Before;
+use crate::prompt::{self, Before};
 use crate::recording::{MAX_TAPS, Piece, Tap, Taps, Use};
 use crate::send::Source;
 
@@ -23,14 +25,8 @@ const MAX_TEXT: usize = 2_048;
 const MAX_PARAMETERS: usize = 32;
 /// Rates of a feed, Hz.
 const RATES: [u32; 3] = [8_000, 16_000, 24_000];
-/// Sound that is gathered before it is heard: packets of the receiver come as unevenly as others.
-const AHEAD_MS: usize = 60;
-/// Ticks that less than `AHEAD_MS` waits for more.
-const PATIENCE: u32 = 3;
-/// Sound that may wait here; what comes beyond is dropped. Its sender hands it over as it is played.
-const LONGEST_MS: usize = 400;
-/// Ticks without sound after which the leg is given back: half a second is a pause between two words.
-const DRY: u32 = 25;
+/// Why a feed of Opus ends when its leg goes over to another codec.
+pub const OTHER_CODEC: &str = "codec";
 
 /// How to begin a feed; entries follow.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,145 +46,14 @@ pub struct FeedBegin {
 pub enum Return {
     /// Mono, at the feed's rate; 20 ms at most.
     Sound(Box<[i16]>),
+    /// One packet, of a feed of Opus.
+    Frame(Frame),
     /// To be echoed when everything before it has been heard.
     Mark(String),
     /// Everything that waits is dropped, its marks are echoed.
     Clear,
     /// The feed is over by itself.
     Over,
-}
-
-enum Waiting {
-    Sound(VecDeque<i16>),
-    Mark(String),
-}
-
-/// The source that a feed is.
-pub(crate) struct FeedSource {
-    number: u64,
-    /// Of the sound that comes, Hz.
-    rate: u32,
-    waiting: VecDeque<Waiting>,
-    /// Samples that wait.
-    samples: usize,
-    playing: bool,
-    /// Ticks that it has waited for more, and ticks without any sound.
-    waited: u32,
-    dry: u32,
-    converter: Option<(u32, Resampler)>,
-    /// Marks whose place has been played.
-    reached: Vec<String>,
-    pub(crate) before: Before,
-}
-
-impl FeedSource {
-    fn new(number: u64, rate: u32, before: Before) -> Self {
-        Self {
-            number,
-            rate,
-            waiting: VecDeque::new(),
-            samples: 0,
-            playing: false,
-            waited: 0,
-            dry: 0,
-            converter: None,
-            reached: Vec::new(),
-            before,
-        }
-    }
-
-    fn samples_of(&self, ms: usize) -> usize {
-        self.rate as usize / 1_000 * ms
-    }
-
-    fn push(&mut self, sound: &[i16]) {
-        if self.samples + sound.len() > self.samples_of(LONGEST_MS) {
-            return;
-        }
-        self.samples += sound.len();
-        match self.waiting.back_mut() {
-            Some(Waiting::Sound(last)) => last.extend(sound),
-            _ => self
-                .waiting
-                .push_back(Waiting::Sound(sound.iter().copied().collect())),
-        }
-    }
-
-    fn mark(&mut self, name: String) {
-        if self.samples == 0 {
-            self.reached.push(name);
-        } else {
-            self.waiting.push_back(Waiting::Mark(name));
-        }
-    }
-
-    fn clear(&mut self) {
-        for one in self.waiting.drain(..) {
-            if let Waiting::Mark(name) = one {
-                self.reached.push(name);
-            }
-        }
-        (self.samples, self.playing) = (0, false);
-    }
-
-    /// One tick of sound at `rate` Hz; silence where there is none.
-    pub(crate) fn fill(&mut self, rate: u32, out: &mut [i16]) {
-        if !self.playing {
-            let enough = self.samples >= self.samples_of(AHEAD_MS);
-            self.waited += u32::from(self.samples > 0);
-            self.playing = enough || self.waited > PATIENCE;
-        }
-        let mut taken = Vec::new();
-        if self.playing {
-            taken = self.take(self.samples_of(20));
-            self.waited = 0;
-            self.playing = self.samples > 0;
-        }
-        self.dry = if taken.is_empty() { self.dry + 1 } else { 0 };
-        if self.rate != rate {
-            // A tick is a tick: what is missing at the end is silence.
-            taken.resize(self.samples_of(20), 0);
-            taken = self.convert(rate, &taken);
-        }
-        out.iter_mut()
-            .zip(taken)
-            .for_each(|(sample, one)| *sample = one);
-    }
-
-    fn take(&mut self, count: usize) -> Vec<i16> {
-        let mut taken = Vec::with_capacity(count);
-        while let Some(first) = self.waiting.front_mut() {
-            match first {
-                Waiting::Sound(sound) => {
-                    let most = sound.len().min(count - taken.len());
-                    taken.extend(sound.drain(..most));
-                    if !sound.is_empty() {
-                        break;
-                    }
-                    self.waiting.pop_front();
-                }
-                Waiting::Mark(name) => {
-                    self.reached.push(std::mem::take(name));
-                    self.waiting.pop_front();
-                }
-            }
-        }
-        self.samples -= taken.len();
-        taken
-    }
-
-    fn convert(&mut self, rate: u32, sound: &[i16]) -> Vec<i16> {
-        if self.converter.as_ref().is_none_or(|(to, _)| *to != rate) {
-            self.converter = Resampler::new(self.rate, rate).ok().map(|one| (rate, one));
-        }
-        let Some((_, converter)) = &mut self.converter else {
-            return Vec::new();
-        };
-        let mut out = vec![0; converter.output_len(sound.len()) + 1];
-        let len = converter.process(sound, &mut out).unwrap_or(0);
-        out.truncate(len);
-        out
-    }
 }
 
 impl Taps {
@@ -218,13 +83,20 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(id) else {
             return Ok(());
         };
+        let form = match spec.encoding {
+            Encoding::Mulaw | Encoding::L16 => Form::Samples(spec.rate),
+            Encoding::Opus => {
+                speaks_opus(leg, &spec)?;
+                Form::Opus
+            }
+        };
         let too_many = |text: String| ("too_many_taps", text);
         if leg.taps.0.len() >= MAX_TAPS {
             let text = format!("{MAX_TAPS} recordings and feeds run here, as many as may");
             return Err(too_many(text));
         }
         let mut others = leg.taps.0.iter();
-        if spec.two_way && others.any(|tap| matches!(tap.what_for, Use::Feed(Some(_)))) {
+        if spec.two_way && others.any(|tap| matches!(tap.what_for, Use::Feed(_, true))) {
             let text = "a feed that is heard runs here, and there is one at most".to_owned();
             return Err(too_many(text));
         }
@@ -239,7 +111,7 @@ impl Engine {
             says,
             hears,
             paused: false,
-            what_for: Use::Feed(spec.two_way.then_some(spec.rate)),
+            what_for: Use::Feed(form, spec.two_way),
         });
         self.next_tap = number;
         self.out.push(Output::FeedBegin(Box::new(FeedBegin {
@@ -272,17 +144,25 @@ impl Engine {
         if what == Return::Over {
             return self.feed_over(id, number, now);
         }
-        let Some(Use::Feed(Some(rate))) = leg.taps.of_number(number).map(|tap| tap.what_for) else {
+        let Some(Use::Feed(form, true)) = leg.taps.of_number(number).map(|tap| tap.what_for) else {
             return;
         };
         match what {
             Return::Over => {}
-            Return::Sound(sound) => {
-                self.take_leg(id, number, rate, now);
+            Return::Sound(sound) if form != Form::Opus => {
+                self.take_leg(id, number, form, now);
                 if let Some(source) = self.feed_source(id, number) {
                     source.push(&sound);
                 }
             }
+            Return::Frame(frame) if form == Form::Opus => {
+                self.take_leg(id, number, form, now);
+                if let Some(source) = self.feed_source(id, number) {
+                    source.push_frame(frame);
+                }
+            }
+            // A feed has one form.
+            Return::Sound(_) | Return::Frame(_) => {}
             Return::Mark(name) => match self.feed_source(id, number) {
                 Some(source) => source.mark(name),
                 // Nothing waits before it.
@@ -305,7 +185,7 @@ impl Engine {
     }
 
     /// The feed becomes the leg's source; files that are played there are heard to their end before.
-    fn take_leg(&mut self, id: LegId, number: u64, rate: u32, now: Now) {
+    fn take_leg(&mut self, id: LegId, number: u64, form: Form, now: Now) {
         let busy = |source: &Source| match source {
             Source::Feed(feed) => feed.number == number,
             Source::Prompt(prompt) => !prompt.is_music(),
@@ -317,10 +197,59 @@ impl Engine {
         let before = self.set_aside(id, now);
         if let Some(leg) = self.legs.get_mut(id) {
             leg.feed_from(Source::Feed(Box::new(FeedSource::new(
-                number, rate, before,
+                number, form, before,
             ))));
         }
         self.arm_tick(id, now);
+    }
+
+    /// One tick of a leg that is sent a receiver's Opus packets; false if it is not, or if a digit sounds in their place.
+    pub(crate) fn frames_tick(&mut self, id: LegId, now: Now) -> bool {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return false;
+        };
+        let (speech, sounding) = (leg.tx.speech, leg.tx.digits.tone().is_some());
+        let Source::Feed(feed) = &mut leg.tx.source else {
+            return false;
+        };
+        let Some(speech) = speech.filter(|_| feed.is_opus()) else {
+            return false;
+        };
+        let begun = feed.begin_tick();
+        while let Some(frame) = begun.then(|| frame_of(leg)).flatten() {
+            // A feed of Opus ends when its leg goes over to another codec; this is the second lock.
+            if speech.codec == Codec::Opus && !sounding {
+                let (bytes, ticks) = (frame.bytes(), frame.ticks());
+                prompt::send(leg, bytes, ticks, speech.payload_type, &mut self.out, now);
+            }
+        }
+        if let Source::Feed(feed) = &mut leg.tx.source {
+            let missing = feed.end_tick();
+            if missing > 0 && !sounding {
+                leg.tx.pause(missing);
+            }
+        }
+        if !sounding {
+            self.feed_tick(id, now);
+        }
+        !sounding
+    }
+
+    /// After a description: feeds of Opus end where the leg does not speak it any more.
+    pub(crate) fn feeds_follow(&mut self, id: LegId, now: Now) {
+        let Some(leg) = self.legs.get(id) else { return };
+        if leg.tx.speech.is_some_and(|one| one.codec == Codec::Opus) {
+            return;
+        }
+        let opus = |tap: &&Tap| matches!(tap.what_for, Use::Feed(Form::Opus, _));
+        let end = |tap: &Tap| tap.entry(Piece::End(OTHER_CODEC), now.instant);
+        let ended = leg.taps.0.iter().filter(opus);
+        let over: Vec<_> = ended.map(|tap| (tap.number, end(tap))).collect();
+        for (number, end) in over {
+            // Marks that waited come before the end.
+            self.feed_over(id, number, now);
+            self.out.push(end);
+        }
     }
 
     /// After a tick: marks that were reached, and the end of a source that has run dry.
@@ -328,7 +257,7 @@ impl Engine {
         let Some(Source::Feed(feed)) = self.legs.get(id).map(|leg| &leg.tx.source) else {
             return;
         };
-        let (number, dry) = (feed.number, feed.dry >= DRY);
+        let (number, dry) = (feed.number, feed.is_dry());
         self.tell_reached(id, number, now);
         if dry {
             self.end_source(id, number, now);
@@ -392,6 +321,36 @@ impl Engine {
     }
 }
 
+fn frame_of(leg: &mut Leg) -> Option<Frame> {
+    match &mut leg.tx.source {
+        Source::Feed(feed) => feed.frame(),
+        _ => None,
+    }
+}
+
+/// Whether a leg speaks Opus in the directions that a feed of Opus wants: what it hears is agreed, what it says may be
+/// another of the codecs it was offered.
+fn speaks_opus(leg: &Leg, spec: &Feed) -> Result<(), Refusal> {
+    let hears = leg.tx.speech.map(|speech| speech.codec);
+    let says = leg.rx.codec.or(hears);
+    let wanted = [
+        (spec.track != Track::Inbound || spec.two_way, hears),
+        (spec.track != Track::Outbound, says),
+    ];
+    for codec in wanted
+        .into_iter()
+        .filter_map(|(of, codec)| of.then_some(codec))
+    {
+        if codec != Some(Codec::Opus) {
+            let other = codec.map_or("no codec yet", Codec::name);
+            let text =
+                format!("the leg speaks {other}, and a feed of Opus carries packets as they come");
+            return Err(("other_codec", text));
+        }
+    }
+    Ok(())
+}
+
 fn check(spec: &Feed) -> Result<(), Refusal> {
     let texts = [
         &spec.feed,
@@ -414,10 +373,16 @@ fn check(spec: &Feed) -> Result<(), Refusal> {
         let text = format!("a feed takes {MAX_PARAMETERS} parameters at most");
         return Err(bad_description(&text));
     }
+    if spec.encoding == Encoding::Opus {
+        return match spec.rate {
+            opus::CLOCK => Ok(()),
+            _ => Err(bad_description("the clock of Opus is 48000 Hz")),
+        };
+    }
     if !RATES.contains(&spec.rate) {
         return Err(bad_description("a feed's rate is 8000, 16000 or 24000 Hz"));
     }
-    if spec.encoding == crate::description::Encoding::Mulaw && spec.rate != 8_000 {
+    if spec.encoding == Encoding::Mulaw && spec.rate != 8_000 {
         return Err(bad_description("mu-law is 8000 Hz"));
     }
     Ok(())

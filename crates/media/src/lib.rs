@@ -36,6 +36,8 @@ mod farewell;
 #[cfg(feature = "faults")]
 mod faults;
 pub mod feed;
+mod feed_source;
+mod frame;
 mod ice;
 mod ids;
 mod io;

@@ -423,7 +423,8 @@ impl Engine {
     }
 }
 
-fn send(
+/// Sends a packet that was encoded before, `ticks` long.
+pub(crate) fn send(
     leg: &mut Leg,
     payload: &[u8],
     ticks: u32,

@@ -12,6 +12,7 @@ use crate::commands::{Refusal, bad_description};
 use crate::description::Recording;
 use crate::engine::Engine;
 use crate::event::Reply;
+use crate::feed::Form;
 use crate::ids::LegId;
 use crate::io::{Now, Output, ReplyToken};
 use crate::leg::Leg;
@@ -88,6 +89,15 @@ pub enum Piece {
         /// Encoded sound.
         payload: Box<[u8]>,
     },
+    /// A packet without sound took this number of a stream; only feeds of Opus hear of it.
+    Aside {
+        /// As of packets.
+        channel: u8,
+        /// Its stream.
+        ssrc: u32,
+        /// The low half of its number.
+        sequence: u16,
+    },
     /// 20 ms of a room's mix.
     Sound {
         /// Hz.
@@ -113,8 +123,8 @@ pub enum Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     Recording,
-    /// Sound comes back at this rate, Hz; `None`: none does.
-    Feed(Option<u32>),
+    /// What it carries, and whether its receiver is heard.
+    Feed(Form, bool),
 }
 
 /// A tap on a leg or room.
@@ -187,6 +197,28 @@ impl Taps {
                 sequence: fields.sequence,
                 timestamp: fields.timestamp,
                 payload: payload.into(),
+            };
+            out.push(tap.entry(piece, now));
+        }
+    }
+
+    /// A packet without sound that the leg's peer said, or hears.
+    pub(crate) fn aside(
+        &self,
+        heard: bool,
+        ssrc: u32,
+        sequence: u16,
+        out: &mut Outbox,
+        now: Instant,
+    ) {
+        let opus = |tap: &&Tap| matches!(tap.what_for, Use::Feed(Form::Opus, _));
+        for tap in self.0.iter().filter(opus) {
+            let channel = if heard { tap.hears } else { tap.says };
+            let Some(channel) = channel else { continue };
+            let piece = Piece::Aside {
+                channel,
+                ssrc,
+                sequence,
             };
             out.push(tap.entry(piece, now));
         }
@@ -395,15 +427,27 @@ pub(crate) fn said(
     }
 }
 
+/// Notes the number of a packet without sound, if anybody listens.
+pub(crate) fn aside(leg: &Leg, incoming: &Incoming, out: &mut Outbox, now: Now) {
+    // Truncation: the reader extends it again.
+    let sequence = incoming.sequence as u16;
+    leg.taps
+        .aside(false, incoming.ssrc, sequence, out, now.instant);
+}
+
 /// Copies what is sent, if it is speech and anybody listens.
 pub(crate) fn heard(leg: &Leg, fields: &Fields, payload: &[u8], out: &mut Outbox, now: Now) {
     if leg.taps.is_empty() {
         return;
     }
     let speech = leg.tx.speech;
-    if let Some(speech) = speech.filter(|one| one.payload_type == fields.payload_type) {
-        leg.taps
-            .heard(speech.codec, fields, payload, out, now.instant);
+    match speech.filter(|one| one.payload_type == fields.payload_type) {
+        Some(speech) => leg
+            .taps
+            .heard(speech.codec, fields, payload, out, now.instant),
+        None => leg
+            .taps
+            .aside(true, fields.ssrc, fields.sequence, out, now.instant),
     }
 }
 

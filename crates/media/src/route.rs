@@ -40,6 +40,7 @@ impl Engine {
             let Some(leg) = self.legs.get_mut(from) else {
                 return;
             };
+            recording::aside(leg, incoming, &mut self.out, now);
             let changes = leg.rx.event(incoming, clock, payload, now.instant);
             if let Some(deadline) = leg.rx.event_deadline() {
                 self.timers

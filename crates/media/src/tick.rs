@@ -108,7 +108,7 @@ impl Engine {
             at + TICK
         };
         self.timers.arm(&mut leg.deadlines, id, Kind::Media, next);
-        if self.prompt_tick(id, now) {
+        if self.prompt_tick(id, now) || self.frames_tick(id, now) {
             return;
         }
         let Some(leg) = self.legs.get_mut(id) else {

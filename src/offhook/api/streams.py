@@ -9,8 +9,9 @@ from offhook.calls.commands import StartStream, StopStream
 from offhook.calls.ports import Feed, FeedEncoding, FeedTrack
 from offhook.sip.grammar import CONTROL
 
-CODEC = re.compile(r"(PCMU|L16)(?:@(8000|16000|24000)h?)?(?:@20i)?", re.I)
-"""A name and a rate, as the hosted platform writes them; PCMU is 8 kHz, L16 without a rate 16 kHz."""
+CODEC = re.compile(r"(PCMU|L16)(?:@(8000|16000|24000)h?)?(?:@20i)?|(OPUS)(?:@48000h?)?(?:@\d{1,3}i)?", re.I)
+"""A name and a rate, as the hosted platform writes them; PCMU is 8 kHz, L16 without a rate 16 kHz. Opus is carried as it
+comes, whatever its packets' length."""
 TRACKS = {"inbound_track": FeedTrack.INBOUND, "outbound_track": FeedTrack.OUTBOUND, "both_tracks": FeedTrack.BOTH}
 MOST_PARAMETERS = 32
 LONGEST = 1_024
@@ -47,9 +48,11 @@ async def stop_stream(reader: Reader, id_: str, params: Mapping[str, Any]) -> li
 def _codec(reader: Reader, params: Mapping[str, Any]) -> tuple[FeedEncoding, int]:
     value = params.get("codec") or "PCMU"
     found = CODEC.fullmatch(value) if isinstance(value, str) else None
+    if found is not None and found[3]:
+        return FeedEncoding.OPUS, 48_000
     narrow = found is not None and found[1].upper() == "PCMU"
     if found is None or (narrow and found[2] not in (None, "8000")):
-        text = "codec must be one of: PCMU, L16@8000h, L16@16000h, L16@24000h"
+        text = "codec must be one of: PCMU, L16@8000h, L16@16000h, L16@24000h, OPUS"
         reader.fault("codec", "invalid_parameter_value", text)
         return FeedEncoding.MULAW, 8_000
     return (FeedEncoding.MULAW, 8_000) if narrow else (FeedEncoding.L16, int(found[2] or 16_000))

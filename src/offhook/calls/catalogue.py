@@ -202,6 +202,8 @@ _ROWS = (
         "Make room on the disk of the data directory; the text names file and fault", 0),
     Row("stream_failed", 0, "", "error", "The WebSocket of a stream was lost, and three tries to replace it failed",
         "Repair the receiver; calling.stream begins another stream", 0),
+    Row("stream_codec", 0, "", "warning", "A stream of OPUS ended, or did not begin: its leg speaks another codec",
+        "Stream it as PCMU or L16, or let the device speak Opus alone", 0),
     Row("transfer_failed", 403, "error", "error", "The target did not answer, the call is kept", "See the target's code"),
     Row("transfer_not_allowed", 403, "", "error", "This call may not be transferred so",
         "Transfer inside the call, from an endpoint of ours", 21),

@@ -237,17 +237,18 @@ class FeedTrack(StrEnum):
 
 
 class FeedEncoding(StrEnum):
-    """G.711 mu-law at 8 kHz, or 16-bit samples, low byte first."""
+    """G.711 mu-law at 8 kHz, 16-bit samples, low byte first, or packets of Opus as the leg sends and hears them."""
 
     MULAW = "mulaw"
     L16 = "l16"
+    OPUS = "opus"
 
 
 @record
 class Feed:
     """Live sound of a leg to a WebSocket, and back when it is `two_way` (API.md 13.4). `feed` names it, `address` is the
-    checked address and port of the URL's host, `rate` 8000, 16000 or 24000 Hz; `account`, `call` and `parameters` are told
-    to the receiver. `bearer` is never shown."""
+    checked address and port of the URL's host, `rate` 8000, 16000 or 24000 Hz, of Opus 48000; `account`, `call` and
+    `parameters` are told to the receiver. `bearer` is never shown."""
 
     feed: str
     url: str

@@ -6,13 +6,17 @@ Lives here: which streams run on which leg, and what is told of them. Never here
 from offhook.calls import reports, sounding
 from offhook.calls.call import Call, CallState, Effects
 from offhook.calls.commands import StartRecording, StartStream, StreamCommand
+from offhook.calls.description import speech_of
 from offhook.calls.effects import FeedMedia, Happened, Publish, StopFeed
 from offhook.calls.events import FeedChanged
 from offhook.calls.index import Index, Stream
 from offhook.calls.leg import Leg, LegState
+from offhook.calls.ports import FeedEncoding
 
 MOST = 4
 """Streams of one leg; one that is heard is alone (API.md 13.4)."""
+FINDINGS = {"failed": "stream_failed", "codec": "stream_codec"}
+"""Why a stream is over, where nobody wanted that: what is found."""
 
 
 def impossible(call: Call, leg: Leg, command: StreamCommand) -> tuple[str, str] | None:
@@ -28,6 +32,9 @@ def impossible(call: Call, leg: Leg, command: StreamCommand) -> tuple[str, str] 
         return "invalid_state", "A two-way stream is the only one of its leg"
     if len(known) >= MOST:
         return "invalid_state", f"The leg has {MOST} streams, as many as it may"
+    spoken = speech_of(leg.chosen)[:1] if leg.confirmed else ()
+    if command.spec.encoding is FeedEncoding.OPUS and spoken and spoken != ("OPUS",):
+        return "invalid_state", f"The leg speaks {spoken[0]}; a stream of OPUS carries its packets as they come"
     return None
 
 
@@ -97,9 +104,10 @@ def changed(index: Index, event: FeedChanged, now: float) -> Effects:
     if over:
         leg.streams.pop(stream.control, None)
         index.touched[call.ref] = call
-    if over and event.reason == "failed":
-        leg.add_finding("stream_failed", "from_device", event.text, {"control_id": stream.control}, now)
-        effects.append(call.happened("call.finding_raised", leg, code="stream_failed", verdict=event.text))
+    code = FINDINGS.get(event.reason) if over else None
+    if code is not None:
+        leg.add_finding(code, "from_device", event.text, {"control_id": stream.control}, now)
+        effects.append(call.happened("call.finding_raised", leg, code=code, verdict=event.text))
     told = {"control_id": stream.control, "state": event.state, "name": stream.name, "url": stream.url}
     heard = event.state in ("streaming", "finished")
     return [*effects, *(reports.said(call, leg, "stream", now, **told) if heard else [])]

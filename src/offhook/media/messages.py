@@ -315,7 +315,7 @@ class Closed(Message, frozen=True):
 
 class Refused(Message, frozen=True):
     """`code`: unknown_command, unknown_leg, unknown_call, ports_exhausted, room_full, engine_busy, bad_description,
-    bad_address, too_many_taps, unknown_recording, unknown_feed."""
+    bad_address, too_many_taps, unknown_recording, unknown_feed, other_codec."""
 
     n: int
     code: str
@@ -422,7 +422,8 @@ class RecordingFinished(Message, frozen=True):
 
 class FeedChanged(Message, frozen=True):
     """A feed. `state`: streaming, lost (its socket is tried again), finished; `reason` when it is finished: stopped, ended
-    (with its leg), closed (by the receiver), failed (`text` says why). `sent` and `dropped` count messages of sound."""
+    (with its leg), closed (by the receiver), codec (its leg went over to another than Opus), failed; of the last two `text`
+    says why. `sent` and `dropped` count messages of sound."""
 
     leg: int
     feed: str

@@ -115,6 +115,7 @@ class MediaWork:
             spec = effect.spec
             self._tell(did.RecordingFinished(effect.leg, spec.recording, spec.file, "failed", error.text))
         if isinstance(effect, do.FeedMedia):
-            self._tell(did.FeedChanged(effect.leg, effect.spec.feed, "finished", "failed", error.text))
+            reason = "codec" if error.code == "other_codec" else "failed"
+            self._tell(did.FeedChanged(effect.leg, effect.spec.feed, "finished", reason, error.text))
         if isinstance(effect, do.CloseMedia):
             self._tell(did.MediaClosed(effect.media_call, ()))

@@ -3,6 +3,7 @@
 //! A shard copies packets into a ring of one second that drops its oldest, and never waits; a receiver that is slow loses
 //! sound, which the numbers of its messages show.
 
+mod numbers;
 mod running;
 mod socket;
 mod track;

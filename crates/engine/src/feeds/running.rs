@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use offhook_dsp::playout::FRAME_MS;
+use offhook_dsp::{Codec, opus};
+use offhook_media::description::{Encoding, Track as Tracks};
 use offhook_media::event::Event;
-use offhook_media::feed::Return;
+use offhook_media::feed::{OTHER_CODEC, Return};
 use offhook_media::recording::{Entry, Piece};
 use tokio::time::{Interval, interval_at, timeout};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::numbers::Numbers;
 use super::socket::{Socket, Trust, connect};
 use super::track::Track;
 use super::voice::{MAX_MARKS, Voice};
@@ -25,8 +28,13 @@ use super::{Listener, Order, failed};
 
 /// Length of a tick.
 const TICK: Duration = Duration::from_millis(FRAME_MS as u64);
-/// Messages of sound of one track that wait for the socket: 1 s; the oldest makes room.
-const WAITING: usize = 50;
+/// Sound of one track that waits for the socket, on the clock of Opus: 1 s; the oldest makes room.
+const WAITING: u32 = opus::CLOCK;
+/// Length of a tick's sound, and of the shortest packet, on that clock.
+const TICK_SOUND: u32 = opus::CLOCK / 50;
+const SHORTEST: u32 = opus::CLOCK / 400;
+/// A receiver is told of wrong packets so often at most.
+const COMPLAINTS: Duration = Duration::from_secs(1);
 /// Other messages that wait: echoes of marks, and presses.
 const OTHERS: usize = 2 * MAX_MARKS;
 /// Messages that are read of a receiver in one tick, ten times as many as sound needs: nobody else's sound waits for them.
@@ -59,7 +67,8 @@ enum Done {
 enum Kind {
     /// What begins a socket.
     First,
-    Sound,
+    /// So long, on the clock of Opus.
+    Sound(u32),
     Other,
 }
 
@@ -68,7 +77,8 @@ enum Kind {
 struct Out {
     messages: VecDeque<(String, Kind)>,
     sounds: usize,
-    most: usize,
+    length: u32,
+    most: u32,
     unflushed: bool,
     moved: Option<Instant>,
     sent: u64,
@@ -76,18 +86,29 @@ struct Out {
 }
 
 impl Out {
-    fn sound(&mut self, message: String) {
-        if self.sounds >= self.most {
-            let oldest = self
-                .messages
-                .iter()
-                .position(|(_, kind)| *kind == Kind::Sound);
-            oldest.and_then(|at| self.messages.remove(at));
-            self.sounds -= 1;
+    fn sound(&mut self, message: String, length: u32) {
+        while self.length + length > self.most {
+            let mut kinds = self.messages.iter().map(|(_, kind)| kind);
+            let oldest = kinds.position(|kind| matches!(kind, Kind::Sound(_)));
+            let Some((_, kind)) = oldest.and_then(|at| self.messages.remove(at)) else {
+                break;
+            };
+            self.left(kind);
             self.dropped += 1;
         }
         self.sounds += 1;
-        self.messages.push_back((message, Kind::Sound));
+        self.length += length;
+        self.messages.push_back((message, Kind::Sound(length)));
+    }
+
+    /// A message waits no more; true when it was one of sound.
+    fn left(&mut self, kind: Kind) -> bool {
+        let Kind::Sound(length) = kind else {
+            return false;
+        };
+        self.sounds -= 1;
+        self.length -= length;
+        true
     }
 
     fn other(&mut self, message: String) {
@@ -127,10 +148,7 @@ impl Out {
                     self.unflushed = false;
                     return Poll::Ready(Ok(()));
                 };
-                if kind == Kind::Sound {
-                    self.sounds -= 1;
-                    self.sent += 1;
-                }
+                self.sent += u64::from(self.left(kind));
                 self.unflushed = true;
                 sink.start_send_unpin(Message::text(message))?;
             }
@@ -145,24 +163,23 @@ pub struct Running {
     listener: Listener,
     wire: Wire,
     tracks: [Track; 2],
+    numbers: [Numbers; 2],
     voice: Voice,
     out: Out,
     clock: Interval,
     may_read: u32,
+    complained: Option<Instant>,
 }
 
 impl Running {
     /// Ready to run.
     pub fn new(order: Order, listener: Listener) -> Self {
         let spec = &order.begin.spec;
-        let tracks = if spec.track == offhook_media::description::Track::Both {
-            2
-        } else {
-            1
-        };
+        let tracks = if spec.track == Tracks::Both { 2 } else { 1 };
         Self {
             wire: Wire::new(spec.clone()),
             tracks: [Track::new(spec.rate), Track::new(spec.rate)],
+            numbers: [Numbers::new(), Numbers::new()],
             voice: Voice::new(spec.rate),
             out: Out {
                 most: WAITING * tracks,
@@ -170,6 +187,7 @@ impl Running {
             },
             clock: interval_at((Instant::now() + TICK).into(), TICK),
             may_read: READ,
+            complained: None,
             order,
             listener,
         }
@@ -308,6 +326,9 @@ impl Running {
 
     /// The last message, and the end of the socket.
     async fn farewell(&mut self, mut sink: SplitSink<Socket, Message>, end: End) -> End {
+        if end.0 == OTHER_CODEC {
+            self.out.other(self.wire.error("other_codec", &end.1));
+        }
         let stop = self.wire.stop();
         self.out.other(stop);
         let said = async {
@@ -346,6 +367,12 @@ impl Running {
         match self.wire.read(text) {
             // Beyond what may wait, sound is lost: nobody listens a minute later.
             Heard::Sound(samples) => drop(self.voice.sound(&samples)),
+            Heard::Frame(frame) => {
+                if !self.voice.frame(frame) {
+                    self.complain("no_room", "as much waits as may: a minute of sound");
+                }
+            }
+            Heard::Wrong(text) => self.complain("bad_frame", &text),
             Heard::Mark(name) => self.voice.mark(name),
             Heard::Clear => {
                 // What the engine holds comes first.
@@ -355,6 +382,16 @@ impl Running {
                 }
             }
             Heard::Other => {}
+        }
+    }
+
+    /// Tells the receiver that something it sent is not heard.
+    fn complain(&mut self, code: &str, text: &str) {
+        let now = Instant::now();
+        let lately = |at: Instant| now.saturating_duration_since(at) < COMPLAINTS;
+        if !self.complained.is_some_and(lately) {
+            self.complained = Some(now);
+            self.out.other(self.wire.error(code, text));
         }
     }
 
@@ -371,7 +408,8 @@ impl Running {
         let ms = u64::try_from(since).unwrap_or(u64::MAX);
         for (number, track) in self.tracks.iter_mut().enumerate() {
             if let Some(sound) = track.pull(at) {
-                self.out.sound(self.wire.media(number, ms, sound));
+                let message = self.wire.media(number, ms, sound);
+                self.out.sound(message, TICK_SOUND);
             }
         }
         while let Some(piece) = self.voice.next(at) {
@@ -393,15 +431,48 @@ impl Running {
                 timestamp,
                 payload,
             } => {
-                if let Some(track) = self.tracks.get_mut(usize::from(channel)) {
-                    track.packet(at, codec, ssrc, sequence, timestamp, &payload);
+                let channel = usize::from(channel);
+                if self.order.begin.spec.encoding != Encoding::Opus {
+                    if let Some(track) = self.tracks.get_mut(channel) {
+                        track.packet(at, codec, ssrc, sequence, timestamp, &payload);
+                    }
+                } else if codec != Codec::Opus {
+                    return Some(went_over(codec.name()));
+                } else if let Some(numbers) = self.numbers.get_mut(channel) {
+                    let place = numbers.packet(at, ssrc, sequence, timestamp, &payload);
+                    self.opus(channel, entry.at_us / 1_000, place, &payload);
+                }
+            }
+            Piece::Aside {
+                channel,
+                ssrc,
+                sequence,
+            } => {
+                if let Some(numbers) = self.numbers.get_mut(usize::from(channel)) {
+                    numbers.aside(at, ssrc, sequence);
                 }
             }
             Piece::Digit(digit, duration_ms) => self.out.other(self.wire.dtmf(digit, duration_ms)),
             Piece::Mark(name) => self.out.other(self.wire.mark(&name)),
+            Piece::End(OTHER_CODEC) => return Some(went_over("another codec")),
             Piece::End(reason) => return Some(End(reason, String::new())),
             Piece::Sound { .. } | Piece::Pause | Piece::Resume | Piece::Lost(_) => {}
         }
         None
     }
+
+    /// A packet as it came; `place` `None`: it is older than the track.
+    fn opus(&mut self, track: usize, ms: u64, place: Option<(u64, u64)>, payload: &[u8]) {
+        if let Some(place) = place {
+            let message = self.wire.frame(track, ms, place, payload);
+            // A packet that is none takes some room all the same.
+            let length = opus::packet_ticks(payload).unwrap_or(0).max(SHORTEST);
+            self.out.sound(message, length);
+        }
+    }
+}
+
+fn went_over(to: &str) -> End {
+    let text = format!("the leg went over to {to}, and this stream carries Opus as it comes");
+    End(OTHER_CODEC, text)
 }

@@ -5,10 +5,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use offhook_media::feed::Return;
+use offhook_media::feed::{Frame, Return};
 
 /// Sound that may wait, s: a long answer; more is dropped.
 const LONGEST: usize = 60;
+/// Bytes of Opus that may wait: as much at its highest bit rate, 510 kbit/s.
+const MAX_BYTES: usize = LONGEST * 510_000 / 8;
 /// Marks that may wait: one for each word of that.
 pub const MAX_MARKS: usize = 256;
 /// Sound is handed over so long before it is heard: as much as the engine gathers.
@@ -18,6 +20,7 @@ const PIECES_PER_SECOND: usize = 50;
 
 enum Waiting {
     Sound(VecDeque<i16>),
+    Frame(Frame),
     Mark(String),
 }
 
@@ -26,18 +29,20 @@ pub struct Voice {
     rate: usize,
     waiting: VecDeque<Waiting>,
     samples: usize,
+    bytes: usize,
     marks: usize,
     /// What has been handed over is heard until then.
     until: Option<Instant>,
 }
 
 impl Voice {
-    /// For sound of `rate` Hz.
+    /// For sound of `rate` Hz; the clock of Opus is such a rate.
     pub fn new(rate: u32) -> Self {
         Self {
             rate: rate as usize,
             waiting: VecDeque::new(),
             samples: 0,
+            bytes: 0,
             marks: 0,
             until: None,
         }
@@ -59,6 +64,18 @@ impl Voice {
         true
     }
 
+    /// Takes a packet of Opus; false when there is no room for it.
+    pub fn frame(&mut self, frame: Frame) -> bool {
+        let (samples, bytes) = (frame.ticks() as usize, frame.bytes().len());
+        if self.samples + samples > self.rate * LONGEST || self.bytes + bytes > MAX_BYTES {
+            return false;
+        }
+        self.samples += samples;
+        self.bytes += bytes;
+        self.waiting.push_back(Waiting::Frame(frame));
+        true
+    }
+
     /// Takes a mark; beyond the bound it is forgotten.
     pub fn mark(&mut self, name: String) {
         if self.marks < MAX_MARKS {
@@ -69,10 +86,11 @@ impl Voice {
 
     /// Forgets all sound; the marks that waited.
     pub fn clear(&mut self) -> Vec<String> {
-        (self.samples, self.marks, self.until) = (0, 0, None);
+        (self.samples, self.bytes) = (0, 0);
+        (self.marks, self.until) = (0, None);
         let marks = self.waiting.drain(..).filter_map(|one| match one {
             Waiting::Mark(name) => Some(name),
-            Waiting::Sound(_) => None,
+            Waiting::Sound(_) | Waiting::Frame(_) => None,
         });
         marks.collect()
     }
@@ -82,27 +100,30 @@ impl Voice {
         if self.until.is_some_and(|until| until > now + AHEAD) {
             return None;
         }
-        let piece = match self.waiting.front_mut()? {
+        let (piece, samples) = match self.waiting.pop_front()? {
             Waiting::Mark(name) => {
-                let mark = Return::Mark(std::mem::take(name));
                 self.marks -= 1;
-                self.waiting.pop_front();
-                return Some(mark);
+                return Some(Return::Mark(name));
             }
-            Waiting::Sound(sound) => {
+            Waiting::Frame(frame) => {
+                self.bytes -= frame.bytes().len();
+                let samples = frame.ticks() as usize;
+                (Return::Frame(frame), samples)
+            }
+            Waiting::Sound(mut sound) => {
                 let count = sound.len().min(self.rate / PIECES_PER_SECOND);
                 let piece: Box<[i16]> = sound.drain(..count).collect();
-                if sound.is_empty() {
-                    self.waiting.pop_front();
+                if !sound.is_empty() {
+                    self.waiting.push_front(Waiting::Sound(sound));
                 }
-                piece
+                (Return::Sound(piece), count)
             }
         };
-        self.samples -= piece.len();
-        let length = Duration::from_micros((piece.len() * 1_000_000 / self.rate) as u64);
+        self.samples -= samples;
+        let length = Duration::from_micros((samples * 1_000_000 / self.rate) as u64);
         let from = self.until.map_or(now, |until| until.max(now));
         self.until = Some(from + length);
-        Some(Return::Sound(piece))
+        Some(piece)
     }
 }
 
@@ -130,6 +151,52 @@ mod tests {
         let marked = (marked.expect("the mark") - start).as_millis();
         assert_eq!(handed, 8_000);
         assert!((920..=940).contains(&marked), "{marked}");
+    }
+
+    #[test]
+    fn packets_are_handed_over_one_by_one_as_long_as_they_are() {
+        // 60 ms of one frame, and 10 ms of four (RFC 6716 section 3.2).
+        let [long, short] = [&[0x18, 0][..], &[0x83, 4, 1, 2, 3, 4][..]];
+        let frame = |bytes| Frame::new(bytes).expect("a packet");
+        let (mut voice, start) = (Voice::new(48_000), Instant::now());
+        for _ in 0..10 {
+            assert!(voice.frame(frame(long)) && voice.frame(frame(short)));
+        }
+        let mut handed = Vec::new();
+        for tick in 0..40 {
+            let at = start + Duration::from_millis(20 * tick);
+            while let Some(piece) = voice.next(at) {
+                let Return::Frame(frame) = piece else {
+                    panic!("{piece:?}")
+                };
+                handed.push((20 * tick, frame));
+            }
+        }
+        let expected: Vec<Frame> = (0..10).flat_map(|_| [frame(long), frame(short)]).collect();
+        let packets: Vec<Frame> = handed.iter().map(|(_, frame)| frame.clone()).collect();
+        assert_eq!(packets, expected);
+        let mut before = 0;
+        for (at, frame) in &handed {
+            assert!(
+                before <= at + 60 && at.saturating_sub(20) + 60 <= before + 60,
+                "{before} at {at}"
+            );
+            before += u64::from(frame.ticks() / 48);
+        }
+    }
+
+    #[test]
+    fn a_minute_of_packets_waits_and_no_more_bytes_than_it_may_have() {
+        let short = Frame::new(&[0x80]).expect("2.5 ms");
+        let mut voice = Voice::new(48_000);
+        for _ in 0..60 * 400 {
+            assert!(voice.frame(short.clone()));
+        }
+        assert!(!voice.frame(short));
+        let large = Frame::new(&[&[0x80][..], &[0; 1_274]].concat()).expect("2.5 ms");
+        let mut voice = Voice::new(48_000);
+        let taken = (0..).take_while(|_| voice.frame(large.clone())).count();
+        assert_eq!(taken, MAX_BYTES / 1_275);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use offhook_dsp::g711;
 use offhook_media::description::{Encoding, Feed, Track};
+use offhook_media::feed::{Frame, MAX_BYTES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,6 +28,10 @@ pub struct Wire {
 pub enum Heard {
     /// Sound.
     Sound(Vec<i16>),
+    /// A packet of Opus.
+    Frame(Frame),
+    /// No sound of the form that was agreed: why.
+    Wrong(String),
     /// To be echoed when its place is played.
     Mark(String),
     /// What waits is to be forgotten.
@@ -85,6 +90,13 @@ impl Wire {
         let encoding = match spec.encoding {
             Encoding::Mulaw => "audio/x-mulaw",
             Encoding::L16 => "audio/x-L16",
+            Encoding::Opus => "audio/opus",
+        };
+        // RFC 7587 section 4.1: Opus is announced as stereo, whatever its packets hold.
+        let channels = if spec.encoding == Encoding::Opus {
+            2
+        } else {
+            1
         };
         let parameters: serde_json::Map<String, Value> = spec
             .parameters
@@ -97,21 +109,47 @@ impl Wire {
             "callSid": spec.call,
             "tracks": tracks,
             "customParameters": parameters,
-            "mediaFormat": {"encoding": encoding, "sampleRate": spec.rate, "channels": 1},
+            "mediaFormat": {"encoding": encoding, "sampleRate": spec.rate, "channels": channels},
         });
         self.with("start", start)
     }
 
     /// 20 ms of one track.
     pub fn media(&mut self, track: usize, timestamp_ms: u64, samples: &[i16]) -> String {
+        let bytes = encode(self.spec.encoding, samples);
+        let media = self.piece(track, timestamp_ms, &bytes);
+        self.with("media", media)
+    }
+
+    /// A packet of Opus of one track, as it came; its number and its time on the clock of Opus.
+    pub fn frame(
+        &mut self,
+        track: usize,
+        timestamp_ms: u64,
+        (number, time): (u64, u64),
+        payload: &[u8],
+    ) -> String {
+        let mut media = self.piece(track, timestamp_ms, payload);
+        media["rtp"] = json!({
+            "sequenceNumber": number.to_string(),
+            "timestamp": time.to_string(),
+        });
+        self.with("media", media)
+    }
+
+    fn piece(&mut self, track: usize, timestamp_ms: u64, bytes: &[u8]) -> Value {
         self.chunks[track] += 1;
-        let media = json!({
+        json!({
             "track": TRACKS[track],
             "chunk": self.chunks[track].to_string(),
             "timestamp": timestamp_ms.to_string(),
-            "payload": encode(self.spec.encoding, samples),
-        });
-        self.with("media", media)
+            "payload": STANDARD.encode(bytes),
+        })
+    }
+
+    /// What is wrong, for people.
+    pub fn error(&mut self, code: &str, text: &str) -> String {
+        self.with("error", json!({ "code": code, "text": text }))
     }
 
     /// A press of the leg's peer.
@@ -164,15 +202,19 @@ impl Wire {
     }
 }
 
-fn encode(encoding: Encoding, samples: &[i16]) -> String {
-    let bytes: Vec<u8> = match encoding {
+/// Samples as bytes; of Opus there are none.
+fn encode(encoding: Encoding, samples: &[i16]) -> Vec<u8> {
+    match encoding {
         Encoding::Mulaw => samples.iter().map(|one| g711::ulaw_encode(*one)).collect(),
         Encoding::L16 => samples.iter().flat_map(|one| one.to_le_bytes()).collect(),
-    };
-    STANDARD.encode(bytes)
+        Encoding::Opus => Vec::new(),
+    }
 }
 
 fn decode(encoding: Encoding, payload: &str) -> Heard {
+    if encoding == Encoding::Opus {
+        return frame(payload);
+    }
     let Ok(bytes) = STANDARD.decode(payload) else {
         return Heard::Other;
     };
@@ -182,7 +224,24 @@ fn decode(encoding: Encoding, payload: &str) -> Heard {
             .chunks_exact(2)
             .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
             .collect(),
+        Encoding::Opus => Vec::new(),
     })
+}
+
+fn frame(payload: &str) -> Heard {
+    // Base64 takes four bytes for three: what is longer still is not decoded first.
+    if payload.len() > 2 * MAX_BYTES {
+        let text =
+            format!("the payload is no single Opus packet: {MAX_BYTES} bytes at most are sent");
+        return Heard::Wrong(text);
+    }
+    let Ok(bytes) = STANDARD.decode(payload) else {
+        return Heard::Wrong("the payload is not base64".to_owned());
+    };
+    match Frame::new(&bytes) {
+        Ok(frame) => Heard::Frame(frame),
+        Err(text) => Heard::Wrong(text),
+    }
 }
 
 #[cfg(test)]
@@ -252,6 +311,49 @@ mod tests {
             .filter_map(|one| one["sequenceNumber"].as_str())
             .collect();
         assert_eq!(numbers, ["1", "2", "3", "4", "5", "6"]);
+    }
+
+    #[test]
+    fn opus_packets_go_as_they_are_with_number_and_time_and_only_whole_ones_come_back() {
+        let mut wire = wire(Encoding::Opus, 48_000, Track::Inbound);
+        let read = |text: String| -> Value { serde_json::from_str(&text).expect("JSON") };
+        let start = read(wire.start());
+        let format = json!({"encoding": "audio/opus", "sampleRate": 48_000, "channels": 2});
+        assert_eq!(start["start"]["mediaFormat"], format);
+        let said = read(wire.frame(0, 41, (3, 1_920), &[0x08, 1, 2]));
+        let media = json!({
+            "track": "inbound", "chunk": "1", "timestamp": "41", "payload": STANDARD.encode([0x08, 1, 2]),
+            "rtp": {"sequenceNumber": "3", "timestamp": "1920"},
+        });
+        assert_eq!(
+            (&said["media"], &said["sequenceNumber"]),
+            (&media, &json!("2"))
+        );
+        let error = json!({"code": "bad_frame", "text": "no"});
+        assert_eq!(read(wire.error("bad_frame", "no"))["error"], error);
+
+        let hear = |payload: String| {
+            wire.read(&json!({"event": "media", "media": {"payload": payload}}).to_string())
+        };
+        let good = Frame::new(&[0x08, 1, 2]).expect("20 ms");
+        assert_eq!(hear(STANDARD.encode([0x08, 1, 2])), Heard::Frame(good));
+        // No base64; nothing; frames that are not there; 180 ms; too long, and much too long.
+        let announced_only = STANDARD.encode([0x0a, 5]);
+        let three_of_60_ms = STANDARD.encode([0x1b, 3, 1, 1, 1]);
+        let long = |size| STANDARD.encode([&[0x08][..], &vec![0; size]].concat());
+        for (payload, word) in [
+            ("*".to_owned(), "base64"),
+            (String::new(), "no Opus packet"),
+            (announced_only, "no Opus packet"),
+            (three_of_60_ms, "longer than 120 ms"),
+            (long(1_275), "1276 bytes"),
+            (long(60_000), "1275 bytes at most"),
+        ] {
+            match hear(payload) {
+                Heard::Wrong(text) => assert!(text.contains(word), "{text}"),
+                other => panic!("{other:?} for {word}"),
+            }
+        }
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Running {
             Piece::Pause => self.paused_us = Some(at_us),
             Piece::Resume => self.unpause(at_us),
             Piece::Lost(from) => self.mark(from, at_us, "overflow"),
-            Piece::End(_) | Piece::Digit(..) | Piece::Mark(_) => {}
+            Piece::End(_) | Piece::Digit(..) | Piece::Mark(_) | Piece::Aside { .. } => {}
         }
     }
 

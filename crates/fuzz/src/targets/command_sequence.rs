@@ -214,13 +214,19 @@ fn rarer(
         6 => house.command(|n| Command::RecordPause { n, leg, recording }),
         7 => house.command(|n| Command::RecordResume { n, leg, recording }),
         8 | 9 => {
+            let encoding =
+                [Encoding::Mulaw, Encoding::L16, Encoding::Opus][usize::from(how / 45) % 3];
             let spec = Feed {
                 feed,
                 url: "ws://192.0.2.9/".into(),
                 address: "192.0.2.9:80".into(),
                 track: [Track::Inbound, Track::Outbound, Track::Both][usize::from(how / 15) % 3],
-                encoding: [Encoding::Mulaw, Encoding::L16][usize::from(how / 45) % 2],
-                rate: 8_000,
+                encoding,
+                rate: if encoding == Encoding::Opus {
+                    48_000
+                } else {
+                    8_000
+                },
                 two_way: how % 15 == 9,
                 bearer: Hidden(String::new()),
                 account: String::new(),
