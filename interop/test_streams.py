@@ -125,7 +125,7 @@ async def test_the_official_sdk_begins_and_ends_a_stream(server: Offhook, tmp_pa
         await bob.expect("CALL_ESTABLISHED")
         id_ = (await server.http.get("/api/calling/calls")).json()["data"][0]["id"]
         url = f"ws://127.0.0.1:{receiver.port}/"
-        refused = await send(server, "calling.stream", id_, {"url": url, "codec": "OPUS"})
+        refused = await send(server, "calling.stream", id_, {"url": url, "codec": "opus@48000h@20i"})
         assert refused.status_code == 422
         assert "The leg speaks PCMU" in refused.text
         wanted = {"url": url, "codec": "L16@16000h", "track": "inbound_track", "control_id": "sdk"}
