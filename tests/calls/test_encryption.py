@@ -37,7 +37,9 @@ def sdes(*suites: str) -> KeyChoice:
         ("forbidden", line("RTP/SAVP", LINES), "encryption_forbidden"),
         ("forbidden", line("UDP/TLS/RTP/SAVP", fingerprints=PRINTS), "encryption_forbidden"),
         ("forbidden", line("RTP/AVP", LINES), PLAIN),
-        ("forbidden", line("UDP/TLS/RTP/SAVPF", fingerprints=PRINTS, ufrag="u"), SHAKEN),
+        ("forbidden", line("UDP/TLS/RTP/SAVPF", fingerprints=PRINTS, ufrag="u", rtcp_mux=True), SHAKEN),
+        # ICE for two components is not a browser's.
+        ("forbidden", line("UDP/TLS/RTP/SAVPF", fingerprints=PRINTS, ufrag="u"), "encryption_forbidden"),
     ],
 )
 def test_answers(encryption: str, media: Media, expected: KeyChoice | str) -> None:
