@@ -11,21 +11,11 @@ import websockets
 
 from interop.conftest import DOMAIN, ServerMaker
 from interop.support.certificate import write_certificate
+from interop.support.loopback import loopbacks
 from interop.support.server import Offhook
 from tests.support.patience import PATIENCE, PATIENTLY
 
-
-def addresses() -> tuple[str, ...]:
-    """Loopback of both IP versions, or of the one that a machine without IPv6 has."""
-    try:
-        with socket.socket(socket.AF_INET6) as one:
-            one.bind(("::1", 0))
-    except OSError:
-        return ("127.0.0.1",)
-    return ("127.0.0.1", "::1")
-
-
-REACHED = [(transport, address) for transport in ("udp", "tcp", "tls", "ws", "wss") for address in addresses()]
+REACHED = [(transport, address) for transport in ("udp", "tcp", "tls", "ws", "wss") for address in loopbacks()]
 COUNT = itertools.count(1)
 
 
@@ -82,7 +72,7 @@ async def ask(server: Offhook, transport: str, address: str) -> str:
 async def test_every_transport_on_both_ip_versions(serve: ServerMaker, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     async with serve(
-        OFFHOOK_HTTP_HOST="::" if len(addresses()) > 1 else "0.0.0.0",
+        OFFHOOK_HTTP_HOST="::" if len(loopbacks()) > 1 else "0.0.0.0",
         OFFHOOK_HTTP_CERTIFICATE=str(certificate),
         OFFHOOK_HTTP_KEY=str(key),
     ) as server:
@@ -95,10 +85,10 @@ async def test_every_transport_on_both_ip_versions(serve: ServerMaker, tmp_path:
             assert via.endswith(f"received={address}"), via
         names = {one["name"] for one in (await server.status())["listeners"]}
         assert {"http", "https", "sip", "sips"} <= names
-        assert len(addresses()) == 1 or {"http.2", "sip.2"} <= names
+        assert len(loopbacks()) == 1 or {"http.2", "sip.2"} <= names
 
 
-@pytest.mark.parametrize("host", ["127.0.0.2,::1", "::1"] if len(addresses()) > 1 else ["127.0.0.2"])
+@pytest.mark.parametrize("host", ["127.0.0.2,::1", "::1"] if len(loopbacks()) > 1 else ["127.0.0.2"])
 async def test_several_addresses_and_ipv6_alone(serve: ServerMaker, host: str) -> None:
     async with serve(OFFHOOK_HTTP_HOST=host) as server:
         for address in host.split(","):

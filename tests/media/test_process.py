@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from interop.support.loopback import loopbacks
 from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
 from offhook.media import messages as m
 from offhook.media.client import MediaClient, MediaError
@@ -428,6 +429,53 @@ async def test_legs_of_two_shards_are_bridged_and_let_go(hosts, peers):
         await host.engine.bridge(legs[0].leg, 9 << 56 | 1)
     with pytest.raises(MediaError, match="no shard"):
         await host.engine.join(legs[0].leg, 9 << 56 | 1)
+
+
+async def test_rule_9_6_legs_of_two_shards_cannot_be_pointed_at_each_other(hosts, peers):
+    """MEDIA.md section 9: no description names a port of ours; sound would go round in circles."""
+    host = await hosts(shards=2)
+    calls, legs = await two_shards(host)
+    for leg, other in (legs, legs[::-1]):
+        with pytest.raises(MediaError) as refusal:
+            await host.engine.complete(leg.leg, LegRemote((PCMU,), *other.candidates[0]))
+        assert refusal.value.code == "bad_address"
+        # 1. nor for reports alone
+        reports = replace(remote(peers[0]), rtcp_port=other.candidates[0][1])
+        with pytest.raises(MediaError, match="is a port of this engine"):
+            await host.engine.complete(leg.leg, reports)
+    # 2. what is not ours any more is anybody's
+    await host.engine.close_call(calls[1].call)
+    while True:
+        try:
+            await host.engine.complete(legs[0].leg, LegRemote((PCMU,), *legs[1].candidates[0]))
+            break
+        except MediaError:
+            await asyncio.sleep(0.02)  # its shard gives the port back behind the answer
+
+
+async def test_phones_of_both_ip_versions_hear_each_other(host, peers):
+    """A phone of each IP version that this machine has, and one of IPv4."""
+    for version in loopbacks():
+        family = socket.AF_INET6 if ":" in version else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as other:
+            other.bind((version, 0))
+            other.setblocking(False)
+            opened = await host.engine.open_call((phone(version, mux=False), phone()))
+            far, near = opened.legs
+            assert far.candidates[0][0] == version
+            await host.engine.complete(far.leg, LegRemote((PCMU,), version, other.getsockname()[1]))
+            await host.engine.complete(near.leg, remote(peers[0]))
+            await host.engine.bridge(far.leg, near.leg)
+            for sender, leg, receiver, mark in (
+                (other, far, peers[0], b"6" * 160),
+                (peers[0], near, other, b"4" * 160),
+            ):
+                for sequence in range(5):
+                    sender.sendto(packet(sequence, payload=mark), leg.candidates[0])
+                    assert (await media(receiver))[12:] == mark
+            facts = await host.engine.facts(far.leg)
+            assert (facts.path_state, facts.verdict_in, facts.quality.packets_in) == ("latched", "", 5)
+            await host.engine.close_call(opened.call)
 
 
 async def test_a_member_of_a_room_may_be_on_another_shard(hosts, peers):

@@ -28,7 +28,8 @@ pub(crate) fn named(address: &str, port: u16, local: IpAddr) -> Named {
 fn allowed(ip: IpAddr, local: IpAddr) -> bool {
     let special = match ip {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_multicast() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_multicast() || is_link_local(ip),
+        // A mapped IPv4 address would pass by the rules for its own kind.
+        IpAddr::V6(ip) => ip.is_multicast() || is_link_local(ip) || ip.to_ipv4_mapped().is_some(),
     };
     let same_family = ip.is_ipv4() == local.is_ipv4();
     !special && same_family && (!ip.is_loopback() || local.is_loopback())

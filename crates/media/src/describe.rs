@@ -30,12 +30,10 @@ impl Engine {
         }
         let signalled = check_remote(leg, &remote)?;
         self.check_video(id, &remote)?;
-        let Some(leg) = self.legs.get_mut(id) else {
-            return Ok(());
-        };
-        if let (Named::At(address), true) = (signalled, matches!(leg.path, Path::Port(_))) {
-            if self.legs.iter().any(|other| is_port(other, address)) {
-                return Err(("bad_address", format!("{address} is a port of this engine")));
+        if let Named::At(address) = signalled {
+            let rtcp = SocketAddr::new(address.ip(), remote.rtcp_port);
+            if let Some(ours) = [address, rtcp].into_iter().find(|one| self.is_ours(*one)) {
+                return Err(("bad_address", format!("{ours} is a port of this engine")));
             }
         }
         let random = &mut self.random;
@@ -58,6 +56,15 @@ impl Engine {
         self.feeds_follow(id, now);
         self.compile(id, now);
         Ok(())
+    }
+
+    /// Whether this is a port of ours: a phone's, or the one for browsers. The shell knows those of other shards.
+    fn is_ours(&self, address: SocketAddr) -> bool {
+        let mut shared = self.webrtc.iter();
+        address.port() != 0
+            && (shared
+                .any(|socket| socket.candidates.contains(&address) || socket.local == address)
+                || self.legs.iter().any(|leg| is_port(leg, address)))
     }
 
     fn complete_path(&mut self, id: LegId, signalled: Named, now: Now) {
@@ -226,7 +233,12 @@ fn listen_for_digits(leg: &mut Leg) {
 }
 
 fn is_port(leg: &Leg, address: SocketAddr) -> bool {
-    matches!(&leg.path, Path::Port(port) if port.pair.address == address)
+    let Path::Port(port) = &leg.path else {
+        return false;
+    };
+    let own = port.pair.address;
+    let ports = [own.port(), port.pair.rtcp_port];
+    own.ip() == address.ip() && ports.contains(&address.port())
 }
 
 /// Whether the peer's half can be used; the address it names.

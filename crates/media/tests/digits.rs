@@ -255,6 +255,132 @@ fn trap_8_events_on_another_clock_than_the_audio_are_read_by_their_own() {
 }
 
 #[test]
+fn trap_8_all_pairs_of_codecs_and_event_clocks() {
+    let with_events = |name: &str, number: u8, clock: u32, events: u32| {
+        vec![
+            codec(name, number, clock),
+            codec("TELEPHONE-EVENT", 101, events),
+        ]
+    };
+    let sides = [
+        (with_events("PCMU", 0, 8_000, 8_000), 8_000),
+        (with_events("PCMA", 8, 8_000, 8_000), 8_000),
+        (with_events("G722", 9, 8_000, 8_000), 8_000),
+        (with_events("OPUS", 111, 48_000, 48_000), 48_000),
+        // A peer that knows events on one clock alone.
+        (with_events("OPUS", 111, 48_000, 8_000), 8_000),
+    ];
+    for (from, from_clock) in &sides {
+        for (to, to_clock) in &sides {
+            let what = format!("{}/{from_clock} to {}/{to_clock}", from[0].name, to[0].name);
+            let mut world = World::new();
+            let (mut a, b) = pair(&mut world, from.clone(), to.clone());
+            a.step = from[0].clock / 50;
+            for event in [5, 5, 11] {
+                let began = world.elapsed;
+                for packet in press(&mut a, event, 101, *from_clock) {
+                    world.datagram(a.socket, a.address, &packet);
+                    world.advance_ms(20);
+                }
+                world.advance_ms(400);
+                // The phone's clock is that of its sound, whatever its events count on.
+                let passed = u32::try_from((world.elapsed - began).as_millis()).unwrap();
+                let moved = from_clock / 1_000 * 200;
+                a.timestamp = a
+                    .timestamp
+                    .wrapping_add(passed * (from[0].clock / 1_000) - moved);
+            }
+            // 1: what is told, in milliseconds.
+            let told: Vec<(String, u64)> = ["5", "5", "#"]
+                .into_iter()
+                .map(|digit| (digit.to_owned(), 160))
+                .collect();
+            assert_eq!(world.digits(a.leg), told, "{what}");
+            // 2: what goes on: each once, as long on the other side's clock, to a tick.
+            let presses = sent_presses(&world, &b, 101);
+            assert_eq!(presses.len(), 3, "{what}");
+            for (press, event) in presses.iter().zip([5, 5, 11]) {
+                let ms = u32::from(press.1) * 1_000 / to_clock;
+                assert_eq!(press.0, event, "{what}");
+                assert!((140..=220).contains(&ms), "{what}: {ms} ms");
+            }
+            // 3: a press begins at the time it has on the clock of the sound.
+            let sent = world.rtp_to(b.address);
+            let begins: Vec<_> = sent.iter().filter(|sent| sent.header().marker).collect();
+            assert_eq!(begins.len(), 3, "{what}");
+            for two in begins.windows(2) {
+                let elapsed = (two[1].at - two[0].at).as_millis() as i64;
+                let ticks = two[1]
+                    .header()
+                    .timestamp
+                    .wrapping_sub(two[0].header().timestamp);
+                let ms = i64::from(ticks) * 1_000 / i64::from(to[0].clock);
+                assert!((ms - elapsed).abs() <= 20, "{what}: {ms} in {elapsed} ms");
+            }
+        }
+    }
+}
+
+/// Beside Opus some count their presses on 8 kHz and name 48 kHz.
+#[test]
+fn trap_8_a_press_on_the_wrong_clock_is_as_long_as_it_was() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, opus(), pcmu());
+    for packet in press(&mut a, 7, 110, 8_000) {
+        world.datagram(a.socket, a.address, &packet);
+        world.advance_ms(20);
+    }
+    world.advance_ms(300);
+    assert_eq!(world.digits(a.leg), [("7".to_owned(), 160)]);
+    let presses = sent_presses(&world, &b, 101);
+    assert_eq!(presses.len(), 1);
+    assert!((1_120..=1_760).contains(&presses[0].1), "{presses:?}");
+}
+
+/// Whatever is lost, no digit is, and none is made.
+#[test]
+fn ten_thousand_digits_are_exact_at_five_percent_loss() {
+    for (events, payload_type, clock) in [(pcmu(), 101, 8_000), (opus(), 110, 48_000)] {
+        let mut world = World::new();
+        let (mut a, b) = pair(&mut world, events, pcmu());
+        let mut dice = 0x2545_f491u32;
+        let mut below = |bound: u32| {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (dice >> 16) % bound
+        };
+        let mut pressed = Vec::new();
+        for _ in 0..5_000 {
+            let event = u8::try_from(below(16)).unwrap();
+            pressed.push(event);
+            for packet in press(&mut a, event, payload_type, clock) {
+                if below(20) != 0 {
+                    world.datagram(a.socket, a.address, &packet);
+                }
+                world.advance_coarsely(std::time::Duration::from_millis(20), 1);
+            }
+            // Nobody presses faster than this for long; a queue of 16 takes who does for a while.
+            world.advance_coarsely(std::time::Duration::from_millis(20), 4);
+            a.timestamp = a.timestamp.wrapping_add(clock / 1_000 * 80);
+        }
+        world.advance_ms(400);
+        let told: Vec<u8> = world
+            .digits(a.leg)
+            .iter()
+            .map(|(digit, _)| {
+                offhook_rtp::event::code(digit.chars().next().unwrap()).expect("a digit")
+            })
+            .collect();
+        assert_eq!(told.len(), pressed.len());
+        assert!(told == pressed, "another digit, or another order");
+        let went_on: Vec<u8> = sent_presses(&world, &b, 101)
+            .iter()
+            .map(|press| press.0)
+            .collect();
+        assert!(went_on == pressed, "{} went on", went_on.len());
+    }
+}
+
+#[test]
 fn digits_asked_for_before_the_answer_wait_for_it() {
     let mut world = World::new();
     let (_, legs) = world.open(vec![port_offer(pcmu())]);

@@ -61,6 +61,7 @@ fn trap_1_a_hundred_source_switches_stay_monotonic() {
         world.complete(phone.leg, port_remote(pcmu(), phone.address));
     }
     let listener = phones[0].address;
+    let mut begins = Vec::new();
     for round in 0..100 {
         let talker = 1 + round % 2;
         if round % 10 == 9 {
@@ -71,10 +72,25 @@ fn trap_1_a_hundred_source_switches_stay_monotonic() {
                 source: SourceKind::Ringback,
                 country: "US".into(),
             });
+            begins.push(world.sent.len());
             world.advance_ms(100);
         }
+        // What the talker said last was on its way while the other one was heard.
+        let straggler = phones[talker].packet(&voice(3));
+        let stranger = phones[3 - talker].packet(&voice(4));
+        phones[talker].speak(&mut world);
         world.bridge(phones[0].leg, phones[talker].leg);
-        for _ in 0..10 {
+        begins.push(world.sent.len());
+        for at in 0..10 {
+            if at == 1 {
+                // Late packets of before the switch, of either source: none is heard.
+                let before = world.rtp_to(listener).len();
+                for (late, from) in [(&straggler, talker), (&stranger, 3 - talker)] {
+                    let (socket, address) = (phones[from].socket, phones[from].address);
+                    world.datagram(socket, address, late);
+                }
+                assert_eq!(world.rtp_to(listener).len(), before, "round {round}");
+            }
             let held = phones[talker].packet(&voice(1));
             let lost = phones[talker].sequence % 7 == 0;
             let next = phones[talker].packet(&voice(2));
@@ -90,7 +106,7 @@ fn trap_1_a_hundred_source_switches_stay_monotonic() {
     }
     let sent = world.rtp_to(listener);
     assert!(sent.len() > 1_500);
-    let ssrc = sent[0].header().ssrc;
+    let (ssrc, seen_first) = (sent[0].header().ssrc, sent[0].header().sequence);
     let mut seen = std::collections::HashSet::new();
     let mut highest = (sent[0].header().sequence, sent[0].header().timestamp);
     for packet in &sent {
@@ -104,6 +120,21 @@ fn trap_1_a_hundred_source_switches_stay_monotonic() {
             assert!((0..8_000).contains(&time), "time stamp moves by {time}");
             highest = (header.sequence, header.timestamp);
         }
+    }
+    // Each source begins with the marker, one number on, and at the time that has passed on the codec's clock.
+    for begin in begins {
+        let of_rtp = |sent: &&Sent| sent.is_rtp() && sent.destination == listener;
+        let next = world.sent[begin..].iter().find(of_rtp).unwrap();
+        assert!(next.header().marker);
+        let before = world.sent[..begin].iter().filter(of_rtp);
+        let highest = before.max_by_key(|sent| sent.header().sequence.wrapping_sub(seen_first));
+        let Some(highest) = highest else { continue };
+        let (one, two) = (highest.header(), next.header());
+        let skipped = two.sequence.wrapping_sub(one.sequence);
+        assert!((1..=2).contains(&skipped), "{skipped} numbers on");
+        let ms = (next.at - highest.at).as_millis() as i64;
+        let moved = i64::from(two.timestamp.wrapping_sub(one.timestamp)) / 8;
+        assert!((moved - ms).abs() <= 40, "{moved} of {ms} ms");
     }
     world.command(|n| Command::CloseCall { n, call });
 }
@@ -382,23 +413,93 @@ fn rule_9_1_nothing_is_heard_before_the_peers_description() {
 #[test]
 fn rule_9_6_descriptions_may_not_point_at_special_addresses_or_our_own_ports() {
     let mut world = World::new();
-    let (_, legs) = world.open(vec![port_offer(pcmu()), port_offer(pcmu())]);
-    let own = format!("{}:{}", legs[1].candidates[0].0, legs[1].candidates[0].1);
-    for address in [
-        "127.0.0.1:9",
-        "224.0.0.1:9",
-        "169.254.1.1:9",
-        "255.255.255.255:9",
-        own.as_str(),
+    let apart = LegOffer {
+        rtcp_mux: false,
+        ..port_offer(pcmu())
+    };
+    let six = LegOffer {
+        address: "2001:db8::1".to_owned(),
+        ..apart.clone()
+    };
+    let (_, legs) = world.open(vec![apart.clone(), apart, six.clone(), six]);
+    let own = |leg: &LegLocal| -> SocketAddr {
+        let (host, port) = &leg.candidates[0];
+        SocketAddr::new(host.parse().unwrap(), *port)
+    };
+    let beside = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
+    let (four, six) = (own(&legs[1]), own(&legs[3]));
+    assert!(six.is_ipv6());
+    let mut refused = |leg: u64, address: SocketAddr, rtcp_port: u16| {
+        let remote = LegRemote {
+            rtcp_port,
+            ..port_remote(pcmu(), address)
+        };
+        let reply = world.command(|n| Command::Complete { n, leg, remote });
+        matches!(&reply, Reply::Refused { code, .. } if code == "bad_address")
+    };
+    for (leg, address) in [
+        (0, "127.0.0.1:9".parse().unwrap()),
+        (0, "224.0.0.1:9".parse().unwrap()),
+        (0, "169.254.1.1:9".parse().unwrap()),
+        (0, "255.255.255.255:9".parse().unwrap()),
+        (0, "[2001:db8::9]:9".parse().unwrap()),
+        (2, "[::1]:9".parse().unwrap()),
+        (2, "[ff02::1]:9".parse().unwrap()),
+        (2, "[fe80::1]:9".parse().unwrap()),
+        (2, "[febf::1]:9".parse().unwrap()),
+        // Another way to write 127.0.0.1, and an address that would be none of its own kind.
+        (2, "[::ffff:127.0.0.1]:9".parse().unwrap()),
+        (2, "[::ffff:192.0.2.1]:9".parse().unwrap()),
+        (2, "192.0.2.1:9".parse().unwrap()),
+        // Of another leg, of its reports, of this leg itself, and the port for browsers.
+        (0, four),
+        (0, beside(four)),
+        (0, own(&legs[0])),
+        (0, WEBRTC_ADDRESS.parse().unwrap()),
+        (2, six),
+        (2, beside(six)),
     ] {
-        let remote = port_remote(pcmu(), address.parse().unwrap());
-        let leg = legs[0].leg;
+        assert!(refused(legs[leg].leg, address, 0), "{address}");
+    }
+    // Nor for reports alone.
+    let beside_us = SocketAddr::new(four.ip(), 9);
+    assert!(refused(legs[0].leg, beside_us, four.port()));
+    // Who is a neighbour may be sent to.
+    assert!(!refused(legs[0].leg, beside_us, 0));
+    assert!(!refused(legs[2].leg, SocketAddr::new(six.ip(), 9), 0));
+}
+
+#[test]
+fn trap_21_two_legs_cannot_be_pointed_at_each_other() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(pcmu()), port_offer(pcmu())]);
+    let own = |leg: &LegLocal| -> SocketAddr {
+        let (host, port) = &leg.candidates[0];
+        SocketAddr::new(host.parse().unwrap(), *port)
+    };
+    for (leg, other) in [(0, 1), (1, 0)] {
+        let (leg, remote) = (legs[leg].leg, port_remote(pcmu(), own(&legs[other])));
         let reply = world.command(|n| Command::Complete { n, leg, remote });
         assert!(
             matches!(&reply, Reply::Refused { code, .. } if code == "bad_address"),
-            "{address}: {reply:?}"
+            "{reply:?}"
         );
     }
+    // Were it done by another name of this host, each hears a stream of its own and is told so.
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    world.complete(a.leg, port_remote(pcmu(), a.address));
+    world.complete(b.leg, port_remote(pcmu(), b.address));
+    world.bridge(a.leg, b.leg);
+    a.speak(&mut world);
+    let echoed = world.rtp_to(b.address)[0].bytes.clone();
+    let before = world.sent.len();
+    for _ in 0..125 {
+        world.datagram(b.socket, b.address, &echoed);
+        world.advance_ms(20);
+    }
+    assert!(world.sent[before..].iter().all(|sent| !sent.is_rtp()));
+    assert_eq!(world.facts(b.leg).verdict_in, "source_refused");
+    assert_eq!(world.evidence(b.leg, "source_refused")["loop"], "100");
 }
 
 #[test]

@@ -179,6 +179,56 @@ fn trap_7_every_loss_pattern_gives_one_digit() {
     }
 }
 
+/// Trap 8: a sender that counts on another clock than it named is known by how much its packets grow, whichever are lost
+/// and whenever the key is let go.
+#[test]
+fn trap_8_a_sender_on_the_wrong_clock_is_known_by_the_growth_of_its_packets() {
+    for (named, counts) in [(48_000u32, 8_000u32), (8_000, 48_000)] {
+        for (sends, told) in [(counts, 160), (named, 160)] {
+            // 10 ms of 48 kHz are 60 of 8, which may as well be 20 of which two were lost.
+            let ambiguous = (named, sends) == (8_000, 48_000);
+            let steps = [10u32, 20, 30, 50].into_iter();
+            for step_ms in steps.filter(|ms| *ms > 10 || !ambiguous) {
+                for last_ms in [1, 5, step_ms] {
+                    let (start, unit) = (Instant::now(), sends / 1_000);
+                    let packet = |at: u32, ms: u32, end| {
+                        let payload = EventPayload {
+                            event: 4,
+                            end,
+                            volume: 10,
+                            duration: u16::try_from(ms * unit).unwrap(),
+                        };
+                        let packet = EventPacket {
+                            marker: at == step_ms,
+                            timestamp: 77,
+                            payload,
+                        };
+                        (start + Duration::from_millis(u64::from(at)), packet)
+                    };
+                    let held: Vec<u32> = (1..=told / step_ms).map(|n| n * step_ms).collect();
+                    let length = held[held.len() - 1] + last_ms;
+                    let mut packets: Vec<_> =
+                        held.iter().map(|at| packet(*at, *at, false)).collect();
+                    packets.extend((0..3).map(|n| packet(length + n, length, true)));
+                    // Each packet in turn is lost, and none; of three updates none may be that tells.
+                    let kept = if step_ms == 50 { held.len() } else { 0 };
+                    for lost in kept..=packets.len() {
+                        let mut left = packets.clone();
+                        if lost < left.len() {
+                            left.remove(lost);
+                        }
+                        let got = digits(&receive(&mut EventReceiver::new(named), &left));
+                        let what =
+                            format!("{named} named, {sends} sent, {step_ms} {last_ms} {lost}");
+                        assert_eq!(got.len(), 1, "{what}");
+                        assert_eq!(got[0].duration_ms, length, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn equal_digits_in_a_row_stay_two_under_any_loss() {
     let start = Instant::now();

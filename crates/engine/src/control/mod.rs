@@ -1,5 +1,6 @@
 //! The control thread: one connection commands; ids and ports are handed out here; answers and events go back.
 
+mod bound;
 mod connection;
 pub mod message;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::kept::Kept;
 use crate::ports::{Pair, Ports, Refusal};
 use crate::queues::{Order, Told, Work};
 use crate::sys::{Poller, Wake};
+use bound::Bound;
 use connection::Connection;
 use message::{Greeting, VERSION};
 use takeover::Takeover;
@@ -98,6 +100,7 @@ pub struct Control {
     wake: Arc<Wake>,
     _signals: OwnedFd,
     ports: Ports,
+    bound: Bound,
     webrtc_ports: Vec<u16>,
     connection: Option<Connection>,
     /// How many connections have commanded.
@@ -184,6 +187,7 @@ impl Control {
             wake: parts.wake,
             _signals: parts.signals,
             ports: parts.ports,
+            bound: Bound::default(),
             webrtc_ports: parts.webrtc_ports,
             connection: None,
             serial: 0,
@@ -385,6 +389,13 @@ impl Control {
             Command::Join { n, room, .. } if usize::from(shard_of(*room)) >= self.shards.len() => {
                 self.say(&refused(*n, "unknown_call", "no shard has this room"));
             }
+            Command::Complete { n, remote, .. } => match self.bound.named(remote) {
+                Some(address) => {
+                    let text = format!("{address} is a port of this engine");
+                    self.say(&refused(*n, "bad_address", &text));
+                }
+                None => self.place(command),
+            },
             _ => self.place(command),
         }
     }
@@ -534,7 +545,7 @@ impl Control {
             sockets.push((id, socket));
             id
         });
-        PortPair {
+        let pair = PortPair {
             rtp,
             rtcp,
             address,
@@ -543,10 +554,13 @@ impl Control {
             } else {
                 0
             },
-        }
+        };
+        self.bound.add(&pair);
+        pair
     }
 
     fn release(&mut self, shard: usize, pair: PortPair) {
+        self.bound.remove(&pair);
         let numbers = &mut self.numbers[shard];
         numbers.free.push(pair.rtp.0);
         numbers.free.extend(pair.rtcp.map(|id| id.0));

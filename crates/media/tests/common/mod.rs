@@ -324,8 +324,13 @@ impl World {
     pub fn command(&mut self, make: impl FnOnce(u64) -> Command) -> Reply {
         self.number += 1;
         let command = make(self.number);
-        let shared: Vec<bool> = command.ports().iter().map(|(_, mux)| *mux).collect();
-        let ports = shared.into_iter().map(|mux| self.port_pair(mux)).collect();
+        let wanted = command.ports().into_iter();
+        let wanted: Vec<(String, bool)> =
+            wanted.map(|(host, mux)| (host.to_owned(), mux)).collect();
+        let ports = wanted
+            .into_iter()
+            .map(|(host, mux)| self.port_pair(&host, mux))
+            .collect();
         self.input(Input::Command {
             command,
             ports,
@@ -361,11 +366,11 @@ impl World {
         self.input(Input::Unlinked(message));
     }
 
-    fn port_pair(&mut self, mux: bool) -> PortPair {
+    fn port_pair(&mut self, host: &str, mux: bool) -> PortPair {
         let rtp = self.next_socket;
         self.next_socket += 2;
         let port = 41_000 + rtp as u16;
-        let address = SocketAddr::new("10.0.0.1".parse().expect("address"), port);
+        let address = SocketAddr::new(host.parse().expect("address"), port);
         let rtcp = (!mux).then_some(SocketId(rtp + 1));
         let rtcp_port = if rtcp.is_some() { port + 1 } else { 0 };
         PortPair {

@@ -14,6 +14,10 @@ const LATE_SECONDS: u32 = 5;
 /// A long event's next segment begins this close to 0xFFFF units after the last one (RFC 4733 2.5.1.3).
 const SEGMENT_SLACK_MS: u32 = 60;
 const SEGMENT: u32 = 0xffff;
+/// Updates come every 10 to 100 ms (RFC 4733 2.5.1.2 says 50 at most): a duration that grows by less or by more from one to
+/// the next counts on the other clock, of those that are used.
+const CLOCKS: (u32, u32) = (8_000, 48_000);
+const UPDATES_PER_SECOND: (u32, u32) = (10, 100);
 
 /// A finished press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,8 @@ struct Held {
     timestamp: u32,
     earlier: u64,
     duration: u16,
+    /// The least by which it grew between two packets of the held key, 0 while it never did.
+    growth: u16,
     heard: Instant,
 }
 
@@ -91,6 +97,12 @@ impl EventReceiver {
             .as_mut()
             .filter(|held| held.timestamp == timestamp);
         if let Some(held) = same {
+            let grown = payload.duration.saturating_sub(held.duration);
+            // The last one, or the last of a segment, may come at any time after the one before it.
+            let last = payload.end || u32::from(payload.duration) == SEGMENT;
+            if grown > 0 && !last && (held.growth == 0 || grown < held.growth) {
+                held.growth = grown;
+            }
             held.duration = held.duration.max(payload.duration);
             held.heard = now;
         } else if let Some(held) = self.continued_by(timestamp, marker, payload.event) {
@@ -111,6 +123,7 @@ impl EventReceiver {
                 timestamp,
                 earlier: 0,
                 duration: payload.duration,
+                growth: 0,
                 heard: now,
             });
         }
@@ -145,12 +158,27 @@ impl EventReceiver {
             ended: false,
         });
         let units = held.earlier + u64::from(held.duration);
-        let duration_ms =
-            u32::try_from(units * 1000 / u64::from(self.clock_rate)).unwrap_or(u32::MAX);
+        let clock = u64::from(self.clock_of(held));
+        let duration_ms = u32::try_from(units * 1000 / clock).unwrap_or(u32::MAX);
         Some(Change::Ended(Digit {
             event: held.event,
             duration_ms,
         }))
+    }
+
+    /// The clock that the sender of a press counts on. Some count on 8 kHz beside Opus, and name 48 kHz.
+    fn clock_of(&self, held: Held) -> u32 {
+        let (growth, (narrow, wide)) = (u32::from(held.growth), CLOCKS);
+        let (fewest, most) = UPDATES_PER_SECOND;
+        if growth == 0 {
+            self.clock_rate
+        } else if self.clock_rate == wide && growth < wide / most {
+            narrow
+        } else if self.clock_rate == narrow && growth > narrow / fewest {
+            wide
+        } else {
+            self.clock_rate
+        }
     }
 
     /// Whether the time stamp belongs to an event that is over.
