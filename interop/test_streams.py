@@ -3,11 +3,11 @@
 import asyncio
 import json
 from base64 import b64decode, b64encode
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 from signalwire.rest import RestClient
 
 from interop.support.audio import level_at
@@ -39,6 +39,12 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
 async def send(server: Offhook, name: str, id_: str, params: dict[str, Any]) -> httpx.Response:
     """Any command, whatever becomes of it."""
     return await server.http.post("/api/calling/calls", json={"command": name, "id": id_, "params": params})
+
+
+def _clean(receiver: StreamReceiver, track: str, own: int, other: int) -> bool:
+    """The last second of a track has its own tone and none of the other's; a busy machine may be late with it."""
+    samples = receiver.sound(track)[-RATE:].astype(float) / 32_768
+    return len(samples) == RATE and level_at(samples, RATE, own) > -30 and level_at(samples, RATE, other) < -50
 
 
 async def test_a_call_is_streamed_both_ways_and_outlives_its_receiver(server: Offhook, tmp_path: Path) -> None:
@@ -76,9 +82,7 @@ async def test_a_call_is_streamed_both_ways_and_outlives_its_receiver(server: Of
         )
         # 2. each side is in its track, and none of the other's
         for track, own, other in (("inbound", 700, 900), ("outbound", 900, 700)):
-            samples = receiver.sound(track)[-RATE:].astype(float)
-            assert level_at(samples / 32_768, RATE, own) > -30
-            assert level_at(samples / 32_768, RATE, other) < -50
+            await receiver.until(partial(_clean, receiver, track, own, other))
         # 3. a press is told
         await bob.press("5")
         await receiver.until(lambda: receiver.of("dtmf"))
@@ -130,12 +134,15 @@ async def test_the_official_sdk_begins_and_ends_a_stream(server: Offhook, tmp_pa
         assert "The leg speaks PCMU" in refused.text
         wanted = {"url": url, "codec": "L16@16000h", "track": "inbound_track", "control_id": "sdk"}
         await asyncio.to_thread(lambda: client.calling.stream(id_, **wanted))  # type: ignore[arg-type]
-        await receiver.until(lambda: len(receiver.media("inbound")) > 100)
+
+        def whole() -> bool:
+            """The last second is the phone's tone: a busy machine is late with it, and what is late is silence."""
+            samples = receiver.sound("inbound", "audio/x-L16")[-16_000:].astype(float)
+            return len(samples) == 16_000 and level_at(samples / 32_768, 16_000, 700) > -30
+
+        await receiver.until(whole)
         await asyncio.to_thread(lambda: client.calling.stream_stop(id_, control_id="sdk"))
         await receiver.until(lambda: receiver.of("stop"))
-        samples = receiver.sound("inbound", "audio/x-L16")[-16_000:].astype(float)
-        assert level_at(samples / 32_768, 16_000, 700) > -30
-        assert np.abs(samples).max() > 1_000
         await bob.hang_up()
     await receiver.close()
 
