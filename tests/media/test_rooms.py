@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from aiortc import RTCPeerConnection
 
+from offhook.media import messages as m
 from offhook.media.client import MediaError
 from tests.media.test_webrtc_aiortc import CODECS, RATE, Tone, described, hear, purity
 from tests.support.rtp_peer import PACKET, RtpPeer, linear, offer, tone
@@ -100,3 +101,18 @@ async def test_a_member_is_muted_and_made_louder(host, phones):
     await host.engine.stop(leg)
     with pytest.raises(MediaError, match="in no room"):
         await host.engine.mute(leg, True)
+
+
+async def test_who_speaks_is_told(host, phones):
+    speaker, _ = phones
+    leg, other = await in_room(host, phones)
+    await host.engine.watch_voice(leg)
+    # 1. the room's loudest, and that the watched peer speaks
+    async with speaking(speaker):
+        await host.until(lambda: host.of(m.RoomSpeaker) and host.of(m.VoiceActivity))
+    # 2. and that nobody does any more
+    await host.until(lambda: host.of(m.RoomSpeaker)[-1].leg == 0 and not host.of(m.VoiceActivity)[-1].active)
+    assert host.of(m.RoomSpeaker)[0] == m.RoomSpeaker(leg, leg)
+    assert host.of(m.VoiceActivity)[0] == m.VoiceActivity(leg, True)
+    assert {one.leg for one in host.of(m.RoomSpeaker)} == {leg, 0}
+    assert other not in {one.leg for one in host.of(m.VoiceActivity)}

@@ -5,6 +5,8 @@ import pytest
 from offhook.calls import commands as please
 from offhook.calls import effects as do
 from offhook.calls import events as did
+from offhook.calls.call import Call
+from offhook.server.views import call_view
 from offhook.sip.commands import SendInvite
 from offhook.sip.events import UsageId
 from offhook.sip.uri import parse_uri
@@ -169,6 +171,45 @@ def test_a_member_is_muted_without_leaving_and_without_losing_what_he_hears(link
     alice.hang_up()
     bob.hang_up()
     house.assert_nothing_left(alice, bob)
+
+
+def test_a_call_shows_who_is_the_loudest_of_its_conference(link: Link) -> None:
+    house = House(link)
+    phones = {name: house.caller(name) for name in ("alice", "bob", "carol")}
+    for phone in phones.values():
+        phone.dial("conference-a")
+    room = joined(house)[0]
+
+    def call_of(name: str) -> Call:
+        (call,) = [one for one in house.node.switchboard.calls() if one.from_name == name]
+        return call
+
+    def media(name: str) -> int:
+        leg = call_of(name).caller
+        assert leg.media is not None
+        return leg.media.leg
+
+    def tells(leg: int, of: int = room) -> list[str]:
+        house.apply(lambda: house.node.tell(did.RoomSpeaker(of, leg)))
+        views = {name: call_view(call_of(name), {}, house.link.now)["legs"][0] for name in phones}
+        return [name for name, view in views.items() if view["speaking"]]
+
+    # 1. one at a time, 2. or nobody
+    assert tells(media("alice")) == ["alice"]
+    assert tells(media("bob")) == ["bob"]
+    assert tells(0) == []
+    # 3. what comes too late of a leg that is gone, or of another room, is nobody
+    gone = media("carol")
+    assert tells(gone) == ["carol"]
+    phones.pop("carol").hang_up()
+    assert tells(gone) == []
+    assert tells(media("bob"), room + 1) == []
+    # 4. and nothing of it stays
+    tells(media("alice"))
+    for phone in phones.values():
+        phone.hang_up()
+    assert house.node.switchboard._index.speakers == {}
+    house.assert_nothing_left(*phones.values())
 
 
 def test_names_that_are_no_conference(link: Link) -> None:

@@ -25,6 +25,8 @@ enum State {
     Quality,
     SoundIn,
     SoundOut,
+    Speaker,
+    Voice,
     Failed,
 }
 
@@ -119,6 +121,8 @@ fn state(event: &Event) -> Option<(u64, State)> {
         Event::SilenceFound { leg, direction, .. } | Event::Heard { leg, direction } => {
             Some((*leg, sound(direction)))
         }
+        Event::RoomSpeaker { room, .. } => Some((*room, State::Speaker)),
+        Event::VoiceActivity { leg, .. } => Some((*leg, State::Voice)),
         Event::LegFailed { leg, .. } => Some((*leg, State::Failed)),
         Event::Digit { .. }
         | Event::KeyFrameWanted { .. }

@@ -214,6 +214,15 @@ pub enum Command {
         /// The leg.
         leg: u64,
     },
+    /// Whether the leg's peer speaks is told by `VoiceActivity` from now on, or no more. Reply: `Done`.
+    WatchVoice {
+        /// Number.
+        n: u64,
+        /// The leg.
+        leg: u64,
+        /// It is.
+        on: bool,
+    },
     /// Digits towards the leg's peer. Reply: `Done`.
     SendDigits {
         /// Number.
@@ -302,6 +311,7 @@ impl Command {
             | Self::FeedStop { n, .. }
             | Self::Stop { n, .. }
             | Self::Hush { n, .. }
+            | Self::WatchVoice { n, .. }
             | Self::SendDigits { n, .. }
             | Self::RequestKeyFrame { n, .. }
             | Self::Facts { n, .. }
@@ -334,6 +344,7 @@ impl Command {
             | Self::FeedStop { leg, .. }
             | Self::Stop { leg, .. }
             | Self::Hush { leg, .. }
+            | Self::WatchVoice { leg, .. }
             | Self::SendDigits { leg, .. }
             | Self::RequestKeyFrame { leg, .. }
             | Self::Facts { leg, .. }

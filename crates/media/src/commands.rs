@@ -115,6 +115,7 @@ impl Engine {
             | Command::FeedStop { leg, .. }
             | Command::Stop { leg, .. }
             | Command::Hush { leg, .. }
+            | Command::WatchVoice { leg, .. }
             | Command::SendDigits { leg, .. }
             | Command::RequestKeyFrame { leg, .. }
             | Command::Facts { leg, .. }
@@ -186,6 +187,7 @@ impl Engine {
             Command::FeedStop { feed, .. } => self.feed_stop(id, &feed, now)?,
             Command::Stop { .. } => self.stop(id, now),
             Command::Hush { .. } => self.hush(id),
+            Command::WatchVoice { on, .. } => self.watch_voice(id, on),
             Command::SendDigits {
                 digits, each_ms, ..
             } => self.send_digits(id, &digits, each_ms, now)?,

@@ -136,6 +136,20 @@ pub enum Event {
         /// Facts it rests on.
         evidence: BTreeMap<String, String>,
     },
+    /// Another member is the loudest of a room, or nobody speaks there any more.
+    RoomSpeaker {
+        /// The room.
+        room: u64,
+        /// The member's leg; 0: nobody.
+        leg: u64,
+    },
+    /// A peer that is watched begins to speak, or ceases.
+    VoiceActivity {
+        /// The leg.
+        leg: u64,
+        /// It speaks.
+        active: bool,
+    },
     /// Ends the silence of that direction.
     Heard {
         /// The leg.

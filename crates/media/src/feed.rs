@@ -60,13 +60,13 @@ impl Taps {
     /// A press of the leg's peer, for feeds that carry what it says.
     pub(crate) fn pressed(&self, digit: char, duration_ms: u32, out: &mut Outbox, now: Instant) {
         let hears = |tap: &&Tap| tap.what_for != Use::Recording && tap.says.is_some();
-        for tap in self.0.iter().filter(hears) {
+        for tap in self.copies.iter().filter(hears) {
             out.push(tap.entry(Piece::Digit(digit, duration_ms), now));
         }
     }
 
     fn of_number(&self, number: u64) -> Option<&Tap> {
-        self.0.iter().find(|tap| tap.number == number)
+        self.copies.iter().find(|tap| tap.number == number)
     }
 }
 
@@ -91,20 +91,20 @@ impl Engine {
             }
         };
         let too_many = |text: String| ("too_many_taps", text);
-        if leg.taps.0.len() >= MAX_TAPS {
+        if leg.taps.copies.len() >= MAX_TAPS {
             let text = format!("{MAX_TAPS} recordings and feeds run here, as many as may");
             return Err(too_many(text));
         }
-        let mut others = leg.taps.0.iter();
+        let mut others = leg.taps.copies.iter();
         if spec.two_way && others.any(|tap| matches!(tap.what_for, Use::Feed(_, true))) {
             let text = "a feed that is heard runs here, and there is one at most".to_owned();
             return Err(too_many(text));
         }
-        let mut others = leg.taps.0.iter();
+        let mut others = leg.taps.copies.iter();
         if others.any(|tap| tap.name == spec.feed && tap.what_for != Use::Recording) {
             return Err(bad_description("a feed of that name runs here"));
         }
-        leg.taps.0.push(Tap {
+        leg.taps.copies.push(Tap {
             number,
             name: spec.feed.clone(),
             start: now.instant,
@@ -126,7 +126,7 @@ impl Engine {
     /// Ends one; unknown ones are refused.
     pub(crate) fn feed_stop(&mut self, id: LegId, name: &str, now: Now) -> Result<(), Refusal> {
         let found = self.legs.get(id).and_then(|leg| {
-            let mut taps = leg.taps.0.iter();
+            let mut taps = leg.taps.copies.iter();
             let tap = taps.find(|tap| tap.name == name && tap.what_for != Use::Recording)?;
             Some((tap.number, tap.entry(Piece::End("stopped"), now.instant)))
         });
@@ -243,7 +243,7 @@ impl Engine {
         }
         let opus = |tap: &&Tap| matches!(tap.what_for, Use::Feed(Form::Opus, _));
         let end = |tap: &Tap| tap.entry(Piece::End(OTHER_CODEC), now.instant);
-        let ended = leg.taps.0.iter().filter(opus);
+        let ended = leg.taps.copies.iter().filter(opus);
         let over: Vec<_> = ended.map(|tap| (tap.number, end(tap))).collect();
         for (number, end) in over {
             // Marks that waited come before the end.
@@ -316,7 +316,7 @@ impl Engine {
     fn feed_over(&mut self, id: LegId, number: u64, now: Now) {
         self.end_source(id, number, now);
         if let Some(leg) = self.legs.get_mut(id) {
-            leg.taps.0.retain(|tap| tap.number != number);
+            leg.taps.copies.retain(|tap| tap.number != number);
         }
     }
 }

@@ -14,6 +14,7 @@
     )
 )]
 
+mod activity;
 mod address;
 mod certificate;
 mod chime;
@@ -37,6 +38,7 @@ mod farewell;
 mod faults;
 pub mod feed;
 mod feed_source;
+mod floor;
 mod frame;
 mod ice;
 mod ids;

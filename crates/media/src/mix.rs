@@ -7,6 +7,7 @@ use std::time::Instant;
 use offhook_dsp::Codec;
 
 use crate::engine::Engine;
+use crate::event::Event;
 use crate::far::{Kind as Mixed, Linked, Place, What};
 use crate::ids::LegId;
 use crate::io::{Now, Output};
@@ -89,7 +90,7 @@ impl Engine {
 
     fn mix(&mut self, room: &mut Room, number: u64, now: Now) {
         let rates = self.tune(room, number);
-        self.pull(room, now);
+        self.pull(room, number, now);
         let chimes = room.chimes.take(&rates);
         let silence = (room.speakers.is_empty() && !chimes).then_some(NO_SOUND);
         for rate in rates {
@@ -156,8 +157,8 @@ impl Engine {
         room.rates.clone()
     }
 
-    /// The next 20 ms of who speaks.
-    fn pull(&mut self, room: &mut Room, now: Now) {
+    /// The next 20 ms of who speaks, and who of them has the floor.
+    fn pull(&mut self, room: &mut Room, number: u64, now: Now) {
         for speaker in &mut room.speakers {
             self.in_hand = Some(speaker.leg);
             let far = room.far.iter().find(|member| member.leg == speaker.leg);
@@ -166,6 +167,12 @@ impl Engine {
             speaker.pull(gain, &room.rates, now.instant);
         }
         self.in_hand = None;
+        let speaking = room.speakers.iter().filter(|speaker| !speaker.leaves);
+        let levels = speaking.map(|speaker| (speaker.leg, speaker.lately));
+        if let Some(holder) = room.floor.judge(levels, now.instant) {
+            let leg = holder.map_or(0, |leg| leg.0);
+            self.out.event(Event::RoomSpeaker { room: number, leg });
+        }
     }
 
     fn send_listeners(&mut self, room: &mut Room, number: u64, sum: &Sum<'_>, now: Now) {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use offhook_dsp::Codec;
 use offhook_rtp::header::Fields;
 
+use crate::activity::{self, Activity};
 use crate::command::Command;
 use crate::commands::{Refusal, bad_description};
 use crate::description::Recording;
@@ -148,11 +149,15 @@ impl Tap {
 
 /// Taps, none as a rule.
 #[derive(Default)]
-pub(crate) struct Taps(pub(crate) Vec<Tap>);
+pub(crate) struct Taps {
+    pub(crate) copies: Vec<Tap>,
+    /// Whether the leg's peer speaks is told.
+    pub(crate) voice: Option<Box<Activity>>,
+}
 
 impl Taps {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.copies.is_empty() && self.voice.is_none()
     }
 
     /// A packet that the leg's peer said.
@@ -164,7 +169,7 @@ impl Taps {
         out: &mut Outbox,
         now: Instant,
     ) {
-        for tap in self.0.iter().filter(|tap| !tap.paused) {
+        for tap in self.copies.iter().filter(|tap| !tap.paused) {
             let Some(channel) = tap.says else { continue };
             let piece = Piece::Packet {
                 channel,
@@ -188,7 +193,7 @@ impl Taps {
         out: &mut Outbox,
         now: Instant,
     ) {
-        for tap in self.0.iter().filter(|tap| !tap.paused) {
+        for tap in self.copies.iter().filter(|tap| !tap.paused) {
             let Some(channel) = tap.hears else { continue };
             let piece = Piece::Packet {
                 channel,
@@ -212,7 +217,7 @@ impl Taps {
         now: Instant,
     ) {
         let opus = |tap: &&Tap| matches!(tap.what_for, Use::Feed(Form::Opus, _));
-        for tap in self.0.iter().filter(opus) {
+        for tap in self.copies.iter().filter(opus) {
             let channel = if heard { tap.hears } else { tap.says };
             let Some(channel) = channel else { continue };
             let piece = Piece::Aside {
@@ -226,7 +231,7 @@ impl Taps {
 
     /// 20 ms of a room.
     pub(crate) fn mixed(&self, rate: u32, sound: &[i16], out: &mut Outbox, now: Instant) {
-        for tap in self.0.iter().filter(|tap| !tap.paused) {
+        for tap in self.copies.iter().filter(|tap| !tap.paused) {
             let piece = Piece::Sound {
                 rate,
                 samples: sound.into(),
@@ -237,12 +242,12 @@ impl Taps {
 
     fn named(&mut self, name: &str) -> Option<&mut Tap> {
         let of_it = |tap: &&mut Tap| tap.name == name && tap.what_for == Use::Recording;
-        self.0.iter_mut().find(of_it)
+        self.copies.iter_mut().find(of_it)
     }
 
     /// All recordings here are over.
     pub(crate) fn end(&mut self, reason: &'static str, out: &mut Outbox, now: Instant) {
-        for tap in self.0.drain(..) {
+        for tap in self.copies.drain(..) {
             out.push(tap.entry(Piece::End(reason), now));
         }
     }
@@ -277,14 +282,14 @@ impl Engine {
         let taps = self
             .taps(id, spec.side == Side::Room)
             .ok_or_else(|| bad_description("the leg is in no room"))?;
-        if taps.0.len() >= MAX_TAPS {
+        if taps.copies.len() >= MAX_TAPS {
             let text = format!("{MAX_TAPS} recordings and feeds run here, as many as may");
             return Err(("too_many_taps", text));
         }
         if taps.named(&spec.recording).is_some() {
             return Err(bad_description("a recording of that name runs here"));
         }
-        taps.0.push(Tap {
+        taps.copies.push(Tap {
             number,
             name: spec.recording.clone(),
             start: now.instant,
@@ -328,7 +333,7 @@ impl Engine {
             let changes = ends || before != tap.paused;
             told = Some(changes.then(|| tap.entry(piece.clone(), now.instant)));
             if ends {
-                taps.0
+                taps.copies
                     .retain(|tap| tap.name != name || tap.what_for != Use::Recording);
             }
             break;
@@ -347,7 +352,7 @@ impl Engine {
 
     /// The writer has ended a recording by itself: its file is full, or cannot be written.
     pub(crate) fn recording_over(&mut self, number: u64) {
-        let gone = |taps: &mut Taps| taps.0.retain(|tap| tap.number != number);
+        let gone = |taps: &mut Taps| taps.copies.retain(|tap| tap.number != number);
         self.legs.iter_mut().for_each(|leg| gone(&mut leg.taps));
         self.rooms.values_mut().for_each(|room| gone(room.taps()));
     }
@@ -371,7 +376,7 @@ impl Engine {
             Command::RecordPause { leg, recording, .. }
             | Command::RecordResume { leg, recording, .. }
             | Command::RecordStop { leg, recording, .. } => {
-                let taps = self.legs.get(LegId(*leg)).map(|leg| &leg.taps.0);
+                let taps = self.legs.get(LegId(*leg)).map(|leg| &leg.taps.copies);
                 let known = |taps: &Vec<Tap>| taps.iter().any(|tap| tap.name == *recording);
                 (leg, taps.is_some_and(known))
             }
@@ -415,15 +420,20 @@ impl Engine {
 
 /// Copies what was said, if anybody listens.
 pub(crate) fn said(
-    leg: &Leg,
+    leg: &mut Leg,
     codec: Codec,
     incoming: &Incoming,
     payload: &[u8],
     out: &mut Outbox,
     now: Now,
 ) {
-    if !leg.taps.is_empty() {
-        leg.taps.said(codec, incoming, payload, out, now.instant);
+    if leg.taps.is_empty() {
+        return;
+    }
+    leg.taps.said(codec, incoming, payload, out, now.instant);
+    let watched = leg.taps.voice.as_mut();
+    if watched.is_some_and(|one| one.packet(codec, incoming, payload, now.instant)) {
+        out.event(activity::voice(leg.id, true));
     }
 }
 

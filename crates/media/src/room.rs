@@ -12,6 +12,7 @@ use crate::chime::Chimes;
 use crate::commands::Refusal;
 use crate::engine::Engine;
 use crate::far::{Attend, Place, What};
+use crate::floor::Floor;
 use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::Leg;
@@ -59,6 +60,7 @@ pub(crate) struct Room {
     pub(crate) rates: Rates,
     pub(crate) taps: Taps,
     pub(crate) chimes: Chimes,
+    pub(crate) floor: Floor,
     pub(crate) overruns: Overruns,
     /// Its tick's.
     pub(crate) deadlines: Deadlines,
@@ -102,6 +104,7 @@ impl Room {
             rates: Rates::new(),
             taps: Taps::default(),
             chimes: Chimes::default(),
+            floor: Floor::default(),
             overruns: Overruns::default(),
             deadlines: Deadlines::default(),
         }

@@ -33,7 +33,7 @@ impl Engine {
     pub(crate) fn route(&mut self, from: LegId, incoming: &Incoming, payload: &[u8], now: Now) {
         #[cfg(feature = "faults")]
         crate::faults::spring(payload);
-        if let (Meaning::Speech(codec), Some(leg)) = (incoming.meaning, self.legs.get(from)) {
+        if let (Meaning::Speech(codec), Some(leg)) = (incoming.meaning, self.legs.get_mut(from)) {
             recording::said(leg, codec, incoming, payload, &mut self.out, now);
         }
         if let Meaning::Event(clock) = incoming.meaning {

@@ -16,6 +16,10 @@ pub(crate) const SPEECH: f32 = -55.0;
 /// What a packet counts for whose loudness nothing tells: softer than speech that is known.
 const UNTOLD: f32 = -50.0;
 
+/// What a tick weighs against the level before it, and the lowest that counts, dBov: 200 ms of silence are no speech.
+const NEWS: f32 = 0.1;
+const QUIET: f32 = -70.0;
+
 /// A member who is heard.
 pub(crate) struct Speaker {
     pub(crate) leg: LegId,
@@ -25,6 +29,8 @@ pub(crate) struct Speaker {
     pub(crate) voice: Voice,
     pub(crate) loud: Instant,
     pub(crate) level: f32,
+    /// Of the last fifth of a second or so, dBov.
+    pub(crate) lately: f32,
     /// What its samples are multiplied by.
     factor: f32,
     /// Is heard no more after the next tick, in which it fades.
@@ -47,6 +53,7 @@ impl Speaker {
             voice: Voice::new(rate),
             loud: now,
             level,
+            lately: QUIET,
             factor: 1.0,
             leaves: false,
         })
@@ -67,6 +74,7 @@ impl Speaker {
         if self.level >= SPEECH {
             self.loud = now;
         }
+        self.lately += (self.level.max(QUIET) - self.lately) * NEWS;
         self.voice.take(amplified(pulled, ramp, &mut louder), rates);
         let codec = self.decoding.codec();
         let fuller = codec.native_rate() == FULL && self.decoding.rate() != FULL;

@@ -204,6 +204,7 @@ impl Engine {
         if self.legs.get(id).is_some_and(|leg| leg.lent_to.is_none()) {
             self.watch_media(id, now);
             self.judge(id, now);
+            self.watch_silence(id, now.instant);
             self.tell_far(id, now);
         }
         if let Some(leg) = self.legs.get_mut(id) {

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from offhook.calls.call import Call, Effects
 from offhook.calls.effects import CallEffect, ChimeRoom, JoinRoom, PlayFiles, Sip
-from offhook.calls.events import PlayFinished
+from offhook.calls.events import PlayFinished, RoomSpeaker
 from offhook.calls.index import Index, Room
 from offhook.calls.leg import Leg
 from offhook.calls.routing import room_of
@@ -113,6 +113,17 @@ def played(call: Call, leg: Leg, event: PlayFinished) -> Effects:
         told = [call.explain(f"a sound cannot be played: {event.text}", leg)]
     goes_on = event.play == ANNOUNCED and event.reason in ("finished", "failed")
     return [*told, *(alone(call, leg) if goes_on else [])]
+
+
+def spoken(index: Index, event: RoomSpeaker) -> Effects:
+    """Another member is the loudest: for whoever looks at the call. Nothing is kept of it."""
+    member = _member(index, event.leg)
+    room = index.rooms.get(member[1].room or "") if member is not None else None
+    if room is not None and room.number == event.room:
+        index.speakers[event.room] = event.leg
+    else:
+        index.speakers.pop(event.room, None)
+    return []
 
 
 def as_focus(effect: CallEffect) -> CallEffect:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from offhook.calls import (
     adding,
     bridge,
+    conference,
     ending,
     fork,
     heard,
@@ -27,6 +28,7 @@ from offhook.calls.events import (
     MediaLineRefused,
     MediaOpened,
     MediaRefused,
+    RoomSpeaker,
 )
 from offhook.calls.index import Index
 from offhook.calls.outcome import refusal
@@ -36,7 +38,14 @@ REFUSALS = {"engine_lost": "media_engine_lost", "engine_busy": "media_busy"}
 """What the engine's codes mean for a call; any other refusal is one of ports."""
 
 EngineAnswer = (
-    MediaOpened | MediaRefused | MediaClosed | MediaLegOpened | MediaLegUpdated | MediaLineRefused | MediaEvent
+    MediaOpened
+    | MediaRefused
+    | MediaClosed
+    | MediaLegOpened
+    | MediaLegUpdated
+    | MediaLineRefused
+    | RoomSpeaker
+    | MediaEvent
 )
 
 
@@ -61,6 +70,8 @@ class EngineAnswers:
                 return self._leg_updated(event)
             case MediaLineRefused():
                 return self._line_refused(event)
+            case RoomSpeaker():
+                return conference.spoken(self._index, event)
             case _:
                 return self._of_leg(event, now)
 

@@ -237,6 +237,14 @@ class Heard:
 
 
 @record
+class RoomSpeaker:
+    """Another member is the loudest of a room, by the engine's numbers; `leg` 0: nobody speaks there any more."""
+
+    room: int
+    leg: int
+
+
+@record
 class LegMediaFailed:
     """The engine gave a leg's media up."""
 
@@ -324,6 +332,7 @@ EndOfTap = RecordingFinished | FeedChanged
 CallEvent = (
     SipEvent
     | MediaEvent
+    | RoomSpeaker
     | RecordingFinished
     | FeedChanged
     | TimeTold

@@ -71,6 +71,8 @@ class Index:
     dialogs: DialogNames = field(default_factory=DialogNames)
     rooms: dict[str, Room] = field(default_factory=dict)
     """Conferences that have a member, by name."""
+    speakers: dict[int, int] = field(default_factory=dict)
+    """Who is the loudest of a conference, by the engine's numbers of its room and of the leg."""
     thinned: set[str] = field(default_factory=set)
     """Those that somebody has left in the event in hand."""
     recordings: dict[str, Taped] = field(default_factory=dict)
@@ -133,7 +135,13 @@ class Index:
             self.thinned.add(leg.room)
             if not room.legs:
                 del self.rooms[leg.room]
+                self.speakers.pop(room.number, None)
         leg.room = None
+
+    def speaks(self, leg: "Leg") -> bool:
+        """Whether the leg is the loudest of its conference."""
+        room = self.rooms.get(leg.room) if leg.room is not None else None
+        return room is not None and leg.media is not None and self.speakers.get(room.number) == leg.media.leg
 
     def gave(self, leg: "Leg") -> None:
         """It gives the place back."""

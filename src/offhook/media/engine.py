@@ -122,6 +122,10 @@ class MediaEngine:
         """Ends the leg's player."""
         await self._client.call(wire.Stop, leg=leg)
 
+    async def watch_voice(self, leg: int, on: bool = True) -> None:
+        """`VoiceActivity` tells of the leg's peer from now on, or no more."""
+        await self._client.call(wire.WatchVoice, leg=leg, on=on)
+
     async def facts(self, leg: int) -> LegFacts:
         """Everything the engine knows of a leg."""
         return _expect(wire.FactsFound, await self._client.call(wire.Facts, leg=leg)).facts

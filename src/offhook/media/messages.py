@@ -195,6 +195,14 @@ class Hush(Message, frozen=True):
     leg: int
 
 
+class WatchVoice(Message, frozen=True):
+    """Whether the leg's peer speaks is told by `VoiceActivity` from now on, or no more. Reply: `Done`."""
+
+    n: int
+    leg: int
+    on: bool
+
+
 class SendDigits(Message, frozen=True):
     """Digits 0-9 * # A-D towards the leg's peer as telephone-event, in the audio if none is agreed. Reply: `Done`."""
 
@@ -263,6 +271,7 @@ Command = (
     | FeedStart
     | FeedStop
     | Hush
+    | WatchVoice
     | Stop
     | SendDigits
     | RequestKeyFrame
@@ -388,6 +397,20 @@ class SilenceFound(Message, frozen=True):
     evidence: dict[str, str]
 
 
+class RoomSpeaker(Message, frozen=True):
+    """Another member is the loudest of a room; `leg` 0: nobody speaks there any more. At most twice a second."""
+
+    room: int
+    leg: int
+
+
+class VoiceActivity(Message, frozen=True):
+    """A peer that is watched (`WatchVoice`) begins to speak, or ceases: half a second to a second after its last word."""
+
+    leg: int
+    active: bool
+
+
 class Heard(Message, frozen=True):
     """Ends the silence of that direction; `reports` can come."""
 
@@ -471,6 +494,8 @@ Event = (
     | Digit
     | QualityReported
     | SilenceFound
+    | RoomSpeaker
+    | VoiceActivity
     | Heard
     | PlayFinished
     | RecordingFinished

@@ -44,7 +44,9 @@ from offhook.sip.message import Message
 from offhook.sip.parse import parse_datagram, parse_stream_message, parse_websocket, unframed
 from offhook.transport.flow import LEFT
 
-MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent | calls_events.EndOfTap]] = {
+MEDIA_EVENTS: dict[
+    type, Callable[[Any], calls_events.MediaEvent | calls_events.RoomSpeaker | calls_events.EndOfTap]
+] = {
     media.PathChanged: lambda e: calls_events.PathChanged(e.leg, e.local, e.remote, e.reason),
     media.KeysReady: lambda e: calls_events.KeysReady(e.leg, e.suite),
     media.FirstMedia: lambda e: calls_events.FirstMedia(e.leg, e.after_ms),
@@ -54,6 +56,7 @@ MEDIA_EVENTS: dict[type, Callable[[Any], calls_events.MediaEvent | calls_events.
     media.Digit: lambda e: calls_events.DigitPressed(e.leg, e.digit, e.duration_ms, e.method),
     media.QualityReported: lambda e: calls_events.QualityReported(e.leg, e.quality),
     media.SilenceFound: lambda e: calls_events.SilenceFound(e.leg, e.direction, e.verdict, e.evidence),
+    media.RoomSpeaker: lambda e: calls_events.RoomSpeaker(e.room, e.leg),
     media.Heard: lambda e: calls_events.Heard(e.leg, e.direction),
     media.PlayFinished: lambda e: calls_events.PlayFinished(e.leg, e.play, e.reason, e.text, e.played_ms),
     media.RecordingFinished: lambda e: calls_events.RecordingFinished(
@@ -320,6 +323,9 @@ class Driver:
             leg = getattr(event, "leg", None)
             about = {"call_ref": ref} if leg is not None and (ref := self.recorder.of_media(leg)) else {}
             log.debug("media event", **about, text=repr(event))
+        if isinstance(event, media.VoiceActivity):
+            # Nothing here asks for it yet.
+            return
         if self._held is not None:
             self._held.append(event)
             return

@@ -56,6 +56,7 @@ const COMMANDS: &[&str] = &[
     "FeedStop",
     "Stop",
     "Hush",
+    "WatchVoice",
     "SendDigits",
     "RequestKeyFrame",
     "Facts",

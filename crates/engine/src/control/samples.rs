@@ -29,6 +29,7 @@ const COMMANDS: &[&str] = &[
     "FeedStop",
     "Stop",
     "Hush",
+    "WatchVoice",
     "SendDigits",
     "RequestKeyFrame",
     "Facts",
@@ -46,7 +47,7 @@ const REPLIES: [&str; 7] = [
     "Closed",
     "Refused",
 ];
-const EVENTS: [&str; 16] = [
+const EVENTS: [&str; 18] = [
     "PathChanged",
     "KeysReady",
     "FirstMedia",
@@ -55,6 +56,8 @@ const EVENTS: [&str; 16] = [
     "Digit",
     "QualityReported",
     "SilenceFound",
+    "RoomSpeaker",
+    "VoiceActivity",
     "Heard",
     "PlayFinished",
     "RecordingFinished",
