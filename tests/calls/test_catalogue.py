@@ -59,7 +59,8 @@ CONTRACT = (
     (0, "", "info", "udp_blocked silence_expected path_changed transcoding reports_missing"),
     (0, "", "warning",
      "no_media_from_device no_media_to_device one_way_audio media_stopped sdp_address_private sip_alg_suspected "
-     "ice_not_agreed media_source_unexpected payload_type_unexpected microphone_silent microphone_denied playback_blocked "
+     "ice_not_agreed media_refused "
+     "media_source_unexpected payload_type_unexpected microphone_silent microphone_denied playback_blocked "
      "high_loss high_jitter high_rtt low_mos late_packets clock_drift dtmf_not_negotiated client_overloaded"),
     (0, "hangup", "info", "hangup api_hangup"),
     (487, "hangup", "info", "transferred"),

@@ -95,6 +95,21 @@ def test_a_device_that_wants_ice_as_we_do_not_have_it_is_told_so(link: Link, ver
         assert "ice_not_agreed" not in found
 
 
+def test_a_description_that_the_engine_refuses_is_told(link: Link) -> None:
+    """An address that nothing may be sent to: the call goes on, and says why it is silent."""
+    house, alice, _ = call_of(link, SDP)
+    text = "media must not go to 169.254.1.1"
+    tell(house, did.DescriptionRefused(number(alice), "bad_address", text))
+    # 1. once, however often it is said
+    tell(house, did.DescriptionRefused(number(alice), "bad_address", text))
+    assert open_findings(alice) == {"media_refused": {"reason": text}}
+    view = call_view(house.call(), {}, link.now)
+    assert (view["findings"], view["verdict"]) == (["media_refused"], "degraded")
+    # 2. media that is heard was described anew
+    tell(house, did.FirstMedia(number(alice), 40))
+    assert open_findings(alice) == {}
+
+
 def test_who_was_never_heard_has_the_same_time_as_who_fell_silent(link: Link) -> None:
     house, alice, _ = call_of(link, SDP)
     tell(house, did.SilenceFound(number(alice), "in", "no_packets", {}))

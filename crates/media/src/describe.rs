@@ -31,11 +31,11 @@ impl Engine {
         let signalled = check_remote(leg, &remote)?;
         self.check_video(id, &remote)?;
         if let Named::At(address) = signalled {
-            let rtcp = SocketAddr::new(address.ip(), remote.rtcp_port);
-            if let Some(ours) = [address, rtcp].into_iter().find(|one| self.is_ours(*one)) {
-                return Err(("bad_address", format!("{ours} is a port of this engine")));
+            if self.is_ours(address) {
+                return Err(("bad_address", format!("{address} is a port of this engine")));
             }
         }
+        let reports = self.reports_to(signalled, &remote);
         let random = &mut self.random;
         let Some(leg) = self.legs.get_mut(id) else {
             return Ok(());
@@ -48,7 +48,7 @@ impl Engine {
         if before != (true, leg.may_send(), leg.may_receive()) {
             leg.due_since = Some(now.instant);
         }
-        self.complete_path(id, signalled, now);
+        self.complete_path(id, signalled, reports, now);
         self.arm_completed(id, now);
         if let Some(remote) = self.legs.get(id).and_then(|leg| leg.remote.clone()) {
             self.complete_video(id, &remote, now);
@@ -67,7 +67,28 @@ impl Engine {
                 || self.legs.iter().any(|leg| is_port(leg, address)))
     }
 
-    fn complete_path(&mut self, id: LegId, signalled: Named, now: Now) {
+    /// Where reports go: the port that was named, or the one beside the media's (RFC 3550 section 11). A phone on this
+    /// machine may have got a port beside one of ours without a wish to: it gets no reports.
+    fn reports_to(&self, signalled: Named, remote: &LegRemote) -> Option<SocketAddr> {
+        let Named::At(address) = signalled else {
+            return None;
+        };
+        let port = if remote.rtcp_port == 0 {
+            remote.port.checked_add(1)?
+        } else {
+            remote.rtcp_port
+        };
+        let reports = SocketAddr::new(address.ip(), port);
+        (!self.is_ours(reports)).then_some(reports)
+    }
+
+    fn complete_path(
+        &mut self,
+        id: LegId,
+        signalled: Named,
+        reports: Option<SocketAddr>,
+        now: Now,
+    ) {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
@@ -83,14 +104,7 @@ impl Engine {
                     Named::Nothing | Named::Forbidden => None,
                 };
                 port.latch.signal(leg.offer.latch, address);
-                let rtcp_port = if remote.rtcp_port == 0 {
-                    remote.port.checked_add(1)
-                } else {
-                    Some(remote.rtcp_port)
-                };
-                port.rtcp = address
-                    .zip(rtcp_port)
-                    .map(|(address, port)| SocketAddr::new(address.ip(), port));
+                port.rtcp = reports;
                 if let Some(component) = &mut port.component {
                     component.latch.signal(leg.offer.latch, port.rtcp);
                 }

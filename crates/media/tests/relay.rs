@@ -429,7 +429,7 @@ fn rule_9_6_descriptions_may_not_point_at_special_addresses_or_our_own_ports() {
     let beside = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
     let (four, six) = (own(&legs[1]), own(&legs[3]));
     assert!(six.is_ipv6());
-    let mut refused = |leg: u64, address: SocketAddr, rtcp_port: u16| {
+    let refused = |world: &mut World, leg: u64, address: SocketAddr, rtcp_port: u16| {
         let remote = LegRemote {
             rtcp_port,
             ..port_remote(pcmu(), address)
@@ -459,14 +459,33 @@ fn rule_9_6_descriptions_may_not_point_at_special_addresses_or_our_own_ports() {
         (2, six),
         (2, beside(six)),
     ] {
-        assert!(refused(legs[leg].leg, address, 0), "{address}");
+        assert!(refused(&mut world, legs[leg].leg, address, 0), "{address}");
     }
-    // Nor for reports alone.
+    // Who is a neighbour may be sent to, and is called when his port for reports happens to be one of ours.
     let beside_us = SocketAddr::new(four.ip(), 9);
-    assert!(refused(legs[0].leg, beside_us, four.port()));
-    // Who is a neighbour may be sent to.
-    assert!(!refused(legs[0].leg, beside_us, 0));
-    assert!(!refused(legs[2].leg, SocketAddr::new(six.ip(), 9), 0));
+    assert!(!refused(&mut world, legs[0].leg, beside_us, 0));
+    assert!(!refused(
+        &mut world,
+        legs[2].leg,
+        SocketAddr::new(six.ip(), 9),
+        0
+    ));
+    // But no report goes to a port of ours, named or beside the media's.
+    let below = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() - 1);
+    for (leg, named) in [(0, false), (2, true)] {
+        let (ours, address) = (own(&legs[leg]), below(own(&legs[leg])));
+        let reports = if named { ours.port() } else { 0 };
+        assert!(
+            !refused(&mut world, legs[leg].leg, address, reports),
+            "{address}"
+        );
+        world.bridge(legs[leg].leg, legs[leg].leg);
+        let mut phone = phone(&legs[leg], 0);
+        phone.address = address;
+        phone.speak_for(&mut world, 6_000);
+        assert!(!world.rtp_to(address).is_empty());
+        assert!(world.sent.iter().all(|sent| sent.destination != ours));
+    }
 }
 
 #[test]

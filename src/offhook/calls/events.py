@@ -253,6 +253,15 @@ class LegMediaFailed:
 
 
 @record
+class DescriptionRefused:
+    """The engine refused what a leg's peer says of its media, so nothing goes there: `text` names what was wrong."""
+
+    leg: int
+    code: str
+    text: str
+
+
+@record
 class TextsFound:
     """The answer to `FindTexts`, oldest first."""
 
@@ -324,6 +333,7 @@ MediaEvent = (
     | Heard
     | PlayFinished
     | LegMediaFailed
+    | DescriptionRefused
 )
 
 EndOfTap = RecordingFinished | FeedChanged

@@ -7,6 +7,7 @@ from offhook.calls import destinations, digits, ending, measured, signs, soundin
 from offhook.calls.call import Call, Effects
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
 from offhook.calls.events import (
+    DescriptionRefused,
     DigitPressed,
     FirstMedia,
     Heard,
@@ -28,6 +29,7 @@ MEDIA_FAILED = sip_reason(500, "The media engine failed in this call")
 """Reason of the BYEs to both."""
 ONE_WAY, PATH_CHANGED, UDP_BLOCKED = "one_way_audio", "path_changed", "udp_blocked"
 REPORTS_MISSING = "reports_missing"
+MEDIA_REFUSED = "media_refused"
 
 
 def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
@@ -35,7 +37,8 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
     match event:
         case FirstMedia() | MediaResumed():
             leg.was_heard_once = True
-            return [*survival.heard_again(call, leg), *_other_way(call, leg, "in", now)]
+            accepted = _no_more(call, leg, MEDIA_REFUSED, now)
+            return [*accepted, *survival.heard_again(call, leg), *_other_way(call, leg, "in", now)]
         case MediaStopped():
             return survival.fell_silent(call, leg, event.silent_ms)
         case DigitPressed():
@@ -49,18 +52,19 @@ def of_leg(call: Call, leg: Leg, event: MediaEvent, now: float) -> Effects:
             return digits.key_frame_wanted(leg)
         case KeysReady():
             leg.suite = event.suite
-        case SilenceFound(direction="reports"):
-            return _no_reports(call, leg, event, now)
+        case SilenceFound(direction="reports") | Heard(direction="reports"):
+            return _reports(call, leg, event, now)
         case SilenceFound():
             return _silence(call, leg, event, now)
-        case Heard(direction="reports"):
-            return _no_more(call, leg, REPORTS_MISSING, now)
         case Heard():
             cleared = _closed(call, leg, _toward(event.direction), now)
             again = _both_ways_again(call, leg, event.direction, now)
             return [*cleared, *again, *_other_way(call, leg, event.direction, now)]
         case PlayFinished():
             return sounding.played(call, leg, event)
+        case DescriptionRefused():
+            again = _no_more(call, leg, MEDIA_REFUSED, now)
+            return [*again, *_beside(call, leg, MEDIA_REFUSED, event.code, {"reason": event.text}, now)]
         case LegMediaFailed():
             return ending.end(call, "media_failed", "server", now, MEDIA_FAILED)
     return []
@@ -93,11 +97,13 @@ def _no_more(call: Call, leg: Leg, code: str, now: float) -> Effects:
     return [call.happened("call.finding_cleared", leg, code=code, direction="from_device")]
 
 
-def _no_reports(call: Call, leg: Leg, event: SilenceFound, now: float) -> Effects:
-    """Sound is heard all the same: no silence, and no call ends of it."""
-    if FINDING_OF_VERDICT.get(event.verdict) != REPORTS_MISSING:
+def _reports(call: Call, leg: Leg, event: SilenceFound | Heard, now: float) -> Effects:
+    """Sound is heard without reports all the same: no silence, and no call ends of it."""
+    if isinstance(event, SilenceFound) and FINDING_OF_VERDICT.get(event.verdict) != REPORTS_MISSING:
         return []
     ended = _no_more(call, leg, REPORTS_MISSING, now)
+    if isinstance(event, Heard):
+        return ended
     return [*ended, *_beside(call, leg, REPORTS_MISSING, event.verdict, dict(event.evidence), now)]
 
 

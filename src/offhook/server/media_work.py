@@ -107,6 +107,8 @@ class MediaWork:
         log.warning("media refused", **about, command=type(effect).__name__, code=error.code, text=error.text)
         if isinstance(effect, do.OpenMedia | do.AddMediaLeg):
             self._tell(did.MediaRefused(effect.call_ref, error.code, error.text))
+        if isinstance(effect, do.CompleteMedia) and error.code != "engine_lost":
+            self._tell(did.DescriptionRefused(effect.leg, error.code, error.text))
         if isinstance(effect, do.UpdateMedia) and effect.opens_video:
             self._tell(did.MediaLineRefused(effect.leg, error.code))
         if isinstance(effect, do.PlayFiles):

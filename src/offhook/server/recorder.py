@@ -426,7 +426,7 @@ _OF_USAGE = frozenset({sip.AckMissing, sip.DialogLost, sip.InviteRejected})
 _OF_MEDIA = frozenset(
     {did.PathChanged, did.KeysReady, did.FirstMedia, did.MediaStopped, did.MediaResumed, did.DigitPressed}
     | {did.SilenceFound, did.Heard, did.LegMediaFailed, did.KeyFrameWanted, did.PlayFinished, did.RecordingFinished}
-    | {did.FeedChanged}
+    | {did.FeedChanged, did.DescriptionRefused}
 )
 
 _WANTED_OF_CALL = frozenset({do.OpenMedia, do.AddMediaLeg, do.Explain})

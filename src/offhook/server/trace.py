@@ -198,7 +198,7 @@ def _details(thing: Any) -> dict[str, Any]:
         return {"verdict": thing.verdict, **thing.evidence}
     if isinstance(thing, do.CompleteMedia):
         return {"codecs": [one.name for one in thing.remote.audio], "direction": thing.remote.direction.value}
-    if isinstance(thing, did.LegMediaFailed | did.PathChanged | did.DigitPressed):
+    if isinstance(thing, did.LegMediaFailed | did.DescriptionRefused | did.PathChanged | did.DigitPressed):
         return {key: value for key, value in asdict(thing).items() if key != "leg"}
     return {}
 
@@ -285,6 +285,7 @@ _WORDS: dict[type, Callable[[_Writer, Any], Words | None]] = {
     did.SilenceFound: lambda w, one: ("media", f"{w.name(one.leg)} {_SILENT.get(one.direction, '')}: {one.verdict}"),
     did.Heard: lambda w, one: ("media", f"{w.name(one.leg)}: {_AGAIN.get(one.direction, '')}"),
     did.LegMediaFailed: lambda w, one: ("media", f"{w.name(one.leg)}: the engine's leg failed, {one.cause}"),
+    did.DescriptionRefused: lambda w, one: ("media", f"the engine refuses {w.name(one.leg)}: {one.text} ({one.code})"),
     did.TimerFired: _timer,
     sip.InviteRejected: _rejected,
     sip.AckMissing: lambda w, one: ("timer", f"no ACK came from {w.usage(one.usage)}"),
