@@ -23,6 +23,8 @@ from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 IN, OUT = "from_device", "to_device"
+LINK_LOCAL = "c=IN IP4 169.254.1.1"
+"""Nothing may be sent there (MEDIA.md rule 9.6)."""
 
 
 class Fault(NamedTuple):
@@ -39,6 +41,7 @@ class Fault(NamedTuple):
 FAULTS = [
     Fault("no_media_from_device", IN, "no_packets", SDP, FaultyPhone.nothing),
     Fault("no_media_from_device", IN, "ice_no_checks", ICE, FaultyPhone.nothing),
+    Fault("media_refused", IN, "bad_address", SDP.replace("c=IN IP4 127.0.0.1", LINK_LOCAL), FaultyPhone.speaks),
     Fault("media_stopped", IN, "stopped", SDP, FaultyPhone.stops),
     Fault("payload_type_unexpected", IN, "wrong_payload_type", SDP, FaultyPhone.other_payload_type),
     Fault("microphone_silent", IN, "digital_silence", SDP, FaultyPhone.no_sound),
