@@ -372,24 +372,22 @@ impl Engine {
         Credentials::draw(self.shard, id.slot(), &mut |out| random.fill(out))
     }
 
+    /// Our addresses as the leg's description names them.
+    fn announced(&self, leg: &Leg) -> Vec<SocketAddr> {
+        let all = self.webrtc.iter().flat_map(|socket| &socket.candidates);
+        match &leg.path {
+            Path::Port(port) => vec![port.pair.address],
+            Path::WebRtc(_) => all.copied().collect(),
+        }
+    }
+
     /// What is announced of a leg.
     pub(crate) fn local(&self, leg: &Leg) -> LegLocal {
-        let announce = |address: &SocketAddr| (address.ip().to_string(), address.port());
-        let (candidates, rtcp_port, credentials) = match &leg.path {
-            Path::Port(port) => (
-                vec![announce(&port.pair.address)],
-                port.pair.rtcp_port,
-                None,
-            ),
-            Path::WebRtc(path) => {
-                let all = self
-                    .webrtc
-                    .iter()
-                    .flat_map(|socket| &socket.candidates)
-                    .map(announce)
-                    .collect();
-                (all, 0, Some(path.ice.credentials().clone()))
-            }
+        let announce = |address: SocketAddr| (address.ip().to_string(), address.port());
+        let candidates = self.announced(leg).into_iter().map(announce).collect();
+        let (rtcp_port, credentials) = match &leg.path {
+            Path::Port(port) => (port.pair.rtcp_port, None),
+            Path::WebRtc(path) => (0, Some(path.ice.credentials().clone())),
         };
         let (ufrag, password) = credentials
             .map(|known| (known.ufrag, known.password))
@@ -438,7 +436,13 @@ impl Engine {
 
     fn facts(&self, id: LegId, now: Now) -> Option<crate::description::LegFacts> {
         let leg = self.legs.get(id)?;
-        let mut facts = facts::of(leg, self.playout_of(leg), now.instant);
+        let around = facts::Around {
+            announced: self.announced(leg),
+            playout: self.playout_of(leg),
+            source: self.verdict_of_source(leg, now).map(|found| found.name),
+            overruns: self.overruns_of(leg),
+        };
+        let mut facts = facts::of(leg, &around, now.instant);
         let carrier = leg.video.as_ref().and_then(|video| video.carrier);
         let carrier = carrier
             .and_then(|carrier| self.legs.get(carrier))

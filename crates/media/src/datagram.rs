@@ -99,7 +99,7 @@ impl Engine {
         if checked.check != Check::Valid {
             return self.demux.count_stranger();
         }
-        leg.rx.last_datagram = Some(now.instant);
+        leg.rx.reached(source, now.instant);
         let entered = path.ice.enter((socket.id, source));
         entered
             .leave
@@ -169,7 +169,7 @@ impl Engine {
         let before = leg.handshakes_in_flight();
         if !on_rtcp_port {
             leg.rx.datagrams += 1;
-            leg.rx.last_datagram = Some(now.instant);
+            leg.rx.reached(pair.1, now.instant);
         }
         let (peer, keys) = match &mut leg.path {
             Path::WebRtc(path) => {
@@ -250,7 +250,7 @@ impl Engine {
             return;
         };
         leg.rx.datagrams += 1;
-        leg.rx.last_datagram = Some(now.instant);
+        leg.rx.reached(source, now.instant);
         let Ok(header) = Header::parse_sealed(bytes) else {
             leg.rx.bad_headers += 1;
             return;

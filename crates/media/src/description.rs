@@ -510,7 +510,7 @@ pub struct LegFacts {
     pub transcoded: bool,
     /// none, tone, music, ringback, files, feed, leg:ID or room:NUMBER.
     pub source: String,
-    /// open, no_address, no_keys, on_hold, no_source.
+    /// open, no_address, no_keys, on_hold, no_source, muted.
     pub gate: String,
     /// Age of the first accepted packet.
     pub first_in_ms: i64,
@@ -524,7 +524,7 @@ pub struct LegFacts {
     pub verdict_in: String,
     /// Why the peer hears nothing; empty while sound flows.
     pub verdict_out: String,
-    /// Facts the verdicts rest on.
+    /// All other facts as text; those that the verdicts rest on begin with `in.` and `out.`.
     pub evidence: BTreeMap<String, String>,
     /// Measures.
     pub quality: Quality,

@@ -195,6 +195,11 @@ impl Handshake {
         &self.seen
     }
 
+    /// Of the protocol, once the peer has shown a certificate: `config` allows this one alone.
+    pub(crate) fn version(&self) -> &'static str {
+        if self.seen.is_empty() { "" } else { "1.2" }
+    }
+
     /// Fingerprint of the description, the first one.
     pub(crate) fn expected(&self) -> &str {
         self.expected.first().map_or("", |(_, value)| value)

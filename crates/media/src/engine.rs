@@ -349,8 +349,7 @@ impl Engine {
                 leg.tx.unsent += 1;
                 return;
             }
-            leg.tx.send_error = Some((errno, now.instant));
-            leg.tx.send_errors += 1;
+            leg.tx.send_failed(errno, now.instant);
         }
     }
 
@@ -393,7 +392,7 @@ impl Engine {
             {
                 let origin =
                     origin.map_or_else(|| "this host".to_owned(), |origin| origin.to_string());
-                leg.tx.unreachable = Some((origin, now.instant));
+                leg.tx.unreachable = Some(Box::new((origin, now.instant)));
             }
         }
     }

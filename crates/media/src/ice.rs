@@ -160,10 +160,12 @@ pub(crate) struct Ice {
     /// Addresses entered in the demultiplexer, the newest last.
     sources: Vec<Pair>,
     last_request: Option<Instant>,
-    pub(crate) requests: u64,
-    pub(crate) bad_integrity: u64,
-    pub(crate) wrong_ufrag: u64,
-    pub(crate) path_changes: u64,
+    pub(crate) requests: u32,
+    pub(crate) bad_integrity: u32,
+    pub(crate) wrong_ufrag: u32,
+    pub(crate) path_changes: u32,
+    /// Since when the selected pair is the selected one.
+    pub(crate) selected_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +203,7 @@ impl Ice {
             bad_integrity: 0,
             wrong_ufrag: 0,
             path_changes: 0,
+            selected_at: None,
         }
     }
 
@@ -268,10 +271,10 @@ impl Ice {
             (Check::Stranger, None)
         };
         match check {
-            Check::Stranger => self.wrong_ufrag += 1,
-            Check::BadIntegrity => self.bad_integrity += 1,
+            Check::Stranger => count(&mut self.wrong_ufrag),
+            Check::BadIntegrity => count(&mut self.bad_integrity),
             Check::Valid => {
-                self.requests += 1;
+                count(&mut self.requests);
                 self.last_request = Some(now);
             }
         }
@@ -325,7 +328,10 @@ impl Ice {
             .is_none_or(|current| current.pair != new.pair);
         self.nominated = Some(new);
         self.waiting = None;
-        self.path_changes += u64::from(changed);
+        if changed {
+            count(&mut self.path_changes);
+            self.selected_at = Some(new.at);
+        }
         changed.then_some(new.pair)
     }
 
@@ -382,6 +388,11 @@ impl Ice {
             .is_some_and(|last| now.saturating_duration_since(last) < LIVENESS)
     }
 
+    /// When the last valid check came.
+    pub(crate) fn last_request(&self) -> Option<Instant> {
+        self.last_request
+    }
+
     /// new, checking, connected or disconnected.
     pub(crate) fn state_name(&self, now: Instant) -> &'static str {
         match (self.last_request, self.nominated) {
@@ -402,6 +413,11 @@ fn agent_of<'a>(
         Some(next) if restarted => next,
         _ => agent,
     }
+}
+
+/// Stays at the most there is: four bytes are enough for any call that is none of an attacker's.
+fn count(counter: &mut u32) {
+    *counter = counter.saturating_add(1);
 }
 
 fn rested(current: Nomination, now: Instant) -> bool {

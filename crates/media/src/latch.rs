@@ -127,6 +127,14 @@ impl Latch {
         }
     }
 
+    /// exact or nat.
+    pub(crate) fn policy_name(&self) -> &'static str {
+        match self.policy {
+            Policy::Exact => "exact",
+            Policy::Nat => "nat",
+        }
+    }
+
     /// Packets in a row of the source that is not believed yet.
     pub(crate) fn consistent(&self) -> u32 {
         self.candidate.map_or(0, |candidate| candidate.count)

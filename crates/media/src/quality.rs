@@ -105,7 +105,7 @@ pub(crate) fn measure(leg: &Leg, counters: Counters) -> Quality {
 /// Signs of life that are no media.
 fn signs(leg: &Leg) -> u64 {
     let checks = match &leg.path {
-        Path::WebRtc(path) => path.ice.requests,
+        Path::WebRtc(path) => u64::from(path.ice.requests),
         Path::Port(_) => 0,
     };
     leg.rx.reports + checks

@@ -1,5 +1,6 @@
 //! What a leg receives, from an accepted packet on: streams, statistics, digits, loudness.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
@@ -172,7 +173,10 @@ pub(crate) struct Receiver {
     pub(crate) bad_headers: u64,
     pub(crate) loops: u64,
     pub(crate) without_keys: u64,
+    pub(crate) first_datagram: Option<Instant>,
     pub(crate) last_datagram: Option<Instant>,
+    /// Where the last datagram came from, believed or not.
+    pub(crate) last_source: Option<SocketAddr>,
     pub(crate) first: Option<Instant>,
     pub(crate) last: Option<Instant>,
     /// Number, count and time of packets with a payload type that was not negotiated.
@@ -208,7 +212,9 @@ impl Receiver {
             bad_headers: 0,
             loops: 0,
             without_keys: 0,
+            first_datagram: None,
             last_datagram: None,
+            last_source: None,
             first: None,
             last: None,
             unknown: None,
@@ -229,6 +235,18 @@ impl Receiver {
     pub(crate) fn renegotiate(&mut self, audio: &[description::Codec], level_id: u8) {
         self.table = Meanings::new(audio);
         self.level_id = level_id;
+    }
+
+    /// Something came from there, whatever it is.
+    pub(crate) fn reached(&mut self, source: SocketAddr, now: Instant) {
+        self.first_datagram.get_or_insert(now);
+        self.last_datagram = Some(now);
+        self.last_source = Some(source);
+    }
+
+    /// The stream that is heard.
+    pub(crate) fn stream(&self) -> Option<u32> {
+        self.current
     }
 
     /// These payload types are the video line's.

@@ -117,15 +117,7 @@ fn acknowledge(leg: &mut Leg, block: &ReportBlock, now: Now) {
         .map_or(8_000, |speech| speech.codec.rtp_clock());
     let sent = leg.tx.packets;
     let known = &mut leg.tx.acknowledged;
-    let advanced = known.at.is_none() || block.extended_highest != known.highest;
-    if advanced {
-        known.stalled = 0;
-    } else if sent > known.sent_then {
-        known.stalled += 1;
-    }
-    known.at = Some(now.instant);
-    known.highest = block.extended_highest;
-    known.sent_then = sent;
+    known.take(block.extended_highest, sent, now.instant);
     known.loss_percent = f64::from(block.fraction_lost) * 100.0 / 256.0;
     known.jitter_ms = f64::from(block.jitter) * 1_000.0 / f64::from(clock);
     if let Some(encoding) = &mut leg.tx.encoding {

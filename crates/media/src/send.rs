@@ -18,6 +18,7 @@ use crate::prompt::Prompt;
 use crate::receive::Incoming;
 use crate::tick::TICK;
 use crate::transcode::{Decoding, Encoding};
+use crate::verdict::UNACKNOWLEDGED_REPORTS;
 use crate::voice::WIDE;
 
 /// What feeds a leg.
@@ -85,6 +86,29 @@ pub(crate) struct Acknowledged {
     pub(crate) sent_then: u64,
     /// Successive reports that named no higher number though we had sent.
     pub(crate) stalled: u32,
+    /// Packets we had sent when a report last named a higher number.
+    advanced_then: u64,
+}
+
+impl Acknowledged {
+    /// A report came that names `highest` after we had sent `sent` packets.
+    pub(crate) fn take(&mut self, highest: u32, sent: u64, now: Instant) {
+        if self.at.is_none() || highest != self.highest {
+            self.stalled = 0;
+            self.advanced_then = sent;
+        } else if sent > self.sent_then {
+            self.stalled += 1;
+        }
+        (self.at, self.highest, self.sent_then) = (Some(now), highest, sent);
+    }
+
+    /// Packets that two successive reports and more do not acknowledge.
+    pub(crate) fn missed(&self) -> u64 {
+        if self.stalled < UNACKNOWLEDGED_REPORTS {
+            return 0;
+        }
+        self.sent_then.saturating_sub(self.advanced_then)
+    }
 }
 
 /// The sending side of a leg.
@@ -117,13 +141,16 @@ pub(crate) struct Sender {
     pub(crate) last: Option<Instant>,
     pub(crate) acknowledged: Acknowledged,
     pub(crate) send_error: Option<(i32, Instant)>,
-    pub(crate) send_errors: u64,
+    /// How often each came; the kinds are few.
+    pub(crate) send_errors: Vec<(i32, u64)>,
     /// Packets for which the system had no room.
     pub(crate) unsent: u64,
-    pub(crate) unreachable: Option<(String, Instant)>,
+    pub(crate) unreachable: Option<Box<(String, Instant)>>,
     pub(crate) overruns: Overruns,
 }
 
+/// Kinds of errors that are counted: the system knows a handful for sending.
+const MAX_ERRORS: usize = 8;
 /// A row of late ticks is over when none came for so long, and worth a word when it lasts so long.
 const OVERRUN_LIFE: Duration = Duration::from_secs(1);
 
@@ -132,6 +159,8 @@ const OVERRUN_LIFE: Duration = Duration::from_secs(1);
 pub(crate) struct Overruns {
     /// The first and the last of a row, and how many.
     row: Option<(Instant, Instant, u64)>,
+    /// All there were.
+    pub(crate) count: u64,
 }
 
 impl Overruns {
@@ -140,6 +169,7 @@ impl Overruns {
         if now.saturating_duration_since(at) < TICK {
             return;
         }
+        self.count += 1;
         let goes_on = |last: Instant| now.saturating_duration_since(last) < OVERRUN_LIFE;
         self.row = Some(match self.row {
             Some((first, last, count)) if goes_on(last) => (first, now, count + 1),
@@ -181,7 +211,7 @@ impl Sender {
             last: None,
             acknowledged: Acknowledged::default(),
             send_error: None,
-            send_errors: 0,
+            send_errors: Vec::new(),
             unsent: 0,
             unreachable: None,
             overruns: Overruns::default(),
@@ -369,6 +399,22 @@ impl Sender {
         self.octets += payload_len as u64;
         self.first.get_or_insert(now);
         self.last = Some(now);
+    }
+
+    /// The system would not send.
+    pub(crate) fn send_failed(&mut self, errno: i32, now: Instant) {
+        self.send_error = Some((errno, now));
+        if let Some((_, count)) = self.send_errors.iter_mut().find(|one| one.0 == errno) {
+            *count += 1;
+        } else if self.send_errors.len() < MAX_ERRORS {
+            self.send_errors.push((errno, 1));
+        }
+    }
+
+    /// How often this error came.
+    pub(crate) fn errors(&self, errno: i32) -> u64 {
+        let found = self.send_errors.iter().find(|one| one.0 == errno);
+        found.map_or(0, |one| one.1)
     }
 
     fn advance(&mut self, timestamp: u32, now: Instant) {

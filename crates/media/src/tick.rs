@@ -8,10 +8,10 @@ use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::{Leg, Path};
 use crate::route::{RFC_4733, deliver, prepare_encoding};
-use crate::send::Source;
+use crate::send::{Overruns, Source};
 use crate::timers::{Kind, claim};
 use crate::transcode::{MAX_TICK_SAMPLES, played_rate};
-use crate::verdict::{self, Telling};
+use crate::verdict::{self, Telling, Verdict};
 use crate::{quality, reports};
 
 /// Length of a tick.
@@ -253,30 +253,31 @@ impl Engine {
         }
     }
 
+    /// Why the leg that feeds this one is not heard.
+    pub(crate) fn verdict_of_source(&self, leg: &Leg, now: Now) -> Option<Verdict> {
+        let Source::Leg(feeder) = leg.tx.source else {
+            return None;
+        };
+        if self.is_far(feeder.0) {
+            return leg.link.as_ref()?.known.verdict.clone();
+        }
+        let feeder = self.legs.get(feeder)?;
+        verdict::inward(feeder, self.settings.stopped_after, now.instant)
+    }
+
+    /// Of what is made for the leg here.
+    pub(crate) fn overruns_of(&self, leg: &Leg) -> Overruns {
+        let room = leg.tx.source.room().and_then(|room| self.rooms.get(&room));
+        room.map_or(leg.tx.overruns, |room| room.overruns)
+    }
+
     /// Looks at both directions, and at the reports beside them, and tells what changed.
     fn judge(&mut self, id: LegId, now: Now) {
         let stopped_after = self.settings.stopped_after;
         let Some(leg) = self.legs.get(id) else { return };
         let inward = verdict::inward(leg, stopped_after, now.instant);
-        let feeder = match &leg.tx.source {
-            Source::Leg(feeder) if *feeder == id => inward.clone(),
-            Source::Leg(feeder) if self.is_far(feeder.0) => leg
-                .link
-                .as_ref()
-                .and_then(|link| link.known.verdict.clone()),
-            Source::Leg(feeder) => self
-                .legs
-                .get(*feeder)
-                .and_then(|feeder| verdict::inward(feeder, stopped_after, now.instant)),
-            Source::None
-            | Source::Player(_)
-            | Source::Prompt(_)
-            | Source::Feed(_)
-            | Source::Room(_) => None,
-        };
-        let room = leg.tx.source.room().and_then(|room| self.rooms.get(&room));
-        let overruns = room.map_or(leg.tx.overruns, |room| room.overruns);
-        let outward = verdict::outward(leg, feeder.as_ref(), overruns, now.instant);
+        let feeder = self.verdict_of_source(leg, now);
+        let outward = verdict::outward(leg, feeder.as_ref(), self.overruns_of(leg), now.instant);
         let reports = verdict::reports(leg, now.instant);
         let Some(leg) = self.legs.get_mut(id) else {
             return;

@@ -185,6 +185,7 @@ pub(crate) struct Wish {
 /// The encoding half.
 pub(crate) struct Encoding {
     encoder: Encoder,
+    complexity: u8,
     packet_ms: u32,
     pauses: Option<Pauses>,
     /// A packet of Opus without sound: the first byte of the last one that had some.
@@ -205,6 +206,7 @@ impl Encoding {
         };
         Some(Self {
             encoder: Encoder::new(wish.codec, rate, options).ok()?,
+            complexity,
             packet_ms: wish.ms,
             pauses: wish.pauses.then(Pauses::default),
             no_sound: [0],
@@ -228,6 +230,11 @@ impl Encoding {
 
     pub(crate) fn rate(&self) -> u32 {
         self.encoder.input_rate()
+    }
+
+    /// How hard Opus works, 0 to 10; nothing of other codecs.
+    pub(crate) fn complexity(&self) -> Option<u8> {
+        (self.encoder.codec() == Codec::Opus).then_some(self.complexity)
     }
 
     /// Samples of one tick.
@@ -302,7 +309,9 @@ impl Encoding {
     /// How hard Opus works from the next packet on, 0 to 10.
     pub(crate) fn set_complexity(&mut self, complexity: u8) {
         // An encoder that refuses keeps its settings.
-        let _ = self.encoder.set_complexity(complexity);
+        if self.encoder.set_complexity(complexity).is_ok() {
+            self.complexity = complexity;
+        }
     }
 
     /// What the peer reports to lose, for Opus' forward error correction.

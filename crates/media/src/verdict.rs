@@ -332,12 +332,12 @@ fn network(leg: &Leg, now: Instant) -> Option<Verdict> {
         return Some(
             Verdict::new("send_error")
                 .with("errno", errno)
-                .with("packets", tx.send_errors),
+                .with("packets", tx.errors(errno)),
         );
     }
     if let Some((origin, _)) = tx
         .unreachable
-        .as_ref()
+        .as_deref()
         .filter(|(_, at)| recent(Some(*at), now, ERROR_LIFE))
     {
         return Some(

@@ -519,6 +519,7 @@ fn trap_21_two_legs_cannot_be_pointed_at_each_other() {
     assert!(world.sent[before..].iter().all(|sent| !sent.is_rtp()));
     assert_eq!(world.facts(b.leg).verdict_in, "source_refused");
     assert_eq!(world.evidence(b.leg, "source_refused")["loop"], "100");
+    assert_eq!(world.facts(b.leg).evidence["loops"], "125");
 }
 
 #[test]

@@ -323,7 +323,8 @@ class VideoFacts:
 class LegFacts:
     """What the engine knows of a leg, always kept (MEDIA.md section 7). Ages in milliseconds, -1 = never.
 
-    `verdict_in` and `verdict_out` are "" while sound flows. `evidence` holds the facts a verdict rests on as text.
+    `verdict_in` and `verdict_out` are "" while sound flows. `evidence` holds all other facts as text; those that a verdict
+    rests on begin with `in.` and `out.`.
     """
 
     leg: int
