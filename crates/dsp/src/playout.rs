@@ -126,17 +126,28 @@ impl Playout {
 
     /// Goes on where another stream of the same sender ended, as after a change of codec: what that one had still to play is
     /// played first, and bridges the wait for the first packets of this one.
-    pub fn follow(&mut self, mut before: Self) {
-        while before.jitter.take() {
-            before.decode();
-        }
+    pub fn follow(&mut self, before: Self) {
         let (from, to) = (before.output_rate(), self.output_rate());
-        let Ok(mut rest) = crate::resample::convert(&before.pcm, from, to) else {
+        let Ok(mut rest) = crate::resample::convert(&before.rest(), from, to) else {
             return;
         };
         self.concealer.real(&mut rest);
         self.pcm = rest;
         self.jitter.hurry();
+    }
+
+    /// Plays the first packet as soon as it is asked for: somebody hears this sender already, by another way.
+    pub fn hurry(&mut self) {
+        self.jitter.hurry();
+    }
+
+    /// All that is still to be played, whether it is due or not.
+    #[must_use]
+    pub fn rest(mut self) -> Vec<i16> {
+        while self.jitter.take() {
+            self.decode();
+        }
+        self.pcm
     }
 
     fn perform(&mut self, decision: Decision, now: Instant) {

@@ -162,7 +162,8 @@ impl Engine {
             (Some(incoming), Some(speech)) if incoming != speech.codec => {
                 route::prepare(leg, from, incoming, speech.codec, complexity);
             }
-            _ => leg.tx.decoding = None,
+            // A decoder that is there has sound still to be heard: the first packet passed on ends it.
+            _ => {}
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use offhook_dsp::EncoderOptions;
 use offhook_rtp::event::{Change, Changes, character};
 use offhook_rtp::extension::{AudioLevel, ExtensionWriter, Form};
 use offhook_rtp::header::Fields;
@@ -241,6 +242,11 @@ impl Engine {
             return;
         };
         prepare(leg, from, codec, speech.codec, complexity);
+        if leg.tx.take_over(from, incoming, now.instant)
+            && let Some(decoding) = &mut leg.tx.decoding
+        {
+            decoding.hurry(now.instant);
+        }
         if let Some(decoding) = &mut leg.tx.decoding {
             decoding.push(incoming, payload, now.instant);
         }
@@ -330,6 +336,27 @@ pub(crate) fn deliver(
     emit(leg, fields, payload, None, out, now);
 }
 
+/// The source changed to the codec we send: what its decoder had still to play is sent at once, and its packets follow. The
+/// peer's buffer holds it for us, so that nothing of it is missed; less than a packet that is left over is.
+#[cold]
+fn run_out(leg: &mut Leg, from: LegId, decoding: Decoding, out: &mut Outbox, now: Now) {
+    let (Some(speech), true) = (leg.tx.speech, decoding.hears(from)) else {
+        return;
+    };
+    let complexity = EncoderOptions::default().complexity;
+    prepare_encoding(leg, speech.codec, decoding.rate(), complexity);
+    let Some(mut encoding) = leg.tx.encoding.take() else {
+        return;
+    };
+    let (ticks, muted) = (encoding.packet_ticks(), leg.tx.digits.active());
+    for tick in decoding.rest().chunks_exact(encoding.tick_samples()) {
+        encoding.push(tick, None);
+        while let Some(made) = encoding.packet() {
+            deliver(leg, made, ticks, muted, out, now);
+        }
+    }
+}
+
 fn forward(
     leg: &mut Leg,
     from: LegId,
@@ -339,8 +366,9 @@ fn forward(
     out: &mut Outbox,
     now: Now,
 ) {
-    // The source changed to the codec we send: nothing is left to decode.
-    leg.tx.decoding = None;
+    if let Some(decoding) = leg.tx.decoding.take() {
+        run_out(leg, from, *decoding, out, now);
+    }
     if leg.outlet(now.instant).is_err() {
         return;
     }

@@ -21,6 +21,12 @@ use crate::transcode::{Decoding, Encoding};
 use crate::verdict::UNACKNOWLEDGED_REPORTS;
 use crate::voice::WIDE;
 
+/// What a peer's jitter buffer bridges, milliseconds: our own sound that ended longer ago is over.
+const HELD_MS: u32 = 100;
+
+/// Length of a tick, and of the usual packet, milliseconds.
+const TICK_MS: u32 = 20;
+
 /// What feeds a leg.
 pub(crate) enum Source {
     None,
@@ -67,6 +73,8 @@ enum Mapping {
         ssrc: u32,
         offset: u32,
     },
+    /// A stream of a new clock, fed by the leg whose packets were passed on in the one before.
+    Renewed(LegId),
     /// Packets of our own encoder.
     Generated {
         next: u32,
@@ -240,13 +248,17 @@ impl Sender {
         if restart {
             let (ssrc, base, first) = draw(fill);
             (self.ssrc, self.base, self.sequence) = (ssrc, base, SeqMap::new(first));
-            (self.latest, self.mapping) = (None, Mapping::None);
+            self.latest = None;
+            self.mapping = match self.mapping {
+                Mapping::Forward { from, .. } => Mapping::Renewed(from),
+                _ => Mapping::None,
+            };
             self.acknowledged = Acknowledged::default();
         }
         if self.event != event || self.speech != speech {
             self.digits.configure(event.map(|event| event.clock));
+            // The decoder stays: it has sound that is still to be heard.
             self.encoding = None;
-            self.decoding = None;
         }
         let comfort = |codec: &&description::Codec| {
             codec.name.eq_ignore_ascii_case("CN") && codec.clock == clock
@@ -269,7 +281,7 @@ impl Sender {
         let Some((latest, at)) = self.latest else {
             return self.base;
         };
-        let clock = self.speech.map_or(8_000, |speech| speech.codec.rtp_clock());
+        let clock = self.codec_clock();
         let elapsed = now.saturating_duration_since(at).as_micros() * u128::from(clock) / 1_000_000;
         // Truncation is the wrap of the RTP clock. At least one unit: the next sound is not the last one.
         latest.wrapping_add((elapsed as u32).max(1))
@@ -290,7 +302,7 @@ impl Sender {
             _ => false,
         };
         if !same {
-            let offset = self.timestamp(now).wrapping_sub(incoming.timestamp);
+            let offset = self.going_on(now).wrapping_sub(incoming.timestamp);
             self.mapping = Mapping::Forward {
                 from,
                 ssrc: incoming.ssrc,
@@ -305,6 +317,63 @@ impl Sender {
         let timestamp = incoming.timestamp.wrapping_add(offset);
         self.advance(timestamp, now);
         Some(self.fields(sequence, timestamp, incoming.marker || !same, payload_type))
+    }
+
+    /// Where another leg's packets go on: where our own sound ended, though it was sent ahead of its time, or behind it by less
+    /// than a jitter buffer holds.
+    fn going_on(&self, now: Instant) -> u32 {
+        let clock = self.timestamp(now);
+        match self.mapping {
+            Mapping::Generated { next, .. } => {
+                let behind = clock.wrapping_sub(next) as i32;
+                let most = self.codec_clock() / 1_000 * HELD_MS;
+                if behind < most as i32 { next } else { clock }
+            }
+            _ => clock,
+        }
+    }
+
+    /// Sound of our own making takes over from packets of `from` that were passed on, `incoming` being the first that is not;
+    /// `true`: the peer is in the middle of hearing it. RTP time goes on where the packets ended.
+    pub(crate) fn take_over(&mut self, from: LegId, incoming: &Incoming, now: Instant) -> bool {
+        match (self.mapping, self.latest) {
+            (
+                Mapping::Forward {
+                    from: before,
+                    ssrc,
+                    offset,
+                },
+                Some((latest, at)),
+            ) if before == from => {
+                let unit = self.codec_clock() / 1_000;
+                let goes_on = ssrc == incoming.ssrc && !incoming.restarted;
+                let there = incoming.timestamp.wrapping_add(offset);
+                let off = there.wrapping_sub(self.timestamp(now)) as i32;
+                // Another stream may begin anywhere: one packet after the last, as packets come, or several if they were lost.
+                let ms = now.saturating_duration_since(at).as_millis() + u128::from(TICK_MS / 2);
+                // Truncation is the wrap of the RTP clock.
+                let packets = (ms / u128::from(TICK_MS)).max(1) as u32;
+                let next = if goes_on && off.unsigned_abs() < unit * HELD_MS {
+                    there
+                } else {
+                    latest.wrapping_add((unit * TICK_MS).wrapping_mul(packets))
+                };
+                self.mapping = Mapping::Generated {
+                    next,
+                    paused: false,
+                };
+                true
+            }
+            (Mapping::Renewed(before), _) => {
+                self.mapping = Mapping::None;
+                before == from
+            }
+            _ => false,
+        }
+    }
+
+    fn codec_clock(&self) -> u32 {
+        self.speech.map_or(8_000, |speech| speech.codec.rtp_clock())
     }
 
     /// A packet of the forwarded stream is left out on purpose.

@@ -115,6 +115,10 @@ impl Engine {
             return;
         };
         let Some(speech) = leg.tx.speech else { return };
+        let decoding = leg.tx.decoding.as_ref();
+        if decoding.is_some_and(|decoding| decoding.waits(now.instant)) {
+            return self.feed_tick(id, now);
+        }
         let rate = leg
             .tx
             .decoding

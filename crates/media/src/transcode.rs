@@ -1,6 +1,6 @@
 //! Sound that we encode: decoded from another leg, played, or a digit in the audio. One tick is 20 ms.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use offhook_dsp::{Codec, Encoder, EncoderOptions, MAX_FRAME_BYTES, Playout, Tone};
 
@@ -25,6 +25,10 @@ const MAX_TICKS_WAITING: usize = 4;
 const FULL_BAND_BITS: u32 = 40_000;
 /// Loss from which Opus sends in-band FEC, percent.
 const FEC_FROM_PERCENT: u8 = 2;
+
+/// How late the second packet may be where the first is played in a hurry. It delays what the peer hears once, by a tick at
+/// most beyond it: less than a phone's buffer holds.
+const RESERVE: Duration = Duration::from_millis(10);
 
 /// Packets amid announced silence may be so much louder than it and still be none of speech, dB.
 const LOUDER: u8 = 6;
@@ -56,6 +60,8 @@ pub(crate) struct Decoding {
     hush: Option<(u8, u8)>,
     /// The level of what was sent last, -dBov.
     background: u8,
+    /// Not before.
+    begins: Option<Instant>,
     #[cfg(feature = "faults")]
     planted: bool,
 }
@@ -69,6 +75,7 @@ impl Decoding {
             playout: Playout::new(codec, rate).ok()?,
             hush: None,
             background: 127,
+            begins: None,
             #[cfg(feature = "faults")]
             planted: false,
         })
@@ -83,6 +90,28 @@ impl Decoding {
         if before.from == self.from && before.ssrc.is_some() {
             self.playout.follow(before.playout);
         }
+    }
+
+    /// The peer is in the middle of hearing this leg: what comes is played at the first tick that leaves the next packet a
+    /// little time to be late.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.playout.hurry();
+        self.begins = Some(now + RESERVE);
+    }
+
+    /// Whether it is too soon to play: nothing is sent instead, for the peer's buffer has sound for longer than this.
+    pub(crate) fn waits(&self, now: Instant) -> bool {
+        self.begins.is_some_and(|begins| now < begins)
+    }
+
+    /// Whether it decodes packets of this leg, and some came.
+    pub(crate) fn hears(&self, from: LegId) -> bool {
+        self.from == from && self.begun()
+    }
+
+    /// What is still to be played.
+    pub(crate) fn rest(self) -> Vec<i16> {
+        self.playout.rest()
     }
 
     pub(crate) fn rate(&self) -> u32 {

@@ -800,7 +800,8 @@ fn packets_left_out_on_purpose_leave_no_gap() {
         .iter()
         .map(|sent| sent.header().sequence)
         .collect();
-    assert_eq!(numbers.len(), 40);
+    // The noise is not agreed: sound is made in its place from the second packet on, and begins a tick late.
+    assert_eq!(numbers.len(), 39);
     assert!(
         numbers
             .windows(2)
