@@ -439,10 +439,9 @@ async def test_rule_9_6_legs_of_two_shards_cannot_be_pointed_at_each_other(hosts
         with pytest.raises(MediaError) as refusal:
             await host.engine.complete(leg.leg, LegRemote((PCMU,), *other.candidates[0]))
         assert refusal.value.code == "bad_address"
-        # 1. nor for reports alone
-        reports = replace(remote(peers[0]), rtcp_port=other.candidates[0][1])
-        with pytest.raises(MediaError, match="is a port of this engine"):
-            await host.engine.complete(leg.leg, reports)
+        assert "is a port of this engine" in str(refusal.value)
+        # 1. reports make no circles: a phone on this machine may have got the port below one of ours
+        await host.engine.complete(leg.leg, replace(remote(peers[0]), rtcp_port=other.candidates[0][1]))
     # 2. what is not ours any more is anybody's
     await host.engine.close_call(calls[1].call)
     while True:
