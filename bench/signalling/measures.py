@@ -13,6 +13,9 @@ from bench.signalling.servers import SERVERS, Running, Setting
 
 STORM = 10_000
 """Browsers that come back at once."""
+CALM = 40.0
+"""Seconds between so many registrations and the calls: until then rows are written and pages are pinged, 10,000 of them for
+300 ms of every five seconds, which is no cost of a call."""
 GROWTH = (100, 1_000, 10_000)
 """Registered users among whom one call or refresh is to cost the same."""
 GROWTH_CALLS, GROWTH_REFRESHES = 200, 2_000
@@ -171,6 +174,7 @@ async def growth(bench: Bench, server: str) -> list[Row]:
             good = await crowd.register(rounds=rounds, per_second=GROWTH_REFRESHES)
             wall = time.monotonic() - start
             rows.append(_row("refresh, growth", load, running, meter, good, crowd.faults - before, wall))
+            await asyncio.sleep(CALM)
             meter.start()
             start = time.monotonic()
             users = phones.write_users(folder, 0, count)
