@@ -2,43 +2,15 @@
 
 mod common;
 
+use common::kinds::*;
 use common::*;
 use offhook_dsp::conceal::Concealer;
-use offhook_dsp::{Codec as Speech, Decoder, Encoder, EncoderOptions, MAX_SAMPLES, Tone, ToneSpec};
+use offhook_dsp::{Decoder, Encoder, EncoderOptions, MAX_SAMPLES, Tone, ToneSpec};
 
 /// What the tests hear at, and samples of 20 ms of it.
 const RATE: u32 = 8_000;
 const FRAME: usize = 160;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Kind {
-    name: &'static str,
-    payload_type: u8,
-    clock: u32,
-    speech: Speech,
-    rate: u32,
-}
-
-const fn kind(name: &'static str, payload_type: u8, clock: u32, speech: Speech, rate: u32) -> Kind {
-    Kind {
-        name,
-        payload_type,
-        clock,
-        speech,
-        rate,
-    }
-}
-
-impl Kind {
-    fn audio(self) -> Vec<offhook_media::description::Codec> {
-        vec![codec(self.name, self.payload_type, self.clock)]
-    }
-}
-
-const PCMU: Kind = kind("PCMU", 0, 8_000, Speech::Pcmu, 8_000);
-const PCMA: Kind = kind("PCMA", 8, 8_000, Speech::Pcma, 8_000);
-const G722: Kind = kind("G722", 9, 8_000, Speech::G722, 16_000);
-const OPUS: Kind = kind("OPUS", 111, 48_000, Speech::Opus, 16_000);
 const KINDS: [Kind; 4] = [PCMU, PCMA, G722, OPUS];
 
 /// A phone that sings 1 kHz in packets of 20 ms.

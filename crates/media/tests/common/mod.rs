@@ -1,6 +1,8 @@
 //! A world of one engine, fake time and peers in memory.
 #![allow(dead_code)]
 
+pub mod camera;
+pub mod kinds;
 pub mod shaking;
 pub mod shards;
 pub mod webrtc;
