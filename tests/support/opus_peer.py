@@ -1,15 +1,14 @@
 """A plain RTP peer that speaks given packets of Opus, and keeps the packets that it hears."""
 
 import asyncio
-import socket
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from offhook.calls.ports import Codec, KeyKind, LegLocal, LegOffer, LegRemote, PathKind
+from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
 from tests.support.opus import FRAME
 from tests.support.patience import PATIENCE
-from tests.support.rtp_peer import HERE
+from tests.support.rtp_peer import HERE, RtpSocket
 
 OPUS = Codec("OPUS", 111, 48_000, 2)
 EVENT = Codec("TELEPHONE-EVENT", 110, 48_000)
@@ -31,36 +30,21 @@ def offer(*audio: Codec) -> LegOffer:
     return LegOffer(PathKind.PORT, KeyKind.PLAIN, audio or (OPUS, EVENT), address=HERE)
 
 
-class OpusPeer:
+class OpusPeer(RtpSocket):
     """One peer. Its numbers and times wrap soon."""
 
     def __init__(self, ssrc: int) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((HERE, 0))
-        self._socket.setblocking(False)
-        self._to: tuple[str, int] = (HERE, 9)
+        super().__init__()
         self._ssrc, self.sequence, self.timestamp = ssrc, 65_530, 2**32 - 5 * FRAME
         self.heard: list[Heard] = []
-        asyncio.get_running_loop().add_reader(self._socket, self._read)
 
     def remote(self, *audio: Codec) -> LegRemote:
         """Its half of the leg."""
-        return LegRemote(audio or (OPUS, EVENT), HERE, self._socket.getsockname()[1])
+        return LegRemote(audio or (OPUS, EVENT), HERE, self.port)
 
-    def meets(self, leg: LegLocal) -> None:
-        """Where it speaks to."""
-        self._to = leg.candidates[0]
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._socket)
-        self._socket.close()
-
-    def _read(self) -> None:
-        data = self._socket.recv(2048)
-        # RFC 5761 section 4: RTCP is passed over.
-        if not 192 <= data[1] <= 223:
-            sequence, timestamp = struct.unpack("!HI", data[2:8])
-            self.heard.append(Heard(data[1] & 0x7F, sequence, timestamp, data[12:]))
+    def _take(self, data: bytes) -> None:
+        sequence, timestamp = struct.unpack("!HI", data[2:8])
+        self.heard.append(Heard(data[1] & 0x7F, sequence, timestamp, data[12:]))
 
     def send(self, payload: bytes, type_: int = OPUS.payload_type) -> None:
         """One packet, at once; the caller moves the time."""

@@ -52,22 +52,19 @@ def offer() -> LegOffer:
     return LegOffer(PathKind.PORT, KeyKind.PLAIN, (PCMU,), address=HERE)
 
 
-class RtpPeer:
-    """One peer. `heard` are the payloads it got, in order."""
+class RtpSocket:
+    """The socket of a peer: `_take` gets each packet of sound that comes."""
 
-    def __init__(self, ssrc: int) -> None:
+    def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((HERE, 0))
         self._socket.setblocking(False)
-        self._ssrc, self._sequence = ssrc, 0
         self._to: tuple[str, int] = (HERE, 9)
-        self.heard: list[bytes] = []
         asyncio.get_running_loop().add_reader(self._socket, self._read)
 
     @property
-    def remote(self) -> LegRemote:
-        """Its half of the leg."""
-        return LegRemote((PCMU,), HERE, self._socket.getsockname()[1])
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
 
     def meets(self, leg: LegLocal) -> None:
         """Where it speaks to."""
@@ -81,7 +78,27 @@ class RtpPeer:
         data = self._socket.recv(2048)
         # RFC 5761 section 4: RTCP is passed over.
         if not 192 <= data[1] <= 223:
-            self.heard.append(data[12:])
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        raise NotImplementedError
+
+
+class RtpPeer(RtpSocket):
+    """One peer. `heard` are the payloads it got, in order."""
+
+    def __init__(self, ssrc: int) -> None:
+        super().__init__()
+        self._ssrc, self._sequence = ssrc, 0
+        self.heard: list[bytes] = []
+
+    @property
+    def remote(self) -> LegRemote:
+        """Its half of the leg."""
+        return LegRemote((PCMU,), HERE, self.port)
+
+    def _take(self, data: bytes) -> None:
+        self.heard.append(data[12:])
 
     async def speak(self, samples: Samples) -> None:
         """Speaks these samples, as long as they last."""
