@@ -252,7 +252,7 @@ _ROWS = (
     Row("ice_not_agreed", 0, "", "warning", "The device asks for ICE, was answered without it, and sends nothing",
         "Switch ICE off in the device, or both DTLS-SRTP and rtcp-mux on", 0),
     Row("media_refused", 0, "", "warning", "What the device says of its media cannot be used, and nothing is sent to it",
-        "Correct what `reason` names: an address of the device's own network that we may send to", 0),
+        "Correct what `reason` names; an address must be one of the device that the server may send to", 0),
     Row("sip_alg_suspected", 0, "", "warning", "A router changed addresses in the device's messages on the way",
         "Switch the router's SIP ALG off, or register over TLS", 0),
     Row("late_packets", 0, "", "warning", "More packets of the device come too late to be heard than quality.late_percent",
