@@ -49,14 +49,14 @@ SETTINGS = {
     # for in what should not be there, so that these tables are small and full before the first look.
     "OFFHOOK_CALLS_ENDED_KEPT": "100",
     "OFFHOOK_TRACE_CALLS": "100",
+    # Uses of nonces are remembered in two generations of a nonce's life: both are full before the first look.
+    "OFFHOOK_LIMITS_NONCE_LIFE": "30",
 }
 FULL = 100
 """Calls that have to be over before the first look: those tables are full then."""
 REMEMBERED, EACH = 2_100, 4
 """The calls whose addresses, tags and flows are remembered after they are read, 4,096 texts and two for a call, and the KB
 that each of these takes at the server. A run of half an hour has more before its first look; a try may have fewer."""
-PROOF = 2
-"""Pieces of memory for the proof of a call: its nonce and how often that was used, of which 100,000 are remembered."""
 
 
 class SoakPhone(CrowdPhone):
@@ -132,10 +132,7 @@ class Watch:
         was seen: where a process waits for its turn, what waits for it is held for a moment, and no growth."""
         first, last = self.looks
         memory, before, after = self.memory[name], *(statistics.median(self.over[one]) for one in (first, last))
-        remembered = {
-            "server": EACH * (min(after, REMEMBERED) - min(before, REMEMBERED)),
-            "blocks": PROOF * (after - before),
-        }.get(name, 0)
+        remembered = EACH * (min(after, REMEMBERED) - min(before, REMEMBERED)) if name == "server" else 0
         return (min(memory[last]) - remembered) / min(memory[first])
 
     def course(self, name: str) -> list[int]:

@@ -111,7 +111,7 @@ class Twin:
 
     def state(self) -> list[Any]:
         """All that can be told from outside by later messages; what only tells that words are remembered left out."""
-        registrar, flows = self.node._registrar, self.authenticator._flows
+        registrar, flows, nonces = self.node._registrar, self.authenticator._flows, self.authenticator._nonces
         return [
             self.bindings,
             self.timers,
@@ -119,7 +119,7 @@ class Twin:
             (registrar._per_aor._buckets, registrar._per_node._buckets, registrar._per_source._buckets),
             (registrar._carried._aors, registrar._carried._clocks, registrar._carried._marks),
             {id_: [replace(one, said=b"", binding="") for one in of] for id_, of in flows._flows.items()},
-            self.authenticator._nonces._counts,
+            (nonces._newer.counts, nonces._older.counts),
             (self.node._core.table._machines.keys(), self.node._core.table._merged),
             self.ids._random.getstate(),
         ]

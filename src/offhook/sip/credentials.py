@@ -50,7 +50,8 @@ class AuthSettings:
     nonce_life: float = 600.0
     """`NONCE_LIFE`."""
     nc_lru: int = 100_000
-    """`NC_LRU`: nonces whose counts are remembered after a right answer; one forgotten costs its client a round trip."""
+    """`NC_LRU`: nonces whose counts are remembered after a right answer, for `nonce_life` from their last use; one that is
+    forgotten before costs its client a round trip."""
     fails_per_user_source: int = 10
     """`FAILS_PER_USER_SOURCE`: typing errors stay below."""
     fails_per_source: int = 60
@@ -107,7 +108,7 @@ class Authenticator:
         self._reader = reader
         self.domains = settings.domains
         """Those beside the canonical one."""
-        self._nonces = Nonces(settings.realm, secret, ids, settings.epoch, settings.nc_lru)
+        self._nonces = Nonces(settings.realm, secret, ids, settings.epoch, settings.nc_lru, settings.nonce_life)
         budgets = (settings.fails_per_user_source, settings.fails_per_source, settings.sources)
         self._attempts = Attempts(*budgets)
         # A nonce that is not ours may come with a forged source address: such guesses lock nobody out, but they are
@@ -276,7 +277,7 @@ class Authenticator:
             return self._ended(short.expires_at, request, flow, now, proxy)
         # AUTH-5: too old, of another flow, or used before.
         fresh = age is not None and age <= self._settings.nonce_life
-        if not fresh or not self._nonces.count(credentials.nonce, credentials.nc, credentials.qop):
+        if not fresh or not self._nonces.count(credentials.nonce, credentials.nc, credentials.qop, now):
             return Challenged(self.challenge(request, flow, now, proxy, stale=True), "stale-nonce")
         ends = short.expires_at - self._settings.epoch if short is not None else None
         return Verified(account, ends, f"digest-{credentials.algorithm.lower()}")

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from dataclasses import dataclass, field
 
 from offhook.sip.flow import Flow
 from offhook.sip.ids import Ids
@@ -26,25 +27,44 @@ _TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/"
 """The two characters in which base64url differs; Python's own functions for it take three times as long."""
 
 
+@dataclass(slots=True)
+class _Generation:
+    """Uses of nonces that were last used in the same stretch of time."""
+
+    counts: dict[bytes, int] = field(default_factory=dict)
+    """Seal of a nonce -> highest nc, and below it one bit for each nc of the window."""
+    newest: int = 0
+    """The latest issue time among them."""
+
+
 class Nonces:
     """`secret` is shared by all nodes. Times are the core's monotonic seconds; `epoch` added to them is a time that no
-    restart brings back, so that what was heard before a reboot is of no use after it."""
+    restart brings back, so that what was heard before a reboot is of no use after it.
 
-    def __init__(self, realm: str, secret: bytes, ids: Ids, epoch: float, remembered: int) -> None:
+    Uses are remembered in two generations. Each new one drops the older: after `life` seconds, when whatever that one
+    knows is too old to be taken, or when half of `remembered` is full. Only then might a nonce whose uses are forgotten
+    still be young enough: from then on no nonce that was issued as early is taken as new, nor one of before the start."""
+
+    def __init__(self, realm: str, secret: bytes, ids: Ids, epoch: float, remembered: int, life: float) -> None:
         self._realm = realm.encode()
         self._secret = secret
         self._ids = ids
         self._epoch = epoch
-        self._remembered = remembered
+        self._half = max(1, remembered // 2)
+        # A nonce tells whole seconds of its issue.
+        self._lasts = life + 1
         self._keys: dict[int, bytes] = {}
-        # Seal of a nonce -> highest nc, and below it one bit for each nc of the window.
-        self._counts: dict[bytes, int] = {}
+        self._newer, self._older = _Generation(), _Generation()
+        self._since: float | None = None
+        # Issue time before which a nonce without a known use may have had one.
+        self._unknown_before = 0
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._newer.counts) + len(self._older.counts)
 
     def issue(self, flow: Flow, now: float) -> str:
         """A nonce that is good on this flow only: base64url(version, issue time, random, HMAC-SHA-256/128)."""
+        self._pass(now)
         issued = int(now + self._epoch)
         head = bytes([_VERSION]) + issued.to_bytes(8, "big") + self._ids.octets(8)
         text = binascii.b2a_base64(head + self._seal(head, flow, issued), newline=False)
@@ -66,21 +86,44 @@ class Nonces:
             return None
         return age if hmac.compare_digest(raw[_HEAD:], self._seal(raw[:_HEAD], flow, issued)) else None
 
-    def count(self, nonce: str, nc: str, qop: str) -> bool:
-        """Takes one use of a nonce that `age` knows; False if it was taken before. Without qop a nonce serves once."""
+    def count(self, nonce: str, nc: str, qop: str, now: float) -> bool:
+        """Takes one use of a nonce that `age` knows and finds young enough; False if it was taken before, or may have been.
+        Without qop a nonce serves once."""
         number = 1
         if qop:
             if not _COUNT.fullmatch(nc):
                 return False
             number = int(nc, 16)
-        seal = _octets(nonce)[_HEAD:]
-        known = self._counts.pop(seal, 0)
+        self._pass(now)
+        raw = _octets(nonce)
+        seal, issued = raw[_HEAD:], int.from_bytes(raw[1:9], "big")
+        known = self._newer.counts.get(seal) or self._older.counts.pop(seal, 0)
+        if not known and issued < self._unknown_before:
+            return False
         taken = _taken(known, number)
         if known or taken:
-            self._counts[seal] = taken or known
-        if len(self._counts) > self._remembered:
-            del self._counts[next(iter(self._counts))]
+            self._keep(seal, issued, taken or known, now)
         return taken != 0
+
+    def _keep(self, seal: bytes, issued: int, state: int, now: float) -> None:
+        if seal not in self._newer.counts and len(self._newer.counts) >= self._half:
+            if self._older.counts:
+                self._unknown_before = max(self._unknown_before, self._older.newest + 1)
+            self._begin(self._newer, now)
+        self._newer.counts[seal] = state
+        self._newer.newest = max(self._newer.newest, issued)
+
+    def _pass(self, now: float) -> None:
+        """Time has passed: drops what nobody can use any more."""
+        if self._since is None:
+            self._since, self._unknown_before = now, int(now + self._epoch)
+        elif now - self._since >= 2 * self._lasts:
+            self._begin(_Generation(), now)
+        elif now - self._since >= self._lasts:
+            self._begin(self._newer, now)
+
+    def _begin(self, older: _Generation, now: float) -> None:
+        self._newer, self._older, self._since = _Generation(), older, now
 
     def _seal(self, head: bytes, flow: Flow, issued: int) -> bytes:
         text = b"%b%b\0%b" % (head, self._realm, flow.id.encode())
