@@ -50,6 +50,11 @@ def test_early_media_two_forks(link: Link) -> None:
     # 1. one answer to the browser, and the branch heard first keeps the ear
     assert len(informed(alice, 183)) == 1
     assert hears(house) == leg_of(house, desk)
+    # 1.1 nor does it hear of a ringing device, or of more from the one that it hears: its own tone would cover the sound
+    cell.respond(180)
+    desk.respond(183, SDP)
+    assert informed(alice, 180) == []
+    assert hears(house) == leg_of(house, desk)
     # 2. when it ends the other is heard, and the browser is not told
     answers = len(alice.station.received)
     desk.respond(486)

@@ -37,7 +37,10 @@ def ringing(call: Call, fork: "Fork", leg: Leg, response: Response) -> Effects:
         return [*heard[:-1], *answer[:-1], heard[-1], answer[-1]]
     if response.status not in (180, 183):
         return heard
-    if response.status == 180 and not response.body and caller.body and fork.ear in (None, leg):
+    if caller.body:
+        if response.status == 183 or response.body or fork.ear not in (None, leg):
+            # Row 5: nothing new. A bare 180 would make a phone ring over the sound that it has.
+            return heard
         # The caller has a session already, so its own tone is off (4.1 row 3).
         heard = bridge.play(caller, SourceKind.RINGBACK)
         fork.ear = None
