@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offhook.calls.digits import took_press
-from offhook.calls.dtmf import DIGITS, LONGEST, SHORTEST, Press, read_info
+from offhook.calls.dtmf import DIGITS, FLASH, LONGEST, SHORTEST, Press, read_info, write_info
 from offhook.calls.leg import Leg
 from offhook.sip.events import UsageId
 from tests.support.messages import make_flow
@@ -25,7 +25,10 @@ RELAY, PLAIN = "application/dtmf-relay", "application/dtmf"
         (PLAIN, b"7", Press("7", 100)),
         (PLAIN, b" 12\r\n", Press("A", 100)),
         (RELAY, b"Duration=160\r\n", None),
-        (RELAY, b"Signal=16\r\n", None),
+        (RELAY, b"Signal=16\r\nDuration=300\r\n", Press(FLASH, 300)),
+        (PLAIN, b"16", Press(FLASH, 100)),
+        (RELAY, b"Signal=17\r\n", None),
+        (RELAY, b"Signal=flash\r\n", None),
         (RELAY, b"Signal=x\r\n", None),
         (RELAY, b"Signal=\r\nDuration=5\r\n", None),
         (PLAIN, b"", None),
@@ -41,7 +44,9 @@ def test_a_body(content_type: str, body: bytes, press: Press | None) -> None:
 def test_any_octets_are_a_press_or_none(content_type: str, body: bytes) -> None:
     press = read_info(content_type, body)
     if press is not None:
-        assert press.digit in DIGITS
+        assert press.digit == FLASH or press.digit in DIGITS
+        # What we write of it is read as the same press.
+        assert read_info(RELAY, write_info(press.digit, press.milliseconds)) == press
         assert SHORTEST <= press.milliseconds <= LONGEST
 
 

@@ -165,6 +165,27 @@ def test_info_owns_the_leg_so_the_engine_stops_listening(link: Link) -> None:
     assert len([one for one in call.house.media.told if isinstance(one, do.UpdateMedia)]) == 1
 
 
+FLASH = b"Signal=16\r\nDuration=300\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sink", "dtmf", "infos"),
+    [("info", "auto", [FLASH]), ("event", "auto", [FLASH]), ("audio", "auto", []), ("event", "rfc4733", [])],
+)
+def test_a_flash_is_taken_and_reaches_who_takes_info(link: Link, sink: str, dtmf: str, infos: list[bytes]) -> None:
+    """DTMF-3, DTMF-5. Bob's phone takes INFO unless it knows sound alone, whatever else was agreed."""
+    call = Pressing(link, "audio", sink, dtmf)
+    # 1. taken, and told
+    assert call.info(call.alice, FLASH) == 200
+    told = [dict(one.details) for one in call.house.node.published if one.type == "call.digit"]
+    assert told == [{"digit": "flash", "ms": "300", "method": "info"}]
+    # 2. to Bob by INFO or not at all: the engine knows digits only, and would refuse it
+    assert (call.infos(call.bob), call.told(call.bob)) == (infos, [])
+    # 3. nothing is said about tones, and digits in Alice's sound are still listened to
+    assert not any(one.type == "call.finding_raised" for one in call.house.node.published)
+    assert not any(isinstance(one, do.UpdateMedia) for one in call.house.media.told)
+
+
 def test_infos_go_one_after_the_other_in_order(link: Link) -> None:
     """DTMF-4: in order, the next when the one before has its answer."""
     call = Pressing(link, "event", "info")

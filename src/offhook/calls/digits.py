@@ -7,12 +7,13 @@ Lives here: by which way a leg gets digits, INFO in both directions. Never here:
 | RFC 4733 | the engine | INFO when the key is let go | the engine, as tone |
 | INFO | `SendDigits` | INFO | `SendDigits`, as tone |
 | tone in the audio | the engine, heard where no event is agreed | INFO | passes as sound |
+| flash by INFO | INFO, if the peer takes it | INFO | goes no further |
 """
 
 from dataclasses import replace
 
 from offhook.calls.call import Call, Effects
-from offhook.calls.dtmf import CONTENT_TYPES, MEDIA_CONTROL, SAME_PRESS, read_info, write_info
+from offhook.calls.dtmf import CONTENT_TYPES, FLASH, MEDIA_CONTROL, SAME_PRESS, read_info, write_info
 from offhook.calls.effects import RequestKeyFrame, SendDigits, Sip, UpdateMedia
 from offhook.calls.leg import Leg
 from offhook.sdp.description import Format, Session
@@ -90,12 +91,16 @@ def info(call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
         return [Sip(Respond(transaction, 415, Headers([("Accept", accept)])))]
     press = read_info(content_type, request.body)
     if press is None:
-        text = warning(call.config.domain, "request-malformed", "The INFO body names no digit 0-9 * # A-D")
+        text = warning(
+            call.config.domain, "request-malformed", "The INFO body names no digit 0-9 * # A-D and no flash (16)"
+        )
         return [Sip(Respond(transaction, 400, Headers([("Warning", text)])))]
     answered: Effects = [Sip(Respond(transaction, 200))]
     if not took_press(leg, press.digit, press.milliseconds, "info", now):
         return answered
     told = call.happened("call.digit", leg, digit=press.digit, ms=str(press.milliseconds), method="info")
+    if press.digit == FLASH:
+        return [*answered, told, *_flash_towards(call, leg, press.milliseconds)]
     return [*answered, told, *_listen_no_more(leg), *_towards(call, leg, press.digit, press.milliseconds, False, now)]
 
 
@@ -172,6 +177,14 @@ def _towards(call: Call, leg: Leg, digit: str, milliseconds: int, engine: bool, 
         return _say(peer, write_info(digit, milliseconds))
     told = _as_tone(call, peer, "to_device", now)
     return told if engine else [SendDigits(peer.media.leg, digit, milliseconds), *told]
+
+
+def _flash_towards(call: Call, leg: Leg, milliseconds: int) -> Effects:
+    """A flash has no sound, and the engine sends digits only: whoever takes INFO gets it so, unless set to another way."""
+    peer = call.peer_of(leg)
+    if peer is None or peer is leg or not (by_info(peer) or (peer.takes_info and mode(peer) == "auto")):
+        return []
+    return _say(peer, write_info(FLASH, milliseconds))
 
 
 UNAGREED = "dtmf_not_negotiated"

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 
 DIGITS = "0123456789*#ABCD"
+FLASH = "flash"
+"""The hook pressed for a moment: told as a press, and neither a digit nor a sound (event 16 of RFC 4733)."""
 CONTENT_TYPES = ("application/dtmf-relay", "application/dtmf")
 MEDIA_CONTROL = "application/media_control+xml"
 """RFC 5168: asks for a key frame."""
@@ -12,14 +14,14 @@ SHORTEST, LONGEST, USUAL = 40, 6000, 100
 SAME_PRESS = 0.25
 """Seconds within which the same digit by a second method is the same press (DTMF-1)."""
 
-_NUMBERS = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
+_NUMBERS = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D", "16": FLASH}
 _SIGNAL = re.compile(r"^\s*signal\s*=\s*(\S{1,2})\s*$", re.IGNORECASE | re.MULTILINE)
 _DURATION = re.compile(r"^\s*duration\s*=\s*(\d{1,6})\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """One digit and how long it was held."""
+    """One digit, or the hook, and how long it was held."""
 
     digit: str
     milliseconds: int
@@ -36,11 +38,13 @@ def read_info(content_type: str, body: bytes) -> Press | None:
         duration = _DURATION.search(text)
         milliseconds = int(duration.group(1)) if duration else USUAL
     digit = _NUMBERS.get(signal, signal.upper())
-    if len(digit) != 1 or digit not in DIGITS:
+    if digit != FLASH and (len(digit) != 1 or digit not in DIGITS):
         return None
     return Press(digit, min(max(milliseconds, SHORTEST), LONGEST))
 
 
 def write_info(digit: str, milliseconds: int) -> bytes:
     """The body that tells a press (DTMF-3): no space, because there are readers that trip over one."""
-    return f"Signal={digit}\r\nDuration={min(max(milliseconds, SHORTEST), LONGEST)}\r\n".encode()
+    return (
+        f"Signal={16 if digit == FLASH else digit}\r\nDuration={min(max(milliseconds, SHORTEST), LONGEST)}\r\n".encode()
+    )
