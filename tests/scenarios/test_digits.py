@@ -10,6 +10,7 @@ import pytest
 
 from offhook.calls import effects as do
 from offhook.calls import events as did
+from offhook.calls.commands import PressDigits
 from offhook.sip.commands import Respond, RespondInvite, SendInDialog
 from offhook.sip.events import RequestInDialog
 from offhook.sip.message import Headers, Request
@@ -201,6 +202,11 @@ def test_infos_go_one_after_the_other_in_order(link: Link) -> None:
     assert len(call.infos(call.bob)) == 1
     link.run(1)
     assert [body[7:8] for body in call.infos(call.bob)] == [b"1", b"2", b"3", b"4"]
+    # As many as one command of the API may name, faster than the phone answers.
+    text = "0123456789ABCD*#" * 16
+    call.house.apply(lambda: call.house.node.command(PressDigits(call.house.call().parties[1].ref, text, 100)))
+    link.run(60)
+    assert b"".join(body[7:8] for body in call.infos(call.bob)[4:]).decode() == text
 
 
 @pytest.mark.parametrize(

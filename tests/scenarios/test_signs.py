@@ -95,6 +95,17 @@ def test_a_device_that_wants_ice_as_we_do_not_have_it_is_told_so(link: Link, ver
         assert "ice_not_agreed" not in found
 
 
+@pytest.mark.parametrize(("setup", "code"), [("holdconn", "dtls_failed"), ("active", "no_media_from_device")])
+def test_a_handshake_that_nobody_begins_by_the_descriptions_is_no_fault_of_the_way(
+    link: Link, setup: str, code: str
+) -> None:
+    """MEDIA.md section 7: nothing ever came, because both sides wait."""
+    shakes = SDP.replace(b"RTP/AVP", b"UDP/TLS/RTP/SAVP") + f"a=setup:{setup}\r\n".encode()
+    house, alice, _ = call_of(link, shakes + b"a=fingerprint:sha-256 " + b":".join([b"AA"] * 32) + b"\r\n")
+    tell(house, did.SilenceFound(number(alice), "in", "no_packets", {}))
+    assert open_findings(alice) == {code: {"setup": setup} if code == "dtls_failed" else {}}
+
+
 def test_a_description_that_the_engine_refuses_is_told(link: Link) -> None:
     """An address that nothing may be sent to: the call goes on, and says why it is silent."""
     house, alice, _ = call_of(link, SDP)

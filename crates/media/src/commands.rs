@@ -428,7 +428,7 @@ impl Engine {
             // Beyond the bound presses are dropped and counted in the facts.
             events
                 .into_iter()
-                .for_each(|event| leg.tx.digits.press(event, Some(held)));
+                .for_each(|event| leg.tx.digits.ask(event, held));
         }
         self.drive_digits(id, now);
         Ok(())

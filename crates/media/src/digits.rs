@@ -6,10 +6,20 @@ use std::time::{Duration, Instant};
 use offhook_dsp::ToneSpec;
 use offhook_rtp::event::{EventPacket, EventSender};
 
-/// Presses waiting: a longer burst is a program gone wrong.
+/// Presses of a far key that wait: whoever presses keys, or sends a number as fast as detectors take it (ITU-T Q.24: 40 ms and
+/// a pause of 40), is kept up with before.
 const MAX_WAITING: usize = 16;
+/// Presses by command that wait: as many as one command of the API may name, or a phone's INFO in its own good time.
+const MAX_ASKED: usize = 256;
 /// Pause between presses (ETSI ES 201 235-2 asks for 65 ms at least).
 const PAUSE: Duration = Duration::from_millis(70);
+/// From so many presses of a far key on that wait, each is as short as it may be, and the pause too.
+const HURRY: usize = 4;
+/// The shortest press and pause of ITU-T Q.24, and the shortest press of one that is late while nobody is in a hurry.
+const BRIEF: Duration = Duration::from_millis(40);
+const CLEAR: Duration = Duration::from_millis(100);
+/// The end of a press by events is told until so long after it.
+const END_TOLD: Duration = Duration::from_millis(20);
 /// A forwarded press whose end never came is let go after this.
 const LONGEST: Duration = Duration::from_secs(30);
 /// Level of each of the two tones of an in-band digit.
@@ -24,6 +34,8 @@ struct Press {
     event: u8,
     /// `None` while the far key is still down.
     held: Option<Duration>,
+    /// When the far key went down; `None` for one by command.
+    pressed: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +43,9 @@ struct Current {
     event: u8,
     since: Instant,
     held: Option<Duration>,
+    /// By how much it begins after the far key, and whether that may make it as short as can be: it is small, for the leg's sake.
+    late_ms: u32,
+    hurried: bool,
 }
 
 /// The queue of presses towards a peer.
@@ -64,13 +79,37 @@ impl Digits {
         self.current = None;
     }
 
-    /// Queues a press. `held`: its length, or until `release`. When the queue is full it is dropped and counted.
-    pub(crate) fn press(&mut self, event: u8, held: Option<Duration>) {
-        if self.waiting.len() >= MAX_WAITING {
+    /// Queues a press by command, `held` long.
+    pub(crate) fn ask(&mut self, event: u8, held: Duration) {
+        self.queue(event, Some(held), None);
+    }
+
+    /// Queues a press of a far key that went down, until `release`.
+    pub(crate) fn press(&mut self, event: u8, now: Instant) {
+        self.queue(event, None, Some(now));
+    }
+
+    /// When there is no room it is dropped and counted.
+    fn queue(&mut self, event: u8, held: Option<Duration>, pressed: Option<Instant>) {
+        let (waiting, bound) = match pressed {
+            Some(_) => (self.behind(), MAX_WAITING),
+            None => (self.waiting.len() - self.behind(), MAX_ASKED),
+        };
+        if waiting >= bound {
             self.dropped += 1;
         } else {
-            self.waiting.push_back(Press { event, held });
+            self.waiting.push_back(Press {
+                event,
+                held,
+                pressed,
+            });
         }
+    }
+
+    /// Presses of a far key that wait.
+    fn behind(&self) -> usize {
+        let waiting = self.waiting.iter();
+        waiting.filter(|press| press.pressed.is_some()).count()
     }
 
     /// The key that was pressed last without a length was let go after `held`.
@@ -88,19 +127,25 @@ impl Digits {
     }
 
     fn let_go(&mut self, held: Duration) {
+        let Some(mut current) = self.current.filter(|current| current.held.is_none()) else {
+            return;
+        };
+        let held = self.length(current, held);
+        current.held = Some(held);
+        self.current = Some(current);
+        self.sender.release(Some(held));
+    }
+
+    /// A press that begins late ends when the far key is let go all the same: nobody is fallen behind of.
+    fn length(&self, current: Current, held: Duration) -> Duration {
         let shortest = if self.in_band {
             SHORTEST
         } else {
             Duration::ZERO
         };
-        if let Some(current) = self
-            .current
-            .as_mut()
-            .filter(|current| current.held.is_none())
-        {
-            current.held = Some(held.max(shortest));
-            self.sender.release(Some(held));
-        }
+        let least = if current.hurried { BRIEF } else { CLEAR };
+        let rest = held.saturating_sub(Duration::from_millis(current.late_ms.into()));
+        rest.max(held.min(least)).max(shortest)
     }
 
     /// The source of the presses is gone: keys still down are let go.
@@ -125,14 +170,21 @@ impl Digits {
         let Some(press) = self.waiting.pop_front() else {
             return;
         };
-        self.current = Some(Current {
+        let late = press
+            .pressed
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let mut current = Current {
             event: press.event,
             since: now,
-            held: press.held,
-        });
+            held: None,
+            late_ms: u32::try_from(late.as_millis()).unwrap_or(u32::MAX),
+            hurried: self.behind() >= HURRY,
+        };
+        current.held = press.held.map(|held| self.length(current, held));
+        self.current = Some(current);
         self.sent += 1;
         if !self.in_band {
-            self.sender.start(press.event, timestamp, press.held, now);
+            self.sender.start(press.event, timestamp, current.held, now);
         }
     }
 
@@ -149,7 +201,14 @@ impl Digits {
 
     fn finish(&mut self, now: Instant) {
         self.current = None;
-        self.rest_until = Some(now + PAUSE);
+        let told = if self.in_band {
+            Duration::ZERO
+        } else {
+            END_TOLD
+        };
+        let hurried = self.behind() >= HURRY;
+        let pause = if hurried { BRIEF - told } else { PAUSE };
+        self.rest_until = Some(now + pause);
     }
 
     /// The next event packet that is due.

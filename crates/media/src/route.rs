@@ -180,7 +180,7 @@ impl Engine {
         }
         for change in changes {
             match change {
-                Change::Started(event) => leg.tx.digits.press(event, None),
+                Change::Started(event) => leg.tx.digits.press(event, now.instant),
                 Change::Ended(digit) => leg
                     .tx
                     .digits

@@ -169,10 +169,20 @@ fn path(leg: &Leg) -> Option<Verdict> {
     None
 }
 
-/// Nothing is understood because there are no keys.
+/// Nothing is understood because there are no keys. Where nothing came at all the way to us is to blame, not the handshake.
 fn keys(leg: &Leg) -> Option<Verdict> {
     let handshake = leg.keys.handshake.as_ref()?;
-    leg.keys.inbound.is_none().then(|| unfinished(handshake))
+    (leg.keys.inbound.is_none() && reaches(leg)).then(|| unfinished(handshake))
+}
+
+/// Whether the peer's packets reach us: over ICE it has chosen a path, at a port of its own something came that was neither
+/// refused nor junk.
+fn reaches(leg: &Leg) -> bool {
+    let Path::Port(port) = &leg.path else {
+        return true;
+    };
+    let (refused, _) = port.latch.refused();
+    leg.rx.datagrams > refused + leg.rx.bad_headers + leg.rx.loops
 }
 
 /// Why reports neither come nor go: the port of their own has no keys. Judged beside the sound, which has keys already and

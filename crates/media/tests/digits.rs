@@ -10,21 +10,33 @@ use offhook_rtp::event::EventPayload;
 
 /// A press of 160 ms in 10 packets: seven updates and the end three times.
 fn press(phone: &mut Phone, event: u8, payload_type: u8, clock: u32) -> Vec<Vec<u8>> {
+    press_of(phone, event, payload_type, clock, 8)
+}
+
+/// A press of so many packets of 20 ms, of which the last is its end, and two more of the end.
+fn press_of(
+    phone: &mut Phone,
+    event: u8,
+    payload_type: u8,
+    clock: u32,
+    packets: u16,
+) -> Vec<Vec<u8>> {
     let unit = u16::try_from(clock / 50).unwrap();
-    let durations = (1..=8).chain([8, 8]).enumerate();
-    let packets = durations
+    let durations = (1..=packets).chain([packets, packets]).enumerate();
+    let made = durations
         .map(|(i, n)| {
             let payload = EventPayload {
                 event,
-                end: i >= 7,
+                end: i + 1 >= usize::from(packets),
                 volume: 10,
                 duration: unit * n,
             };
             phone.raw(payload_type, i == 0, &payload.to_bytes(), false)
         })
         .collect();
-    phone.timestamp = phone.timestamp.wrapping_add(clock / 1000 * 200);
-    packets
+    let passed = u32::from(unit) * u32::from(packets + 2);
+    phone.timestamp = phone.timestamp.wrapping_add(passed);
+    made
 }
 
 fn pair(world: &mut World, one: Vec<Codec>, other: Vec<Codec>) -> (Phone, Phone) {
@@ -223,18 +235,208 @@ fn a_press_held_when_the_call_is_moved_is_let_go() {
     assert_eq!(sent_presses(&world, &b, 101).len(), 1);
 }
 
-#[test]
-fn the_queue_of_presses_is_bounded() {
-    let mut world = World::new();
-    let (_, b) = pair(&mut world, pcmu(), pcmu());
-    let leg = b.leg;
+fn send_digits(world: &mut World, leg: u64, digits: String, each_ms: u32) {
     world.command(|n| Command::SendDigits {
         n,
         leg,
-        digits: "1".repeat(100),
-        each_ms: 100,
+        digits,
+        each_ms,
     });
-    assert_eq!(world.facts(leg).evidence["digits_dropped"], "84");
+}
+
+#[test]
+fn the_queue_of_presses_is_bounded() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), pcmu());
+    // 1: as many as a command may name, and no more of the next.
+    send_digits(&mut world, b.leg, "1".repeat(256), 6_000);
+    send_digits(&mut world, b.leg, "2".repeat(45), 6_000);
+    assert_eq!(world.facts(b.leg).evidence["digits_dropped"], "44");
+    // 2: the peer's own keys wait meanwhile, and of them sixteen.
+    for _ in 0..20 {
+        for packet in press(&mut a, 5, 101, 8_000) {
+            world.datagram(a.socket, a.address, &packet);
+            world.advance_ms(20);
+        }
+    }
+    assert_eq!(world.digits(a.leg).len(), 20, "all are told");
+    assert_eq!(world.facts(b.leg).evidence["digits_dropped"], "48");
+}
+
+#[test]
+fn as_many_digits_as_a_command_may_name_are_sent_each_as_long_as_asked() {
+    let mut world = World::new();
+    let (_, b) = pair(&mut world, pcmu(), pcmu());
+    let digits: String = "0123456789ABCD*#".repeat(16);
+    send_digits(&mut world, b.leg, digits.clone(), 100);
+    // 0.2 s each is how long they are taken to last where pauses follow (API.md 8.1).
+    world.advance_ms(256 * 200);
+    let presses = sent_presses(&world, &b, 101);
+    let names = presses
+        .iter()
+        .filter_map(|(event, _)| offhook_rtp::event::character(*event));
+    assert_eq!(names.collect::<String>(), digits);
+    assert!(presses.iter().all(|(_, duration)| *duration == 800));
+    assert!(!world.facts(b.leg).evidence.contains_key("digits_dropped"));
+}
+
+/// When each press towards a phone began, and how long it was, in milliseconds.
+fn begun(world: &World, to: &Phone) -> Vec<(u64, u64)> {
+    let mut begun: Vec<(u32, u64, u64)> = Vec::new();
+    for sent in world.rtp_to(to.address) {
+        let header = sent.header();
+        if header.payload_type != 101 {
+            continue;
+        }
+        if begun.last().is_none_or(|last| last.0 != header.timestamp) {
+            let at = u64::try_from(sent.at.as_millis()).unwrap();
+            begun.push((header.timestamp, at, 0));
+        }
+        let payload = EventPayload::parse(sent.payload()).expect("event");
+        begun.last_mut().unwrap().2 = u64::from(payload.duration) / 8;
+    }
+    begun
+        .into_iter()
+        .map(|(_, at, length)| (at, length))
+        .collect()
+}
+
+/// The shortest presses and pauses of ITU-T Q.24, for two minutes.
+#[test]
+fn who_presses_as_fast_as_detectors_take_it_is_kept_up_with() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), pcmu());
+    let keys: Vec<u8> = (0..1_500u32).map(|at| (at * 7 % 16) as u8).collect();
+    for key in &keys {
+        for packet in press_of(&mut a, *key, 101, 8_000, 2) {
+            world.datagram(a.socket, a.address, &packet);
+            world.advance_ms(20);
+        }
+    }
+    world.advance_ms(1_000);
+    let presses = sent_presses(&world, &b, 101);
+    assert!(
+        presses.iter().map(|press| press.0).eq(keys.iter().copied()),
+        "{} of {} went on",
+        presses.len(),
+        keys.len()
+    );
+    // Each as a detector takes it.
+    let begun = begun(&world, &b);
+    for two in begun.windows(2) {
+        let ((at, length), (next, _)) = (two[0], two[1]);
+        assert!(length >= 40, "{length} ms at {at}");
+        assert!(next - at - length >= 40, "a pause after {at}");
+    }
+}
+
+/// The next key goes down when the one before it is let go: each is told an end, and a pause after it.
+#[test]
+fn keys_held_back_to_back_for_minutes_do_not_fall_behind() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), pcmu());
+    for (packets, presses, least) in [(50u16, 300usize, 880), (6, 2_500, 40)] {
+        world.sent.clear();
+        let mut went_down = Vec::new();
+        for at in 0..presses {
+            went_down.push(u64::try_from(world.elapsed.as_millis()).unwrap());
+            let made = press_of(&mut a, (at % 10) as u8, 101, 8_000, packets);
+            for (i, packet) in made.iter().enumerate() {
+                world.datagram(a.socket, a.address, packet);
+                world.advance_ms(if i < usize::from(packets) { 20 } else { 0 });
+            }
+            a.timestamp = a.timestamp.wrapping_sub(2 * 160);
+        }
+        world.advance_ms(1_000);
+        let begun = begun(&world, &b);
+        assert_eq!(begun.len(), presses, "of {packets} packets each");
+        let late = begun.iter().zip(&went_down).map(|(one, down)| one.0 - down);
+        let most = late.max().unwrap();
+        assert!(most < 1_000, "{most} ms behind");
+        // As long as it was but for what the end before it takes; a brief one no briefer than a detector needs.
+        let most = u64::from(packets + 1) * 20;
+        let odd = begun.iter().find(|one| !(least..=most).contains(&one.1));
+        assert_eq!(odd, None);
+    }
+    assert!(!world.facts(b.leg).evidence.contains_key("digits_dropped"));
+}
+
+/// RFC 4733 2.5.1.3: a duration has 16 bits, 1.4 s at 48 kHz.
+#[test]
+fn a_key_held_for_minutes_is_one_press_and_the_next_is_another() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, opus(), pcmu());
+    let mut earlier = 0u32;
+    let send = |world: &mut World, a: &mut Phone, marker, duration: u32, end| {
+        let payload = EventPayload {
+            event: 4,
+            end,
+            volume: 10,
+            duration: u16::try_from(duration).unwrap(),
+        };
+        let packet = a.raw(110, marker, &payload.to_bytes(), false);
+        world.datagram(a.socket, a.address, &packet);
+    };
+    for n in 1..=9_000u32 {
+        if n * 960 - earlier > 0xffff {
+            send(&mut world, &mut a, false, 0xffff, false);
+            earlier += 0xffff;
+            a.timestamp = a.timestamp.wrapping_add(0xffff);
+        }
+        send(&mut world, &mut a, n == 1, n * 960 - earlier, n == 9_000);
+        world.advance_coarsely(std::time::Duration::from_millis(20), 1);
+    }
+    // 1: it is told with its full length.
+    assert_eq!(world.digits(a.leg), [("4".to_owned(), 180_000)]);
+    // 2: it goes on as one, of half a minute, in segments of the other clock: one marker and one end.
+    world.advance_ms(200);
+    let events: Vec<(bool, EventPayload)> = world
+        .rtp_to(b.address)
+        .iter()
+        .filter(|sent| sent.header().payload_type == 101)
+        .map(|sent| {
+            let payload = EventPayload::parse(sent.payload()).unwrap();
+            (sent.header().marker, payload)
+        })
+        .collect();
+    assert_eq!(events.iter().filter(|one| one.0).count(), 1);
+    assert_eq!(events.iter().filter(|one| one.1.end).count(), 3);
+    let full = events
+        .iter()
+        .filter(|one| one.1.duration == u16::MAX)
+        .count();
+    let ms = (full * 0xffff + usize::from(events.last().unwrap().1.duration)) / 8;
+    assert!((30_000..=30_040).contains(&ms), "{ms} ms");
+    // 3: and the next press is another.
+    a.timestamp = a.timestamp.wrapping_add(2 * 0xffff);
+    for packet in press(&mut a, 4, 110, 48_000) {
+        world.datagram(a.socket, a.address, &packet);
+        world.advance_ms(20);
+    }
+    world.advance_ms(200);
+    assert_eq!(world.digits(a.leg).len(), 2);
+    let begun = world.rtp_to(b.address);
+    let begun = begun.iter().filter(|sent| sent.header().marker);
+    assert_eq!(begun.count(), 2);
+}
+
+/// Detectors are given 60 ms of each tone: ten a second are kept up with.
+#[test]
+fn keys_that_go_into_the_audio_are_kept_up_with_too() {
+    let mut world = World::new();
+    let (mut a, b) = pair(&mut world, pcmu(), vec![codec("PCMU", 0, 8_000)]);
+    for at in 0..600u32 {
+        for packet in press_of(&mut a, (at % 10) as u8, 101, 8_000, 3) {
+            world.datagram(a.socket, a.address, &packet);
+            world.advance_ms(20);
+        }
+        world.advance_ms(20);
+        a.timestamp = a.timestamp.wrapping_add(160);
+    }
+    world.advance_ms(2_000);
+    let facts = world.facts(b.leg);
+    assert_eq!(facts.quality.dtmf_out, 600);
+    assert!(!facts.evidence.contains_key("digits_dropped"));
 }
 
 #[test]
@@ -358,9 +560,9 @@ fn ten_thousand_digits_are_exact_at_five_percent_loss() {
                 }
                 world.advance_coarsely(std::time::Duration::from_millis(20), 1);
             }
-            // Nobody presses faster than this for long; a queue of 16 takes who does for a while.
-            world.advance_coarsely(std::time::Duration::from_millis(20), 4);
-            a.timestamp = a.timestamp.wrapping_add(clock / 1_000 * 80);
+            // The next begins before the one before it has gone on with an end told three times and its pause.
+            world.advance_coarsely(std::time::Duration::from_millis(20), 2);
+            a.timestamp = a.timestamp.wrapping_add(clock / 1_000 * 40);
         }
         world.advance_ms(400);
         let told: Vec<u8> = world

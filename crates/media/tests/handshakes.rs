@@ -158,7 +158,49 @@ fn rule_9_2_an_exact_leg_shakes_hands_with_the_described_address_only() {
             .all(|sent| sent.destination != phone.address),
         "not a word"
     );
-    assert_eq!(world.facts(leg).verdict_in, "dtls_no_hello");
+    let facts = world.facts(leg);
+    assert_eq!(facts.verdict_in, "source_refused", "not the handshake");
+    assert_eq!(
+        world.evidence(leg, "source_refused")["source"],
+        phone.address.to_string()
+    );
+}
+
+#[test]
+fn no_packets_of_a_phone_of_which_nothing_came_whoever_begins_the_handshake() {
+    for active in [false, true] {
+        let mut world = World::new();
+        let (leg, _, _) = call(&mut world, Latch::Nat, active, INSIDE);
+        world.advance_ms(30_000);
+        let told = world.verdicts(leg, "in");
+        assert!(
+            matches!(&told[..], [(2_000..=2_500, name)] if name == "no_packets"),
+            "active {active}, and its end after twenty seconds changes nothing: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn dtls_no_hello_of_a_phone_that_is_reached_and_begins_none() {
+    let mut world = World::new();
+    let (leg, local, phone) = call(&mut world, Latch::Nat, false, INSIDE);
+    // 1: a stranger's sound and junk do not show that the phone's packets come.
+    let mut stranger = common::phone(&local, 1);
+    stranger.speak(&mut world);
+    world.datagram(phone.socket, phone.address, &[0x80; 4]);
+    world.advance_ms(3_000);
+    assert_eq!(world.verdicts(leg, "in")[0].1, "source_refused");
+    // 2: its own does, in the clear as it is.
+    let mut plain = common::Phone {
+        address: phone.address,
+        ..common::phone(&local, 2)
+    };
+    for _ in 0..300 {
+        plain.speak(&mut world);
+        world.advance_ms(20);
+    }
+    assert_eq!(world.verdicts(leg, "in").last().unwrap().1, "dtls_no_hello");
+    assert_eq!(world.evidence(leg, "dtls_no_hello")["role"], "passive");
 }
 
 #[test]

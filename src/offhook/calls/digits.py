@@ -32,8 +32,8 @@ PICTURE_FAST_UPDATE = (
     b"</to_encoder></vc_primitive></media_control>"
 )
 """RFC 5168 section 7."""
-WAITING = 32
-"""Presses that wait for the INFO before them: somebody holds a key down, or a program has gone wrong."""
+WAITING = 256
+"""Presses that wait for the INFO before them: as many as one command of the API may name."""
 
 SHOWN = 100
 """Presses of a leg that are kept for people to see, the last ones: a menu takes a dozen, and a call may last for days."""

@@ -127,7 +127,7 @@ def _sign(leg: Leg, verdict: str) -> tuple[str, dict[str, str]] | None:
     if verdict in ("no_packets", "dtls_no_hello") and (wants := signs.of_ice(leg)):
         return wants
     if verdict == "no_packets":
-        return signs.of_silence(leg)
+        return signs.of_handshake(leg) or signs.of_silence(leg)
     facts = destinations.of_refusal(leg) if verdict == "no_address" else {}
     return ("sdp_address_private", facts) if facts else None
 

@@ -36,6 +36,15 @@ def of_ice(leg: Leg) -> tuple[str, dict[str, str]] | None:
     return "ice_not_agreed", {"candidates": str(audio.candidates), "rtcp_mux": "yes" if audio.rtcp_mux else "no"}
 
 
+def of_handshake(leg: Leg) -> tuple[str, dict[str, str]] | None:
+    """It says that nothing is to begin (RFC 4145 section 4), which DTLS-SRTP does not know (RFC 5763 section 5), and we wait
+    for it: nobody begins the handshake."""
+    audio = leg.audio
+    if audio is None or not audio.handshake or audio.setup != "holdconn":
+        return None
+    return "dtls_failed", {"setup": audio.setup}
+
+
 def of_silence(leg: Leg) -> tuple[str, dict[str, str]] | None:
     """Why nothing ever came from a phone: a code of the catalogue and its facts; None where the addresses tell nothing.
 
