@@ -1,5 +1,11 @@
 """Devices that are away for a moment, pages that sleep, pages that were loaded anew (LIVE-4, LIVE-13, WS-10, CALL-14)."""
 
+from dataclasses import replace
+
+import pytest
+
+from offhook.calls import effects as do
+from offhook.calls.ports import SourceKind
 from offhook.sip.commands import HangUp, RespondInvite
 from offhook.sip.events import BindingsChanged
 from offhook.sip.location import Binding, Change, Changed
@@ -9,6 +15,7 @@ from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
 from tests.support.page import ANSWER, Page, talking
+from tests.support.transferring import bridged, dialog, refer
 
 BOB = f"sip:bob@{DOMAIN}"
 
@@ -227,6 +234,88 @@ def test_live_reload_resume_name(link: Link) -> None:
     link.run(0.1)
     assert again.got("BYE")
     house.assert_nothing_left(bob, again)
+
+
+def being_transferred(house: House, target: str = "carol") -> tuple[Page, Phone, Phone, str]:
+    """Alice's page talks to Bob, has sent a REFER and was loaded anew; her old dialog as a Replaces value."""
+    alice, bob = talking(house)
+    carol = house.callee("carol")
+    named = dialog(alice)
+    refer(alice, f"<sip:{target}@{DOMAIN}>")
+    carol.respond(180)
+    alice.lose(left=True)
+    return Page(house, "alice", "alice-again", instance="<urn:uuid:2>"), bob, carol, named
+
+
+@pytest.mark.parametrize("by", ["Replaces", "resume"])
+def test_live_13_a_transferor_reloads_and_the_transfer_fails(link: Link, by: str) -> None:
+    house = House(link)
+    again, bob, carol, named = being_transferred(house)
+    again.dial_page("resume" if by == "resume" else "bob", **({} if by == "resume" else {"Replaces": named}))
+    # 1. the page has its call back, the target rings on, and who waits hears ringback still
+    assert again.final().status == 200
+    assert not carol.got("CANCEL")
+    assert house.media.of(do.PlayMedia)[-1].source is SourceKind.RINGBACK  # type: ignore[union-attr]
+    assert bridged(house) == set()
+    # 2. nobody takes the call: it stands again, with the new page (XFER-6)
+    carol.respond(486)
+    assert bridged(house) == {frozenset(("alice", "bob"))}
+    again.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(bob, carol, again)
+
+
+def test_live_13_a_transferor_reloads_and_the_transfer_succeeds(link: Link) -> None:
+    house = House(link)
+    again, bob, carol, named = being_transferred(house)
+    again.dial_page("bob", Replaces=named)
+    carol.respond(200, SDP)
+    # 1. the others talk, and the new page gets its BYE as the old one would have (XFER-3)
+    assert bridged(house) == {frozenset(("bob", "carol"))}
+    link.run(2)
+    assert again.got("BYE")
+    bob.hang_up(bob.ringing)
+    house.assert_nothing_left(bob, carol, again)
+
+
+@pytest.mark.parametrize("early", [b"", SDP], ids=["ringback", "early sound"])
+def test_live_13_a_transferee_reloads(link: Link, early: bytes) -> None:
+    house = House(link)
+    alice, bob = talking(house)
+    carol = house.callee("carol")
+    named = dialog(alice)
+    refer(bob, f"<sip:carol@{DOMAIN}>", bob.ringing)
+    carol.respond(183 if early else 180, early)
+    alice.lose(left=True)
+    again = Page(house, "alice", "alice-again", instance="<urn:uuid:2>")
+    again.dial_page("bob", Replaces=named)
+    # 1. the new page hears what the old one heard
+    assert again.final().status == 200
+    if early:
+        assert bridged(house) == {frozenset(("alice", "carol"))}
+    else:
+        played = house.media.of(do.PlayMedia)[-1]
+        assert (played.leg, played.source) == (house.call().caller.media.leg, SourceKind.RINGBACK)  # type: ignore[union-attr]
+    # 2. and talks to the target
+    carol.respond(200, SDP)
+    assert bridged(house) == {frozenset(("alice", "carol"))}
+    again.hang_up()
+    assert carol.got("BYE")
+    house.assert_nothing_left(bob, carol, again)
+
+
+def test_live_13_another_of_the_pickup_group_takes_no_call_that_is_being_transferred(link: Link) -> None:
+    house = House(link)
+    again, bob, carol, named = being_transferred(house)
+    left = house.call().caller
+    left.account = replace(left.account, pickup_group="desks")  # type: ignore[type-var]
+    house.node.accounts["carol"] = replace(house.node.accounts["carol"], pickup_group="desks")
+    taker = house.caller("carol", "carol's other phone")
+    taker.dial("bob", Replaces=named)
+    assert taker.final().status == 491
+    bob.hang_up(bob.ringing)
+    link.run(100)
+    house.assert_nothing_left(bob, carol, again, taker)
 
 
 def test_live_13_nothing_to_resume(link: Link) -> None:

@@ -4,7 +4,7 @@ Pickup of a ringing or parked call, a reloaded page (LIVE-13), and PBXs that tra
 which dialog over, and the exchange. Never here: Replaces inside REFER (consultation.py).
 """
 
-from offhook.calls import adding, answering, bridge, ending, fork
+from offhook.calls import adding, answering, bridge, ending, fork, transfer
 from offhook.calls.call import NORMAL, Arrival, Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.description import speech_of
@@ -55,7 +55,7 @@ def resume(call: Call, now: float) -> Effects:
         (other, leg)
         for other in call.index.of_endpoint(newcomer.account.username)
         for leg in other.parties
-        if leg.detached and leg.confirmed and same_endpoint(leg, newcomer) and not _busy(other)
+        if leg.detached and leg.confirmed and same_endpoint(leg, newcomer) and not _busy(other, leg, newcomer)
     ]
     if not lost:
         return ending.refuse(call, refusal("nothing_to_resume"), now)
@@ -66,9 +66,10 @@ def resume(call: Call, now: float) -> Effects:
     return bridge.open_legs(other, [newcomer])
 
 
-def _busy(other: Call) -> bool:
-    """It is being transferred, taken over, or given new media."""
-    return bool(other.forks or other.arrivals) or other.reopening
+def _busy(other: Call, place: Leg, newcomer: Leg) -> bool:
+    """It is being transferred, taken over, or given new media. A page that was loaded anew is no stranger to a transfer."""
+    only_transfers = same_endpoint(place, newcomer) and all(transfer.under_way(one) for one in other.forks)
+    return bool(other.arrivals or other.reopening or (other.forks and not only_transfers))
 
 
 def _wrong(newcomer: Leg, named: Named, other: Call, place: Leg) -> Outcome | None:
@@ -82,7 +83,7 @@ def _wrong(newcomer: Leg, named: Named, other: Call, place: Leg) -> Outcome | No
             return _refusal(486, "The call has been answered already")
         if place not in other.parties:
             return _refusal(481, "There is no such dialog here")
-        if other.forks or other.arrivals:
+        if _busy(other, place, newcomer):
             return _refusal(491, "The call is being transferred or taken over")
         return None
     if other.fork_of(place) is None or not other.media_calls:
@@ -160,11 +161,11 @@ def _exchange(call: Call, place: Leg, leg: Leg, peer: Leg | None) -> Effects:
     if place is call.caller:
         call.caller = leg
     accept = answering.accept_incoming(call, leg, speech_of(peer.chosen) if peer is not None else (), peer)
-    heard = (
-        [*bridge.join(leg, peer), *adding.align(call, leg, peer)]
-        if peer is not None
-        else bridge.feed(call, leg, call.destination)
-    )
+    heard = transfer.stand_in(call, place, leg)
+    if heard is None and peer is not None:
+        heard = [*bridge.join(leg, peer), *adding.align(call, leg, peer)]
+    elif heard is None:
+        heard = bridge.feed(call, leg, call.destination)
     old = [*ending.dismiss(call, place, "replaced", NORMAL), *ending.close_leg(place)]
     return [*accept[:-1], *heard, accept[-1], *old, call.happened("call.moved", leg)]
 

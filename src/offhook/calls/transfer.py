@@ -199,6 +199,30 @@ def _unreachable(call: Call, target: Uri) -> Outcome | None:
     return refusal("domain_unknown", text)
 
 
+def under_way(one: Fork) -> Transfer | None:
+    """The transfer that makes a fork ring, if one does."""
+    waiter = one.waiter.inner if isinstance(one.waiter, seeking.Seeker) else None
+    return waiter if isinstance(waiter, Transfer) else None
+
+
+def stand_in(call: Call, place: Leg, leg: Leg) -> Effects | None:
+    """LIVE-13: a party of a transfer under way whose page was loaded anew goes on as a new leg; what it hears. None if the
+    call is not being transferred. What the transferor's old dialog was to be told goes on there."""
+    for one in call.forks:
+        transfer = under_way(one)
+        if transfer is None:
+            continue
+        if transfer.transferor is place:
+            transfer.transferor = one.transferor = leg
+            return []
+        if transfer.transferee is place:
+            transfer.transferee = one.party = leg
+            if one.ear is not None:
+                return bridge.join(leg, one.ear)
+            return bridge.play(leg, SourceKind.RINGBACK if transfer.ringback else SourceKind.MUSIC)
+    return None
+
+
 # ---- afterwards
 
 
