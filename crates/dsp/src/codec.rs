@@ -10,6 +10,8 @@ use crate::{g711, g722, opus};
 pub const MAX_SAMPLES: usize = 5_760;
 /// Bytes an encoded 20 ms frame may take: what an output slice of [`Encoder::encode`] should hold.
 pub const MAX_FRAME_BYTES: usize = 1_275;
+/// Samples of 20 ms of G.722.
+const G722_FRAME: usize = 320;
 
 /// An audio codec that can be transcoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -234,6 +236,30 @@ impl Encoder {
             return Ok(());
         }
         encoder.configure(options.opus(self.rate))
+    }
+
+    /// Goes on where another encoder of the same codec and rate is, so that a decoder notices nothing; the settings stay.
+    /// `recent`: what that one encoded last, whole packets of 10 ms. G.722 shows nobody its state, and finds it by those.
+    ///
+    /// # Errors
+    /// [`CodecError::UnsupportedRate`] for another rate.
+    pub fn follow(&mut self, other: &Self, recent: &[i16]) -> Result<(), CodecError> {
+        match (&mut self.kind, &other.kind) {
+            (EncoderKind::Opus(encoder, options), EncoderKind::Opus(before, _)) => {
+                encoder.follow(before)?;
+                encoder.configure(options.opus(self.rate))?;
+            }
+            (EncoderKind::G722(encoder), EncoderKind::G722(_)) => {
+                let mut unheard = [0; MAX_FRAME_BYTES];
+                **encoder = g722::Encoder::new();
+                for frame in recent.chunks(G722_FRAME) {
+                    encoder.encode(frame, &mut unheard)?;
+                }
+            }
+            _ => {}
+        }
+        self.resampler.clone_from(&other.resampler);
+        Ok(())
     }
 
     /// Forgets the signal so far: for a source switch.

@@ -123,6 +123,25 @@ impl Encoder {
         unsafe { ffi::opus_encoder_ctl(self.state.as_ptr(), ffi::OPUS_RESET_STATE) };
     }
 
+    /// Goes on where another encoder is, with the settings of that one; only of the same rate.
+    ///
+    /// # Errors
+    /// [`CodecError::UnsupportedRate`] for another rate, and nothing is changed.
+    pub fn follow(&mut self, other: &Self) -> Result<(), CodecError> {
+        if other.rate != self.rate {
+            let (from, to) = (other.rate, self.rate);
+            return Err(CodecError::UnsupportedRate { from, to });
+        }
+        // SAFETY: both are states of one channel, which libopus keeps in one piece of this size that a plain copy is enough
+        // for (opus.h, "Opus Encoder"); they are two.
+        unsafe {
+            let size = usize::try_from(ffi::opus_encoder_get_size(1)).unwrap_or(0);
+            let from = other.state.as_ptr().cast::<u8>();
+            ptr::copy_nonoverlapping(from, self.state.as_ptr().cast::<u8>(), size);
+        }
+        Ok(())
+    }
+
     fn ctl(&mut self, request: c_int, value: c_int) -> Result<(), CodecError> {
         // SAFETY: the state is valid; every request used here takes exactly one int by value.
         let code = unsafe { ffi::opus_encoder_ctl(self.state.as_ptr(), request, value) };

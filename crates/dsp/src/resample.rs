@@ -17,6 +17,7 @@ const BETA: f64 = 7.3;
 const CHUNK: usize = 5_760;
 
 /// One direction of one stream. Input and output rates are fixed.
+#[derive(Clone)]
 pub struct Resampler {
     up: usize,
     down: usize,

@@ -64,6 +64,7 @@ mod speaker;
 mod tick;
 mod timers;
 mod transcode;
+mod turns;
 mod verdict;
 mod video;
 mod video_facts;

@@ -91,6 +91,7 @@ impl Engine {
     fn mix(&mut self, room: &mut Room, number: u64, now: Now) {
         let rates = self.tune(room, number);
         self.pull(room, number, now);
+        self.take_turns(room, number);
         let chimes = room.chimes.take(&rates);
         let silence = (room.speakers.is_empty() && !chimes).then_some(NO_SOUND);
         for rate in rates {
@@ -135,16 +136,18 @@ impl Engine {
                 None => room.ears.push((ear, listens)),
             }
         }
-        let complexity = self.effort.complexity();
         let ears = &room.ears;
         room.shared
             .retain(|one| ears.iter().any(|(ear, _)| one.fits(ear.wish, ear.rate)));
-        for (ear, _) in ears.iter().filter(|(_, listens)| *listens) {
-            if !room.shared.iter().any(|it| it.fits(ear.wish, ear.rate)) {
-                room.shared
-                    .extend(Encoding::new(ear.wish, ear.rate, complexity));
-            }
+        let shared = &room.shared;
+        let lacks = |ear: Ear| !shared.iter().any(|it| it.fits(ear.wish, ear.rate));
+        let listened = ears.iter().filter(|(ear, listens)| *listens && lacks(*ear));
+        let lacking: Vec<Ear> = listened.map(|(ear, _)| *ear).collect();
+        for ear in lacking {
+            let shared = self.begin_to_share(room, number, ear);
+            room.shared.extend(shared);
         }
+        let ears = &room.ears;
         room.rates.clear();
         // A recording is wide-band from its beginning to its end, whoever comes and goes.
         let recorded = (!room.taps.is_empty()).then_some(WIDE);

@@ -26,7 +26,7 @@ pub(crate) enum Made<'a> {
 }
 
 /// Where an encoder is in announced silence.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Pauses {
     /// The level of the last tick, if it was silence, and how long there has been nothing else, ms.
     silence: Option<u8>,

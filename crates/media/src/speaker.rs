@@ -35,6 +35,8 @@ pub(crate) struct Speaker {
     factor: f32,
     /// Is heard no more after the next tick, in which it fades.
     pub(crate) leaves: bool,
+    /// What it hears is made for it alone.
+    pub(crate) apart: bool,
 }
 
 impl Speaker {
@@ -56,6 +58,7 @@ impl Speaker {
             lately: QUIET,
             factor: 1.0,
             leaves: false,
+            apart: false,
         })
     }
 

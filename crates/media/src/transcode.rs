@@ -26,6 +26,9 @@ const FULL_BAND_BITS: u32 = 40_000;
 /// Loss from which Opus sends in-band FEC, percent.
 const FEC_FROM_PERCENT: u8 = 2;
 
+/// So much of what it encoded last tells where an encoder of G.722 is.
+const RECENT_MS: u32 = 200;
+
 /// How late the second packet may be where the first is played in a hurry. It delays what the peer hears once, by a tick at
 /// most beyond it: less than a phone's buffer holds.
 const RESERVE: Duration = Duration::from_millis(10);
@@ -222,6 +225,8 @@ pub(crate) struct Encoding {
     pcm: Vec<i16>,
     payload: [u8; MAX_FRAME_BYTES],
     tone: Option<(u8, Tone)>,
+    /// What was encoded last, for those who go on from here; none: nobody does.
+    recent: Option<Vec<i16>>,
 }
 
 impl Encoding {
@@ -242,7 +247,24 @@ impl Encoding {
             pcm: Vec::with_capacity(MAX_TICK_SAMPLES * MAX_TICKS_WAITING),
             payload: [0; MAX_FRAME_BYTES],
             tone: None,
+            recent: None,
         })
+    }
+
+    /// Others will go on from here.
+    pub(crate) fn shared(mut self) -> Self {
+        self.recent = (self.encoder.codec() == Codec::G722).then(Vec::new);
+        self.set_loss(0);
+        self
+    }
+
+    /// Goes on where one is that makes the same of the same sound: whoever hears it notices nothing.
+    pub(crate) fn follow(&mut self, shared: &Self) {
+        let recent = shared.recent.as_deref().unwrap_or_default();
+        // Of another rate is none that fits.
+        let _ = self.encoder.follow(&shared.encoder, recent);
+        self.pcm.clone_from(&shared.pcm);
+        (self.pauses, self.no_sound) = (shared.pauses, shared.no_sound);
     }
 
     pub(crate) fn fits(&self, wish: Wish, rate: u32) -> bool {
@@ -324,6 +346,11 @@ impl Encoding {
             None => {}
         }
         let encoded = self.encoder.encode(frame, &mut self.payload);
+        if let Some(recent) = &mut self.recent {
+            recent.extend_from_slice(frame);
+            let most = (self.encoder.input_rate() / 1_000 * RECENT_MS) as usize;
+            recent.drain(..recent.len().saturating_sub(most));
+        }
         self.pcm.drain(..samples);
         let payload = encoded.ok().and_then(|len| self.payload.get(..len))?;
         let dtx = self.pauses.as_mut().filter(|_| opus);

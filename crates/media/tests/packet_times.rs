@@ -18,7 +18,14 @@ fn sends(kind: Kind, ms: u32) -> u32 {
     if kind == OPUS && ms == 30 { 20 } else { ms }
 }
 
-/// A phone that sings 1 kHz in packets of so many milliseconds.
+/// A period is nine samples of 8 kHz, by which a jitter buffer can stretch it; 10 ms are no whole number of them, so that
+/// none can be missed or come twice unnoticed.
+const TONE: ToneSpec = ToneSpec {
+    hertz: [8_000.0 / 9.0, 0.0],
+    ..ToneSpec::TEST
+};
+
+/// A phone that sings it in packets of so many milliseconds.
 struct Singer {
     phone: Phone,
     encoder: Encoder,
@@ -34,7 +41,7 @@ impl Singer {
         let mut singer = Self {
             phone,
             encoder: encoder(kind),
-            tone: Tone::new(ToneSpec::TEST, kind.rate),
+            tone: Tone::new(TONE, kind.rate),
             ms,
             packed,
             kind,
@@ -106,7 +113,7 @@ fn decode(kind: Kind, sent: &[&Sent]) -> Vec<i16> {
 
 /// The tone is there, and nothing stands out of the steady noise of the codecs: no 5 ms have six times the usual.
 fn assert_sings(samples: &[i16], what: &str) {
-    let turn = std::f64::consts::TAU * 1_000.0 / f64::from(RATE);
+    let turn = std::f64::consts::TAU * f64::from(TONE.hertz[0]) / f64::from(RATE);
     let (mut re, mut im) = (0.0, 0.0);
     for (at, sample) in samples.iter().enumerate() {
         let (sine, cosine) = (turn * at as f64).sin_cos();
