@@ -402,7 +402,7 @@ INSTANCE = "urn:uuid:00000000-0000-1000-8000-0000000000aa"
 
 def returned(house: House, lamp: Lamp, instance: str = "") -> None:
     """The lamp has registered on its connection."""
-    contact = parse_uri(f"sip:{lamp.username}@127.0.0.9:5070;transport=tls")
+    contact = parse_uri(f"sip:{lamp.username}@{lamp.host}:5070;transport=tls")
     binding = Binding(
         f"sip:{lamp.username}@{DOMAIN}", contact, lamp.back, "reg", 1, 1e9, f"<{instance}>" if instance else None
     )
@@ -430,6 +430,27 @@ def test_live_subscription_adopted(link: Link, instance: str) -> None:
     assert lamp.states[-1] == ["terminated"], "and life goes on"
     assert len(house.node.switchboard._watchers) == 1
     assert alice.got("BYE")
+
+
+@pytest.mark.parametrize("first", ["register", "subscribe"])
+def test_a_device_that_says_who_it_is_in_its_register_alone(link: Link, first: str) -> None:
+    """LIVE-5: most phones; their address is another after a change of network."""
+    house = House(link)
+    lamp = Lamp(house, "carol")
+    if first == "register":
+        returned(house, lamp, INSTANCE)
+    lamp.subscribe("bob")
+    if first == "subscribe":
+        returned(house, lamp, INSTANCE)
+    link.run(2)
+    link.disconnect(lamp.there.id)
+    house.talking()
+    link.run(2)
+    lamp.host = "198.51.100.7"
+    lamp.connect()
+    returned(house, lamp, INSTANCE)
+    link.run(2)
+    assert lamp.states == [[], ["confirmed"]]
 
 
 def test_another_device_does_not_take_it_over(link: Link) -> None:

@@ -28,7 +28,9 @@ class _Answering(Silent):
 
 
 class Lamp:
-    """One device of `username`; its flow is trusted."""
+    """One device of `username`; its flow is trusted. Requests say its `instance` and come from `host`."""
+
+    host = "127.0.0.9"
 
     def __init__(self, house: House, username: str, instance: str = "") -> None:
         self.house, self.username, self.instance = house, username, instance
@@ -47,7 +49,7 @@ class Lamp:
         """A request and the answer to it."""
         self._cseq += 1
         mark = f';+sip.instance="<{self.instance}>"' if self.instance else ""
-        fields = {"Contact": f"<sip:{self.username}@127.0.0.9:5070;transport=tls>{mark}", **extra}
+        fields = {"Contact": f"<sip:{self.username}@{self.host}:5070;transport=tls>{mark}", **extra}
         request = make_request(
             method,
             f"sip:{target}@{DOMAIN}",

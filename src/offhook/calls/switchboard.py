@@ -155,7 +155,8 @@ class Switchboard:
         self._admission = Admission(authenticator, config.hosts, config.call_rate)
         self._texts = Texts(self._config, ids)
         self._index = Index(away=Away(config.domain))
-        self._watchers = Watchers(self._config, ids, self._index)
+        self._devices = Devices(config.tombstone)
+        self._watchers = Watchers(self._config, ids, self._index, self._devices)
         rooms: dict[str, outside.Room] = {
             "MESSAGE": self._texts,
             "SUBSCRIBE": self._watchers,
@@ -165,7 +166,6 @@ class Switchboard:
         self._calls = self._index.calls
         self._dial_backs = DialBacks()
         self._referrals = Referrals(self._config.domain, self._admission, self._index)
-        self._devices = Devices(config.tombstone)
         self._ended: OrderedDict[str, Call] = OrderedDict()
         self._dials: dict[str, Dial] = {}
         self._index.outbound = outbound

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from offhook.calls import presence
+from offhook.calls.adoption import Devices
 from offhook.calls.call import Call, CallConfig, Effects
 from offhook.calls.documents import (
     DIALOG_INFO,
@@ -92,10 +93,11 @@ class Watch:
 class Watchers:
     """Owned by the switchboard."""
 
-    def __init__(self, config: CallConfig, ids: Ids, index: Index) -> None:
+    def __init__(self, config: CallConfig, ids: Ids, index: Index, devices: Devices) -> None:
         self._config = config
         self._ids = ids
         self._index = index
+        self._devices = devices
         self._watches: dict[SubscriptionId, Watch] = {}
         self._of_target: dict[str, dict[SubscriptionId, Watch]] = {}
         self._of_watcher: dict[str, dict[SubscriptionId, Watch]] = {}
@@ -132,7 +134,9 @@ class Watchers:
     def _watch(self, asked: Asked, event: SubscribeReceived) -> Watch:
         assert asked.callee is not None
         subscription = SubscriptionId(self._ids.token())
-        device = device_of(event.request)
+        # Most phones say in a REGISTER alone which device they are.
+        known = self._devices.of(event.flow.id, asked.sender.username)
+        device = device_of(event.request, known.instance if known is not None else "")
         return Watch(subscription, event.package, asked.callee.username, asked.sender, event.flow.id, device)
 
     def _remember(self, watch: Watch) -> None:
@@ -312,6 +316,8 @@ class Watchers:
             return effects
         names = devices_of(event.binding)
         for watch in [one for one in watches.values() if one.device in names]:
+            if event.binding.instance:
+                watch.device = _plain(event.binding.instance)
             # Only of devices that watch: a page has another name each time it is loaded.
             self._latest.setdefault(event.username.casefold(), {})[watch.device] = event.binding.flow.id
             if watch.paused:
@@ -329,25 +335,28 @@ def may_see(watcher: Account, account: Account) -> bool:
     return watcher.id == account.id or same_group or "watch" in watcher.rights
 
 
-def device_of(request: Request) -> str:
-    """Which device a SUBSCRIBE comes from, by its Contact: the instance, else user and host."""
+def device_of(request: Request, registered: str = "") -> str:
+    """Which device a SUBSCRIBE comes from: the instance in its Contact or that `registered` on its connection, else user
+    and host of its Contact."""
     try:
         contacts = parse_contacts(request.headers.all("Contact"))
     except PeerError:
         return ""
     if not contacts:
         return ""
-    instance = contacts[0].params.get("+sip.instance") or contacts[0].uri.params.get("gr")
-    if instance:
-        return instance.strip('<>"').casefold()
-    return f"{contacts[0].uri.user or ''}@{contacts[0].uri.host}"
+    instance = contacts[0].params.get("+sip.instance") or contacts[0].uri.params.get("gr") or registered
+    return _plain(instance) if instance else f"{contacts[0].uri.user or ''}@{contacts[0].uri.host}"
+
+
+def _plain(instance: str) -> str:
+    return instance.strip('<>"').casefold()
 
 
 def devices_of(binding: Binding) -> set[str]:
     """The same names for a device that has registered."""
     names = {f"{binding.contact.user or ''}@{binding.contact.host}"}
     if binding.instance is not None:
-        names.add(binding.instance.strip('<>"').casefold())
+        names.add(_plain(binding.instance))
     return names
 
 
