@@ -232,6 +232,9 @@ async def test_words_of_the_carrier_and_of_a_wrong_password(server: Offhook, tmp
             failed = await alice.expect("failed")
             assert failed["status"] == status
             assert word in str(failed)
+        # Its 503 says for how long it wants no calls.
+        status = await until(server, trunk["id"], lambda one: one["code"] == "trunk_set_aside")
+        assert (status["state"], status["targets"][0]["code"]) == ("degraded", "trunk_set_aside")
         patch = {"password": "wrong"}
         assert (await server.http.patch(f"/api/offhook/trunks/{trunk['id']}", json=patch)).status_code == 200
         status = await until(server, trunk["id"], lambda one: one["registration"]["state"] == "failed")

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from offhook.sip.events import InviteCanceled
+from offhook.server.trunk_views import status_of
+from offhook.sip.events import InviteCanceled, UsageId
 from offhook.sip.location import Forward
 from tests.support.carriers import Carrier, TrunkHouse
+from tests.support.house import Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
 
@@ -169,6 +171,116 @@ def test_a_connection_refused_leads_on_at_once(link: Link) -> None:
     assert len(second.got("INVITE")) == 1
     second.respond(200, SDP)
     alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+# ---- 503 with Retry-After (RFC 3261 section 21.5.4, RFC 3263 section 4.3)
+
+
+def aside(house: TrunkHouse, id_: str = "t1") -> tuple[str, str, list[str]]:
+    """State and code of a trunk as the API shows them, and the codes of its addresses."""
+    status = status_of(house.state(id_), house.link.now)
+    return status["state"], status["code"] or "", [one["code"] or "" for one in status["targets"]]
+
+
+def call_through(house: TrunkHouse, phone: Phone, carrier: Carrier) -> None:
+    """A call that only this carrier is asked to take."""
+    asked = {one: len(one.got("INVITE")) for one in house.outside.carriers.values()}
+    phone.call = UsageId(f"{phone.call}-again")
+    phone.dial("+14155550123")
+    asked[carrier] += 1
+    assert {one: len(one.got("INVITE")) for one in asked} == asked
+    carrier.respond(200, SDP)
+    assert phone.final().status == 200
+    phone.hang_up()
+
+
+def test_retry_after_of_a_503_sends_further_calls_elsewhere_for_that_time(link: Link) -> None:
+    house = TrunkHouse(link)
+    first, second, third = house.carrier(A), house.carrier(B), house.carrier(C)
+    health = {"options_interval": 10}
+    house.trunk("t1", targets=targets(A, B), allowed_prefixes=["+1"], health=health)
+    house.trunk("t2", targets=targets(C), allowed_prefixes=["+1"], priority=20)
+    link.run(12)
+    assert aside(house) == ("up", "", ["", ""])
+    alice = house.caller()
+    alice.dial("+14155550123")
+    first.respond(503, Retry_After="100")
+    second.respond(503, Retry_After="30")
+    third.respond(200, SDP)
+    alice.hang_up()
+    # 1. health shows why, and when it is over
+    assert aside(house) == ("degraded", "trunk_set_aside", ["trunk_set_aside", "trunk_set_aside"])
+    text = status_of(house.state("t1"), link.now)["text"]
+    assert "503" in text
+    assert f"{A}:5060/udp for 100 s more" in text
+    # 2. though both answer OPTIONS, which says nothing of their room for calls, the next trunk gets the next call
+    link.run(25)
+    assert first.got("OPTIONS")
+    call_through(house, alice, third)
+    # 3. whose time is over is asked again
+    link.run(6)
+    assert aside(house) == ("degraded", "trunk_set_aside", ["trunk_set_aside", ""])
+    call_through(house, alice, second)
+    link.run(70)
+    assert aside(house) == ("up", "", ["", ""])
+    call_through(house, alice, first)
+    house.assert_nothing_left(alice)
+
+
+def test_who_is_set_aside_is_asked_when_nothing_else_is_left(link: Link) -> None:
+    house = TrunkHouse(link)
+    first, second = house.carrier(A), house.carrier(B)
+    house.trunk("t1", targets=targets(A), allowed_prefixes=["+1"])
+    house.trunk("t2", targets=targets(B), allowed_prefixes=["+1"], priority=20)
+    alice = house.caller()
+    alice.dial("+14155550123")
+    first.respond(503, Retry_After="60")
+    second.respond(200, SDP)
+    alice.hang_up()
+    alice.call = UsageId("again")
+    alice.dial("+14155550123")
+    assert len(first.got("INVITE")) == 1
+    second.respond(500)
+    assert len(first.got("INVITE")) == 2, "the caller would be refused for certain"
+    first.respond(200, SDP)
+    assert alice.final().status == 200
+    alice.hang_up()
+    house.assert_nothing_left(alice)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("999999999999", 300), ("20 (busy);duration=3600", 20), ("0", 0), ("soon", 0), ("", 0)]
+)
+def test_a_mad_retry_after_is_bounded_and_none_sets_nothing_aside(link: Link, retry_after: str, seconds: int) -> None:
+    house = TrunkHouse(link)
+    first, second = house.carrier(A), house.carrier(B)
+    house.trunk(targets=targets(A, B), allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial("+14155550123")
+    first.respond(503, **({"Retry_After": retry_after} if retry_after else {}))
+    second.respond(200, SDP)
+    alice.hang_up()
+    if seconds:
+        link.run(seconds - 2)
+        call_through(house, alice, second)
+        link.run(2)
+    assert house.state().code == ""
+    call_through(house, alice, first)
+    house.assert_nothing_left(alice)
+
+
+def test_a_trunk_that_is_changed_begins_anew(link: Link) -> None:
+    house = TrunkHouse(link)
+    first, second = house.carrier(A), house.carrier(B)
+    house.trunk(targets=targets(A, B), allowed_prefixes=["+1"])
+    alice = house.caller()
+    alice.dial("+14155550123")
+    first.respond(503, Retry_After="60")
+    second.respond(200, SDP)
+    alice.hang_up()
+    house.trunk(targets=targets(A, B), allowed_prefixes=["+1"])
+    call_through(house, alice, first)
     house.assert_nothing_left(alice)
 
 

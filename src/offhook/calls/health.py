@@ -1,4 +1,5 @@
-"""Which addresses of a trunk are alive (TRK-4): OPTIONS now and then, and what calls themselves found out.
+"""Which addresses of a trunk are alive (TRK-4): OPTIONS now and then, and what calls themselves found out; and which ask to
+be left alone for a while (RFC 3261 section 21.5.4).
 
 Lives here: the judgement. Never here: sending (trunks.py).
 """
@@ -10,6 +11,7 @@ from offhook.sip.hop import Hop
 
 SPREAD = 0.1
 """OPTIONS come at the interval ± this part, so that trunks do not march in step."""
+SET_ASIDE = "trunk_set_aside"
 
 
 @dataclass(slots=True)
@@ -24,6 +26,13 @@ class Place:
     last_ok: float | None = None
     code: str = ""
     asked_at: float | None = None
+    aside_until: float | None = None
+    """It has refused a call with 503 and named the time until which it wants no other."""
+
+    @property
+    def said(self) -> str:
+        """The code of what is wrong with it, "" if nothing is."""
+        return self.code or (SET_ASIDE if self.aside_until is not None else "")
 
 
 @dataclass(slots=True)
@@ -83,17 +92,35 @@ class Health:
         place = self.places.get(hop)
         return place is not None and place.up is False
 
+    def set_aside(self, hop: Hop, uri: str, until: float) -> float:
+        """Calls are to go elsewhere till then, or as long as was asked before; that time."""
+        place = self.known(hop, uri)
+        place.aside_until = max(until, place.aside_until or until)
+        return place.aside_until
+
+    def back(self, hop: Hop) -> None:
+        """That time is over."""
+        if hop in self.places:
+            self.places[hop].aside_until = None
+
+    def is_aside(self, hop: Hop) -> bool:
+        """True for an address that is to be tried when nothing else is left."""
+        place = self.places.get(hop)
+        return place is not None and place.aside_until is not None
+
     @property
     def state(self) -> str:
         """up, degraded, down or unknown (API.md 12.1)."""
         known = [place.up for place in self.places.values()]
-        if not known or all(one is None for one in known):
+        aside = any(place.aside_until is not None for place in self.places.values())
+        if not aside and all(one is None for one in known):
             return "unknown"
         if all(one is False for one in known):
             return "down"
-        return "degraded" if any(one is False for one in known) else "up"
+        return "degraded" if aside or any(one is False for one in known) else "up"
 
     @property
     def code(self) -> str:
-        """What is wrong with the first address that is down."""
-        return next((place.code for place in self.places.values() if place.up is False), "")
+        """What is wrong with the first address that is down, else that one is set aside."""
+        down = next((place.code for place in self.places.values() if place.up is False), "")
+        return down or next((SET_ASIDE for place in self.places.values() if place.aside_until is not None), "")

@@ -103,6 +103,8 @@ class Hunt:
     target: TrunkTarget | None = None
     targets: list[TrunkTarget] = field(default_factory=list)
     hops: list[Hop] = field(default_factory=list)
+    aside: list[tuple[Trunk, TrunkTarget, Hop]] = field(default_factory=list)
+    """Addresses that have asked for no calls for a while: tried once nothing else is left."""
     hop: Hop | None = None
     tries: int = 0
     tries_here: int = 0
@@ -156,6 +158,9 @@ class Hunt:
         effects: Effects = [StopTimer(SilenceTimer(call.ref, leg.ref)), *_abandon(call, leg, outcome.row.code)]
         if response is None and self.hop is not None:
             effects.append(RateHop(self.hop, False))
+        if response is not None and response.status == 503 and self.hop is not None and self.target is not None:
+            uri = str(self.target.uri)
+            effects += self.trunks.unavailable(self.trunk.id, self.hop, uri, response, now)
         if goes_on(self.trunk, response, failure, self.rang):
             return [*effects, *advance(call, ringing, self, now)]
         return [*effects, *fork.give_up(call, ringing, outcome, "", outcome.row.code, now)]
@@ -171,7 +176,7 @@ def start(call: Call, ringing: Fork, hunt: Hunt, now: float) -> Effects:
 
 
 def advance(call: Call, ringing: Fork, hunt: Hunt, now: float) -> Effects:
-    """The next address, else the next target, else the next trunk, else the end."""
+    """The next address, else the next target, else the next trunk, else one that is set aside, else the end."""
     hunt.step += 1
     if hunt.tries >= hunt.tries_left:
         return _over(call, ringing, hunt, now)
@@ -192,6 +197,11 @@ def advance(call: Call, ringing: Fork, hunt: Hunt, now: float) -> Effects:
             hunt.targets = hunt.trunk.ordered_targets(call.ids.uniform(0, 0.999))
             return advance(call, ringing, hunt, now)
         hunt.failed(capped)
+    if hunt.aside:
+        trunk, hunt.target, hunt.hop = hunt.aside.pop(0)
+        if trunk is not hunt.trunk:
+            hunt.trunk, hunt.tries_here = trunk, 0
+        return [Connect(OfHunt(call.ref, ringing.ref, hunt.step, hunt.hop), hunt.hop)]
     return _over(call, ringing, hunt, now)
 
 
@@ -216,7 +226,7 @@ def _over_cap(call: Call, hunt: Hunt, now: float) -> Outcome | None:
 
 
 def located(call: Call, ringing: Fork, event: Located, token: OfHunt, now: float) -> Effects:
-    """The addresses of a target; those that are down come last (TRK-4)."""
+    """The addresses of a target; those that are down come last (TRK-4), those that are set aside after all others."""
     hunt = ringing.hunt
     if hunt is None or token.step != hunt.step or hunt.trunk is None:
         return []
@@ -224,8 +234,14 @@ def located(call: Call, ringing: Fork, event: Located, token: OfHunt, now: float
         hunt.failed(refusal("trunk_dns_failed", f"{hunt.trunk.name}: {event.error}"))
         return advance(call, ringing, hunt, now)
     state = hunt.state
-    hunt.hops = sorted(event.hops, key=lambda hop: state is not None and state.health.is_down(hop))
-    return advance(call, ringing, hunt, now)
+    aside = [hop for hop in event.hops if state is not None and state.health.is_aside(hop)]
+    free = [hop for hop in event.hops if hop not in aside]
+    hunt.hops = sorted(free, key=lambda hop: state is not None and state.health.is_down(hop))
+    if hunt.target is not None:
+        hunt.aside += [(hunt.trunk, hunt.target, hop) for hop in aside]
+    text = f"trunk {hunt.trunk.name} has asked for no calls to"
+    waits = [call.explain(f"{text} {hop} for a while: it is tried once nothing else is left") for hop in aside]
+    return [*waits, *advance(call, ringing, hunt, now)]
 
 
 def connected(call: Call, ringing: Fork, event: Connected, token: OfHunt, now: float) -> Effects:

@@ -32,8 +32,8 @@ from offhook.sip.events import Failure, RequestSettled
 from offhook.sip.flow import Flow, FlowId
 from offhook.sip.hop import Hop, Target
 from offhook.sip.ids import Ids
-from offhook.sip.message import Headers
-from offhook.sip.registration import Changed, Line, LineState, Register, Step, Wake
+from offhook.sip.message import Headers, Response
+from offhook.sip.registration import Changed, Line, LineState, Register, Step, Wake, retry_after
 from offhook.sip.uri import Uri
 
 Effects = list[CallEffect]
@@ -61,7 +61,7 @@ class OfTarget:
 
 @dataclass(frozen=True, slots=True)
 class TrunkTimer:
-    """`what` is line, options or silent; `hop` the address that has not answered yet."""
+    """`what` is line, options, silent or aside; `hop` the address that has not answered yet, or is set aside."""
 
     trunk: str
     what: str
@@ -115,12 +115,14 @@ class TrunkState:
 
 class Trunks:
     """Owned by the switchboard. `domain` is ours, for From of OPTIONS; `key` makes the line tokens, so that a restart
-    registers the Contact that the carrier has already, and leaves none behind that leads nowhere."""
+    registers the Contact that the carrier has already, and leaves none behind that leads nowhere. `longest_aside` seconds is
+    as long as one Retry-After keeps calls from an address."""
 
-    def __init__(self, domain: str, ids: Ids, key: bytes) -> None:
+    def __init__(self, domain: str, ids: Ids, key: bytes, longest_aside: float = 300.0) -> None:
         self._domain = domain
         self._key = key
         self._ids = ids
+        self._longest_aside = longest_aside
         self._states: dict[str, TrunkState] = {}
         self._flows: dict[str, Flow] = {}
         self._shares: Mapping[str, Share] = {}
@@ -185,7 +187,8 @@ class Trunks:
 
     def _stop(self, state: TrunkState) -> Effects:
         effects: Effects = [StopTimer(TrunkTimer(state.trunk.id, "options"))]
-        effects += [StopTimer(TrunkTimer(state.trunk.id, "silent", hop)) for hop in state.health.places]
+        for hop in state.health.places:
+            effects += [StopTimer(TrunkTimer(state.trunk.id, what, hop)) for what in ("silent", "aside")]
         return [*effects, *self._end_line(state)]
 
     def _end_line(self, state: TrunkState) -> Effects:
@@ -244,6 +247,9 @@ class Trunks:
             return self._steps(state, state.line.due(now), now)
         if key.what == "options":
             return self._locate_targets(state)
+        if key.what == "aside" and key.hop is not None:
+            state.health.back(key.hop)
+            return self._told(state, now)
         return self._silent(state, key.hop, now)
 
     def flow_lost(self, flow: FlowId, now: float) -> Effects:
@@ -324,6 +330,16 @@ class Trunks:
         state.health.silent(hop, "trunk_timeout")
         rated: Effects = [RateHop(hop, False)] if state.health.is_down(hop) else []
         return [*rated, *self._told(state, now)]
+
+    def unavailable(self, trunk_id: str, hop: Hop, uri: str, response: Response, now: float) -> Effects:
+        """503 to a call: with Retry-After the address is set aside, by the clock alone. OPTIONS that it answers meanwhile
+        say that it lives, and not that it has room for calls (RFC 3261 section 21.5.4, RFC 3263 section 4.3)."""
+        state = self._states.get(trunk_id)
+        seconds = min(float(retry_after(response) or 0), self._longest_aside)
+        if state is None or not seconds:
+            return []
+        until = state.health.set_aside(hop, uri, now + seconds)
+        return [StartTimer(TrunkTimer(trunk_id, "aside", hop), until - now), *self._told(state, now)]
 
     # ---- registrations
 

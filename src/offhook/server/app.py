@@ -293,7 +293,8 @@ class App:
 
     def _outbound(self, settings: OutboundSettings, ids: SystemIds) -> Outbound:
         """The way out of the space: trunks, numbering plans, policies."""
-        lines = Trunks(self.store.space.domain, ids, self.authenticator.key("trunk lines"))
+        longest_aside = self.settings.limits.trunk_set_aside
+        lines = Trunks(self.store.space.domain, ids, self.authenticator.key("trunk lines"), longest_aside)
         return Outbound(settings, self.profiles.hosts, WorldPlan(), lines, ids, self.profiles.domains)
 
     def _take_trunks_into_service(self) -> None:

@@ -342,6 +342,8 @@ class Limits(_Group):
     """Calls to foreign SIP URIs per second and endpoint."""
     trunk_tries: int = Field(4, ge=1, le=16)
     """Addresses that one call tries: four times four seconds are the caller's patience."""
+    trunk_set_aside: float = Field(300.0, ge=0, le=3600)
+    """Longest time in seconds for which a carrier's 503 with Retry-After sends calls elsewhere; 0: its word is ignored."""
     trunk_ring_time: int = Field(90, ge=5, le=600)
     """Seconds a number rings before the caller hears that nobody answers."""
     fails_per_user_source: int = 10

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from offhook.api.times import milliseconds
+from offhook.calls.health import SET_ASIDE
 from offhook.calls.trunk_day import Day
 from offhook.calls.trunks import TrunkState
 from offhook.sip.registration import LineState
@@ -29,7 +30,7 @@ def status_of(state: TrunkState, now: float, elsewhere: tuple[int, int] = (0, 0)
         "state": state.state,
         "since": _wall(state.since, now),
         "code": state.code or None,
-        "text": _words(state),
+        "text": _words(state, now),
         "channels": {"in": len(usage.legs_in) + elsewhere[0], "out": len(usage.legs_out) + elsewhere[1]},
         "calls_per_second": usage.per_second(now),
         "last_24h": state.day.sums(now),
@@ -42,7 +43,7 @@ def status_of(state: TrunkState, now: float, elsewhere: tuple[int, int] = (0, 0)
                 "rtt_ms": round(place.rtt * 1000, 1) if place.rtt is not None else None,
                 "last_ok_at": _wall(place.last_ok, now),
                 "failures": place.failures,
-                "code": place.code or None,
+                "code": place.said or None,
             }
             for hop, place in state.health.places.items()
         ],
@@ -56,7 +57,7 @@ def status_of(state: TrunkState, now: float, elsewhere: tuple[int, int] = (0, 0)
     }
 
 
-def _words(state: TrunkState) -> str:
+def _words(state: TrunkState, now: float) -> str:
     """One sentence for people (TRK-1)."""
     line = state.line
     said = f" ({line.status} {line.reason})" if line.status else f" ({line.reason})" if line.reason else ""
@@ -69,6 +70,10 @@ def _words(state: TrunkState) -> str:
             return "registered" if line.state is LineState.REGISTERED else "answers"
         case _ if line.code:
             return f"registration failed{said}"
+        case _ if state.code == SET_ASIDE:
+            waiting = [(str(hop), place.aside_until) for hop, place in state.health.places.items()]
+            asked = [f"{hop} for {round(until - now)} s more" for hop, until in waiting if until is not None]
+            return f"refused a call with 503 and asked for none to {', '.join(asked)}"
         case _:
             down = [f"{hop}" for hop, place in state.health.places.items() if place.up is False]
             return f"no answer from {', '.join(down)}"
