@@ -121,8 +121,7 @@ fn acknowledge(leg: &mut Leg, block: &ReportBlock, now: Now) {
     known.loss_percent = f64::from(block.fraction_lost) * 100.0 / 256.0;
     known.jitter_ms = f64::from(block.jitter) * 1_000.0 / f64::from(clock);
     if let Some(encoding) = &mut leg.tx.encoding {
-        // At most 100.
-        encoding.set_loss(known.loss_percent as u8);
+        encoding.set_loss(known.loss_percent);
     }
     if let Some(delay) = block.round_trip(ntp_middle(now.ntp)) {
         leg.quality.rtt_ms = Some(f64::from(delay) * 1_000.0 / 65_536.0);

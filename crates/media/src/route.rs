@@ -288,7 +288,12 @@ pub(crate) fn prepare_encoding(
     let wish = wish(leg, codec);
     match leg.tx.encoding.as_deref_mut() {
         Some(encoding) if encoding.fits(wish, rate) => encoding.set_complexity(complexity),
-        _ => leg.tx.encoding = Encoding::new(wish, rate, complexity).map(Box::new),
+        _ => {
+            leg.tx.encoding = Encoding::new(wish, rate, complexity).map(Box::new);
+            if let Some(encoding) = &mut leg.tx.encoding {
+                encoding.set_loss(leg.tx.acknowledged.loss_percent);
+            }
+        }
     }
 }
 

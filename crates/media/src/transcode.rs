@@ -254,7 +254,7 @@ impl Encoding {
     /// Others will go on from here.
     pub(crate) fn shared(mut self) -> Self {
         self.recent = (self.encoder.codec() == Codec::G722).then(Vec::new);
-        self.set_loss(0);
+        self.set_loss(0.0);
         self
     }
 
@@ -371,11 +371,11 @@ impl Encoding {
     }
 
     /// What the peer reports to lose, for Opus' forward error correction.
-    pub(crate) fn set_loss(&mut self, percent: u8) {
-        let percent = if percent > FEC_FROM_PERCENT {
-            percent
-        } else {
-            0
+    pub(crate) fn set_loss(&mut self, percent: f64) {
+        // At most 100.
+        let percent = match percent as u8 {
+            percent if percent > FEC_FROM_PERCENT => percent,
+            _ => 0,
         };
         // An encoder that refuses keeps its settings.
         let _ = self.encoder.set_loss_percent(percent);
