@@ -13,7 +13,7 @@ from tests.support.enrolled import Enrolled
 from tests.support.house import House
 from tests.support.link import Link
 from tests.support.messages import SDP, make_request
-from tests.support.nodes import authorized, make_account
+from tests.support.nodes import DOMAIN, authorized, make_account
 
 
 def nonce_of(answer: Response) -> str:
@@ -189,3 +189,44 @@ def test_auth_13_in_dialog_from_elsewhere(link: Link) -> None:
     assert thief.send(authorized(again, thief.send(again), "bob")).status == 200
     link.run(1)
     assert house.node.switchboard.calls() == []
+
+
+def same_number(request: Request, answer: Response) -> Request:
+    """The request with credentials and a new branch, under the CSeq of the challenged one, as some old phones do."""
+    return replace(
+        request,
+        headers=authorized(request, answer, "bob").headers.replaced("CSeq", request.headers.get("CSeq") or ""),
+    )
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.WSS])
+def test_credentials_under_the_same_cseq_are_no_merged_request(link: Link, transport: Transport) -> None:
+    """RFC 3261 8.2.2.2 speaks of ongoing requests: one that was answered with a challenge is none."""
+    house = House(link)
+    bob = Enrolled(house, "bob", transport=transport)
+    request = bob.ask_to_register()
+    # 1. REGISTER after 401
+    assert bob.send(same_number(request, bob.send(request))).status == 200
+    # 2. INVITE after 407, from a device that is known
+    house.node.accounts["bob"] = replace(house.node.accounts["bob"], challenge_every_invite=True)
+    invite = make_request(
+        "INVITE",
+        f"sip:echo@{DOMAIN}",
+        branch="z9hG4bKsame",
+        cseq=7,
+        call_id="same",
+        from_=f"<sip:bob@{DOMAIN}>",
+        to=f"<sip:echo@{DOMAIN}>",
+        Contact=f"<{bob.contact}>",
+        body=SDP,
+    )
+    challenge = bob.send(invite)
+    assert challenge.status == 407
+    proven = same_number(invite, challenge)
+    bob.send(proven)
+    link.run(0.1)
+    assert bob.final().status == 200
+    # 3. the same by another way while that is served is merged all the same, proof or not
+    for number, one in enumerate((proven, invite)):
+        copy = replace(one, headers=one.headers.replaced("Via", f"{one.headers.get('Via')}-other-{number}"))
+        assert bob.send(copy).status == 482

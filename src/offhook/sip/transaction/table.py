@@ -160,6 +160,9 @@ class TransactionTable:
 
     def respond(self, key: Hashable, response: Response) -> list[Effect]:
         """The transaction user answers; nothing happens once the transaction is gone."""
+        if response.status in (401, 407):
+            # What comes under the same CSeq now is the answer to the challenge, from a client that does not count on.
+            self._unmerge(key)
         return self._handle(key, Respond(response))
 
     def timer_fired(self, key: TimerKey) -> list[Effect]:
@@ -215,6 +218,9 @@ class TransactionTable:
         if machine is None:
             return
         self._leave(machine)
+        self._unmerge(key)
+
+    def _unmerge(self, key: Hashable) -> None:
         merge = self._merge_of.pop(key, None)
         if merge is not None:
             del self._merged[merge]
