@@ -8,11 +8,13 @@ from offhook.calls.outbound import Outbound, OutboundSettings
 from offhook.calls.trunks import Trunks
 from offhook.server.number_plan import WorldPlan
 from offhook.sip.domains import Domains
+from offhook.sip.events import UsageId
 from offhook.sip.fields import parse_name_addr
 from offhook.sip.flow import Transport
 from offhook.sip.location import Forward
 from offhook.sip.message import Request, Response
 from offhook.sip.uri import parse_uri
+from tests.support.enrolled import Enrolled
 from tests.support.house import House, Phone
 from tests.support.ids import SeededIds
 from tests.support.link import Link
@@ -178,3 +180,28 @@ def test_numbers_are_read_by_the_domain_s_country() -> None:
     assert out.number(parse_uri(f"sip:030123456@{HOOLI}")) == "+4930123456"
     assert out.number(parse_uri(f"sip:5125550100@{DOMAIN}")) == "+15125550100"
     assert out.number(parse_uri(f"sip:110@{HOOLI}")) == "110", "an emergency number of that country"
+
+
+def test_an_absolute_name_is_the_same_domain(link: Link) -> None:
+    """RFC 1034 section 3.1, RFC 3263 section 4: `example.com.` is `example.com`, and no foreign domain."""
+    house = two(link)
+    phone = Enrolled(house, "bob", "absolute", Transport.UDP)
+    request = phone.ask_to_register()
+    address = f"<sip:bob@{DOMAIN}.>"
+    headers = request.headers.replaced("To", address).replaced("From", f"{address};tag=1")
+    request = replace(request, uri=parse_uri(f"sip:{DOMAIN}."), headers=headers)
+    # 1. a device registers with it, and is bound where others look
+    assert phone.send(authorized(request, phone.send(request), "bob")).status == 200
+    assert phone.bound
+    # 2. a call to it, or to another of our domains so written, stays in the house
+    alice, hooli = house.caller("alice"), house.callee(f"bob@{HOOLI}", "h")
+    alice.dial_uri(f"sip:bob@{DOMAIN.upper()}.")
+    assert phone.got("INVITE")
+    alice.cancel()
+    alice.call = UsageId("second")
+    alice.dial_uri(f"sip:bob@{HOOLI}.:5060")
+    hooli.respond(200, SDP)
+    assert alice.final().status == 200
+    alice.hang_up()
+    # 3. and the binding ends as any other
+    house.assert_nothing_left(alice, phone, hooli, seconds=4000)

@@ -30,6 +30,8 @@ from offhook.sip.uri import Uri, address_of_record, equivalent, parse_host_port,
             Uri("sip", None, "atlanta.com", None, None, {"method": "REGISTER"}, "to=a"),
         ),
         ("sip:alice;day=tuesday@atlanta.com", Uri("sip", "alice;day=tuesday", "atlanta.com")),
+        ("sip:bob@Biloxi.com.", Uri("sip", "bob", "biloxi.com")),
+        ("sip:bob@localhost.:5070;lr", Uri("sip", "bob", "localhost", 5070, None, {"lr": None})),
         ("sip:[2001:DB8::1]:5060;lr", Uri("sip", None, "[2001:db8::1]", 5060, None, {"lr": None})),
         ("sip:a@b;X=Y;x=z;empty=", Uri("sip", "a", "b", params={"x": "Y", "empty": ""})),
         ("tel:+1-201-555-0123;ext=3", Uri("tel", "+1-201-555-0123", "", params={"ext": "3"})),
@@ -48,7 +50,7 @@ def test_parse_and_write(text: str, uri: Uri) -> None:
      "sip:\u00e4@b", "sip:a@\u00e4.com", "sip:a@-b", "sip:a@b-", "sip:a@b:", "sip:a@b:x", "sip:a@b:99999", "sip:a@b:-1",
      "sip:a@b:\u0665", "sip:a@b;", "sip:a@b;=x", "sip:a@b;x=a,b", "sip:a@b;x=\"y\"", "sip:a@2001:db8::1",
      "sip:a@[2001:db8::1",     "sip:a@[::1]x", "sip:a@[fe80::1%eth0]",
-     "sip:a@[192.0.2.1]", "sip:a@b\r\nX: y", "<sip:a@b>", "sip:a@b\x00"],
+     "sip:a@[192.0.2.1]", "sip:a@.", "sip:a@b..", "sip:a@b-.", "sip:a@b\r\nX: y", "<sip:a@b>", "sip:a@b\x00"],
 )  # fmt: skip
 def test_bad(text: str) -> None:
     with pytest.raises(MalformedMessage):
@@ -64,6 +66,8 @@ def test_too_long() -> None:
 SAME = [
     # RFC 3261 section 19.1.4
     ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+    # RFC 1034 section 3.1: the dot that ends an absolute name
+    ("sip:carol@chicago.com.", "sip:carol@chicago.com"),
     ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
     ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
     ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
@@ -120,7 +124,7 @@ def test_address_of_record() -> None:
 
 def test_host_and_port() -> None:
     assert parse_host_port("[::FFFF:192.0.2.1]:1") == ("[::ffff:192.0.2.1]", 1)
-    assert parse_host_port("my_host.example.") == ("my_host.example.", None)
+    assert parse_host_port("my_host.example.") == ("my_host.example", None)
 
 
 NAMES = st.text("abcXYZ019-_.!~*'()", min_size=1, max_size=8)

@@ -15,7 +15,7 @@ from offhook.sip.grammar import DEFAULT_LIMITS
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):")
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/#\[\]@:]++|%[0-9A-Fa-f]{2})*+")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9\-_.]*+(?<!-)")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9\-_.]*+(?<![-.])")
 _IPV6 = re.compile(r"\[[0-9A-Fa-f:.]++\]")
 _PARAM = re.compile(r"[A-Za-z0-9\-_.!~*'()\[\]/:&+$%]++")
 _BAD = re.compile(r"[\s<>\"\x00-\x1f\x7f\\^`{|}]")
@@ -25,9 +25,9 @@ _BAD = re.compile(r"[\s<>\"\x00-\x1f\x7f\\^`{|}]")
 class Uri:
     """A parsed URI. Escapes of the user part are kept as received; `unescaped_user` removes them once.
 
-    `scheme` and `host` are lower case; an IPv6 `host` keeps its brackets; `params` maps a lower-case name to its value
-    (None for a bare flag) in order; `headers` is what follows `?`, as received. For schemes other than sip, sips and tel
-    only `scheme` and `opaque` are filled.
+    `scheme` and `host` are lower case; the dot that ends an absolute name (RFC 1034 section 3.1) is left out, an IPv6 `host`
+    keeps its brackets. `params` maps a lower-case name to its value (None for a bare flag) in order; `headers` is what
+    follows `?`, as received. For schemes other than sip, sips and tel only `scheme` and `opaque` are filled.
     """
 
     scheme: str
@@ -119,7 +119,8 @@ def _plain(name: str) -> str:
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:
-    """`host`, `host:port` or `[IPv6]:port`; the host comes back in lower case. Raises MalformedMessage."""
+    """`host`, `host:port` or `[IPv6]:port`; the host comes back as it is compared: in lower case, and `example.com.` as the
+    `example.com` that it means. Raises MalformedMessage."""
     if text.startswith("["):
         end = text.find("]")
         host, rest = text[: end + 1], text[end + 1 :]
@@ -131,7 +132,7 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
             raise MalformedMessage(f"bad IPv6 address: {text[:60]!r}") from None
     else:
         host, colon, port = text.partition(":")
-        rest = colon + port
+        rest, host = colon + port, host.removesuffix(".")
         if not _HOST.fullmatch(host):
             raise MalformedMessage(f"bad host: {text[:60]!r}")
     if not rest:
