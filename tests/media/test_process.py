@@ -19,7 +19,7 @@ from interop.support.loopback import loopbacks
 from offhook.calls.ports import Codec, KeyKind, LegOffer, LegRemote, PathKind
 from offhook.media import messages as m
 from offhook.media.client import MediaClient, MediaError
-from offhook.media.process import MediaOptions
+from offhook.media.process import MediaOptions, MediaProcess
 from tests.media.conftest import range_of
 from tests.support.patience import PATIENCE
 
@@ -306,6 +306,30 @@ async def test_an_engine_that_does_not_start_again_is_said_and_tried_until_it_do
     await host.until(lambda: host.readies)
     assert await host.engine.legs() == ()
     assert len(host.losses) == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("directory", "engine, which OFFHOOK_MEDIA_BINARY names, is no file"),
+        ("plain", "engine is no program: `chmod \\+x"),
+        ("text", "engine cannot be run .Exec format error.; .*OFFHOOK_MEDIA_BINARY"),
+        ("silent", "engine ended with code 0 and said nothing: .*OFFHOOK_MEDIA_BINARY"),
+    ],
+)
+async def test_what_is_no_engine_is_named_with_what_mends_it(tmp_path, monkeypatch, made, words):
+    binary = tmp_path / "engine"
+    if made == "directory":
+        binary.mkdir()
+    else:
+        binary.write_text("#!/bin/sh\n" if made == "silent" else "no program\n")
+        binary.chmod(0o600 if made == "plain" else 0o700)
+    monkeypatch.setenv("OFFHOOK_MEDIA_BINARY", str(binary))
+    options = MediaOptions(tmp_path / "control")
+    engine = MediaProcess(options, lambda event: None, lambda: None, lambda: None)
+    with pytest.raises((OSError, RuntimeError), match=words):
+        await engine.start()
+    await engine.stop()
 
 
 def test_switches_are_given_where_they_are_on():

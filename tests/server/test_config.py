@@ -49,6 +49,33 @@ def test_every_form_of_variable_is_read(variable: str, value: str, path: str, ex
         ('[sip]\naliases = "one.example"\n', r'give a list: \["one", "another"\]'),
         ('[sip]\ndomain = "two words"\n', "line 2: sip.domain: 'two words' is not right"),
         ('[acme]\ndomains = ["https://pbx.example.com"]\n', "acme.domains: 'https://pbx.example.com' is not right"),
+        (
+            '[http]\ntrusted_proxies = ["proxy"]\n',
+            "line 2: http.trusted_proxies: 'proxy' is not right, give a network like",
+        ),
+        (
+            '[sip]\ntrusted_proxies = ["10.1.2.3/8"]\n',
+            "sip.trusted_proxies: '10.1.2.3/8' is not right, give a network like",
+        ),
+        ('[webhooks]\nallow_networks = ["10.0.0.0/99"]\n', "webhooks.allow_networks: '10.0.0.0/99' is not right"),
+        ('[outbound]\nnetworks = ["lan"]\n', "outbound.networks: 'lan' is not right"),
+        ('[http]\norigins = ["shop"]\n', "http.origins: 'shop' is not right, give an origin like https"),
+        ('[http]\ncors_origins = ["https://a.example/page"]\n', "http.cors_origins: .* without a path"),
+        ('[media]\npublic_address = ["pbx.example.com"]\n', "line 2: media.public_address: .* give an IP address"),
+        (
+            '[sip]\ndns_servers = ["192.0.2.1:many"]\n',
+            "sip.dns_servers: '192.0.2.1:many' is not right, give an address",
+        ),
+        ('[sip]\ndigest_order = ["SHA-1"]\n', "sip.digest_order: 'SHA-1' is not right, give 'MD5' or 'SHA-256'"),
+        ("[sip]\ndigest_order = []\n", "sip.digest_order: give one at least"),
+        ('[sip]\nproject_aliases = ["a b"]\n', "sip.project_aliases: 'a b' is not right, give a name, or .example.com"),
+        ('[sip]\naliases = ["a b"]\n', "sip.aliases: 'a b' is not right"),
+        ('[numbers]\nemergency = ["fire"]\n', "numbers.emergency: 'fire' is not right, give the digits"),
+        ('[sounds]\nlanguage = "de"\n', "sounds.language: 'de' is not right, give 'en'"),
+        ("[limits]\nflow_grace = -3\n", "limits.flow_grace: -3.* is not right, give at least 0"),
+        ("[limits]\nflows = 0\n", "limits.flows: 0 is not right, give at least 1"),
+        ("[limits]\ncall_rate = 0\n", "limits.call_rate: 0 is not right, give more than 0"),
+        ("[sip]\nmin_se = 3000\n", "sip.min_se: give at most sip.session_expires"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
@@ -87,6 +114,22 @@ def test_flags_that_are_called_otherwise_exist(place: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("host", ["localhost", "pbx.example.com", "my_pbx", "PBX", "192.0.2.1", "2001:db8::1", "[::1]"])
 def test_hosts_that_may_be_a_domain(host: str) -> None:
     assert load({"OFFHOOK_DOMAIN": host}, {}).sip.domain == host
+
+
+def test_lists_that_are_right(tmp_path: Path) -> None:
+    file = tmp_path / "offhook.toml"
+    file.write_text(
+        """
+        http.origins = ["null", "https://shop.example.com", "http://localhost:8000", "https://[2001:db8::1]:8443"]
+        http.trusted_proxies = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]
+        sip.project_aliases = [".example.com", "pbx.example.com"]
+        sip.dns_servers = ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]:53"]
+        media.public_address = ["203.0.113.9", "2001:db8::9"]
+        numbers.emergency = ["110"]
+        """
+    )
+    assert load({}, {}, file).sip.dns_servers[3] == "[2001:db8::1]:53"
+    assert load({"OFFHOOK_HTTP_ORIGINS": ""}, {}).http.origins == (), "an empty variable is an empty list"
 
 
 def test_a_secret_of_the_wrong_kind_is_not_told(tmp_path: Path) -> None:

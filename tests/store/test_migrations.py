@@ -105,3 +105,12 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
     assert "127.0.0.1:1/offhook" in str(refused.value)
     assert "s3cret" not in str(refused.value)
     await engine.dispose()
+
+
+async def test_what_stands_in_the_way_is_said_without_the_statement(database: Database) -> None:
+    engine = database.open()
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE spaces (x INTEGER)"))
+    with pytest.raises(StoreError, match=r"the database .* cannot be opened: .*spaces.* already exists") as caught:
+        await migrate(engine)
+    assert "CREATE TABLE" not in str(caught.value)

@@ -43,6 +43,10 @@ def matches(type_: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
+FAMILIES = tuple(sorted({f"{one.partition('.')[0]}.*" for one in TYPES}))
+"""A pattern for each family of types."""
+
+
 def known(pattern: str) -> bool:
     """True for a type, a family that has types, or `*`."""
     return (

@@ -24,6 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from offhook.cli.certificates import Check
+from offhook.cli.server import fail
 from offhook.server.ids import SystemIds
 from offhook.sip.client_auth import Attempt, ClientAuth
 from offhook.sip.location import ClientCredentials
@@ -70,6 +71,8 @@ class _Place:
 
 def from_here(url: str, username: str) -> list[Check]:
     """What this machine reaches of the server at a URL, as an endpoint of it."""
+    if not url.startswith(("http://", "https://")):
+        fail(f"--from {url}: give the server's page, like https://pbx.example.com")
     password = os.environ.get(PASSWORD) or typer.prompt(f"Password of {username}", hide_input=True)
     checks: list[Check] = []
     try:

@@ -124,6 +124,10 @@ class Server:
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_success:
+            if ignored := response.headers.get("X-Offhook-Ignored"):
+                fail(
+                    f"Not known, and left out: {ignored}. All else is done; {self._client.base_url}docs names every field."
+                )
             return response
         try:
             body = response.json()

@@ -28,6 +28,7 @@ POLL = 0.02
 """Seconds between looks at a process that starts or ends."""
 STOP_TIME = 2.0
 """Seconds an engine has to end before it is told more firmly."""
+_REMEDY = "run `make setup`, or name it in OFFHOOK_MEDIA_BINARY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,9 @@ def find_binary() -> Path:
                 )
             return place
     if given:
-        raise FileNotFoundError(f"{given}, which OFFHOOK_MEDIA_BINARY names, is not there")
-    raise FileNotFoundError(
-        f"{BINARY} is not installed beside offhook; run `make setup`, or name it in OFFHOOK_MEDIA_BINARY"
-    )
+        fault = "is no file" if Path(given).exists() else "is not there"
+        raise FileNotFoundError(f"{given}, which OFFHOOK_MEDIA_BINARY names, {fault}")
+    raise FileNotFoundError(f"{BINARY} is not installed beside offhook; {_REMEDY}")
 
 
 class MediaProcess:
@@ -219,13 +219,17 @@ class MediaProcess:
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C and the end of this process must cost no audio. Not asyncio's subprocess: its
         # transport kills the child when the loop goes.
-        self._child = subprocess.Popen(
-            [find_binary(), *self._options.arguments()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        binary = find_binary()
+        try:
+            self._child = subprocess.Popen(
+                [binary, *self._options.arguments()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RuntimeError(f"{binary} cannot be run ({error.strerror}); {_REMEDY}") from error
         return self._child
 
     async def _bury(self) -> None:
@@ -267,4 +271,8 @@ class MediaProcess:
 def _last_words(child: subprocess.Popen[bytes]) -> str:
     """What a dead engine wrote."""
     text = child.stderr.read(4096) if child.stderr is not None else b""
-    return text.decode(errors="replace").strip() or f"{BINARY} ended with code {child.returncode}"
+    command: list[Path | str] = list(child.args)  # type: ignore[arg-type]
+    silent = (
+        f"{command[0]} ended with code {child.returncode} and said nothing: is it the media engine? If not, {_REMEDY}"
+    )
+    return text.decode(errors="replace").strip() or silent

@@ -7,16 +7,13 @@ that names where it stands.
 
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from offhook.server.setting_faults import PAGE, Place, told
-
-HOST = r"^(?i:[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[?[0-9a-f:.]+\]?)$"
-"""A host of DNS, or an address (RFC 3261 section 25.1 `host`)."""
+from offhook.server.setting_kinds import Address, Digits, DnsServer, Host, HostOrBelow, Network, Origin
 
 
 class SettingError(Exception):
@@ -44,13 +41,13 @@ class Http(_Group):
     local_authority: bool = False
     """Without `certificate`: make an authority of our own and a certificate for every name and address of this machine. The
     page `/ca` installs the authority on the devices of a network that no public authority knows."""
-    origins: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
     """Further origins whose pages may open a SIP WebSocket; the server's own host always may. `null` stands for pages
     without one: local files and sandboxed frames."""
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[Origin, ...] = ()
     """Origins whose pages may call the REST routes that take a bearer token or nothing; the dashboard's cookie never crosses
     origins."""
-    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    trusted_proxies: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose Forwarded and X-Forwarded-* fields are believed."""
 
     @property
@@ -62,7 +59,7 @@ class Http(_Group):
 class Acme(_Group):
     """A certificate from a public authority, kept fresh (RFC 8555)."""
 
-    domains: tuple[Annotated[str, Field(pattern=HOST)], ...] = ()
+    domains: tuple[Host, ...] = ()
     """Public names of this server. With them a certificate is ordered and renewed by itself, and HTTP and HTTPS listen on 80
     and 443 unless their ports are given. Giving names accepts the authority's terms of service."""
     email: str = ""
@@ -78,21 +75,21 @@ class Acme(_Group):
 class Sip(_Group):
     """SIP for phones, and the domain for all."""
 
-    domain: str = Field("localhost", pattern=HOST)
+    domain: Host = "localhost"
     """The canonical SIP domain; it is the digest realm and is frozen at the first start."""
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[Host, ...] = ()
     """Further hosts that mean us; the addresses we listen on always do."""
     domain_suffix: str = Field("", pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)?$")
     """With wildcard DNS (`*.pbx.example.com`), the part after the star: a subproject with a `domain_identifier` has
     IDENTIFIER.SUFFIX for itself, with user names, a realm and registrations of its own."""
-    project_aliases: tuple[str, ...] = ()
+    project_aliases: tuple[HostOrBelow, ...] = ()
     """Hosts (or `.example.com` for all below) that subprojects may take as aliases; those under their own domain they always
     may. What means one project means it for every caller, so that only names of its own should be listed."""
     port: int = Field(5060, ge=0, le=65535)
     """UDP and TCP; 0 takes any free port."""
     tls_port: int = Field(5061, ge=0, le=65535)
     """SIP over TLS, once there is a certificate."""
-    digest_order: tuple[str, ...] = ("MD5",)
+    digest_order: tuple[Literal["MD5", "SHA-256"], ...] = Field(("MD5",), min_length=1)
     """Digest algorithms offered, in this order: MD5, SHA-256. JsSIP, SIP.js and baresip take MD5 alone."""
     digest_uri: str = Field("host", pattern="^(host|exact|off)$")
     """What the uri of a digest must be: `host`, any URI of a host of ours; `exact`, the Request-URI; `off`, anything."""
@@ -105,7 +102,7 @@ class Sip(_Group):
     authz_server: str = ""
     """Authorization server to name in a Bearer challenge (RFC 8898). Only set it when no JsSIP or SIP.js uses passwords:
     JsSIP reads the last challenge alone."""
-    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    trusted_proxies: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose SIP proxies may set Path in a registration (RFC 3327)."""
     outbound_strict: bool = False
     """Answer 439 where the first proxy keeps no flows (RFC 5626); without it such devices are registered all the same."""
@@ -113,7 +110,7 @@ class Sip(_Group):
     """How long a callee rings before the caller hears that nobody answers."""
     pass_headers: tuple[str, ...] = ()
     """Further fields of a caller's INVITE that reach the devices called, by name; X- fields and User-to-User always do."""
-    refer_hosts: tuple[str, ...] = ()
+    refer_hosts: tuple[Host, ...] = ()
     """Hosts that devices name in Refer-To and that mean our domain: some clients write their vendor's own."""
     store_texts: bool = False
     """Keep a text that no device takes, answer 202 and deliver it when one registers; else its sender gets 480."""
@@ -122,7 +119,7 @@ class Sip(_Group):
     force_rport: bool = False
     """Answer phones over UDP to the port they sent from even where they do not ask for it: for old phones behind a NAT.
     Without it the port of their Via counts, as RFC 3261 says."""
-    dns_servers: tuple[str, ...] = ()
+    dns_servers: tuple[DnsServer, ...] = ()
     """DNS servers to ask instead of the machine's own, `address` or `address:port`."""
     tls_authorities: Path | None = None
     """PEM file with the authorities that certificates of trunks and of phones are verified against; those of the system for
@@ -153,22 +150,15 @@ class Sip(_Group):
 class Outbound(_Group):
     """Which addresses the server may send to by itself."""
 
-    networks: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
     """Private networks (`10.0.0.0/8`) that foreign SIP URIs, webhooks and documents may lead to. What a trunk or a setting
     names is always open; multicast, broadcast and reserved addresses never are."""
-
-    @field_validator("networks")
-    @classmethod
-    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
-        for one in networks:
-            ip_network(one)
-        return networks
 
 
 class Webhooks(_Group):
     """Webhooks and documents: HTTP that the server sends by itself."""
 
-    allow_networks: tuple[str, ...] = ()
+    allow_networks: tuple[Network, ...] = ()
     """Private networks that webhooks and documents may lead to, beside `outbound.networks`. A server that listens on
     loopback only may reach loopback too; metadata services of clouds only where a network of theirs is written here."""
     connect_seconds: float = Field(5.0, gt=0, le=60)
@@ -184,13 +174,6 @@ class Webhooks(_Group):
     retention_days: int = Field(7, ge=1)
     """Days a delivery is kept after its end, for `retry` and to be looked at."""
 
-    @field_validator("allow_networks")
-    @classmethod
-    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
-        for one in networks:
-            ip_network(one)
-        return networks
-
 
 class Events(_Group):
     """What is told of calls, devices, trunks and the server."""
@@ -204,7 +187,7 @@ class Events(_Group):
 class Numbers(_Group):
     """Phone numbers."""
 
-    emergency: tuple[str, ...] = ()
+    emergency: tuple[Digits, ...] = ()
     """Further emergency numbers, beside 911, 112, 933 and those of `sip.country`."""
 
 
@@ -215,7 +198,7 @@ class Media(_Group):
     """UDP port for browsers, one more per further shard unless `media.single_port` is on; 0 takes any free port."""
     rtp_ports: str = Field("41000-44999", pattern=r"^\d{1,5}-\d{1,5}$")
     """Ports for SIP phones, `from-to`; a call's leg takes two."""
-    public_address: tuple[str, ...] = ()
+    public_address: tuple[Address, ...] = ()
     """Addresses to announce beside those of the host's interfaces: the outside of a 1:1 NAT. SIP names them too, in Via and
     Contact towards public addresses."""
     offer_loopback: bool = True
@@ -254,7 +237,7 @@ class Sounds(_Group):
 class Limits(_Group):
     """The one limits table (reasons beside the numbers in docs/reference/settings.md)."""
 
-    max_message: int = 65_536
+    max_message: int = Field(65_536, ge=1_024)
     """Octets of one SIP message: browser offers reach 12 KiB."""
     max_body: int = Field(61_440, ge=1_024)
     """Octets of a message's body."""
@@ -270,46 +253,46 @@ class Limits(_Group):
     """Route or Record-Route values of a message: a deeper route set is an error."""
     max_call_id: int = Field(256, ge=64)
     """Octets of a Call-ID: it is a key that lives in memory."""
-    flows: int = 100_000
+    flows: int = Field(100_000, ge=1)
     """Open connections per node. The limit of open files is raised for it as far as the system allows."""
-    flows_per_source: int = 1_000
+    flows_per_source: int = Field(1_000, ge=1)
     """Open connections per source address: an office behind one address."""
-    transactions: int = 200_000
+    transactions: int = Field(200_000, ge=1)
     """SIP transactions per node: 32 s at 6,000 a second."""
     dialogs: int = Field(50_000, ge=1)
     """Dialogs per node, of calls and subscriptions: 4 KiB each."""
-    transactions_per_flow: int = 500
+    transactions_per_flow: int = Field(500, ge=1)
     """SIP transactions per connection or UDP peer: a page has a dozen, a PBX some hundreds."""
-    flow_grace: float = 90.0
+    flow_grace: float = Field(90.0, ge=0)
     """Seconds a call waits for a device whose connection is gone, once its media is silent."""
-    detached_silence: float = 15.0
+    detached_silence: float = Field(15.0, ge=0)
     """Seconds without media after which `flow_grace` starts."""
-    detached_limit: float = 1800.0
+    detached_limit: float = Field(1800.0, ge=0)
     """Seconds that its media alone keeps a call whose device's connection is gone: one session interval."""
-    reopen_limit: float = 20.0
+    reopen_limit: float = Field(20.0, ge=0)
     """Seconds that calls wait for a new media engine after one has died: it is there in one, or fails for a reason."""
-    reopen_handshake: float = 3.0
+    reopen_handshake: float = Field(3.0, ge=0)
     """Seconds after which a browser with a path, but without a word of a handshake since the engine died, is given a new
     transport: others repeat their first words every second."""
-    reopen_silence: float = 10.0
+    reopen_silence: float = Field(10.0, ge=0)
     """Seconds after which a device that was heard before the engine died, and is not since, ends its call."""
-    reload_grace: float = 30.0
+    reload_grace: float = Field(30.0, ge=0)
     """Seconds a call waits for a page that said it leaves: a reload takes 2 to 8."""
-    late_arrival: float = 8.0
+    late_arrival: float = Field(8.0, ge=0)
     """Seconds a call rings on for an endpoint whose last connection was lost within a minute: it is back in 2 to 4."""
-    late_asleep: float = 20.0
+    late_asleep: float = Field(20.0, ge=0)
     """Seconds a call rings on for a page that does not answer at all: a frozen tab may wake, or another device come."""
-    media_timeout: float = 60.0
+    media_timeout: float = Field(60.0, ge=0)
     """Seconds without media from a connected device, not on hold, after which its call ends; 0 never ends one."""
     leg_queue: int = Field(16, ge=1, le=1000)
     """Requests kept for a device whose connection is gone: a page that is away for a minute misses a dozen digits."""
-    tombstone: float = 600.0
+    tombstone: float = Field(600.0, ge=0)
     """Seconds a call that ended without its device is remembered, so that the device hears of it when it returns."""
-    late_caller: float = 4.0
+    late_caller: float = Field(4.0, ge=0)
     """Seconds a ringing call waits for its caller's connection."""
-    register_rate: float = 5.0
+    register_rate: float = Field(5.0, gt=0)
     """REGISTER per second and address of record."""
-    register_source_rate: float = 20.0
+    register_source_rate: float = Field(20.0, gt=0)
     """REGISTER per second and source before proof of identity; bursts of three times that."""
     unauth_rate: float = Field(20.0, gt=0)
     """Requests per second and source without proof of identity, REGISTER not counted; bursts of twice that. Scanners send
@@ -318,19 +301,19 @@ class Limits(_Group):
     """Seconds the server may be late before it refuses new calls (503), and then registrations."""
     drain_spread: float = Field(10.0, ge=0)
     """Seconds over which idle connections are closed when the server stops, so that not all come back at once."""
-    call_rate: float = 10.0
+    call_rate: float = Field(10.0, gt=0)
     """New calls per second and endpoint; bursts of twice that."""
-    text_rate: float = 5.0
+    text_rate: float = Field(5.0, gt=0)
     """MESSAGE per second and endpoint; bursts of twice that."""
-    info_rate: float = 20.0
+    info_rate: float = Field(20.0, gt=0)
     """INFO per second in one dialog: fast dialling is 12 digits a second."""
-    text_max: int = 8_192
+    text_max: int = Field(8_192, ge=1)
     """Octets of one text: chat, not files."""
-    texts_kept: int = 100
+    texts_kept: int = Field(100, ge=0)
     """Texts kept for one endpoint while none of its devices is there (sip.store_texts); the oldest go first."""
     devices_kept: int = Field(100, ge=1)
     """Devices remembered of one endpoint, ten times what people have; the ones unseen for longest go, blocked ones stay."""
-    text_days: int = 30
+    text_days: int = Field(30, ge=1)
     """Days such a text is kept."""
     forward_hops: int = Field(5, ge=0, le=20)
     """Forwardings one call may go through: people lose track earlier."""
@@ -346,30 +329,30 @@ class Limits(_Group):
     """Longest time in seconds for which a carrier's 503 with Retry-After sends calls elsewhere; 0: its word is ignored."""
     trunk_ring_time: int = Field(90, ge=5, le=600)
     """Seconds a number rings before the caller hears that nobody answers."""
-    fails_per_user_source: int = 10
+    fails_per_user_source: int = Field(10, ge=1)
     """Wrong passwords for one user from one source in ten minutes before answers stop being checked."""
-    fails_per_source: int = 60
+    fails_per_source: int = Field(60, ge=1)
     """Wrong passwords from one source in ten minutes."""
-    fails_per_user: int = 100
+    fails_per_user: int = Field(100, ge=1)
     """Wrong passwords for one user from everywhere in ten minutes that raise an alarm; the user is never locked for it."""
-    nonce_life: float = 600.0
+    nonce_life: float = Field(600.0, ge=0)
     """Seconds a digest challenge is good for."""
-    flow_trust: float = 43_200.0
+    flow_trust: float = Field(43_200.0, ge=0)
     """Seconds a secure connection that proved its endpoint is not asked again."""
-    register_storm: float = 2_000.0
+    register_storm: float = Field(2_000.0, gt=0)
     """REGISTER per second and node: after a restart all come at once."""
-    expires_min: int = 60
+    expires_min: int = Field(60, ge=1)
     """Shortest registration in seconds."""
-    expires_max: int = 3600
+    expires_max: int = Field(3600, ge=1)
     """Longest registration in seconds."""
-    subscriptions_per_endpoint: int = 250
+    subscriptions_per_endpoint: int = Field(250, ge=0)
     """Subscriptions (busy lamps, presence, message waiting) of one endpoint: side-cars have 160 keys."""
-    options_every: float = 60.0
+    options_every: float = Field(60.0, ge=0)
     """Seconds of silence after which a UDP phone is asked whether it is there; two unanswered OPTIONS end its registration,
     which also keeps its NAT open. 0 never asks."""
-    options_rate: int = 100
+    options_rate: int = Field(100, ge=1)
     """OPTIONS to UDP phones per second at most."""
-    contacts_per_aor: int = 50
+    contacts_per_aor: int = Field(50, ge=1)
     """Devices of one endpoint at a time."""
     document_bytes: int = Field(1_048_576, ge=1_024)
     """Octets of a SWML or cXML document; what people write has a few KB."""
@@ -389,7 +372,7 @@ class Limits(_Group):
     """Addresses and networks that one domain application or SIP address lists: more belong into a firewall."""
     custom_variables: int = Field(20, ge=1, le=100)
     """Variables of one call that the API places."""
-    body_bytes: int = 1_048_576
+    body_bytes: int = Field(1_048_576, ge=1_024)
     """Octets of a REST request's body."""
     api_writes_per_second: float = Field(1000.0, gt=0)
     """REST requests that change something, per project and second on each server; bursts of twice that."""
@@ -397,7 +380,7 @@ class Limits(_Group):
     """REST requests that only read, per project and second on each server; bursts of twice that."""
     idempotency_keys: int = Field(100_000, ge=0)
     """Answers kept for requests with an Idempotency-Key; beyond it the oldest go before their day is over."""
-    login_failures_per_minute: int = 20
+    login_failures_per_minute: int = Field(20, ge=1)
     """Wrong API tokens per source and minute, on each server."""
     datagram: int = Field(1300, ge=576, le=65_000)
     """Octets a request of ours may have over UDP; above it goes by TCP, or in compact form where the peer takes none."""
@@ -407,25 +390,25 @@ class Limits(_Group):
     """Seconds one name may take to be looked up; a caller waits for it."""
     connect: float = Field(3.5, gt=0, le=30)
     """Seconds a connection to a trunk may take, TLS included: a try has four."""
-    stream_idle: float = 180.0
+    stream_idle: float = Field(180.0, ge=0)
     """Seconds without a message or keepalive after which a TCP or TLS connection without calls is closed."""
-    first_message: float = 30.0
+    first_message: float = Field(30.0, ge=0)
     """Seconds to the first message of a connection."""
-    proof: float = 60.0
+    proof: float = Field(60.0, ge=0)
     """Seconds to a proof of identity on a WebSocket."""
-    tls_handshake: float = 10.0
+    tls_handshake: float = Field(10.0, ge=0)
     """Seconds a TLS handshake may take: slow phones need 3."""
-    upgrade: float = 10.0
+    upgrade: float = Field(10.0, ge=0)
     """Seconds to the first byte, and to the whole head of an HTTP request."""
     ws_queue_high: int = Field(65_536, ge=4_096)
     """Octets waiting for a client, on any connection, above which nothing more is read from it: twenty messages."""
     ws_queue_max: int = Field(262_144, ge=65_536)
     """Octets waiting for a client above which its connection is closed (1013)."""
-    ws_stall: float = 10.0
+    ws_stall: float = Field(10.0, ge=0)
     """Seconds a client may take nothing of what waits for it: longer than a Wi-Fi hand-over."""
-    ws_ping_after: float = 20.0
+    ws_ping_after: float = Field(20.0, ge=0)
     """Seconds of silence before a ping (up to a quarter more, drawn per connection)."""
-    ws_pong_within: float = 10.0
+    ws_pong_within: float = Field(10.0, ge=0)
     """Seconds to a pong; two missed ones end the flow."""
 
 
@@ -629,6 +612,8 @@ def _validated(tree: dict[str, Any], origins: Mapping[Place, str]) -> Settings:
         raise SettingError(f"media.rtp_ports: {settings.media.rtp_ports}: give two ports from 1024 to 65535, low-high")
     if settings.sip.tls_client_certificates != "off" and settings.sip.tls_authorities is None:
         raise SettingError("sip.tls_client_certificates: give sip.tls_authorities, who may issue them")
+    if settings.sip.min_se > settings.sip.session_expires:
+        raise SettingError("sip.min_se: give at most sip.session_expires, which we propose")
     if (settings.http.certificate is None) != (settings.http.key is None):
         raise SettingError("http.certificate and http.key belong together: give both or neither")
     sources = {"http.certificate": settings.http.certificate, "http.local_authority": settings.http.local_authority,
@@ -675,7 +660,7 @@ def _from_environment(environment: Mapping[str, str], values: dict[Place, Any], 
         place = known.get(variable)
         if place is None:
             raise SettingError(f"environment variable {variable}: no such setting; see {PAGE}")
-        values[place] = [one.strip() for one in text.split(",")] if _is_list(place) else text
+        values[place] = [one.strip() for one in text.split(",") if one.strip()] if _is_list(place) else text
         origins[place] = f"environment variable {variable}"
 
 

@@ -48,7 +48,8 @@ class Ears:
         try:
             return addresses_of(host)
         except OSError as error:
-            raise StartError(f"http.host {host}: {error.strerror or error}") from error
+            remedy = "give an address of this machine, 127.0.0.1 for itself alone, 0.0.0.0 for all of them"
+            raise StartError(f"http.host {host or '(empty)'}: {error.strerror or error}; {remedy}") from error
 
     def bound(self, wanted: Sequence[tuple[str, int]], setting: str, port: int) -> list[socket.socket]:
         """The sockets of a setting, bound before or now. Raises StartError."""

@@ -43,6 +43,10 @@ def _what(fault: dict[str, Any], tree: type[BaseModel], place: Place) -> str:
     if kind in _WANTED:
         return _given(fault) + _WANTED[kind]
     bounds = fault.get("ctx", {})
+    if kind == "literal_error":
+        return f"{_given(fault)}give {bounds['expected']}"
+    if kind == "too_short":
+        return "give one at least"
     if (bound := next((name for name in _LIMITS if name in bounds), None)) is not None:
         return f"{_given(fault)}give {_LIMITS[bound]} {bounds[bound]}"
     if kind == "string_pattern_mismatch" and (meaning := _meaning(tree, place)):

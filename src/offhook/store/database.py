@@ -111,7 +111,8 @@ async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     except StoreError:
         raise
     except Exception as error:
-        raise StoreError(f"the database {shown(engine)} cannot be opened: {error}") from error
+        text = reason(error) if isinstance(error, SQLAlchemyError) else str(error)
+        raise StoreError(f"the database {shown(engine)} cannot be opened: {text}") from error
     finally:
         if unhurried is not engine:
             await unhurried.dispose()

@@ -15,7 +15,7 @@ from offhook.api.describe import described, flag, identifier, list_of, loose, mo
 from offhook.api.errors import ApiError, Fault, Invalid
 from offhook.api.event_ports import EventDesk
 from offhook.api.ports import Platform
-from offhook.calls.event_types import TYPES, known, matches
+from offhook.calls.event_types import FAMILIES, TYPES, known, matches
 
 PATH = "/api/offhook/events"
 MOST, DEFAULT, LONGEST_WAIT = 1000, 100, 30
@@ -153,7 +153,11 @@ def _asked(project_id: str, query: Mapping[str, str], faults: list[Fault]) -> As
     for one in wanted:
         if not known(one):
             faults.append(
-                Fault("types", "list_contains_invalid_entries", f"Types contains an invalid entry: {one[:64]}")
+                Fault(
+                    "types",
+                    "list_contains_invalid_entries",
+                    f"Types contains an invalid entry: {one[:64]}; write a type, or one of {', '.join(FAMILIES)}",
+                )
             )
     types = tuple(sorted(one for one in TYPES if matches(one, wanted))) if wanted else ()
     return Asked(project_id, types, query.get("call_ref", ""), query.get("endpoint_id", ""))

@@ -27,7 +27,7 @@ from offhook.api.ports import Platform
 from offhook.api.requests import body_object, unknown_fields
 from offhook.api.times import milliseconds
 from offhook.api.urls import without_password
-from offhook.calls.event_types import known
+from offhook.calls.event_types import FAMILIES, known
 
 WEBHOOKS, DELIVERIES = "/api/offhook/webhooks", "/api/offhook/webhook_deliveries"
 NAME, TYPES, MOST = 64, 50, 100
@@ -216,6 +216,6 @@ def _types(body: dict[str, Any], fields: dict[str, Any], faults: list[Fault]) ->
         return
     for one in types:
         if not isinstance(one, str) or not known(one):
-            message = f"Types contains an invalid entry: {str(one)[:64]}"
+            message = f"Types contains an invalid entry: {str(one)[:64]}; write a type, or one of {', '.join(FAMILIES)}"
             faults.append(Fault("types", "list_contains_invalid_entries", message))
     fields["types"] = tuple(dict.fromkeys(one for one in types if isinstance(one, str)))

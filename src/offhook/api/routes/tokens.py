@@ -127,6 +127,6 @@ def _fields(body: Mapping[str, Any], faults: list[Fault], required: tuple[str, .
         permissions = []
     for one in permissions:
         if one not in SCOPES and one not in KEPT_SCOPES:
-            message = f"Permissions contains an invalid entry: {str(one)[:64]}"
+            message = f"Permissions contains an invalid entry: {str(one)[:64]}; scopes are {', '.join(SCOPES)}"
             faults.append(Fault("permissions", "list_contains_invalid_entries", message))
     return name or "", [one for one in permissions if isinstance(one, str)]

@@ -17,7 +17,7 @@ from offhook.server.addresses import host_addresses
 from offhook.server.certificates.acme import AcmeError, AcmeSettings, names_of, obtain
 from offhook.server.certificates.local import LocalAuthority
 from offhook.server.certificates.making import certificate_for, key_pem, write_private
-from offhook.server.certificates.served import CertificateError, Files, Served
+from offhook.server.certificates.served import CertificateError, Files, Served, fault_of_authorities
 from offhook.server.config import Settings
 from offhook.server.errors import StartError
 from offhook.server.observe import log
@@ -50,6 +50,12 @@ class CertificateKeeper:
     def prepare(self) -> None:
         """Makes sure that there is something to serve, if anything is wanted. Raises StartError."""
         http = self._settings.http
+        for name, path in (
+            ("sip.tls_authorities", self._settings.sip.tls_authorities),
+            ("acme.directory_ca", self._settings.acme.directory_ca),
+        ):
+            if path is not None and (fault := fault_of_authorities(path)):
+                raise StartError(f"{name} {path}: {fault}")
         try:
             if http.certificate is not None and http.key is not None:
                 self.served = Served(Files(http.certificate, http.key))

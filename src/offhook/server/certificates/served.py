@@ -18,6 +18,9 @@ LOOK = 5.0
 """Seconds between looks at the files: whoever renews them expects no more than a moment."""
 
 
+NO_PEM = "holds no certificate in PEM, which begins -----BEGIN CERTIFICATE-----"
+
+
 class CertificateError(Exception):
     """The files cannot be served; the text names them and what is wrong."""
 
@@ -47,9 +50,18 @@ class Files:
         try:
             x509.load_pem_x509_certificates(chain)
         except ValueError:
-            return f"the certificate {self.chain} holds no certificate in PEM, which begins -----BEGIN CERTIFICATE-----"
+            return f"the certificate {self.chain} {NO_PEM}"
         reason = getattr(error, "reason", None) or error
         return f"{self.key} is not the key of the certificate {self.chain}, in PEM without a passphrase ({reason})"
+
+
+def fault_of_authorities(path: Path) -> str:
+    """Why nothing can be verified against the certificates of a PEM file; empty where it can."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if b"-----BEGIN" in text else NO_PEM
 
 
 @dataclass(frozen=True, slots=True)
