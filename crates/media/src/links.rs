@@ -13,6 +13,7 @@ use crate::player::Player;
 use crate::prompt::Prompt;
 use crate::route;
 use crate::send::Source;
+use crate::speaker::Speaker;
 
 impl Engine {
     /// The leg feeds nobody and nothing feeds it.
@@ -124,7 +125,10 @@ impl Engine {
     /// How the one who decodes this leg's packets gets on with them, if one does.
     pub(crate) fn playout_of(&self, leg: &Leg) -> Counters {
         let Some(sink) = leg.sink else {
-            return Counters::default();
+            let room = room_of(leg).and_then(|number| self.rooms.get(&number));
+            let mut speakers = room.into_iter().flat_map(|room| &room.speakers);
+            let speaker = speakers.find(|speaker| speaker.leg == leg.id);
+            return speaker.map(Speaker::counters).unwrap_or_default();
         };
         if self.is_far(sink.0) {
             let link = leg.link.as_ref();

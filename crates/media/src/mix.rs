@@ -168,6 +168,9 @@ impl Engine {
             let here = self.legs.get(speaker.leg).map(|leg| leg.gain);
             let gain = far.map(|member| member.gain).or(here).unwrap_or(0);
             speaker.pull(gain, &room.rates, now.instant);
+            if let Some(leg) = self.legs.get_mut(speaker.leg) {
+                leg.quality.observe(&speaker.counters());
+            }
         }
         self.in_hand = None;
         let speaking = room.speakers.iter().filter(|speaker| !speaker.leaves);

@@ -15,11 +15,87 @@ const BPL_WIDE: f64 = 10.0;
 const BPL_OPUS_FEC: f64 = 20.0;
 
 /// What quality reports need to remember.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct QualityClock {
     /// Packets of both directions, and other signs of the peer, at the last report.
     pub(crate) packets: u64,
     pub(crate) rtt_ms: Option<f64>,
+    /// None: nobody ever did.
+    pub(crate) played: Option<Box<Played>>,
+}
+
+impl QualityClock {
+    /// What who decodes the leg's packets now has counted, after each of its ticks.
+    pub(crate) fn observe(&mut self, counters: &Counters) {
+        self.played.get_or_insert_default().observe(counters);
+    }
+}
+
+/// What was counted by all who ever decoded a leg's packets: each time that it is held, or speaks in a room, it is another decoder.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Played {
+    before: Counted,
+    present: Counted,
+}
+
+/// A call of seven weeks fits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    played: u32,
+    late: u32,
+    concealed_ms: u32,
+    fec_ms: u32,
+}
+
+impl Counted {
+    fn of(counters: &Counters) -> Self {
+        let Counters {
+            played,
+            late,
+            concealed_ms,
+            fec_ms,
+            ..
+        } = *counters;
+        let short = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        Self {
+            played: short(played),
+            late: short(late),
+            concealed_ms: short(concealed_ms),
+            fec_ms: short(fec_ms),
+        }
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            played: self.played.saturating_add(other.played),
+            late: self.late.saturating_add(other.late),
+            concealed_ms: self.concealed_ms.saturating_add(other.concealed_ms),
+            fec_ms: self.fec_ms.saturating_add(other.fec_ms),
+        }
+    }
+}
+
+impl Played {
+    fn observe(&mut self, counters: &Counters) {
+        let present = Counted::of(counters);
+        if present.played < self.present.played {
+            self.before = self.before.with(self.present);
+        }
+        self.present = present;
+    }
+
+    /// The present decoder's counters with those of all before it.
+    fn total(mut self, counters: Counters) -> Counters {
+        self.observe(&counters);
+        let all = self.before.with(self.present);
+        Counters {
+            played: all.played.into(),
+            late: all.late.into(),
+            concealed_ms: all.concealed_ms.into(),
+            fec_ms: all.fec_ms.into(),
+            ..counters
+        }
+    }
 }
 
 /// Inputs of the estimate.
@@ -55,8 +131,10 @@ fn bpl(codec: Option<Codec>, concealed: bool, fec: bool) -> f64 {
     }
 }
 
-/// The measures of a leg. `counters`: of the leg that decodes this one's packets, if one does.
+/// The measures of a leg. `counters`: of who decodes its packets now, if anybody does.
 pub(crate) fn measure(leg: &Leg, counters: Counters) -> Quality {
+    let played = leg.quality.played.as_deref().copied();
+    let counters = played.unwrap_or_default().total(counters);
     let measures = leg.rx.measures();
     let expected = measures.expected.max(1) as f64;
     let loss_percent = if measures.expected == 0 {

@@ -119,6 +119,11 @@ impl Speaker {
         std::iter::once(self.decoding.as_mut()).chain(fuller)
     }
 
+    /// How its decoder gets on with its packets.
+    pub(crate) fn counters(&self) -> offhook_dsp::Counters {
+        self.decoding.counters()
+    }
+
     /// Whether it goes on being decoded.
     pub(crate) fn stays(&self, now: Instant) -> bool {
         !self.leaves && now.saturating_duration_since(self.loud) < 2 * HANG

@@ -148,6 +148,12 @@ impl Engine {
             deliver(leg, made, ticks, muted, &mut self.out, now);
         }
         leg.tx.encoding = Some(encoding);
+        let heard = leg.tx.decoding.as_ref().map(|decoding| decoding.played());
+        if let Some((from, counters)) = heard
+            && let Some(speaker) = self.legs.get_mut(from)
+        {
+            speaker.quality.observe(&counters);
+        }
         self.feed_tick(id, now);
     }
 

@@ -199,6 +199,11 @@ impl Decoding {
         self.hush.map(|(level, _)| level)
     }
 
+    /// Whose packets it decodes, and what it has counted of them.
+    pub(crate) fn played(&self) -> (LegId, offhook_dsp::Counters) {
+        (self.from, self.counters())
+    }
+
     pub(crate) fn counters(&self) -> offhook_dsp::Counters {
         self.playout.counters()
     }
