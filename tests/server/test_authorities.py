@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from offhook.server.certificates.keeper import CertificateKeeper
-from offhook.server.config import load
 from offhook.server.errors import StartError
+from offhook.server.setting_sources import load
 
 
 @pytest.mark.parametrize("setting", ["sip.tls_authorities", "acme.directory_ca"])

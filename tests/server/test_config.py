@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from offhook.cli.serve import serve
-from offhook.server.config import FLAGS, SettingError, load
+from offhook.server.setting_sources import FLAGS, SettingError, load
 
 
 def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import typer
 import yaml
 
 from offhook.cli import app
-from offhook.server.config import Settings, load
+from offhook.server.config import Settings
+from offhook.server.setting_sources import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import event, insert
 
 from offhook.calls.effects import KeptText
-from offhook.server.config import Settings, load
+from offhook.server.config import Settings
 from offhook.server.log_rows import shown
+from offhook.server.setting_sources import load
 from offhook.server.sweeping import Sweeps
 from offhook.store import retention
 from offhook.store.call_log import CallLog

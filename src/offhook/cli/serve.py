@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from offhook.cli.server import fail
-from offhook.server.config import SettingError, load
 from offhook.server.data_directory import held
 from offhook.server.ears import Ears
 from offhook.server.errors import StartError
+from offhook.server.setting_sources import SettingError, load
 
 
 def serve(

@@ -8,8 +8,9 @@ from typing import Annotated, Any, NoReturn
 import httpx
 import typer
 
-from offhook.server.config import SettingError, Settings, load
+from offhook.server.config import Settings
 from offhook.server.data_directory import RUNNING
+from offhook.server.setting_sources import SettingError, load
 
 FIRST_RUN = "first-run.json"
 Json = Annotated[bool, typer.Option("--json", help="The API's objects.")]

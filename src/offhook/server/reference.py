@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from offhook.calls import refusals
 from offhook.calls.catalogue import CATALOGUE, FINDING_OF_VERDICT
-from offhook.server.config import SHORT_NAMES, Settings
+from offhook.server.config import Settings
 from offhook.server.metrics import METRICS, PREFIX
+from offhook.server.setting_sources import SHORT_NAMES
 
 
 def settings_page() -> str:
