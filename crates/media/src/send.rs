@@ -119,6 +119,69 @@ impl Acknowledged {
     }
 }
 
+/// A packet that is later than a jitter buffer holds began another line. Nanoseconds, which cost a packet least.
+const MOST_JITTER: u64 = 200_000_000;
+/// One in so much, 250 ppm, is more than the clocks of phones differ.
+const CLOCKS_DIFFER: u64 = 4_000;
+
+/// RTP time of what we send is a straight line, however that jitters on its way to us: a packet before its time moves the line,
+/// packets after theirs only as far as clocks differ. Reports tell it, and another source goes on along it.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// A point of it.
+    timestamp: u32,
+    at: Instant,
+    /// The highest time stamp sent.
+    highest: u32,
+}
+
+impl Line {
+    fn new(timestamp: u32, now: Instant) -> Self {
+        Self {
+            timestamp,
+            at: now,
+            highest: timestamp,
+        }
+    }
+
+    /// RTP time now: later than all that was sent, since the next sound is not the last one.
+    fn at(&self, clock: u32, now: Instant) -> u32 {
+        let micros = now.saturating_duration_since(self.at).as_micros();
+        // The nearest: many switches must not add up to a clock that is slow. Truncation is the wrap of the RTP clock.
+        let elapsed = ((micros * u128::from(clock) + 500_000) / 1_000_000) as u32;
+        let time = self.timestamp.wrapping_add(elapsed);
+        let next = self.highest.wrapping_add(1);
+        if (time.wrapping_sub(next) as i32) < 0 {
+            next
+        } else {
+            time
+        }
+    }
+
+    /// A packet is sent.
+    fn follow(&mut self, timestamp: u32, clock: u32, now: Instant) {
+        // Reordered packets do not move the clock back: the distance is signed.
+        if (timestamp.wrapping_sub(self.highest) as i32) <= 0 {
+            return;
+        }
+        self.highest = timestamp;
+        let step = timestamp.wrapping_sub(self.timestamp);
+        let passed = u64::from(step) * 1_000_000_000 / u64::from(clock);
+        let gone = now.saturating_duration_since(self.at);
+        let gone = gone.as_secs() * 1_000_000_000 + u64::from(gone.subsec_nanos());
+        match gone.checked_sub(passed) {
+            // Once a second is enough.
+            Some(late) if late < MOST_JITTER && step < clock => {}
+            Some(late) if late < MOST_JITTER => {
+                let by = late.min(passed / CLOCKS_DIFFER);
+                (self.timestamp, self.at) =
+                    (timestamp, self.at + Duration::from_nanos(passed + by));
+            }
+            _ => (self.timestamp, self.at) = (timestamp, now),
+        }
+    }
+}
+
 /// The sending side of a leg.
 pub(crate) struct Sender {
     pub(crate) ssrc: u32,
@@ -140,9 +203,9 @@ pub(crate) struct Sender {
     pub(crate) digits: Digits,
     sequence: SeqMap,
     mapping: Mapping,
-    /// Highest time stamp sent and when; before the first packet, the base.
+    /// Before the first packet, RTP time is the base.
     base: u32,
-    latest: Option<(u32, Instant)>,
+    line: Option<Line>,
     pub(crate) packets: u64,
     pub(crate) octets: u64,
     pub(crate) first: Option<Instant>,
@@ -212,7 +275,7 @@ impl Sender {
             sequence: SeqMap::new(first),
             mapping: Mapping::None,
             base,
-            latest: None,
+            line: None,
             packets: 0,
             octets: 0,
             first: None,
@@ -248,7 +311,7 @@ impl Sender {
         if restart {
             let (ssrc, base, first) = draw(fill);
             (self.ssrc, self.base, self.sequence) = (ssrc, base, SeqMap::new(first));
-            self.latest = None;
+            self.line = None;
             self.mapping = match self.mapping {
                 Mapping::Forward { from, .. } => Mapping::Renewed(from),
                 _ => Mapping::None,
@@ -273,18 +336,15 @@ impl Sender {
 
     /// RTP time runs from now on, even if only presses are sent: two of them must not begin at the same time stamp.
     pub(crate) fn start_clock(&mut self, now: Instant) {
-        self.latest.get_or_insert((self.base, now));
+        self.line.get_or_insert(Line::new(self.base, now));
     }
 
     /// RTP time now, on the clock of what we send.
     pub(crate) fn timestamp(&self, now: Instant) -> u32 {
-        let Some((latest, at)) = self.latest else {
-            return self.base;
-        };
-        let clock = self.codec_clock();
-        let elapsed = now.saturating_duration_since(at).as_micros() * u128::from(clock) / 1_000_000;
-        // Truncation is the wrap of the RTP clock. At least one unit: the next sound is not the last one.
-        latest.wrapping_add((elapsed as u32).max(1))
+        match self.line {
+            Some(line) => line.at(self.codec_clock(), now),
+            None => self.base,
+        }
     }
 
     /// Header fields for a packet of another leg; `None`: it is late, drop it.
@@ -302,7 +362,12 @@ impl Sender {
             _ => false,
         };
         if !same {
-            let offset = self.going_on(now).wrapping_sub(incoming.timestamp);
+            let begins = self.going_on(now);
+            if matches!(self.mapping, Mapping::Generated { .. }) {
+                // Where our own sound ended is not where the packets' own line goes through.
+                self.line = Some(Line::new(begins, now));
+            }
+            let offset = begins.wrapping_sub(incoming.timestamp);
             self.mapping = Mapping::Forward {
                 from,
                 ssrc: incoming.ssrc,
@@ -336,27 +401,27 @@ impl Sender {
     /// Sound of our own making takes over from packets of `from` that were passed on, `incoming` being the first that is not;
     /// `true`: the peer is in the middle of hearing it. RTP time goes on where the packets ended.
     pub(crate) fn take_over(&mut self, from: LegId, incoming: &Incoming, now: Instant) -> bool {
-        match (self.mapping, self.latest) {
+        match (self.mapping, self.line) {
             (
                 Mapping::Forward {
                     from: before,
                     ssrc,
                     offset,
                 },
-                Some((latest, at)),
+                Some(line),
             ) if before == from => {
                 let unit = self.codec_clock() / 1_000;
                 let goes_on = ssrc == incoming.ssrc && !incoming.restarted;
                 let there = incoming.timestamp.wrapping_add(offset);
                 let off = there.wrapping_sub(self.timestamp(now)) as i32;
                 // Another stream may begin anywhere: one packet after the last, as packets come, or several if they were lost.
-                let ms = now.saturating_duration_since(at).as_millis() + u128::from(TICK_MS / 2);
-                // Truncation is the wrap of the RTP clock.
-                let packets = (ms / u128::from(TICK_MS)).max(1) as u32;
+                let packet = unit * TICK_MS;
+                let since = self.timestamp(now).wrapping_sub(line.highest);
+                let packets = ((since + packet / 2) / packet).max(1);
                 let next = if goes_on && off.unsigned_abs() < unit * HELD_MS {
                     there
                 } else {
-                    latest.wrapping_add((unit * TICK_MS).wrapping_mul(packets))
+                    line.highest.wrapping_add(packet.wrapping_mul(packets))
                 };
                 self.mapping = Mapping::Generated {
                     next,
@@ -487,12 +552,10 @@ impl Sender {
     }
 
     fn advance(&mut self, timestamp: u32, now: Instant) {
-        // Reordered packets do not move the clock back: the distance is signed.
-        let ahead = self
-            .latest
-            .is_none_or(|(latest, _)| (timestamp.wrapping_sub(latest) as i32) > 0);
-        if ahead {
-            self.latest = Some((timestamp, now));
+        let clock = self.codec_clock();
+        match &mut self.line {
+            Some(line) => line.follow(timestamp, clock, now),
+            None => self.line = Some(Line::new(timestamp, now)),
         }
     }
 

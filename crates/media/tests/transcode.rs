@@ -8,6 +8,9 @@ use offhook_dsp::{Codec as Dsp, Decoder, Encoder, EncoderOptions, MAX_SAMPLES, T
 use offhook_media::command::Command;
 use offhook_media::description::*;
 
+/// On the shard of the world.
+const ROOM: u64 = 3 << 56 | 77;
+
 /// Amplitude of a frequency in 8 kHz samples.
 fn amplitude(samples: &[i16], hertz: f64) -> f64 {
     let (mut re, mut im) = (0.0, 0.0);
@@ -389,6 +392,90 @@ fn trap_16_ticks_keep_absolute_time_when_the_shell_wakes_late() {
     world.advance_coarsely(std::time::Duration::from_millis(7), 1_000);
     let sent = world.rtp_to(a.address).len();
     assert!((349..=350).contains(&sent), "{sent} packets in 7 s");
+}
+
+#[test]
+fn trap_16_clocks_that_differ_by_200_ppm_make_no_click_in_half_an_hour() {
+    for (parts_per_million, in_room) in [(200i64, false), (-200, false), (200, true)] {
+        let what = format!("{parts_per_million} ppm, in a room: {in_room}");
+        let mut world = World::new();
+        let (one, other) = (vec![codec("PCMU", 0, 8_000)], vec![codec("PCMA", 8, 8_000)]);
+        let (_, legs) = world.open(vec![port_offer(one.clone()), port_offer(other.clone())]);
+        let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+        world.complete(a.leg, port_remote(one, a.address));
+        world.complete(b.leg, port_remote(other, b.address));
+        if in_room {
+            for leg in [a.leg, b.leg] {
+                world.command(|n| Command::Join {
+                    n,
+                    leg,
+                    room: ROOM,
+                    muted: false,
+                    full_band: false,
+                });
+            }
+        } else {
+            world.bridge(a.leg, b.leg);
+        }
+        let mut tone = Tone::new(ToneSpec::TEST, 8_000);
+        let mut encoder = Encoder::new(Dsp::Pcmu, 8_000, EncoderOptions::default()).unwrap();
+        let (mut pcm, mut payload) = ([0i16; 160], [0u8; 1_500]);
+        let (mut steady, mut sent) = (f64::MIN, 0);
+        for i in 0..90_000i64 {
+            let micros = i * 20_000 + i * 20_000 * parts_per_million / 1_000_000;
+            let there = std::time::Duration::from_micros(micros.unsigned_abs());
+            while world.elapsed < there {
+                let rest = there - world.elapsed;
+                world.advance_coarsely(rest.min(std::time::Duration::from_millis(2)), 1);
+            }
+            tone.fill(&mut pcm);
+            let len = encoder.encode(&pcm, &mut payload).unwrap();
+            let packet = a.packet(&payload[..len]);
+            world.datagram(a.socket, a.address, &packet);
+            // Ten seconds at a time, of which the first is the beginning of the tone.
+            if i % 500 != 499 {
+                continue;
+            }
+            let payloads: Vec<Vec<u8>> = world
+                .rtp_to(b.address)
+                .iter()
+                .map(|sent| sent.payload().to_vec())
+                .collect();
+            sent += payloads.len();
+            let heard = decode(Dsp::Pcma, &payloads);
+            let from = if steady == f64::MIN { 8_000 } else { 0 };
+            let noise = clicks(&heard[from..]);
+            let level = amplitude(&heard[heard.len() - 8_000..], 1_000.0);
+            let minute = i / 3_000;
+            if steady == f64::MIN {
+                steady = noise;
+            }
+            // 1: what is left beside the tone is the noise of the codecs all the time, and 2: the tone is as loud as ever.
+            assert!(
+                noise <= steady + 3.0,
+                "{what}: {noise:.1} dB after {steady:.1} dB, minute {minute}"
+            );
+            assert!(level > 9_000.0, "{what}: {level:.0}, minute {minute}");
+            // 3: 360 ms more or less have come than were played, which is more than the buffer holds, and it holds what it held.
+            if !in_room {
+                let quality = world.facts(a.leg).quality;
+                assert!(
+                    (1..=100).contains(&quality.buffer_ms),
+                    "{what}: {} ms",
+                    quality.buffer_ms
+                );
+                assert_eq!(quality.late_in, 0, "{what}: minute {minute}");
+            }
+            world.sent.clear();
+            world.events.clear();
+        }
+        // 4: one packet each 20 ms of ours, not of the phone's.
+        let ticks = world.elapsed.as_millis() / 20;
+        assert!(
+            ticks.abs_diff(sent as u128) <= 10,
+            "{what}: {sent} of {ticks}"
+        );
+    }
 }
 
 /// Sends a 1 kHz tone of so many packets in a codec of 8 kHz.
