@@ -31,6 +31,11 @@ def direction(body: bytes) -> bytes:
     return found[0] if found else b"sendrecv"
 
 
+def version_of(body: bytes) -> int:
+    """The version of a description (its o= line)."""
+    return int(body.split(b"\r\n")[1].split()[2])
+
+
 def hears(house: House, phone: Phone) -> object:
     """What the leg of a phone hears: another leg, or what a player plays."""
     leg = next(one for one in house.call().legs if one.flow.id == phone.back.id)
@@ -128,6 +133,36 @@ def test_a_resume_without_an_offer_ends_the_music(link: Link) -> None:
     alice.ask("INVITE")
     assert isinstance(hears(house, bob), int)
     alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("callee", [False, True])
+def test_a_re_invite_without_any_description_leaves_everything_as_it_was(link: Link, held: bool, callee: bool) -> None:
+    """RFC 3261 section 14: a session whose change came to nothing goes on. 200 made the offer, the ACK is empty."""
+    house = House(link)
+    alice, bob = house.talking()
+    phone, peer = (bob, alice) if callee else (alice, bob)
+    usage = bob.ringing if callee else alice.call
+    if held:
+        phone.ask("INVITE", HELD, usage=usage)
+    heard, leg = hears(house, peer), house.call().winner if callee else house.call().caller
+    assert leg is not None
+    before = (leg.state, leg.direction, leg.offer, dict(house.media.open))
+    phone.ask("INVITE", usage=usage)
+    offered = phone.answers("INVITE")[-1]
+    assert (offered.status, direction(offered.body)) == (200, b"sendrecv")
+    # 1. the call stands, to the engine as well, and the other side is told nothing
+    assert (leg.state, leg.direction, leg.offer, dict(house.media.open)) == before
+    assert hears(house, peer) == heard
+    assert not phone.got("BYE")
+    # 2. the next re-INVITE is served, and its description is a later one than that of the offer
+    phone.ask("INVITE", SDP if held else HELD, usage=usage)
+    answer = phone.answers("INVITE")[-1]
+    assert answer.status == 200
+    assert version_of(answer.body) > version_of(offered.body)
+    assert (hears(house, peer) is SourceKind.MUSIC) is not held
+    phone.hang_up(usage)
     house.assert_nothing_left(alice, bob)
 
 

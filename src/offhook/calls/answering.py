@@ -3,14 +3,16 @@
 Lives here: the UAS side of a call's INVITE. Never here: the devices that ring for it (fork.py).
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from offhook.calls import bridge, conference, early, ending, proposal, video
 from offhook.calls.call import SDP, Call, CallState, Effects
 from offhook.calls.description import speech_of
-from offhook.calls.effects import Sip
+from offhook.calls.effects import Sip, UpdateMedia
 from offhook.calls.leg import Leg
 from offhook.calls.outcome import Outcome, refusal
+from offhook.calls.ports import Direction
 from offhook.calls.routing import ECHO, conference_of
 from offhook.sdp.description import SdpError
 from offhook.sdp.parse import parse as parse_sdp
@@ -83,7 +85,9 @@ def acknowledged(call: Call, leg: Leg, request: Request, now: float) -> Effects:
         call.answered_at = now
     if not leg.offering:
         return []
-    leg.offering = False
+    leg.offering, stood, leg.stood = False, leg.stood, None
+    if stood is not None and not request.body:
+        return _as_before(leg, stood)
     try:
         taken = bridge.take_answer(leg, parse_sdp(request.body))
     except SdpError:
@@ -91,6 +95,16 @@ def acknowledged(call: Call, leg: Leg, request: Request, now: float) -> Effects:
     if taken is None or leg.audio is None:
         return ending.end(call, "bad_answer", "server", now, sip_reason(488, "The ACK carries no usable answer"))
     return [*taken, *bridge.settle_again(call, leg), *proposal.pass_hold(call, leg)]
+
+
+def _as_before(leg: Leg, stood: tuple[str, Direction]) -> Effects:
+    """A re-INVITE asked for our offer, and its ACK says nothing of it, as of some who only refresh the session so: RFC 3261
+    section 14 ends no session whose change came to nothing, so it goes on as both sides know it."""
+    if leg.media is None or leg.offer is None:
+        return []
+    leg.direction, direction = stood
+    leg.offer = replace(leg.offer, direction=direction)
+    return [UpdateMedia(leg.media.leg, leg.offer)]
 
 
 def early_answer(call: Call, leg: Leg, request: Request, now: float) -> Effects:

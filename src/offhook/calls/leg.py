@@ -115,6 +115,8 @@ class Leg:
     body: bytes = b""
     direction: str = "sendrecv"
     offering: bool = False
+    stood: tuple[str, Direction] | None = None
+    """Our directions, in the description and at the engine, before an offer of ours that a re-INVITE has asked for."""
     detached: bool = False
     silent: bool = True
     fed: Destination | None = None

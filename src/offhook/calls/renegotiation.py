@@ -69,6 +69,7 @@ def _offer(leg: Leg, event: RequestInDialog) -> Effects:
     """Row 10: what we want, not what we last answered; else a peer that resumes this way would stay on hold."""
     if leg.media is None or leg.offer is None:
         return [Sip(Respond(event.transaction, 500))]
+    leg.stood = (leg.direction, leg.offer.direction)
     leg.direction, leg.offering = "sendrecv", True
     before = leg.body
     if leg.describe_reoffer() != before:
