@@ -3,6 +3,7 @@
 import shutil
 import struct
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -17,8 +18,20 @@ TEXT = (
 )
 RATE = 8_000
 BITRATE = 24_000
-ENVELOPE = 160
-"""Samples whose level is one point of an envelope: 20 ms."""
+FRAME = 160
+"""Samples whose spectrum is one point of a likeness: 20 ms."""
+PIECE, BEGIN = 100, 20
+"""Points that are compared with the speech at a time, and those left out at the beginning, while buffers fill."""
+EDGES = np.geomspace(150, 3_600, 9)
+"""Hz between which the power of each band is compared."""
+ALIKE, LOUDER = 0.9, 6.0
+"""Least correlation of a piece's spectrum over time with the speech's, and most dB by which a band may be off."""
+CLICK = 16
+"""Samples in which a click is looked for: 2 ms."""
+STANDS_OUT, LOUD = 5.0, 100.0
+"""A click has so many times the high frequencies of the 40 ms before and behind it, and at least so many."""
+CLICKS = 1.0
+"""A second, beside those of the speech: consonants are a few."""
 
 
 def speech(folder: Path) -> Samples:
@@ -45,21 +58,32 @@ def silence(folder: Path) -> Path:
 
 
 def judge(heard: Path, codec: str, spoken: Samples) -> str:
-    """What is wrong with what a leg heard, empty if it is the speech: as loud within 3 dB, in the same rhythm."""
+    """What is wrong with what a leg heard, empty if it is the speech: as loud within 3 dB, the same spectrum at the same
+    times, and no clicks."""
     decoder = av.CodecContext.create("pcm_mulaw" if codec == "pcmu" else "libopus", "r")
     if codec == "pcmu":
         decoder.sample_rate, decoder.layout = RATE, "mono"
     else:
         decoder.sample_rate = 48_000
     frames = [frame for data in _frames(heard) for frame in decoder.decode(av.Packet(data))]
-    samples = _converted(frames, RATE)
-    if len(samples) < 2 * RATE:
-        return f"only {len(samples) / RATE:.1f} s of audio came back"
+    return wrong_with(_converted(frames, RATE), spoken)
+
+
+def wrong_with(samples: Samples, spoken: Samples) -> str:
+    """The same of samples."""
+    least = (BEGIN + PIECE) * FRAME
+    if len(samples) < least:
+        return f"only {len(samples) / RATE:.1f} s of audio came back, {least / RATE:.1f} are needed"
     louder = 20 * np.log10(max(_level(samples), 1) / _level(spoken))
     if abs(louder) > 3:
         return f"it is {louder:+.1f} dB louder than what was spoken"
-    likeness = _likeness(samples, spoken)
-    return "" if likeness > 0.85 else f"its rhythm is not that of the speech ({likeness:.2f})"
+    likeness, off = _likeness(samples, spoken)
+    if likeness < ALIKE:
+        return f"its spectrum over time is not that of the speech ({likeness:.2f})"
+    if off > LOUDER:
+        return f"a band of its spectrum is {off:.1f} dB off"
+    more = _clicks(samples) - _clicks(spoken)
+    return "" if more <= CLICKS else f"it has {more:.1f} clicks a second"
 
 
 def _converted(frames: object, rate: int) -> Samples:
@@ -103,14 +127,37 @@ def _level(samples: Samples) -> float:
     return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
 
 
-def _envelope(samples: Samples) -> NDArray[np.float64]:
-    whole = samples[: len(samples) // ENVELOPE * ENVELOPE].reshape(-1, ENVELOPE).astype(np.float64)
-    return np.log10(np.sqrt(np.mean(whole**2, axis=1)) + 30)
+def _bands(samples: Samples) -> NDArray[np.float64]:
+    """The level of each band in each 20 ms, dB."""
+    whole = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64)
+    power = np.abs(np.fft.rfft(whole * np.hanning(FRAME), axis=1)) ** 2
+    hertz = np.fft.rfftfreq(FRAME, 1 / RATE)
+    bands = [power[:, (hertz >= low) & (hertz < high)].sum(axis=1) / FRAME for low, high in pairwise(EDGES)]
+    return 10 * np.log10(np.stack(bands, axis=1) + 1_000)
 
 
-def _likeness(heard: Samples, spoken: Samples) -> float:
-    """The best correlation of the envelope of what was heard with any two seconds of the speech, which goes round."""
-    piece = _envelope(heard)[20:120]
-    source = np.tile(_envelope(spoken), 2)
-    shifts = range(len(source) - len(piece))
-    return max(float(np.corrcoef(piece, source[at : at + len(piece)])[0, 1]) for at in shifts)
+def _likeness(heard: Samples, spoken: Samples) -> tuple[float, float]:
+    """The least correlation of a piece of what was heard with the piece of the speech, which goes round, that it is most
+    like; and by how many dB a band of it is off at most."""
+    all_, source = _bands(heard), np.tile(_bands(spoken), (2, 1))
+    shifts = range(len(source) - PIECE)
+    found = []
+    for begin in range(BEGIN, len(all_) - PIECE + 1, PIECE):
+        piece = all_[begin : begin + PIECE]
+        alike = [float(np.corrcoef(piece.ravel(), source[at : at + PIECE].ravel())[0, 1]) for at in shifts]
+        best = source[int(np.argmax(alike)) :][:PIECE]
+        found.append((max(alike), float(np.abs(piece.mean(axis=0) - best.mean(axis=0)).max())))
+    return min(alike for alike, _ in found), max(off for _, off in found)
+
+
+def _clicks(samples: Samples) -> float:
+    """Clicks a second: 2 ms whose high frequencies stand out of what is around them."""
+    high = np.diff(samples.astype(np.float64), 2)
+    pieces = np.sqrt((high[: len(high) // CLICK * CLICK].reshape(-1, CLICK) ** 2).mean(axis=1))
+    around, count = 20, 0
+    for at in np.flatnonzero(pieces > LOUD):
+        # A click may lie across two of them.
+        before, behind = pieces[max(0, at - around) : max(0, at - 1)], pieces[at + 2 : at + 1 + around]
+        others = np.concatenate((before, behind))
+        count += bool(pieces[at] > STANDS_OUT * np.sqrt((others**2).mean()))
+    return count * RATE / len(samples)
