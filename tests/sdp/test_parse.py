@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.sdp.description import MAX_CANDIDATES, MAX_LINES, MAX_MEDIA, SdpError
+from offhook.sdp.description import SDP_LIMITS, SdpError
 from offhook.sdp.parse import parse
 from tests.sdp.samples import HEAD, NAMES, offer_of
 
@@ -52,9 +52,9 @@ def test_a_bad_line_is_named(body: bytes, words: str) -> None:
 @pytest.mark.parametrize(
     ("line", "most", "name"),
     [
-        (b"a=x\r\n", MAX_LINES - HEAD.count(b"\n") - 1, "max_sdp_lines"),
-        (AUDIO, MAX_MEDIA - 1, "max_media"),
-        (b"a=candidate:1 1 udp 1 192.0.2.9 4000 typ host\r\n", MAX_CANDIDATES, "max_candidates"),
+        (b"a=x\r\n", SDP_LIMITS.max_sdp_lines - HEAD.count(b"\n") - 1, "max_sdp_lines"),
+        (AUDIO, SDP_LIMITS.max_media - 1, "max_media"),
+        (b"a=candidate:1 1 udp 1 192.0.2.9 4000 typ host\r\n", SDP_LIMITS.max_candidates, "max_candidates"),
     ],
 )
 def test_limits(line: bytes, most: int, name: str) -> None:

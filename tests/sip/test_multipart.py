@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offhook.sip.config import SipConfig
-from offhook.sip.errors import MalformedMessage
+from offhook.sip.errors import MalformedMessage, TooLarge
 from offhook.sip.inspection import Refusal, described, initial, with_description
 from offhook.sip.message import Request
 from offhook.sip.multipart import Part, parts_of
@@ -69,13 +69,24 @@ def test_without_a_description_it_is_an_invite_without_offer() -> None:
         ("multipart/mixed", b"--x\r\n\r\nhello\r\n--x--"),
         ("multipart/mixed;boundary=x", b"nothing of the kind"),
         ("multipart/mixed;boundary=x", b"--x\r\nno empty line\r\n--x--"),
-        ("multipart/mixed;boundary=x", b"--x\r\n\r\na\r\n" * 9 + b"--x--"),
         (f"multipart/mixed;boundary={'x' * 71}", b""),
     ],
 )
 def test_broken_bodies_say_what_is_wrong(content_type: str, body: bytes) -> None:
     with pytest.raises(MalformedMessage):
         parts_of(content_type, body)
+
+
+def test_more_parts_than_are_read_are_refused_with_the_limits_name_and_never_in_a_response() -> None:
+    request = multipart(LOCATION)
+    headers = request.headers.replaced("Content-Type", "multipart/mixed;boundary=x")
+    body = b"--x\r\n\r\na\r\n" * 9 + b"--x--"
+    refused = described(Request("INVITE", request.uri, headers, body), CONFIG)
+    assert isinstance(refused, Refusal)
+    assert (refused.status, "limits.max_parts (8)" in str(refused)) == (400, True)
+    response = make_response(make_request("INVITE"), 200, "a", body)
+    whole = type(response)(200, "OK", response.headers.replaced("Content-Type", "multipart/mixed;boundary=x"), body)
+    assert with_description(whole, CONFIG) is whole
 
 
 def test_a_whole_body_that_need_not_be_understood_is_left_out() -> None:
@@ -121,9 +132,9 @@ def test_the_whole_of_an_initial_invite() -> None:
 
 @given(st.binary(max_size=300), st.sampled_from(["x", "cut", ""]))
 def test_no_octets_raise_anything_else(body: bytes, boundary: str) -> None:
-    """Invariant: any octets are parts, or a MalformedMessage."""
+    """Invariant: any octets are parts, or a MalformedMessage, or too many."""
     try:
         found = parts_of(f"multipart/mixed;boundary={boundary}", body)
-    except MalformedMessage:
+    except (MalformedMessage, TooLarge):
         return
     assert all(isinstance(one, Part) for one in found)

@@ -75,6 +75,7 @@ class CallConfig:
     text_max: int = 8_192
     store_texts: bool = False
     fork_targets: int = 50
+    max_breadth: int = 60
     ended_kept: int = 1000
     forward_hops: int = 5
     gruus: Gruus | None = None

@@ -16,7 +16,7 @@ from offhook.calls.entry import Entry
 from offhook.calls.history import History, history_info
 from offhook.calls.leg import Leg, LegState
 from offhook.calls.outcome import COMPLETED_ELSEWHERE, Outcome, best, of_branch, refusal, stops_all
-from offhook.calls.preferences import MAX_BREADTH, breadth, shares
+from offhook.calls.preferences import breadth, shares
 from offhook.calls.routing import Destination
 from offhook.record import record
 from offhook.sip.commands import CancelInvite, HangUp, SendInvite
@@ -258,7 +258,8 @@ def _ring_late(call: Call, fork: Fork) -> Effects:
 def _ring(call: Call, fork: Fork) -> Effects:
     fork.rung = True
     branches = list(fork.branches.values())
-    total = breadth(fork.party.request.headers) if fork.party.request is not None else MAX_BREADTH
+    most = call.config.max_breadth
+    total = breadth(fork.party.request.headers, most) if fork.party.request is not None else most
     invites: Effects = [
         Sip(_invite(call, fork, leg, share))
         for leg, share in zip(branches, shares(total, len(branches)), strict=True)

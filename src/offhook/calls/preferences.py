@@ -52,10 +52,10 @@ def spares(bindings: tuple[Binding, ...], chosen: tuple[Binding, ...]) -> dict[s
     return found
 
 
-def breadth(headers: Headers) -> int:
+def breadth(headers: Headers, most: int = MAX_BREADTH) -> int:
     """How many branches may ring at once."""
     text = (headers.get("Max-Breadth") or "").strip()
-    return min(int(text), MAX_BREADTH) if text.isascii() and text.isdigit() and len(text) < 6 else MAX_BREADTH
+    return min(int(text), most) if text.isascii() and text.isdigit() and len(text) < 6 else most
 
 
 def shares(total: int, branches: int) -> list[int]:

@@ -3,17 +3,26 @@
 Lives here: shapes. Never here: text (parse.py, encode.py) or what to answer (offer_answer.py).
 """
 
-from dataclasses import field
+from dataclasses import dataclass, field
+from typing import Final
 
 from offhook.record import record
 from offhook.sdp.crypto import CryptoLine
 
-MAX_LINES = 1_000
-"""`MAX_SDP_LINES`: browser video offers have some 250."""
-MAX_MEDIA = 16
-"""`MAX_MEDIA`: audio, video and what meetings add."""
-MAX_CANDIDATES = 64
-"""`MAX_CANDIDATES`: a host with many interfaces has 20."""
+
+@dataclass(slots=True)
+class SdpLimits:
+    """What one description may have. They stand once for the process (`SDP_LIMITS`) and are set before its first message."""
+
+    max_sdp_lines: int = 1_000
+    """Browser video offers have some 250."""
+    max_media: int = 16
+    """Audio, video and what meetings add."""
+    max_candidates: int = 64
+    """A host with many interfaces has 20."""
+
+
+SDP_LIMITS: Final = SdpLimits()
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 

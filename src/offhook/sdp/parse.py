@@ -7,7 +7,7 @@ from typing import Any
 
 from offhook.sdp.crypto import CryptoLine
 from offhook.sdp.crypto import read as read_crypto
-from offhook.sdp.description import MAX_CANDIDATES, MAX_LINES, MAX_MEDIA, Format, Media, SdpError, Session
+from offhook.sdp.description import SDP_LIMITS, Format, Media, SdpError, Session
 
 STATIC = {
     0: Format("PCMU", 0, 8000),
@@ -54,8 +54,8 @@ def parse(body: bytes) -> Session:
 
 def _sections(text: str) -> list[Section]:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
-    if len(lines) > MAX_LINES:
-        raise SdpError(f"more than limits.max_sdp_lines ({MAX_LINES})")
+    if len(lines) > SDP_LIMITS.max_sdp_lines:
+        raise SdpError(f"more than limits.max_sdp_lines ({SDP_LIMITS.max_sdp_lines})")
     sections: list[Section] = [[]]
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -67,8 +67,8 @@ def _sections(text: str) -> list[Section]:
         sections[-1].append((line[0], line[2:].strip()))
     if not sections[0] or sections[0][0] != ("v", "0"):
         raise SdpError("line 1: v=0 is needed")
-    if len(sections) - 1 > MAX_MEDIA:
-        raise SdpError(f"more than limits.max_media ({MAX_MEDIA})")
+    if len(sections) - 1 > SDP_LIMITS.max_media:
+        raise SdpError(f"more than limits.max_media ({SDP_LIMITS.max_media})")
     return sections
 
 
@@ -191,8 +191,8 @@ def _attribute(name: str, value: str, fields: Fields) -> None:
             fields["rtcp_rsize"] = True
         case "candidate":
             fields["candidates"] = fields.get("candidates", 0) + 1
-            if fields["candidates"] > MAX_CANDIDATES:
-                raise SdpError(f"more than limits.max_candidates ({MAX_CANDIDATES})")
+            if fields["candidates"] > SDP_LIMITS.max_candidates:
+                raise SdpError(f"more than limits.max_candidates ({SDP_LIMITS.max_candidates})")
         case "rtcp-fb":
             number, _, what = value.partition(" ")
             fields["feedback"] = (*fields.get("feedback", ()), (number, " ".join(what.split())))

@@ -41,7 +41,7 @@ from offhook.server.gate import TokenGate
 from offhook.server.homer import Homer
 from offhook.server.ids import SystemIds
 from offhook.server.keeping import TraceKeeper
-from offhook.server.listeners import Listeners, parser_limits
+from offhook.server.listeners import Listeners, parser_limits, settle_parsers
 from offhook.server.load import LoadWatch
 from offhook.server.nodes import Neighbours, node_id
 from offhook.server.number_plan import WorldPlan
@@ -141,6 +141,7 @@ class App:
         self.book = Book(CallJournal(settings.data / "journal.sqlite"), self.store.writer, endpoint.dialog_record)
         before = self.book.journal.load()
         self.book.journal.start()
+        settle_parsers(settings)
         limits = parser_limits(settings)
         recorder = Recorder(core.trace(), switchboard.of_usage, settings.trace.enabled)
         self.driver = Driver(endpoint, switchboard, directory, self.sockets, self.book, limits, recorder)

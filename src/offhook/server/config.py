@@ -244,6 +244,22 @@ class Limits(_Group):
     """Route or Record-Route values of a message: a deeper route set is an error."""
     max_call_id: int = Field(256, ge=64)
     """Octets of a Call-ID: it is a key that lives in memory."""
+    max_uri: int = Field(2_048, ge=256)
+    """Octets of a URI: a Refer-To with a dialog to replace fits."""
+    max_field_params: int = Field(32, ge=10)
+    """Parameters of one value: a Contact for push has ten."""
+    max_tag: int = Field(256, ge=64)
+    """Octets of a tag, as of a Call-ID."""
+    max_branch: int = Field(256, ge=64)
+    """Octets of a branch, as of a Call-ID."""
+    max_parts: int = Field(8, ge=2)
+    """Parts of one body, and two deep: a description, a location and a picture are three."""
+    max_sdp_lines: int = Field(1_000, ge=100)
+    """Lines of a session description: browsers' with video have some 250."""
+    max_media: int = Field(16, ge=2)
+    """Media of a session description: audio, video and what meetings add."""
+    max_candidates: int = Field(64, ge=8)
+    """ICE candidates of one medium: a host with many interfaces has 20."""
     flows: int = Field(100_000, ge=1)
     """Open connections per node. The limit of open files is raised for it as far as the system allows."""
     flows_per_source: int = Field(1_000, ge=1)
@@ -306,6 +322,8 @@ class Limits(_Group):
     """Devices remembered of one endpoint, ten times what people have; the ones unseen for longest go, blocked ones stay."""
     text_days: int = Field(30, ge=1)
     """Days such a text is kept."""
+    max_breadth: int = Field(60, ge=1)
+    """Branches of a call that may ring at once, here and wherever it is forwarded to (RFC 5393)."""
     forward_hops: int = Field(5, ge=0, le=20)
     """Forwardings one call may go through: people lose track earlier."""
     fork_targets: int = Field(50, ge=1, le=200)
@@ -328,6 +346,8 @@ class Limits(_Group):
     """Wrong passwords for one user from everywhere in ten minutes that raise an alarm; the user is never locked for it."""
     nonce_life: float = Field(600.0, ge=0)
     """Seconds a digest challenge is good for."""
+    nc_lru: int = Field(100_000, ge=1_000)
+    """Nonces whose uses are remembered after a right answer; 32 octets each."""
     flow_trust: float = Field(43_200.0, ge=0)
     """Seconds a secure connection that proved its endpoint is not asked again."""
     register_storm: float = Field(2_000.0, gt=0)
@@ -343,6 +363,8 @@ class Limits(_Group):
     which also keeps its NAT open. 0 never asks."""
     options_rate: int = Field(100, ge=1)
     """OPTIONS to UDP phones per second at most."""
+    contacts_per_register: int = Field(10, ge=1)
+    """Contacts of one REGISTER: devices send one."""
     contacts_per_aor: int = Field(50, ge=1)
     """Devices of one endpoint at a time."""
     document_bytes: int = Field(1_048_576, ge=1_024)

@@ -4,8 +4,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Set as AbstractSet
+from dataclasses import fields
 from typing import Any
 
+from offhook.sdp.description import SDP_LIMITS
 from offhook.server.certificates.keeper import CertificateKeeper
 from offhook.server.config import Settings
 from offhook.server.driver import Driver
@@ -13,6 +15,7 @@ from offhook.server.ears import Ears
 from offhook.server.errors import StartError
 from offhook.server.peers import OutwardPeers, outward_peers
 from offhook.sip.flow import Transport
+from offhook.sip.grammar import FIELD_LIMITS
 from offhook.sip.grammar import Limits as ParserLimits
 from offhook.sip.ids import Ids
 from offhook.transport.backpressure import Patience
@@ -137,6 +140,13 @@ def parser_limits(settings: Settings) -> ParserLimits:
         max_routes=limits.max_routes,
         max_call_id=limits.max_call_id,
     )
+
+
+def settle_parsers(settings: Settings) -> None:
+    """The limits that stand once for the process: those of single values, and of session descriptions."""
+    for table in (FIELD_LIMITS, SDP_LIMITS):
+        for one in fields(table):
+            setattr(table, one.name, getattr(settings.limits, one.name))
 
 
 def stream_settings(settings: Settings) -> StreamSettings:

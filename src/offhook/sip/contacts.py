@@ -66,8 +66,10 @@ class Reader:
         self, petition: Petition, values: list[NameAddr], now: float, ends: float | None, how: str = ""
     ) -> list[Wish]:
         """REG-9: what each Contact asks for. `ends`: when the credential that speaks ends, None if not; `how`: its proof."""
-        if len(values) > self.config.registrar.contacts_per_request:
-            raise Refused(403, self._warning("too-many-contacts", "more contacts in one request than allowed"))
+        most = self.config.registrar.contacts_per_request
+        if len(values) > most:
+            text = f"more contacts in one REGISTER than limits.contacts_per_register ({most})"
+            raise Refused(403, self._warning("too-many-contacts", text))
         path = self._path(petition)
         return [self._wish(petition, value, path, now, ends, how) for value in values]
 

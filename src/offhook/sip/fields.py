@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from offhook.record import record
 from offhook.sip.errors import MalformedMessage, TooLarge
-from offhook.sip.grammar import CONTROL, DEFAULT_LIMITS, TOKEN
+from offhook.sip.grammar import CONTROL, FIELD_LIMITS, TOKEN
 from offhook.sip.uri import Uri, parse_host_port, parse_uri
 
 # An optional group that holds something possessive is not possessive itself: Python 3.11.0 to 3.11.4, and so Debian 12,
@@ -132,8 +132,8 @@ def parse_params(text: str) -> Params:
     if text[0] != ";" or _ODD.search(text):
         return _parse_odd_params(text)
     pieces = text[1:].split(";")
-    if len(pieces) > DEFAULT_LIMITS.max_field_params:
-        raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
+    if len(pieces) > FIELD_LIMITS.max_field_params:
+        raise TooLarge("max_field_params", FIELD_LIMITS.max_field_params)
     for piece in pieces:
         name, equals, value = piece.partition("=")
         if not name:
@@ -150,8 +150,8 @@ def _parse_odd_params(text: str) -> Params:
         if not found:
             raise MalformedMessage(f"bad parameter: {text[at : at + 40]!r}")
         count += 1
-        if count > DEFAULT_LIMITS.max_field_params:
-            raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
+        if count > FIELD_LIMITS.max_field_params:
+            raise TooLarge("max_field_params", FIELD_LIMITS.max_field_params)
         name, value = found.group(1).lower(), found.group(2)
         params.setdefault(name, None if value is None else unquote(value))
         at = found.end()
@@ -168,7 +168,7 @@ def parse_name_addr(text: str) -> NameAddr:
 
 def parse_tag(text: str) -> str:
     """The tag of a From or To, "" without one; checked as `parse_name_addr` does, without its work if plain."""
-    plain = _PLAIN_PARTY.fullmatch(text) if len(text) <= DEFAULT_LIMITS.max_tag else None
+    plain = _PLAIN_PARTY.fullmatch(text) if len(text) <= FIELD_LIMITS.max_tag else None
     return parse_name_addr(text).tag if plain is None else plain.group(1) or ""
 
 
@@ -204,8 +204,8 @@ def _read_bracketed(text: str, start: int, display: str) -> NameAddr:
 
 
 def _checked(value: NameAddr) -> NameAddr:
-    if len(value.tag) > DEFAULT_LIMITS.max_tag:
-        raise TooLarge("max_tag", DEFAULT_LIMITS.max_tag)
+    if len(value.tag) > FIELD_LIMITS.max_tag:
+        raise TooLarge("max_tag", FIELD_LIMITS.max_tag)
     return value
 
 
@@ -231,8 +231,8 @@ def _read_via(text: str) -> Via:
     read = _remembered_sent_by if len(sent_by) <= _REMEMBERED else _read_sent_by
     transport, host, port = read(sent_by)
     params = parse_params(semicolon + rest)
-    if len(params.get("branch") or "") > DEFAULT_LIMITS.max_branch:
-        raise TooLarge("max_branch", DEFAULT_LIMITS.max_branch)
+    if len(params.get("branch") or "") > FIELD_LIMITS.max_branch:
+        raise TooLarge("max_branch", FIELD_LIMITS.max_branch)
     return Via(transport, host, port, params)
 
 

@@ -83,16 +83,30 @@ class Limits:
     """Max-Forwards starts at 70; RFC 4475 has 34 Vias."""
     max_routes: int = 32
     """A deeper route set is an error."""
+    max_call_id: int = 256
+    """Tags, Call-IDs and branches are keys that live in memory."""
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(slots=True)
+class FieldLimits:
+    """What a single value may have, whatever message it stands in. These parsers are called from everywhere, so that their
+    limits stand once for the process (`FIELD_LIMITS`) and are set before its first message."""
+
     max_uri: int = 2_048
     """Refer-To with escaped Replaces fits."""
     max_field_params: int = 32
     """Push Contacts carry 10."""
     max_tag: int = 256
-    """Tags, Call-IDs and branches are keys that live in memory."""
-    max_call_id: int = 256
-    """As `max_tag`."""
+    """As `max_call_id`."""
     max_branch: int = 256
-    """As `max_tag`."""
+    """As `max_call_id`."""
+    max_call_id: int = 256
+    """Of a dialog named in Replaces or Target-Dialog; as the messages' own."""
+    max_parts: int = 8
+    """Parts of one body: messages with a description, a location and a picture have three."""
 
 
-DEFAULT_LIMITS: Final = Limits()
+FIELD_LIMITS: Final = FieldLimits()

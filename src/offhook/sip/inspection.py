@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from offhook.sip.config import SipConfig
 from offhook.sip.dialog import contact_uri
-from offhook.sip.errors import MalformedMessage
+from offhook.sip.errors import PeerError
 from offhook.sip.fields import warning
 from offhook.sip.message import Message, Request
 from offhook.sip.multipart import media_type, optional, unpacked
@@ -35,7 +35,7 @@ def described(request: Request, config: SipConfig) -> Request | Refusal:
     accept = Refusal(415, ("Accept", ", ".join(config.accept)))
     try:
         single = unpacked(request, config.accept)
-    except MalformedMessage as error:
+    except PeerError as error:
         return Refusal(400, ("Warning", warning(config.domain, error.slug, str(error))))
     if not isinstance(single, Request):
         return accept
@@ -50,7 +50,7 @@ def with_description(message: Message, config: SipConfig) -> Message:
     """A message that cannot be refused, an ACK or a response: of several parts the description, else what came."""
     try:
         return unpacked(message, config.accept) or message
-    except MalformedMessage:
+    except PeerError:
         return message
 
 

@@ -6,12 +6,11 @@ Lives here: cutting a body into parts and choosing one. Never here: what the des
 import re
 from dataclasses import dataclass, replace
 
-from offhook.sip.errors import MalformedMessage, PeerError
+from offhook.sip.errors import MalformedMessage, PeerError, TooLarge
 from offhook.sip.fields import Params, parse_params
+from offhook.sip.grammar import FIELD_LIMITS
 from offhook.sip.message import Headers, Message
 
-MAX_PARTS = 8
-"""Parts of one body: messages with a description, a location and a picture have three."""
 MAX_DEPTH = 2
 """Multiparts in multiparts: `mixed` around `alternative`."""
 
@@ -51,7 +50,7 @@ def _params(value: str) -> Params:
 
 
 def parts_of(content_type: str, body: bytes, depth: int = 1) -> list[Part]:
-    """The parts of a multipart body, inner ones in place. Raises MalformedMessage naming what is wrong."""
+    """The parts of a multipart body, inner ones in place. Raises MalformedMessage or TooLarge naming what is wrong."""
     boundary = _params(content_type).get("boundary") or ""
     if not 1 <= len(boundary) <= 70:
         raise MalformedMessage("a multipart body needs a boundary of 1 to 70 characters")
@@ -66,8 +65,8 @@ def parts_of(content_type: str, body: bytes, depth: int = 1) -> list[Part]:
         if piece.startswith(b"--"):
             break
         found += _part(piece, depth)
-        if len(found) > MAX_PARTS:
-            raise MalformedMessage(f"more than {MAX_PARTS} parts in a body")
+        if len(found) > FIELD_LIMITS.max_parts:
+            raise TooLarge("max_parts", FIELD_LIMITS.max_parts)
     return found
 
 
@@ -91,7 +90,7 @@ def unpacked(message: Message, accepted: tuple[str, ...]) -> Message | None:
     """The message with the one part of its body that we read in place of the whole; without a body if there is none.
 
     None if a part that must be understood is not. The last part of a type counts, as in `alternative` (RFC 2046 5.1.4).
-    Raises MalformedMessage.
+    Raises MalformedMessage or TooLarge.
     """
     content_type = message.headers.get("Content-Type") or ""
     if not message.body or not media_type(content_type).startswith("multipart/"):

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from offhook.sip.envelope import DialogKey
 from offhook.sip.errors import MalformedMessage, TooLarge
 from offhook.sip.fields import parse_name_addr, parse_params
-from offhook.sip.grammar import DEFAULT_LIMITS
+from offhook.sip.grammar import FIELD_LIMITS
 from offhook.sip.message import Headers
 from offhook.sip.uri import Uri
 
@@ -46,8 +46,8 @@ def parse_named(text: str) -> Named:
     words = (call_id.strip(), *(tag or "" for tag in tags))
     if len(words) != 3 or not all(map(_WORD.fullmatch, words)):
         raise MalformedMessage(f"a dialog is named by Call-ID and two tags: {text[:60]!r}")
-    if len(call_id) > DEFAULT_LIMITS.max_call_id:
-        raise TooLarge("max_call_id", DEFAULT_LIMITS.max_call_id)
+    if len(call_id) > FIELD_LIMITS.max_call_id:
+        raise TooLarge("max_call_id", FIELD_LIMITS.max_call_id)
     return Named(*words, early_only="early-only" in params)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from offhook.record import record
 from offhook.sip.errors import MalformedMessage, TooLarge
-from offhook.sip.grammar import DEFAULT_LIMITS
+from offhook.sip.grammar import FIELD_LIMITS
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):")
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/#\[\]@:]++|%[0-9A-Fa-f]{2})*+")
@@ -59,8 +59,8 @@ class Uri:
 @lru_cache(maxsize=1024)
 def parse_uri(text: str) -> Uri:
     """Parses one URI without display name or brackets. Raises errors.MalformedMessage naming the place."""
-    if len(text) > DEFAULT_LIMITS.max_uri:
-        raise TooLarge("max_uri", DEFAULT_LIMITS.max_uri)
+    if len(text) > FIELD_LIMITS.max_uri:
+        raise TooLarge("max_uri", FIELD_LIMITS.max_uri)
     bad = _BAD.search(text)
     if bad:
         raise MalformedMessage(f"a URI may not hold {bad.group()!r}: {text[:60]!r}")
@@ -101,8 +101,8 @@ def _cut_params(rest: str) -> tuple[str, dict[str, str | None]]:
 def _params(text: str) -> dict[str, str | None]:
     """Shared by all URIs that write theirs alike: every page's Contact has `transport=ws` and no more."""
     pieces = text.split(";")
-    if len(pieces) > DEFAULT_LIMITS.max_field_params:
-        raise TooLarge("max_field_params", DEFAULT_LIMITS.max_field_params)
+    if len(pieces) > FIELD_LIMITS.max_field_params:
+        raise TooLarge("max_field_params", FIELD_LIMITS.max_field_params)
     params: dict[str, str | None] = {}
     for piece in pieces:
         name, equals, value = piece.partition("=")
