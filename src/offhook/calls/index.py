@@ -110,7 +110,8 @@ class Index:
             self._leave(before, account.username.casefold())
 
     def forget(self, call: "Call") -> None:
-        """The call is over."""
+        """The call is over, or has never been one."""
+        self.calls.pop(call.ref, None)
         for leg in call.legs:
             self.dialogs.ended(leg)
             self.gave(leg)

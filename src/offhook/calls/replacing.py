@@ -108,7 +108,6 @@ def _go_over(call: Call, other: Call) -> None:
     key = newcomer.dialog
     call.parties.remove(newcomer)
     call.index.forget(call)
-    call.index.calls.pop(call.ref, None)
     # The ref was the call's too, and the log has each leg once.
     newcomer.ref = call.ids.ref()
     other.know(newcomer)

@@ -13,7 +13,6 @@ from typing import Any
 from offhook.calls import (
     adding,
     answering,
-    bridge,
     clocks,
     conference,
     control,
@@ -21,34 +20,25 @@ from offhook.calls import (
     digits,
     ending,
     fork,
-    guards,
-    guests,
-    handling,
-    history,
     joining,
     outside,
-    passing,
     placing,
     program,
     proposal,
     registrations,
     renegotiation,
     reopen,
-    replacing,
     reports,
-    seeking,
     sent_away,
     sounding,
     streaming,
     survival,
     trunk_call,
-    visitors,
     watching,
 )
 from offhook.calls.admission import Admission
 from offhook.calls.adoption import Devices
-from offhook.calls.applications import Application
-from offhook.calls.call import Call, CallConfig, CallState, Effects, new_call
+from offhook.calls.call import Call, CallConfig, Effects
 from offhook.calls.commands import (
     CallCommand,
     Dial,
@@ -62,8 +52,9 @@ from offhook.calls.commands import (
     TryTrunk,
 )
 from offhook.calls.dial_back import DialBacks, Redial
-from offhook.calls.effects import KeepCall, LookUp, Publish, Sip
+from offhook.calls.effects import KeepCall, Publish, Sip
 from offhook.calls.engine_answers import EngineAnswers
+from offhook.calls.entrance import Entrance
 from offhook.calls.events import (
     CallEvent,
     CallKept,
@@ -86,18 +77,14 @@ from offhook.calls.keeping import kept, mark_of
 from offhook.calls.late import Away
 from offhook.calls.leg import Leg
 from offhook.calls.outbound import Outbound
-from offhook.calls.outcome import Outcome, refusal
 from offhook.calls.presence import PublicationOver
 from offhook.calls.referring import Referrals
 from offhook.calls.revive import revive
-from offhook.calls.routing import RESUME, Destination, destination_of
 from offhook.calls.text import Branch, TextPatience, Texts
 from offhook.calls.text_out import TextsOut
-from offhook.calls.trunk import Trunk
 from offhook.calls.watching import Watchers
-from offhook.sip.commands import Respond, RespondInvite
+from offhook.sip.commands import Respond
 from offhook.sip.credentials import Authenticator
-from offhook.sip.domains import parted
 from offhook.sip.events import (
     AckMissing,
     AckReceived,
@@ -130,7 +117,6 @@ from offhook.sip.fields import sip_reason
 from offhook.sip.flow import FlowId
 from offhook.sip.gruu import Gruus
 from offhook.sip.ids import Ids
-from offhook.sip.message import Request
 
 _LOST = {
     AckMissing: ("ack_missing", sip_reason(408, "The answer was never acknowledged")),
@@ -171,11 +157,12 @@ class Switchboard:
         self._index.outbound = outbound
         self._index.run_document = program.fetch_and_run
         self._engine = EngineAnswers(self._index, self._ended, self._scored)
-        self._hears = self._hearers()
         self.gateway: Gateway | None = None
         if outbound is not None:
             self._texts.out = TextsOut(outbound, config.domain, ids)
             self.gateway = Gateway(outbound, self._index, config.hosts, self._texts.out, authenticator)
+        self._entrance = Entrance(self._config, ids, self._admission, self._index, self._dial_backs, self.gateway)
+        self._hears = self._hearers()
 
     # ---- views
 
@@ -269,7 +256,7 @@ class Switchboard:
     def _hearers(self) -> dict[type, Callable[[Any, float], Effects]]:
         """Who hears of each event; of what is not here, the engine's answers do. Looked up by type: a call has a dozen."""
         return {
-            InviteReceived: self._invite,
+            InviteReceived: self._entrance.invited,
             FactsFound: self._facts,
             TimerFired: self._timer,
             FlowLost: self._flow_gone,
@@ -318,51 +305,7 @@ class Switchboard:
         if self.gateway is not None:
             self.gateway.scored(call)
 
-    # ---- a new call
-
-    def _invite(self, event: InviteReceived, now: float) -> Effects:
-        request, flow = event.request, event.flow
-        if self._is_strange(request):
-            text = f"{request.uri.host} is not served here; use {self._config.domain}"
-            return self._refuse(event.usage, refusal("domain_unknown", text))
-        username = self._admission.claimed(request, flow, now)
-        judged = self.gateway.judge(request, flow, username, now) if self.gateway is not None else None
-        trunk = judged if isinstance(judged, Trunk) else None
-        visit = self.gateway.visitors.judge(request, flow, username, now) if self.gateway and judged is None else None
-        if isinstance(visit, Outcome):
-            return [visitors.refused(request, flow, visit), *self._refuse(event.usage, visit)]
-        if isinstance(visit, Application):
-            return self._visited(event, visit, now)
-        if trunk is None and (username is None or judged is not None):
-            return [Sip(RespondInvite(event.usage, 407, self._admission.challenge(request, flow, now)))]
-        destination = destination_of(request.uri, self._config.gruus)
-        call = new_call(self._ids, self._config, event.usage, request, flow, destination, now, self._index, event.tag)
-        self._calls[call.ref] = call
-        if trunk is not None and self.gateway is not None:
-            call.destination = Destination(destination.user, False, None, destination.uri, domain=destination.domain)
-            return self._after(self.gateway.arrive(call, trunk, now), now)
-        if destination.built_in:
-            return [LookUp(call.ref, username, None)]
-        return [seeking.look_up(call, call.ref, username, destination)]
-
-    def _visited(self, event: InviteReceived, visit: Application, now: float) -> Effects:
-        """A stranger calls an application of ours."""
-        assert self.gateway is not None
-        destination = Destination(visit.identifier, False, None, event.request.uri)
-        call = new_call(
-            self._ids, self._config, event.usage, event.request, event.flow, destination, now, self._index, event.tag
-        )
-        self._calls[call.ref] = call
-        return self._after(self.gateway.visitors.arrive(call, visit, now), now)
-
-    def _is_strange(self, request: Request) -> bool:
-        """A host that is not ours, dialled by nobody of ours; a foreign URI may be dialled by an endpoint (TRK-13)."""
-        if request.uri.scheme == "tel" or request.uri.host in self._config.hosts:
-            return False
-        return self.gateway is None or not self._admission.claims_to_be_ours(request)
-
-    def _refuse(self, usage: UsageId, outcome: Outcome) -> Effects:
-        return [Sip(RespondInvite(usage, outcome.status, outcome.headers(self._config.domain)))]
+    # ---- what is beside calls
 
     def _beside(
         self,
@@ -439,74 +382,11 @@ class Switchboard:
             return self._watchers.found(event, now)
         if event.token.startswith(watching.MAILBOX):
             return self._watchers.mailbox_found(event)
-        event = self._dial_backs.resumed(event)
-        ref, _, of_fork = event.token.partition("/")
-        dial = self._dials.pop(of_fork, None) if ref == "dial" else None
+        ref, _, dialled = event.token.partition("/")
+        dial = self._dials.pop(dialled, None) if ref == "dial" else None
         if dial is not None:
             return dialling.begin(dial, event, self._config, self._ids, self._index, now)
-        call = self._calls.get(ref)
-        if call is None:
-            return []
-        if of_fork:
-            sought = next((one for one in call.forks if one.ref == of_fork), None)
-            return self._found(call, sought, event, now) if sought is not None else []
-        if call.caller.trunk is not None:
-            return self._arrived(call, event, now)
-        if call.state is not CallState.ROUTING or call.caller.account is not None:
-            return []
-        challenge = self._admission.prove(call.request, call.caller.flow, event.caller, now)
-        if challenge is not None or event.caller is None:
-            # Not yet a call: nothing is kept of a stranger's INVITE.
-            self._forget(call)
-            fields = challenge or self._admission.challenge(call.request, call.caller.flow, now)
-            return [Sip(RespondInvite(call.caller.usage, 407, fields))]
-        # A leg that takes another's place adds none.
-        replaces = call.request.headers.get("Replaces") is not None
-        busy = 0 if replaces else self._index.busy(event.caller.username, call, event.caller.max_calls)
-        call.caller.account, call.domain = event.caller, parted(event.caller.username)[1]
-        self._index.touched[call.ref] = call
-        call.know(call.caller)
-        caller = call.caller
-        help_ = self.gateway is not None and self.gateway.is_emergency(call.request.uri)
-        wrong = (
-            self._admission.refuse(call.request, caller.flow, event.caller, busy, now, help_)
-            or guests.refused(call, event.caller, self._calls.values())
-            or passing.privacy_refusal(call.request.headers) or bridge.read_offer(call.caller)
-        )  # fmt: skip
-        if wrong is not None:
-            return [*guards.told(call, None, wrong), *ending.refuse(call, wrong, now)]
-        taken = replacing.take(call, now)
-        if taken is None and event.callee is None and call.destination.user.casefold() == RESUME:
-            taken = replacing.resume(call, now)
-        if taken is not None:
-            return taken
-        created = call.happened("call.created")
-        if event.handler is not None and not help_:
-            return [created, *handling.direct(call, event.handler, now)]
-        return [created, *self._begin(call, event, now)]
-
-    def _begin(self, call: Call, event: FactsFound, now: float) -> Effects:
-        """The caller waits for whom he dialled."""
-        waiter = seeking.Seeker(answering.CallerWaits())
-        one = fork.Fork(self._ids.ref(), call.caller, waiter, call.caller.account, destination=call.destination)
-        one.history = history.read(call.request.headers)
-        call.forks.append(one)
-        if call.destination.built_in:
-            return seeking.to_built_in(call, one, now)
-        return self._found(call, one, event, now)
-
-    def _arrived(self, call: Call, event: FactsFound, now: float) -> Effects:
-        """The number that a trunk delivered is looked up."""
-        if call.state is not CallState.ROUTING or call.forks or self.gateway is None:
-            return []
-        if event.callee is None and (event.entry is None or event.entry.handler is None):
-            return ending.refuse(call, self.gateway.unassigned(call, event), now)
-        return self._begin(call, event, now)
-
-    def _found(self, call: Call, one: fork.Fork, event: FactsFound, now: float) -> Effects:
-        """REG-12: a phone that has to be dialled back is connected first."""
-        held = self._dial_backs.hold(f"{call.ref}/{one.ref}", event)
-        return held if held is not None else seeking.found(call, one, event, now)
+        return self._entrance.found(event, now)
 
     # ---- SIP events of a call
 
@@ -610,7 +490,7 @@ class Switchboard:
             effects += [one for call in changed for one in self._keep(call, now)]
         ended, self._index.ended = self._index.ended, []
         for call in ended:
-            self._forget(call)
+            self._index.forget(call)
             effects += [*survival.stopped(call), *program.stopped(call), *control.stopped(call)]
             for leg in call.former:
                 self._devices.buried(leg, now)
@@ -635,7 +515,3 @@ class Switchboard:
 
     def _revive(self, event: CallKept, now: float) -> Effects:
         return revive(event.call, event.known, self._config, self._ids, self._index, self._devices, now)
-
-    def _forget(self, call: Call) -> None:
-        self._calls.pop(call.ref, None)
-        self._index.forget(call)
