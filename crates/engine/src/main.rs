@@ -18,6 +18,7 @@ mod single;
 mod sounds;
 mod streams;
 mod sys;
+mod telling;
 mod trouble;
 mod worker;
 

@@ -5,7 +5,7 @@
 mod single;
 mod unread;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -24,7 +24,6 @@ use offhook_media::{
 };
 
 use crate::handover::shard_in_check;
-use crate::kept::Kept;
 use crate::links::{LINK_QUEUE, Links};
 use crate::locals::Locals;
 use crate::queues::{Order, Queues, Told, Work};
@@ -34,6 +33,7 @@ use crate::single::{Handed, Part, RING, Whose};
 use crate::sounds::Job;
 use crate::streams::{Streams, TOKENS};
 use crate::sys::{self, BATCH, Datagram, LARGEST, Poller, Ready, ReceiveBatch};
+use crate::telling::Telling;
 use crate::trouble::Trouble;
 
 /// Token of the command queue's eventfd; sockets use their ids.
@@ -48,8 +48,6 @@ const NTP_EPOCH: u64 = 2_208_988_800;
 /// wake-ups.
 const BUSY: u32 = 5_000;
 const COALESCE: Duration = Duration::from_millis(1);
-/// Outputs that may wait in order, events among them: as many as the queue to the control thread takes.
-const EVENTS_AHEAD: usize = crate::EVENT_QUEUE;
 /// How often the packet rate is looked at.
 const WINDOW: Duration = Duration::from_millis(100);
 /// How often it is told at most what was lost unread.
@@ -80,10 +78,8 @@ pub struct Worker {
     batch: ReceiveBatch,
     single: Box<[u8; sys::BUFFER]>,
     sends: Vec<Transmit>,
-    /// Answers and ports, which the bounds of commands and sockets bound.
-    waiting: VecDeque<Told>,
-    /// Events for which the queue to the control thread had no room.
-    kept: Kept,
+    /// To the control thread.
+    telling: Telling,
     failed: Vec<(SocketId, SocketAddr, i32)>,
     /// Sounds for which there was no room in the queue.
     unfetched: Vec<Wanted>,
@@ -134,8 +130,7 @@ impl Worker {
             batch: ReceiveBatch::new(),
             single: Box::new([0; sys::BUFFER]),
             sends: Vec::new(),
-            waiting: VecDeque::new(),
-            kept: Kept::default(),
+            telling: Telling::default(),
             failed: Vec::new(),
             unfetched: Vec::new(),
             trouble: Trouble::default(),
@@ -195,8 +190,7 @@ impl Worker {
 
     /// How long there is nothing to do unless something comes.
     fn patience(&self, due: Option<Instant>) -> Option<Duration> {
-        let told = self.waiting.is_empty() && self.kept.is_empty();
-        if !told || self.streams.waits() || self.links.waits() {
+        if !self.telling.is_empty() || self.streams.waits() || self.links.waits() {
             return Some(COALESCE);
         }
         let counted = self.crowded.is_empty() && self.unread.is_empty();
@@ -308,12 +302,12 @@ impl Worker {
             code: "engine_busy".into(),
             text: "the shard has failed too often within a minute".into(),
         };
-        self.waiting
-            .push_back(Told::Reply(work.token, Box::new(reply)));
+        self.telling
+            .answer(Told::Reply(work.token, Box::new(reply)));
         let shard = self.queues.shard;
-        let freed = work.ports.into_iter();
-        self.waiting
-            .extend(freed.map(|pair| Told::Released(shard, pair)));
+        for pair in work.ports {
+            self.telling.answer(Told::Released(shard, pair));
+        }
     }
 
     fn own(&mut self, id: SocketId, socket: UdpSocket, shared: bool) -> io::Result<()> {
@@ -495,18 +489,22 @@ impl Worker {
             match self.engine.poll_output() {
                 Output::Transmit(transmit) => self.sends.push(transmit),
                 Output::Reply { token, reply } => {
-                    self.waiting.push_back(Told::Reply(token, Box::new(reply)))
+                    self.telling.answer(Told::Reply(token, Box::new(reply)))
                 }
-                Output::Event(event) => self.event(event),
+                Output::Event(event) => self.telling.event(event),
                 Output::Fetch(wanted) => self.fetch(wanted),
                 Output::RecordBegin(begin) => {
                     let queues = &self.queues;
                     let refused = self.rings.begin(*begin, queues);
-                    refused.into_iter().for_each(|event| self.event(event));
+                    refused
+                        .into_iter()
+                        .for_each(|event| self.telling.event(event));
                 }
                 Output::FeedBegin(begin) => {
                     let refused = self.rings.feed(*begin, &self.queues);
-                    refused.into_iter().for_each(|event| self.event(event));
+                    refused
+                        .into_iter()
+                        .for_each(|event| self.telling.event(event));
                 }
                 Output::Record(number, entry) => self.rings.push(number, entry),
                 Output::Linked(message) => self.links.send(message),
@@ -540,41 +538,11 @@ impl Worker {
                 }
             }
         }
-        self.waiting
-            .push_back(Told::Released(self.queues.shard, pair));
+        self.telling.answer(Told::Released(self.queues.shard, pair));
     }
 
-    /// In order with the answers while there is room; else the latest of each kind is kept.
-    fn event(&mut self, event: Event) {
-        if self.waiting.len() < EVENTS_AHEAD && self.kept.is_empty() {
-            self.waiting.push_back(Told::Event(event));
-        } else {
-            self.kept.keep(event);
-        }
-    }
-
-    /// Hands over what was told; what does not fit waits.
     fn tell(&mut self) {
-        if self.waiting.is_empty() && self.kept.is_empty() {
-            return;
-        }
-        let mut told = false;
-        loop {
-            while let Some(one) = self.waiting.pop_front() {
-                match self.queues.told.try_send(one) {
-                    Ok(()) => told = true,
-                    Err(TrySendError::Full(one) | TrySendError::Disconnected(one)) => {
-                        self.waiting.push_front(one);
-                        break;
-                    }
-                }
-            }
-            if !self.waiting.is_empty() || self.kept.is_empty() {
-                break;
-            }
-            self.waiting.extend(self.kept.take().map(Told::Event));
-        }
-        if told {
+        if self.telling.hand_over(&self.queues.told) {
             self.queues.wake_control.wake();
         }
     }

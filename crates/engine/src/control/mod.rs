@@ -6,6 +6,8 @@ pub mod message;
 #[cfg(test)]
 mod samples;
 mod takeover;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};

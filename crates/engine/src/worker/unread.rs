@@ -36,7 +36,7 @@ impl Worker {
 
     pub(super) fn tell_unread(&mut self) {
         for (port, lost) in std::mem::take(&mut self.unread) {
-            self.kept.keep(Event::Unread { port, lost });
+            self.telling.event(Event::Unread { port, lost });
         }
     }
 }
