@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 
-use ogg::PacketReader;
+use ogg::{Packet, PacketReader};
 
 use crate::{Codec, Decoder, MAX_SAMPLES, opus};
 
@@ -52,16 +52,40 @@ pub fn wav(file: impl Read) -> Result<(Vec<i16>, u32), String> {
     Ok((all.chunks(channels).map(mono).collect(), spec.sample_rate))
 }
 
-/// The whole sound at a rate that Opus decodes to. RFC 7845: an identification packet, a comment packet, then audio.
+/// The packets of an Ogg Opus file as they are, without decoding, if each holds one channel and `ticks` of 48 kHz; `None` if
+/// they have to be made anew. What is cut off at the beginning and the end (RFC 7845 section 4) is heard, some milliseconds.
 ///
 /// # Errors
 /// What is wrong with the file, in words.
-pub fn ogg_opus(file: impl Read + Seek, rate: u32) -> Result<Vec<i16>, String> {
+pub fn ogg_opus_packets(
+    file: impl Read + Seek,
+    ticks: u32,
+) -> Result<Option<Vec<Box<[u8]>>>, String> {
     let mut reader = PacketReader::new(file);
-    let mut next = || {
-        let packet = reader.read_packet();
-        packet.map_err(|e| format!("a broken Ogg file: {e}"))
-    };
+    let mut next = || next_of(&mut reader);
+    begin(&mut next)?;
+    let most = MAX_SECONDS * (opus::CLOCK / ticks.max(1)) as usize;
+    let mut packets: Vec<Box<[u8]>> = Vec::new();
+    while let Some(packet) = next()? {
+        let data = packet.data;
+        if opus::checked_ticks(&data) != Some(ticks) || opus::is_stereo(&data) {
+            return Ok(None);
+        }
+        packets.push(data.into());
+        if packets.len() > most {
+            return Err(too_long());
+        }
+    }
+    Ok(Some(packets))
+}
+
+fn next_of(reader: &mut PacketReader<impl Read + Seek>) -> Result<Option<Packet>, String> {
+    let packet = reader.read_packet();
+    packet.map_err(|e| format!("a broken Ogg file: {e}"))
+}
+
+/// Reads what stands before the sound; how much of that is left out, in samples of 48 kHz.
+fn begin(next: &mut impl FnMut() -> Result<Option<Packet>, String>) -> Result<usize, String> {
     let head = next()?.ok_or("an empty file")?.data;
     if !head.starts_with(b"OpusHead") || head.len() < 19 {
         return Err("an Ogg file whose first stream is not Opus".into());
@@ -69,8 +93,18 @@ pub fn ogg_opus(file: impl Read + Seek, rate: u32) -> Result<Vec<i16>, String> {
     if head[18] != 0 {
         return Err("an Ogg Opus file of more than two channels".into());
     }
-    let pre_skip = usize::from(u16::from_le_bytes([head[10], head[11]])).min(MAX_PRE_SKIP);
     next()?.ok_or("an Ogg Opus file without comments")?;
+    Ok(usize::from(u16::from_le_bytes([head[10], head[11]])).min(MAX_PRE_SKIP))
+}
+
+/// The whole sound at a rate that Opus decodes to. RFC 7845: an identification packet, a comment packet, then audio.
+///
+/// # Errors
+/// What is wrong with the file, in words.
+pub fn ogg_opus(file: impl Read + Seek, rate: u32) -> Result<Vec<i16>, String> {
+    let mut reader = PacketReader::new(file);
+    let mut next = || next_of(&mut reader);
+    let pre_skip = begin(&mut next)?;
     let mut decoder = Decoder::new(Codec::Opus, rate).map_err(|e| e.to_string())?;
     let (mut samples, mut out) = (Vec::new(), vec![0; MAX_SAMPLES]);
     let mut last = 0;

@@ -120,6 +120,11 @@ impl Library {
         if let Some(Sound::Clip(clip)) = self.known(&path, &form, stamp) {
             return Ok(clip);
         }
+        if let Some(packets) = as_it_is(&path, wanted) {
+            let clip = Arc::new(Clip { packets });
+            self.keep(path, form, Sound::Clip(Arc::clone(&clip)), stamp);
+            return Ok(clip);
+        }
         let rate = rate_for(wanted.codec);
         let samples = match self.known(&path, &Form::Samples(rate), stamp) {
             Some(Sound::Samples(samples)) => samples,
@@ -170,6 +175,19 @@ impl Library {
         self.bytes += size;
         self.kept.insert((path, form), Kept { sound, stamp, used });
     }
+}
+
+/// Opus for who hears Opus, if its packets are as long as they shall be: nothing has to be decoded, encoded or waited for.
+fn as_it_is(path: &Path, wanted: &Wanted) -> Option<Vec<Box<[u8]>>> {
+    let ending = path.extension()?.to_str()?;
+    if wanted.codec != Codec::Opus || !matches!(ending, "opus" | "ogg") {
+        return None;
+    }
+    let file = BufReader::new(File::open(path).ok()?);
+    // What is wrong with it is said when it is decoded.
+    file::ogg_opus_packets(file, wanted.codec.ticks_per_ms() * wanted.packet_ms)
+        .ok()
+        .flatten()
 }
 
 /// Opus is made of 16 kHz sound: speech bandwidth at a third of the cost of 48 kHz.
@@ -298,6 +316,36 @@ mod tests {
         }
         assert!(count >= 90, "{count}");
         assert!(library.bytes <= KEPT);
+    }
+
+    #[test]
+    fn a_file_of_opus_is_played_as_it_is_where_its_packets_are_as_long_as_they_shall_be() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/offhook/sounds");
+        let mut library = Library::new(vec![top.clone()]);
+        for name in ["music/hold", "en/goodbye"] {
+            let path = top.join(format!("{name}.opus"));
+            let stored = fs::read(&path).expect("read");
+            let whole = decode(&path, 16_000).expect("sound");
+            for ms in [20, 40] {
+                let clip = library.clip(&wanted(name, Codec::Opus, ms)).expect("clip");
+                // 1. its packets are those of the file, or new ones
+                let found = |packet: &[u8]| stored.windows(packet.len()).any(|it| it == packet);
+                let same = clip.packets.iter().take(20).all(|packet| found(packet));
+                assert_eq!(same, ms == 20, "{name}, {ms} ms");
+                // 2. and hold the same sound, as long and as loud
+                let mut decoder = offhook_dsp::Decoder::new(Codec::Opus, 16_000).expect("Opus");
+                let (mut out, mut heard) = (vec![0; offhook_dsp::MAX_SAMPLES], Vec::new());
+                for packet in &clip.packets {
+                    let len = decoder.decode(packet, &mut out).expect("a packet");
+                    assert_eq!(len as u32, 16 * ms);
+                    heard.extend_from_slice(&out[..len]);
+                }
+                let longer = heard.len().abs_diff(whole.len());
+                assert!(longer <= 16 * 60, "{name}, {ms} ms: {longer} samples");
+                let level = offhook_dsp::level::rms_dbov;
+                assert!((level(&heard) - level(&whole)).abs() < 1.0, "{name}");
+            }
+        }
     }
 
     #[test]

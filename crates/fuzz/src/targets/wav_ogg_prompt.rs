@@ -1,8 +1,9 @@
-//! Invariant: any file is refused in words, or is sound of ten minutes at most; pages of Ogg have their checksum set right first.
+//! Invariant: any file is refused in words, or is sound of ten minutes at most, of whole packets where they are kept; pages of Ogg have their checksum set right first.
 
 use std::io::Cursor;
 
-use offhook_dsp::file::{MAX_SECONDS, ogg_opus, wav};
+use offhook_dsp::file::{MAX_SECONDS, ogg_opus, ogg_opus_packets, wav};
+use offhook_dsp::opus::checked_ticks;
 use offhook_dsp::resample::convert;
 
 use crate::bytes::Bytes;
@@ -16,6 +17,11 @@ pub(crate) fn run(data: &[u8]) {
     } else {
         let mut file = script.0.to_vec();
         seal(&mut file);
+        if let Ok(Some(packets)) = ogg_opus_packets(Cursor::new(&file), 960) {
+            assert!(packets.len() <= MAX_SECONDS * 50);
+            let whole = |packet: &[u8]| checked_ticks(packet) == Some(960);
+            assert!(packets.iter().all(|packet| whole(packet)));
+        }
         ogg_opus(Cursor::new(file), rate).map(|samples| (samples, rate))
     };
     match read {
