@@ -5,10 +5,21 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from interop.support.faulty_phone import KEY, SDES
 from interop.support.plain_phone import PlainPhone
 from interop.support.server import Offhook
 from interop.test_command_line import offhook
 from tests.support.patience import PATIENCE
+
+
+async def counted(capture: Path, what: str) -> int:
+    """In how many packets Wireshark's own decoder finds this."""
+    process = await asyncio.create_subprocess_exec(
+        "tshark", "-r", str(capture), "-Y", what, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0
+    return len(out.splitlines())
 
 
 async def decoded(capture: Path) -> list[list[str]]:
@@ -63,6 +74,27 @@ async def test_a_call_in_every_form(server: Offhook, tmp_path: Path) -> None:
     assert all('response="********************************"' in text for text in proven)
     short = (await server.http.get(f"/api/offhook/calls/{ref}/trace")).json()
     assert all("raw" not in row for row in short["data"])
+
+
+class Encrypted(PlainPhone):
+    """SDES."""
+
+    description = SDES
+
+
+async def test_hidden_keys_leave_the_rest_of_a_message_readable(server: Offhook, tmp_path: Path) -> None:
+    phone = Encrypted("alice", server.passwords["alice"], server.domain, server.sip)
+    await phone.call("echo")
+    ref = (await server.calls())[0]["call_ref"]
+    await phone.hang_up()
+    phone.close()
+    file = tmp_path / "call.pcap"
+    code, said = await offhook(server.data, "trace", ref, "--format", "pcap", "--output", str(file))
+    assert code == 0, said
+    # The INVITE without and with proof, and the answer; what was sent again is there again.
+    assert await counted(file, "sdp.media contains SAVP") >= 3
+    assert await counted(file, "_ws.malformed") == 0
+    assert KEY.encode() not in file.read_bytes()
 
 
 async def test_a_failed_call_explains_itself_even_after_a_restart(server: Offhook) -> None:

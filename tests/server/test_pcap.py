@@ -33,3 +33,10 @@ def test_a_name_that_is_no_address_and_a_message_that_is_too_long() -> None:
     seconds, micros, kept, length = struct.unpack("<IIII", file[24:40])
     assert (seconds, micros, kept, length) == (1, 500_000, LARGEST + 28, LARGEST + 28)
     assert file[40 + 12 : 40 + 16] == bytes(4)
+
+
+def test_hidden_keys_stay_base64_of_the_same_length() -> None:
+    """Wireshark reads keys while it reads the description, and stars are none."""
+    line = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + b"*" * 40 + b"|2^31\r\na=ice-pwd:****\r\n"
+    file = capture([(1.5, *V4, line)])
+    assert file.endswith(line.replace(b"*" * 40, b"A" * 40))

@@ -3,6 +3,7 @@
 Streams and WebSockets become datagrams too, between the same addresses and ports: what they carried is the message.
 """
 
+import re
 import struct
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -13,15 +14,22 @@ LARGEST = 65_000
 
 Address = tuple[str, int]
 
+_HIDDEN_KEY = re.compile(rb"(?im)(^a=crypto:[^\r\n]*?inline:)(\*+)")
+
 
 def capture(messages: Iterable[tuple[float, Address, Address, bytes]]) -> bytes:
     """`messages` are (Unix time, source, destination, octets), in order."""
     file = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535 + 40, LINKTYPE_RAW)]
     for at, source, destination, data in messages:
-        packet = datagram(source, destination, data[:LARGEST])
+        packet = datagram(source, destination, _readable(data)[:LARGEST])
         seconds, micros = divmod(round(at * 1_000_000), 1_000_000)
         file += [struct.pack("<IIII", seconds, micros, len(packet), len(packet)), packet]
     return b"".join(file)
+
+
+def _readable(data: bytes) -> bytes:
+    """Keys of SRTP that are hidden as base64 of zeros: for stars Wireshark gives the whole message up as malformed."""
+    return _HIDDEN_KEY.sub(lambda found: found[1] + b"A" * len(found[2]), data)
 
 
 def datagram(source: Address, destination: Address, data: bytes) -> bytes:
