@@ -3,14 +3,14 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from offhook.calls.call import CallState
 from offhook.calls.commands import Dial, HangUpEndpoint
 from offhook.calls.leg import LegState
 from offhook.sip.commands import CancelInvite, HangUp, RespondInvite, SendInDialog, SendInvite
-from offhook.sip.events import UsageId
+from offhook.sip.events import InviteReceived, UsageId
 from offhook.sip.flow import Transport
 from offhook.sip.location import Forward
 from offhook.sip.message import Headers
@@ -19,7 +19,7 @@ from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
-from tests.support.transferring import answer_notify, bridged
+from tests.support.transferring import bridged
 
 PAUSES = (0.0, 0.005, 0.02, 0.3, 2.5, 21.0, 65.0)
 NAMES = ("alice", "bob", "carol")
@@ -48,18 +48,18 @@ steps = st.one_of(
 
 
 class Stage:
-    """Three endpoints of one pickup group, each with one device that answers NOTIFY; Alice talks with Bob at first."""
+    """Three endpoints of one pickup group, each with one device that answers what it is asked; Alice talks with Bob."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold: str) -> None:
         self.link = Link()
-        self.house = House(self.link, call_rate=1000.0)
+        self.house = House(self.link, call_rate=1000.0, hold=hold)  # type: ignore[arg-type]
         self.phones: dict[str, Phone] = {}
         for name in NAMES:
             self.house.node.accounts[name] = replace(self.house.node.accounts[name], pickup_group="shop")
             phone = Phone(self.house, name, name, Transport.TLS, f"sip:{name}@127.0.0.1;transport=tls")
             phone.register()
             phone.trust()
-            answer_notify(phone)
+            phone.oblige()
             self.phones[name] = phone
         self.clicks = 0
         self.placed: dict[str, list[UsageId]] = {name: [] for name in NAMES}
@@ -79,7 +79,7 @@ class Stage:
 
     def respond(self, name: str, status: int) -> None:
         phone = self.phones[name]
-        if phone.got("INVITE"):
+        if phone.station.of(InviteReceived):
             body = SDP if status in (183, 200) else b""
             phone.station.perform(RespondInvite(phone.ringing, status, WITH_SDP if body else Headers(), body))
 
@@ -192,13 +192,17 @@ def check_parties(stage: Stage) -> None:
             if any(leg.state is LegState.HELD for leg in call.parties):
                 # Who is held hears music.
                 continue
+            for leg in call.parties:
+                settled = not (leg.detached or leg.proposed or leg.wished)
+                assert leg.told_wish == "both" or not settled, f"{leg} is shown a hold\n{stage.link.ladder()}"
             assert both in pairs or len(both) == 1, f"{both} are not bridged: {pairs}\n{stage.link.ladder()}"
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(steps, st.sampled_from(PAUSES)), max_size=12))
-def test_every_transfer_ends_bridged_or_ended(sequence: list[tuple[tuple[object, ...], float]]) -> None:
-    stage = Stage()
+@given(st.sampled_from(["local", "pass"]), st.lists(st.tuples(steps, st.sampled_from(PAUSES)), max_size=12))
+@example("pass", [(("hold", "alice", True), 0.3), (("refer", "alice", "carol", False), 0.3), (("all answer",), 0.3)])
+def test_every_transfer_ends_bridged_or_ended(hold: str, sequence: list[tuple[tuple[object, ...], float]]) -> None:
+    stage = Stage(hold)
     for step, pause in sequence:
         stage.do(*step)  # type: ignore[arg-type]
         stage.link.run(pause)

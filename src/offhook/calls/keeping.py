@@ -108,6 +108,7 @@ def _leg(leg: Leg, devices: Devices, index: Index) -> KeptLeg:
         video_formats=leg.video_formats,
         video_chosen=leg.video_chosen,
         video_direction=leg.video_direction,
+        told_wish=leg.told_wish,
         recordings=_running(leg.recordings, index.recordings),
         streams=_running(leg.streams, index.streams),
     )

@@ -89,6 +89,7 @@ class KeptLeg(Struct, frozen=True, array_like=True):
     recordings: tuple[tuple[str, Taped], ...] = ()
     """Those that run, by name."""
     streams: tuple[tuple[str, Stream], ...] = ()
+    told_wish: str = "both"
 
 
 class KeptCall(Struct, frozen=True, array_like=True):

@@ -42,6 +42,22 @@ def pass_hold(call: Call, leg: Leg) -> Effects:
     return propose(call, peer, OFFERED[wanted])
 
 
+def take_back(call: Call) -> Effects:
+    """Whoever is shown a hold that is over is shown that, however it came to be: who held has transferred the call, was
+    replaced, or has left. One side after the other, because what a side wants is known once it has answered."""
+    effects: Effects = []
+    for leg in call.parties if call.config.hold == "pass" else ():
+        peer = call.peer_of(leg)
+        unsettled = peer is not None and (not peer.confirmed or bool(peer.proposed or peer.wished))
+        if leg.told_wish == "both" or unsettled or not leg.confirmed or not _shown(call, leg):
+            continue
+        wanted = wish(call, leg)
+        if wanted != leg.told_wish:
+            leg.told_wish = wanted
+            effects += propose(call, leg, OFFERED[wanted])
+    return effects
+
+
 def wish(call: Call, leg: Leg) -> str:
     """What we want of a leg when it offers anew (4.2): both directions, unless it is shown that the other side holds."""
     peer = call.peer_of(leg)
@@ -60,8 +76,12 @@ def _shown(call: Call, leg: Leg) -> bool:
 
 
 def propose(call: Call, leg: Leg, direction: str) -> Effects:
-    """Offers this direction of ours; while another offer of ours is out it waits, and replaces one that waits."""
-    if leg.media is None or leg.offer is None or leg.detached:
+    """Offers this direction of ours; while another offer of ours is out it waits, and replaces one that waits. So it does
+    for a device that is away (LIVE-7)."""
+    if leg.media is None or leg.offer is None:
+        return []
+    if leg.detached:
+        leg.wished = direction
         return []
     if leg.proposed or leg.wished or leg.asking or leg.video_step:
         waits = not (leg.proposed or leg.wished)
@@ -101,6 +121,11 @@ def answered(call: Call, leg: Leg, response: Response | None) -> Effects:
 
 def _later(call: Call, leg: Leg) -> StartTimer:
     return StartTimer(ProposeAgain(call.ref, leg.ref), pause(leg.request is None, call.ids))
+
+
+def returned(call: Call, leg: Leg) -> Effects:
+    """The device is there again and has had its time to speak first: what waits for it is offered in a moment."""
+    return [_later(call, leg)] if leg.wished else []
 
 
 def again(call: Call, leg: Leg) -> Effects:

@@ -138,6 +138,7 @@ def _leg(kept: KeptLeg, known: Known) -> Leg:
         version=kept.version,
         body=kept.body,
         direction=kept.direction,
+        told_wish=kept.told_wish,
         silent=facts is None or not 0 <= facts.last_in_ms < SILENT_MS,
         fed=_destination(kept.fed) if kept.fed else None,
         device=kept.device,

@@ -6,7 +6,7 @@ Lives here: the clocks of a leg without a flow (LIVE-1 to LIVE-3, LIVE-12, LIVE-
 
 from dataclasses import dataclass
 
-from offhook.calls import ending, fork, reopen
+from offhook.calls import ending, fork, proposal, reopen
 from offhook.calls.call import NORMAL, Call, CallState, Effects
 from offhook.calls.catalogue import CATALOGUE
 from offhook.calls.effects import Sip, StartTimer, StopTimer
@@ -220,5 +220,5 @@ def _settled(call: Call, leg: Leg, now: float) -> Effects:
     if leg.detached or not leg.confirmed:
         return []
     if leg.reoffer or (leg.webrtc and leg.silent and not leg.spoke and leg.state is not LegState.HELD):
-        return reopen.reinvite(call, leg)
-    return [Sip(SettleUsage(leg.usage, probe=not leg.spoke))]
+        return [*reopen.reinvite(call, leg), *proposal.returned(call, leg)]
+    return [Sip(SettleUsage(leg.usage, probe=not leg.spoke)), *proposal.returned(call, leg)]

@@ -484,7 +484,7 @@ class Switchboard:
             changed = [*{**touched, **told_of}.values()]
             for call in changed:
                 reports.stamp(call, now)
-                effects += streaming.begin_waiting(call, now)
+                effects += [*proposal.take_back(call), *streaming.begin_waiting(call, now)]
             effects += [one for call in told_of.values() for one in reports.due(call, now)]
             # Last, because what was told need not be told by the next process.
             effects += [one for call in changed for one in self._keep(call, now)]
