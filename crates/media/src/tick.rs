@@ -288,7 +288,10 @@ impl Engine {
         let inward = verdict::inward(leg, stopped_after, now.instant);
         let feeder = self.verdict_of_source(leg, now);
         let outward = verdict::outward(leg, feeder.as_ref(), self.overruns_of(leg), now.instant);
-        let reports = verdict::reports(leg, now.instant);
+        let of_video = || verdict::reports(self.lender_of(leg)?, now.instant);
+        let reports = verdict::reports(leg, now.instant)
+            .map(|one| one.with("line", "audio"))
+            .or_else(|| Some(of_video()?.with("line", "video")));
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };

@@ -33,7 +33,7 @@ impl Verdict {
         }
     }
 
-    fn with(mut self, key: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.evidence.insert(key.to_owned(), value.to_string());
         self
     }
@@ -185,8 +185,8 @@ fn reaches(leg: &Leg) -> bool {
     leg.rx.datagrams > refused + leg.rx.bad_headers + leg.rx.loops
 }
 
-/// Why reports neither come nor go: the port of their own has no keys. Judged beside the sound, which has keys already and
-/// needs no reports. A phone that shakes hands for its sound alone is given the time that one may take, and a little more: one
+/// Why reports neither come nor go: the port of their own has no keys. Judged beside the sound or the picture, which has keys
+/// already and needs no reports. A phone that shakes hands for its media alone is given the time that one may take, and a little more: one
 /// that is under way ends by itself.
 pub(crate) fn reports(leg: &Leg, now: Instant) -> Option<Verdict> {
     let Path::Port(port) = &leg.path else {

@@ -130,6 +130,12 @@ impl Engine {
         }
     }
 
+    /// The leg whose ports carry the video of this one, while the peer has a half of the line.
+    pub(crate) fn lender_of(&self, leg: &Leg) -> Option<&Leg> {
+        let video = leg.video.as_ref().filter(|video| video.remote.is_some())?;
+        self.legs.get(video.carrier?)
+    }
+
     /// The peer's half of the line; `check_video` has found it usable.
     pub(crate) fn complete_video(&mut self, id: LegId, remote: &LegRemote, now: Now) {
         let Some(leg) = self.legs.get_mut(id) else {

@@ -4,6 +4,7 @@ mod common;
 
 use std::net::SocketAddr;
 
+use common::camera::{line, vp8};
 use common::shaking::{Phone, *};
 use common::*;
 use offhook_media::SocketId;
@@ -184,6 +185,7 @@ fn a_handshake_that_never_comes_to_the_rtcp_port_is_named_in_the_end_and_may_com
     );
     let evidence = world.evidence(local.leg, "rtcp_dtls_no_hello");
     assert_eq!(evidence["role"], "passive");
+    assert_eq!(evidence["line"], "audio");
     assert_eq!(evidence["port"], local.rtcp_port.to_string());
     // 3: one that comes late ends it.
     reports.begin_anew(&world, sound.certificate.clone());
@@ -227,4 +229,88 @@ fn a_handshake_of_ours_that_the_rtcp_port_leaves_unanswered_has_failed() {
     assert_eq!(told[0].1, "rtcp_dtls_failed");
     assert_eq!(world.facts(local.leg).keys_state, "ready");
     assert_ne!(known(&mut world, local.leg, "rtcp_dtls_error"), "");
+}
+
+/// A phone with a camera whose sound, reports and picture have keys, and the port of the picture's reports, which has none.
+fn seen(world: &mut World) -> (LegLocal, Phone, Phone) {
+    let offer = LegOffer {
+        video: Some(Box::new(line(vec![vp8(96, 0)], 3))),
+        ..apart(false, Latch::Exact)
+    };
+    let (_, legs) = world.open(vec![offer]);
+    let local = legs[0].clone();
+    let mut sound = Phone::new(world, &local, INSIDE, true);
+    let video = local.video.clone().expect("a video line");
+    let at = |address: &str, port: u16| {
+        let mut one = Phone::new(world, &local, address, true);
+        one.begin_anew(world, sound.certificate.clone());
+        one.socket = SocketId(u32::from(port) - 41_000);
+        one
+    };
+    let mut reports = at("192.0.2.20:5001", local.rtcp_port);
+    let mut picture = at("192.0.2.20:5002", video.candidates[0].1);
+    let reports_of_picture = at("192.0.2.20:5003", video.rtcp_port);
+    let remote = LegRemote {
+        video: Some(Box::new(VideoRemote {
+            codecs: vec![vp8(96, 0)],
+            address: "192.0.2.20".to_owned(),
+            port: 5_002,
+            rtcp_port: 5_003,
+            ..VideoRemote::default()
+        })),
+        ..sound.remote(INSIDE)
+    };
+    world.complete(local.leg, remote);
+    world.bridge(local.leg, local.leg);
+    let all = &mut [&mut sound, &mut reports, &mut picture];
+    exchange(world, all, 10);
+    assert!(all.iter().all(|phone| phone.keys.is_some()));
+    (local, sound, reports_of_picture)
+}
+
+#[test]
+fn a_handshake_that_never_comes_to_the_rtcp_port_of_video_is_named_too() {
+    let mut world = World::new();
+    let (local, mut sound, mut reports) = seen(&mut world);
+    // 1: nothing is said while it may still come, 2: then it is, and which line it is.
+    speak_for(&mut world, &mut sound, 1_200);
+    assert_eq!(told_of_reports(&world, local.leg), []);
+    speak_for(&mut world, &mut sound, 100);
+    let told = told_of_reports(&world, local.leg);
+    assert!(
+        matches!(&told[..], [(25_000..=25_500, name)] if name == "rtcp_dtls_no_hello"),
+        "{told:?}"
+    );
+    let evidence = world.evidence(local.leg, "rtcp_dtls_no_hello");
+    let port = local.video.as_ref().unwrap().rtcp_port;
+    assert_eq!(
+        (evidence["line"].as_str(), evidence["port"].as_str()),
+        ("video", port.to_string().as_str())
+    );
+    // 3: one that comes late ends it.
+    exchange(&mut world, &mut [&mut reports], 10);
+    speak_for(&mut world, &mut sound, 50);
+    assert!(reports.keys.is_some());
+    let told = told_of_reports(&world, local.leg);
+    assert_eq!(told.last().map(|(_, name)| name.as_str()), Some("heard"));
+}
+
+#[test]
+fn another_certificate_on_the_rtcp_port_of_video_is_named_until_the_line_is_gone() {
+    let mut world = World::new();
+    let (local, mut sound, mut reports) = seen(&mut world);
+    let other = dimpl::certificate::generate_self_signed_certificate().unwrap();
+    reports.begin_anew(&world, other);
+    exchange(&mut world, &mut [&mut reports], 10);
+    speak_for(&mut world, &mut sound, 200);
+    let told = told_of_reports(&world, local.leg);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].1, "rtcp_dtls_fingerprint");
+    let evidence = world.evidence(local.leg, "rtcp_dtls_fingerprint");
+    assert_eq!(evidence["line"], "video");
+    assert_eq!(evidence["seen"], reports.fingerprint);
+    world.complete(local.leg, sound.remote(INSIDE));
+    speak_for(&mut world, &mut sound, 50);
+    let told = told_of_reports(&world, local.leg);
+    assert_eq!(told.last().map(|(_, name)| name.as_str()), Some("heard"));
 }

@@ -268,8 +268,9 @@ _ROWS = (
     Row("dtmf_not_negotiated", 0, "", "warning", "Digits were pressed, and no telephone-event is agreed with the device",
         "Offer telephone-event, or set dtmf of the endpoint or trunk", 0),
     Row("reports_missing", 0, "", "info",
-        "Sound flows, but the device's RTCP port has no keys: loss and delay on the way to it are not known",
-        "Nothing is lost of the sound; let the device send RTCP on its RTP port (rtcp-mux), or open its RTCP port", 0),
+        "Sound or picture flows, but the device's RTCP port for it has no keys: loss and delay to it are not known",
+        "Nothing is lost of the sound, a picture mends more slowly; let the device send RTCP on its RTP port (rtcp-mux), "
+        "or open its RTCP port", 0),
     Row("silence_expected", 0, "", "info", "On hold or muted, no fault", "Resume the call", 0),
     Row("webhook_undeliverable", 0, "", "error", "The receiver of a webhook answered none of eleven tries, or said 410",
         "Repair the receiver, then retry the delivery", 0),
