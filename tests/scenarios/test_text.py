@@ -245,6 +245,50 @@ def test_in_a_dialog_it_goes_to_the_other_side_of_the_call(link: Link) -> None:
     house.assert_nothing_left(alice, bob)
 
 
+def text_in(phone: Phone) -> RequestInDialog:
+    """The newest text that the phone has in its call."""
+    event = phone.station.of(RequestInDialog)[-1]
+    assert isinstance(event, RequestInDialog)
+    return event
+
+
+def finals(phone: Phone) -> list[int]:
+    return [answer.status for answer in phone.answers("MESSAGE") if answer.status >= 200]
+
+
+def test_in_a_dialog_nobody_answers_it_within_four_seconds(link: Link) -> None:
+    """MSG-1 holds in a dialog too."""
+    house = House(link)
+    alice, bob = house.talking()
+    alice.station.perform(SendInDialog(alice.call, "MESSAGE", PLAIN, b"are you there?"))
+    link.run(2)
+    alice.station.perform(SendInDialog(alice.call, "MESSAGE", PLAIN, b"and now?"))
+    link.run(1.9)
+    # 1. one at a time: the second waits for what becomes of the first
+    assert (text_in(bob).request.body, finals(alice)) == (b"are you there?", [])
+    # 2. the sender of the first is told
+    link.run(0.3)
+    assert finals(alice) == [480]
+    assert "text-not-delivered" in (alice.answers("MESSAGE")[-1].headers.get("Warning") or "")
+    # 3. an answer that comes after that is nobody's; the second goes out and is answered for itself
+    bob.station.perform(Respond(text_in(bob).transaction, 200))
+    link.run(0.1)
+    assert text_in(bob).request.body == b"and now?"
+    bob.station.perform(Respond(text_in(bob).transaction, 202))
+    link.run(0.1)
+    assert finals(alice) == [480, 202]
+    # 4. one that has waited too long is not sent at all
+    for body in (b"out", b"late"):
+        alice.station.perform(SendInDialog(alice.call, "MESSAGE", PLAIN, body))
+    link.run(4.2)
+    bob.station.perform(Respond(text_in(bob).transaction, 200))
+    link.run(0.1)
+    assert (text_in(bob).request.body, finals(alice)) == (b"out", [480, 202, 480, 480])
+    assert house.node.switchboard._texts._inside == {}
+    alice.hang_up()
+    house.assert_nothing_left(alice, bob)
+
+
 def test_in_a_dialog_with_a_built_in_nobody_reads(link: Link) -> None:
     house = House(link)
     alice = house.caller()

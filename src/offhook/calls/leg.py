@@ -61,6 +61,15 @@ class Finding:
     """It does not end with its direction, but by its code."""
 
 
+@dataclass(frozen=True, slots=True)
+class TextInside:
+    """A text from the other side of the call, to be sent in the leg's dialog."""
+
+    ref: str
+    fields: Headers
+    body: bytes
+
+
 @dataclass(slots=True, eq=False)
 class Leg:
     """`usage` is its INVITE usage; `media` what the engine opened for it, None before that.
@@ -173,7 +182,8 @@ class Leg:
     muted: bool = False
     """Held: it hears music and is not heard; muted: it hears and is not heard."""
     digits: list[tuple[str, int, str]] = field(default_factory=list)
-    texts: list[Hashable] = field(default_factory=list)
+    texts: list[TextInside] = field(default_factory=list)
+    """On their way to it; the first is out."""
     takes_info: bool = False
     """Its peer lists INFO in Allow. `infos` wait for the INFO that is out; `info_tokens` count those that come."""
     infos: list[bytes] = field(default_factory=list)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from offhook.calls.call import Call, CallConfig, Effects
 from offhook.calls.effects import DropText, FindTexts, Happened, KeepText, KeptText, Publish, Sip, StartTimer, StopTimer
 from offhook.calls.events import TextsFound
-from offhook.calls.leg import Leg
+from offhook.calls.leg import Leg, TextInside
 from offhook.calls.outcome import refusal
 from offhook.calls.outside import Asked
 from offhook.calls.passing import ANONYMOUS
@@ -79,6 +79,8 @@ class Texts:
         self._ids = ids
         self._rates = Rates(config.text_rate, 2 * config.text_rate, ENDPOINTS)
         self._texts: dict[str, Text] = {}
+        self._inside: dict[str, tuple[Hashable, Leg]] = {}
+        """Texts in dialogs that nobody has answered yet: the transactions of their senders, and to whom they go."""
         self.out: TextsOut | None = None
         """The way to numbers, if there is one."""
 
@@ -187,6 +189,12 @@ class Texts:
 
     def impatient(self, key: TextPatience) -> Effects:
         """MSG-1: nobody took it within four seconds."""
+        if key.ref in self._inside:
+            transaction, leg = self._inside.pop(key.ref)
+            # The one that is out stays: its answer, or that there is none, is still to come.
+            leg.texts = [one for number, one in enumerate(leg.texts) if number == 0 or one.ref != key.ref]
+            outcome = refusal("text_not_delivered", "The other side does not answer")
+            return [Sip(Respond(transaction, outcome.status, outcome.headers(self._config.domain)))]
         text = self._texts.get(key.ref)
         if text is None or text.told:
             return []
@@ -239,7 +247,7 @@ class Texts:
     # ---- in a dialog
 
     def in_dialog(self, call: Call, leg: Leg, event: RequestInDialog, now: float) -> Effects:
-        """A text in a call goes to the other side, in its dialog; that side's answer is the answer."""
+        """A text in a call goes to the other side, in its dialog; that side's answer is the answer, if it comes in time."""
         peer = call.peer_of(leg)
         takes = peer is not None and (peer.trunk is None or peer.trunk.accept_messages)
         if leg.account is None or peer is None or peer.detached or not takes:
@@ -249,15 +257,29 @@ class Texts:
             code = "text_rate_exceeded" if len(event.request.body) <= self._config.text_max else "text_too_large"
             outcome = refusal(code)
             return [Sip(Respond(event.transaction, outcome.status, outcome.headers(self._config.domain)))]
-        peer.texts.append(event.transaction)
         passed = Headers((name, value) for name, value in event.request.headers if name in CROSSING)
-        return [Sip(SendInDialog(peer.usage, "MESSAGE", passed, event.request.body))]
+        text = TextInside(self._ids.ref(), passed, event.request.body)
+        self._inside[text.ref] = event.transaction, peer
+        peer.texts.append(text)
+        # One at a time (RFC 3428 section 8): an answer says nothing of which it belongs to.
+        sent = _send_inside(peer) if len(peer.texts) == 1 else []
+        return [*sent, StartTimer(TextPatience(text.ref), PATIENCE)]
 
     def answered(self, leg: Leg, event: RequestAnswered) -> Effects:
         """The other side has answered a text in its dialog."""
         if not leg.texts:
             return []
+        ref = leg.texts.pop(0).ref
+        following = _send_inside(leg) if leg.texts else []
+        if ref not in self._inside:
+            return following
+        transaction, _ = self._inside.pop(ref)
         status = 480 if event.response is None else event.response.status
         said = "The other side does not answer" if event.response is None else f"The other side answers {status}"
         fields = [] if status < 300 else [("Warning", warning(self._config.domain, "text-not-delivered", said))]
-        return [Sip(Respond(leg.texts.pop(0), status, Headers(fields)))]
+        return [StopTimer(TextPatience(ref)), Sip(Respond(transaction, status, Headers(fields))), *following]
+
+
+def _send_inside(leg: Leg) -> Effects:
+    text = leg.texts[0]
+    return [Sip(SendInDialog(leg.usage, "MESSAGE", text.fields, text.body))]
