@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from offhook.calls import effects as do
 from offhook.calls.ports import SourceKind
 from offhook.sip.flow import Transport
@@ -233,6 +235,28 @@ def test_update_in_early_dialog(link: Link) -> None:
     assert [one.remote.port for one in house.media.of(do.CompleteMedia)][-1] == 5000  # type: ignore[union-attr]
     alice.hang_up()
     house.assert_nothing_left(alice, bob)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_refused_update_in_the_early_dialog_leaves_its_description(link: Link, heard: bool) -> None:
+    """RFC 6141, RFC 3311 section 5.2: the 200 without a description means what the 183 said; whether the branch is the one
+    that the caller hears or another."""
+    house = House(link)
+    alice, other, bob = house.caller(), house.callee(name="other"), house.callee()
+    alice.dial("bob")
+    for phone, body in ((bob, SDP), (other, OTHER)) if heard else ((other, OTHER), (bob, SDP)):
+        phone.respond(183, body)
+    bob.ask("UPDATE", SDP.replace(b"AVP 0", b"AVP 18"), usage=bob.ringing)
+    assert [one.status for one in bob.answers("UPDATE")] == [488]
+    bob.respond(200)
+    assert alice.final().status == 200
+    winner = house.call().winner
+    assert winner is not None
+    assert winner.flow.id == bob.back.id
+    assert winner.audio is not None
+    assert winner.audio.port == 4000
+    alice.hang_up()
+    house.assert_nothing_left(alice, other, bob)
 
 
 def test_update_of_the_caller_before_the_answer(link: Link) -> None:

@@ -53,16 +53,18 @@ def _renegotiate(call: Call, leg: Leg, event: RequestInDialog) -> Effects:
         return [Sip(Respond(event.transaction, 491))]
     if audio is None or leg.media is None or leg.offer is None:
         return _refuse(call, event, "codec_mismatch", "No active audio line is left")
-    if not leg.confirmed:
-        fork, tag = call.fork_of(leg), parse_name_addr(request.headers.get("From") or "").tag
-        leg.early[tag] = offer
-        if fork is not None and (fork.ear is not leg or fork.ear_tag != tag):
-            return _beside(call, leg, event, offer)
+    fork, tag = call.fork_of(leg), parse_name_addr(request.headers.get("From") or "").tag
+    if not leg.confirmed and fork is not None and (fork.ear is not leg or fork.ear_tag != tag):
+        return _beside(call, leg, event, offer, tag)
     if bridge.same(leg.remote, offer) and answer_direction(audio.direction, proposal.wish(call, leg)) == leg.direction:
         # Row 12: nothing changed, the answer is written as before, version and all.
         body = leg.describe_answer(offer, leg.chosen, leg.direction)
         return [Sip(Respond(event.transaction, 200, Headers([SDP]), body))]
-    return _take(call, leg, event, offer, audio)
+    taken = _take(call, leg, event, offer, audio)
+    if not leg.confirmed and leg.remote is offer:
+        # What is refused leaves the early dialog's description as it was, too (RFC 6141).
+        leg.early[tag] = offer
+    return taken
 
 
 def _offer(leg: Leg, event: RequestInDialog) -> Effects:
@@ -79,12 +81,13 @@ def _offer(leg: Leg, event: RequestInDialog) -> Effects:
     return [UpdateMedia(leg.media.leg, leg.offer), answer]
 
 
-def _beside(call: Call, leg: Leg, event: RequestInDialog, offer: Session) -> Effects:
+def _beside(call: Call, leg: Leg, event: RequestInDialog, offer: Session, tag: str) -> Effects:
     """An early dialog that is not heard moves its media: it gets an answer, the sound stays where it is (4.1 row 5)."""
     assert offer.audio is not None
     chosen = select(offer.audio.formats, speech_of(leg.formats))
     if not speech_of(chosen):
         return _refuse(call, event, "codec_mismatch", "No codec of the first offer is left")
+    leg.early[tag] = offer
     said = (leg.chosen, leg.direction, leg.body)
     body = leg.describe_answer(offer, chosen, answer_direction(offer.audio.direction, "both"))
     leg.chosen, leg.direction, leg.body = said
