@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from offhook.calls import effects as do
-from offhook.calls.commands import HangUpEndpoint
+from offhook.calls.commands import HangUpEndpoint, HoldLeg
 from offhook.calls.ports import SourceKind
 from offhook.sip.commands import RespondInvite, SendRequest
 from offhook.sip.location import Forward
 from offhook.sip.message import Headers
 from offhook.sip.uri import parse_uri
+from tests.scenarios.test_hold import hears
 from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
@@ -107,6 +108,46 @@ def test_a_held_call_stays_held_when_the_transfer_fails(link: Link) -> None:
     assert held.state.value == "held"
     assert held.direction == "recvonly"
     alice.hang_up()
+    house.assert_nothing_left(alice, bob, carol)
+
+
+@pytest.mark.parametrize("who", ["transferor", "transferee"])
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("status", [200, 486])
+def test_hold_and_resume_while_the_target_rings(link: Link, who: str, early: bool, status: int) -> None:
+    """XFER-3: the transferee hears ringback, or the target's early media, until it is answered or the old call stands."""
+    house, alice, bob, carol = three(link)
+    refer(alice, CAROL)
+    carol.respond(183 if early else 180, SDP if early else b"")
+    heard = hears(house, bob)
+    phone, usage = (alice, alice.call) if who == "transferor" else (bob, bob.ringing)
+    for body in (SDP + b"a=sendonly\r\n", SDP):
+        phone.ask("INVITE", body, usage=usage)
+        assert phone.answers("INVITE")[-1].status == 200
+        assert hears(house, bob) == heard
+    # 1. nor does what a command holds and lets go change it
+    leg = house.call().caller
+    for held in (True, False):
+        house.apply(lambda held=held: house.node.command(HoldLeg(leg.ref, held)))
+        assert hears(house, bob) == heard
+    # 2. afterwards everybody hears what he should
+    carol.respond(status, SDP if status == 200 else b"")
+    assert bridged(house) == {frozenset(("bob", "carol" if status == 200 else "alice"))}
+    assert isinstance(hears(house, bob), int)
+    bob.hang_up(bob.ringing)
+    house.assert_nothing_left(alice, bob, carol)
+
+
+def test_who_holds_while_the_target_rings_holds_whoever_answers(link: Link) -> None:
+    house, alice, bob, carol = three(link)
+    refer(alice, CAROL)
+    carol.respond(180)
+    bob.ask("INVITE", SDP + b"a=sendonly\r\n", usage=bob.ringing)
+    carol.respond(200, SDP)
+    assert hears(house, carol) is SourceKind.MUSIC
+    bob.ask("INVITE", SDP, usage=bob.ringing)
+    assert bridged(house) == {frozenset(("bob", "carol"))}
+    bob.hang_up(bob.ringing)
     house.assert_nothing_left(alice, bob, carol)
 
 

@@ -237,7 +237,8 @@ def settle_again(call: Call, leg: Leg) -> Effects:
     peer = call.peer_of(leg)
     if leg.state is before or peer is None or not peer.confirmed:
         return []
-    return [*join(leg, peer), call.happened("call.held" if leg.state is LegState.HELD else "call.resumed", leg)]
+    heard = [] if call.in_transfer(leg) else join(leg, peer)
+    return [*heard, call.happened("call.held" if leg.state is LegState.HELD else "call.resumed", leg)]
 
 
 def same(before: Session | None, after: Session) -> bool:

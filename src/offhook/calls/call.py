@@ -260,6 +260,11 @@ class Call:
             return next((one for one in self.parties if one.ref == ref), None)
         return next((one for one in self.parties if one is not leg), None)
 
+    def in_transfer(self, leg: Leg) -> bool:
+        """True for both sides while the target of a REFER rings: what the transferee hears is the transfer's then, whatever
+        one of them agrees with us meanwhile."""
+        return any(one.transferor is not None and leg in (one.transferor, one.party) for one in self.forks)
+
     def involves(self, username: str) -> bool:
         """True if an endpoint takes part now: one that has transferred the call and left, or was passed over, does not."""
         folded = username.casefold()

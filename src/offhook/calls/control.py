@@ -320,7 +320,7 @@ def hold(call: Call, leg: Leg, command: HoldLeg) -> Effects:
 def _heard_now(call: Call, leg: Leg) -> Effects:
     peer = call.peer_of(leg)
     if peer is not None:
-        return bridge.join(leg, peer)
+        return [] if call.in_transfer(leg) else bridge.join(leg, peer)
     if leg.room is not None and leg.media is not None and not leg.held_by_api:
         joined = conference.hears(call, leg.media.leg, call.index.rooms[leg.room], leg.muted)
         return [joined, *conference.alone(call, leg)]
