@@ -37,6 +37,23 @@ async def moves(page: Page, since: str = "confirmed") -> dict[str, Any]:
     raise AssertionError(f"{page.name} sees nothing that moves: {seen}")
 
 
+async def stands_still(page: Page) -> None:
+    """Waits until no new picture has come for a second."""
+    async with asyncio.timeout(PATIENCE):
+        last = -1
+        while (now := (await page.pictures())["framesDecoded"]) != last:
+            last = now
+            await asyncio.sleep(1)  # pictures had the time to come
+
+
+async def moves_again(page: Page) -> None:
+    """Waits for more pictures than there are now."""
+    first = (await page.pictures())["framesDecoded"]
+    async with asyncio.timeout(PATIENCE):
+        while (await page.pictures())["framesDecoded"] <= first + 5:
+            await asyncio.sleep(0.1)  # the page is asked
+
+
 def soon(seen: dict[str, Any]) -> None:
     """The picture came within a second of the answer."""
     promised("milliseconds to the picture", seen["shownAfter"], 1_000)
@@ -64,6 +81,12 @@ async def test_chromium_shows_its_camera_to_chromium(server: Offhook, tmp_path: 
         assert "a=group:BUNDLE" in said["remote"]
         # 4: what asks for the first picture went without a report before it (RFC 5506), and was heard.
         assert said["remote"].count("a=rtcp-rsize") == 2
+        # 5: the picture stands still while one holds, and both see each other again afterwards.
+        await alice.hold()
+        await stands_still(bob)
+        await alice.resume()
+        for page in (alice, bob):
+            await moves_again(page)
         await alice.hang_up()
         await bob.expect("ended")
 
