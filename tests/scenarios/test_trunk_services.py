@@ -107,11 +107,13 @@ def test_emergency_bypasses_limits_and_keeps_to_trunks_marked_for_it(link: Link)
     house.trunk("t1", **GOOD)
     fields = {"targets": [{"uri": f"sip:{SECOND}"}], "emergency": True, "max_channels": 1, "priority": 99}
     house.trunk("t2", **fields)
-    for name in ("alice", "bob"):
-        phone = house.caller(name)
+    phones = [house.caller(name) for name in ("alice", "bob")]
+    for phone in phones:
         phone.dial("911", Geolocation="<cid:here@example.com>", Geolocation_Routing="yes")
         marked.respond(200, SDP)
+        # The first call stands while the second is made.
         assert phone.final().status == 200, "1. nothing listed, over the channels, over the rate: it goes through"
+    for phone in phones:
         phone.hang_up()
         phone.dial("112")
         marked.respond(503)
