@@ -35,6 +35,7 @@ FILES = list(files())
 WRITTEN = [ROOT / path for path in FILES if path.endswith(".md")]
 NAMED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|rs|mjs|sh|xml))(?=[`: ])")
 """A file of ours in the text; Python modules of others have no ending there."""
+NAMED_TEST = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|rs|mjs))::(\w+)`")
 COMMAND = re.compile(r"(?m)^ {4,}(offhook [^\n]+)$|`(offhook [^`\n]+)`")
 SETTING = re.compile(r"`([a-z_]+)\.([a-z_]+)( = [^`]+)?`")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
@@ -78,6 +79,9 @@ def test_linked_and_named_files_exist(page: Path) -> None:
         assert (page.parent / name).exists() or any(f"/{path}".endswith(f"/{name}") for path in FILES), (
             f"no file {name}"
         )
+    for name, test in NAMED_TEST.findall(text):
+        meant = [ROOT / path for path in FILES if f"/{path}".endswith(f"/{name}")]
+        assert any(re.search(rf"\b(?:def|fn) {test}\b", path.read_text()) for path in meant), f"no test {name}::{test}"
 
 
 def test_what_runs_it_for_good_names_settings_and_commands_that_exist() -> None:
