@@ -24,21 +24,6 @@ pub fn rms_dbov(pcm: &[i16]) -> f32 {
     }
 }
 
-/// The largest magnitude in dBov; [`FLOOR_DBOV`] for silence or no samples.
-#[must_use]
-pub fn peak_dbov(pcm: &[i16]) -> f32 {
-    let peak = pcm
-        .iter()
-        .map(|sample| sample.unsigned_abs())
-        .max()
-        .unwrap_or(0);
-    if peak == 0 {
-        FLOOR_DBOV
-    } else {
-        20.0 * (f32::from(peak) / 32_768.0).log10()
-    }
-}
-
 /// Whether every byte of the payload is the same and there is at least one: a stuck source, or silence.
 #[must_use]
 pub fn all_equal(payload: &[u8]) -> bool {

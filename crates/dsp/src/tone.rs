@@ -25,13 +25,6 @@ impl ToneSpec {
         on_ms: 1_000,
         off_ms: 0,
     };
-    /// Busy tone of North America: 480 + 620 Hz, half a second on and off.
-    pub const BUSY_US: Self = Self {
-        hertz: [480.0, 620.0],
-        dbfs: -19.0,
-        on_ms: 500,
-        off_ms: 500,
-    };
 }
 
 /// One sine as a rotating phasor: a multiplication per sample instead of a sine.

@@ -4,9 +4,31 @@ mod common;
 
 use common::{frequency, level_at};
 use offhook_dsp::level::{
-    FLOOR_DBOV, all_equal, g711_is_digital_silence, is_silent_payload, peak_dbov, rms_dbov,
+    FLOOR_DBOV, all_equal, g711_is_digital_silence, is_silent_payload, rms_dbov,
 };
 use offhook_dsp::{Codec, Music, Ringback, Tone, ToneSpec, g711};
+
+/// Busy tone of North America: 480 + 620 Hz, half a second on and off.
+const BUSY_US: ToneSpec = ToneSpec {
+    hertz: [480.0, 620.0],
+    dbfs: -19.0,
+    on_ms: 500,
+    off_ms: 500,
+};
+
+/// The largest magnitude in dBov.
+fn peak_dbov(pcm: &[i16]) -> f32 {
+    let peak = pcm
+        .iter()
+        .map(|sample| sample.unsigned_abs())
+        .max()
+        .unwrap_or(0);
+    if peak == 0 {
+        FLOOR_DBOV
+    } else {
+        20.0 * (f32::from(peak) / 32_768.0).log10()
+    }
+}
 
 #[test]
 fn the_test_tone_is_1000_hz_at_minus_10() {
@@ -105,8 +127,8 @@ fn ringback_has_the_frequency_and_the_cadence_of_its_country() {
 #[test]
 fn frames_of_a_tone_join() {
     let (mut whole, mut parts) = (vec![0; 1_600], vec![0; 1_600]);
-    Tone::new(ToneSpec::BUSY_US, 8_000).fill(&mut whole);
-    let mut tone = Tone::new(ToneSpec::BUSY_US, 8_000);
+    Tone::new(BUSY_US, 8_000).fill(&mut whole);
+    let mut tone = Tone::new(BUSY_US, 8_000);
     parts.chunks_mut(160).for_each(|frame| tone.fill(frame));
     assert_eq!(whole, parts);
 }
@@ -142,7 +164,6 @@ fn levels_are_in_dbov() {
     assert_eq!(rms_dbov(&[0; 160]), FLOOR_DBOV);
     assert!(rms_dbov(&[i16::MIN; 160]).abs() < 0.001);
     assert!((rms_dbov(&[3_277; 160]) + 20.0).abs() < 0.01);
-    assert!((peak_dbov(&[0, -16_384, 3]) + 6.02).abs() < 0.01);
 }
 
 #[test]

@@ -7,11 +7,6 @@ use arrayvec::ArrayVec;
 use crate::header::{Header, set_extension_flag};
 use crate::wire::put;
 
-/// URI of the client-to-mixer audio level (RFC 6464).
-pub const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-/// URI of the media identification (RFC 9143).
-pub const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-
 /// Bytes of extensions a packet of ours may carry, without the four-byte header; more is nothing we negotiate.
 pub const MAX_DATA_LEN: usize = 256;
 /// Extensions a leg may map; SDP offers of browsers carry about a dozen.

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use crate::wire::{put, u16_at, u32_at};
+use crate::wire::{u16_at, u32_at};
 
 /// Length of the fixed part of the header, in bytes.
 pub const FIXED_LEN: usize = 12;
@@ -196,35 +196,6 @@ impl Fields {
         let second = (self.payload_type & PAYLOAD_TYPE_MASK) | if self.marker { MARKER } else { 0 };
         [first, second, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3]
     }
-}
-
-/// Sets the marker bit. `None` when the packet is shorter than the field; the other setters likewise.
-pub fn set_marker(packet: &mut [u8], marker: bool) -> Option<()> {
-    let byte = packet.get_mut(1)?;
-    *byte = (*byte & !MARKER) | if marker { MARKER } else { 0 };
-    Some(())
-}
-
-/// Sets the payload type, 0..=127.
-pub fn set_payload_type(packet: &mut [u8], payload_type: u8) -> Option<()> {
-    let byte = packet.get_mut(1)?;
-    *byte = (*byte & MARKER) | (payload_type & PAYLOAD_TYPE_MASK);
-    Some(())
-}
-
-/// Sets the sequence number.
-pub fn set_sequence(packet: &mut [u8], sequence: u16) -> Option<()> {
-    put(packet, 2, &sequence.to_be_bytes())
-}
-
-/// Sets the RTP time stamp.
-pub fn set_timestamp(packet: &mut [u8], timestamp: u32) -> Option<()> {
-    put(packet, 4, &timestamp.to_be_bytes())
-}
-
-/// Sets the synchronisation source.
-pub fn set_ssrc(packet: &mut [u8], ssrc: u32) -> Option<()> {
-    put(packet, 8, &ssrc.to_be_bytes())
 }
 
 /// Removes padding: clears the P bit and returns the packet's length without it (the same length when there is none).

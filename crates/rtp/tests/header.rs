@@ -114,15 +114,10 @@ proptest! {
         };
         prop_assert_eq!(read, fields);
 
-        // Rewriting and the single setters agree, and leave everything else alone.
-        let (mut whole, mut single) = (full(), full());
+        // Rewriting sets the same, and leaves everything else alone.
+        let mut whole = full();
         fields.rewrite(&mut whole).unwrap();
-        header::set_marker(&mut single, marker).unwrap();
-        header::set_payload_type(&mut single, payload_type).unwrap();
-        header::set_sequence(&mut single, sequence).unwrap();
-        header::set_timestamp(&mut single, timestamp).unwrap();
-        header::set_ssrc(&mut single, ssrc).unwrap();
-        prop_assert_eq!(&whole, &single);
+        prop_assert_eq!(&whole[1..12], &packet[1..12]);
         prop_assert_eq!(whole[0], full()[0]);
         prop_assert_eq!(&whole[12..], &full()[12..]);
     }
