@@ -9,7 +9,7 @@ import pytest
 from interop.conftest import ServerMaker
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
-from interop.support.parties import signed_in
+from interop.support.parties import signed_in, talk
 from interop.support.server import Offhook
 from tests.support.patience import PATIENCE
 
@@ -35,10 +35,7 @@ async def test_a_killed_browser_leaves_nothing_behind(serve: ServerMaker, tmp_pa
         before, ports = (await server.status())["counts"], udp_sockets(server.engine_pid)
         async with Browser("chromium", tmp_path, tone=700) as browser:
             page = await signed_in(browser, server, "alice")
-            await page.call(server.uri("bob"))
-            await phone.expect("CALL_INCOMING")
-            await phone.answer()
-            await page.expect("confirmed")
+            await talk(page, server, phone)
             ref = (await server.calls())[0]["call_ref"]
             await browser.kill()
             # The engine notices the silence after 5 s; then come the two clocks.

@@ -17,7 +17,7 @@ from interop.support.audio import Tone as Sound
 from interop.support.audio import tone_in, until_tone
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
-from interop.support.parties import signed_in
+from interop.support.parties import signed_in, talk
 from interop.support.plain_phone import PlainPhone
 from interop.support.rtpengine import RelayedPhone, Rtpengine
 from interop.support.server import Offhook
@@ -139,10 +139,7 @@ async def test_h264_of_a_phone_and_a_page(server: Offhook, tmp_path: Path) -> No
         await phone.registered()
         alice = await signed_in(browser, server, "alice")
         await alice.run("agent.camera(true)")
-        await alice.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await alice.expect("confirmed")
+        await talk(alice, server, phone)
         # 1: the page sees the phone's picture move
         seen = await moves(alice)
         assert (seen["codec"], seen["frameWidth"]) == ("video/H264", 352)

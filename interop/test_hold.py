@@ -7,7 +7,7 @@ import pytest
 
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
-from interop.support.parties import signed_in
+from interop.support.parties import signed_in, talk
 from interop.support.server import Offhook
 from interop.test_phone_calls import PAGE_TONE, PHONE_TONE
 from interop.test_survival import sounds
@@ -60,10 +60,7 @@ async def test_sound_after_twelve_minutes_of_hold(server: Offhook, tmp_path: Pat
     ):
         await phone.registered()
         page = await signed_in(browser, server, "alice")
-        await page.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await page.expect("confirmed")
+        await talk(page, server, phone)
         await page.hold()
         await asyncio.sleep(12 * MINUTE)  # the hold itself
         await page.resume()

@@ -8,7 +8,7 @@ import pytest
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
 from interop.support.linphone import Linphone
-from interop.support.parties import signed_in
+from interop.support.parties import signed_in, talk
 from interop.support.server import Offhook
 from tests.support.patience import PATIENCE
 
@@ -28,10 +28,7 @@ async def test_chromium_calls_the_phone(
     ):
         await phone.registered()
         page = await signed_in(browser, server, "alice")
-        await page.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await page.expect("confirmed")
+        await talk(page, server, phone)
         await asyncio.gather(page.hears(PHONE_TONE, seconds), phone.hears(PAGE_TONE, seconds))
         call = await server.call((await server.calls())[0]["call_ref"])
         names = {leg["media"]["codec"] for leg in call["legs"]}

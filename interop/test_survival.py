@@ -15,6 +15,7 @@ from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
 from interop.support.cable import Cable
 from interop.support.crowd import Crowd
+from interop.support.parties import talk
 from interop.support.promises import Within, promised
 from interop.support.server import Offhook
 from interop.test_events import every_event
@@ -88,10 +89,7 @@ async def test_the_peer_hangs_up_in_the_gap(server: Offhook, cable: Cable, tmp_p
     ):
         await phone.registered()
         page = await signed_in(browser, server, cable, "alice", library)
-        await page.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await page.expect("confirmed")
+        await talk(page, server, phone)
         cable.pull()
         await phone.hang_up()
         await server.until_idle()
@@ -178,10 +176,7 @@ async def test_a_killed_server_takes_its_calls_back(server: Offhook, cable: Cabl
     ):
         await phone.registered()
         page = await signed_in(browser, server, cable, "alice")
-        await page.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await page.expect("confirmed")
+        await talk(page, server, phone)
         ref = (await server.calls())[0]["call_ref"]
         engine = server.engine_pid
         await journalled(server, ref)
@@ -367,10 +362,7 @@ async def test_a_reloaded_page_takes_its_call_back(
     ):
         await phone.registered()
         page = await signed_in(browser, server, cable, "alice", library)
-        await page.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await page.expect("confirmed")
+        await talk(page, server, phone)
         ref = (await server.calls())[0]["call_ref"]
         await page.close()
         await server.until(ref, lambda call: call["legs"][0]["flow"]["state"] == "detached")

@@ -8,7 +8,7 @@ import pytest
 
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
-from interop.support.parties import signed_in
+from interop.support.parties import signed_in, talk
 from interop.support.server import Offhook
 from interop.support.sipp import LIFE
 from tests.support.patience import PATIENCE
@@ -62,10 +62,7 @@ async def test_digits_of_a_page_reach_a_phone_as_events(
         page = await browser.open("alice", server.http_url, library)
         await page.start(server.websocket_url, server.uri("alice"), server.passwords["alice"])
         await page.expect("registered")
-        await page.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await page.expect("confirmed")
+        await talk(page, server, phone)
         await phone.hears(1000, 1)
         await page.digits("17#", method)
         got = [(await phone.expect("CALL_DTMF_START"))["param"] for _ in range(3)]

@@ -14,7 +14,7 @@ from interop.support.baresip import Baresip
 from interop.support.browser import Browser, Page
 from interop.support.linphone import Linphone
 from interop.support.lossy import LossyLink
-from interop.support.parties import signed_in
+from interop.support.parties import meet, signed_in, talk
 from interop.support.promises import promised
 from interop.support.server import Offhook
 from tests.support.patience import PATIENCE
@@ -65,11 +65,7 @@ async def test_chromium_shows_its_camera_to_chromium(server: Offhook, tmp_path: 
         bob = await signed_in(browser, server, "bob")
         for page in (alice, bob):
             await page.run("agent.camera(true)")
-        await alice.call(server.uri("bob"))
-        await bob.expect("incoming")
-        await bob.answer()
-        await alice.expect("confirmed")
-        await bob.expect("confirmed")
+        await meet(alice, bob, server.uri("bob"))
         # 1: both see the other, within a second.
         for page in (alice, bob):
             soon(await moves(page))
@@ -109,11 +105,7 @@ async def test_chromium_and_firefox_see_each_other(server: Offhook, tmp_path: Pa
         bob = await signed_in(other, server, "bob")
         for page in (alice, bob):
             await page.run("agent.camera(true)")
-        await alice.call(server.uri("bob"))
-        await bob.expect("incoming")
-        await bob.answer()
-        await alice.expect("confirmed")
-        await bob.expect("confirmed")
+        await meet(alice, bob, server.uri("bob"))
         for page in (alice, bob):
             soon(await moves(page))
         await alice.hang_up()
@@ -146,11 +138,7 @@ async def test_a_page_without_camera_hears_who_has_one(server: Offhook, tmp_path
         alice = await signed_in(browser, server, "alice")
         bob = await signed_in(browser, server, "bob")
         await alice.run("agent.camera(true)")
-        await alice.call(server.uri("bob"))
-        await bob.expect("incoming")
-        await bob.answer()
-        await alice.expect("confirmed")
-        await bob.expect("confirmed")
+        await meet(alice, bob, server.uri("bob"))
         await moves(bob)
         await bob.hears(1000)
         assert (await alice.pictures())["framesDecoded"] == 0
@@ -166,11 +154,7 @@ async def test_five_percent_of_the_packets_are_lost(server: Offhook, tmp_path: P
             for page in (alice, bob):
                 await page.run("agent.camera(true)")
                 await page.run("agent.through(args)", link.port)
-            await alice.call(server.uri("bob"))
-            await bob.expect("incoming")
-            await bob.answer()
-            await alice.expect("confirmed")
-            await bob.expect("confirmed")
+            await meet(alice, bob, server.uri("bob"))
             for page in (alice, bob):
                 await moves(page)
             before = await bob.pictures()
@@ -214,10 +198,7 @@ async def test_a_video_phone_and_a_page_see_each_other(server: Offhook, tmp_path
         await phone.registered()
         alice = await signed_in(browser, server, "alice")
         await alice.run("agent.camera(true)")
-        await alice.call(server.uri("bob"))
-        await phone.expect("CALL_INCOMING")
-        await phone.answer()
-        await alice.expect("confirmed")
+        await talk(alice, server, phone)
         # 1: the page sees the phone's picture move
         seen = await moves(alice)
         assert (seen["codec"], seen["frameWidth"]) == ("video/VP8", 352)

@@ -44,6 +44,15 @@ async def talk(page: Page, server: Offhook, callee: Baresip, name: str = "bob") 
     await page.expect("confirmed")
 
 
+async def meet(caller: Page, callee: Page, uri: str) -> None:
+    """One page calls the other, which answers."""
+    await caller.call(uri)
+    await callee.expect("incoming")
+    await callee.answer()
+    await caller.expect("confirmed")
+    await callee.expect("confirmed")
+
+
 async def consult(page: Page, server: Offhook, carol: Baresip) -> None:
     """The page puts its call on hold, and talks to carol."""
     await page.consult(server.uri("carol"))

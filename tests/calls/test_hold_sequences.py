@@ -4,7 +4,6 @@ holds and the other else, and the o= version of our descriptions never goes back
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from offhook.calls import effects as do
 from offhook.calls.leg import Leg
 from offhook.calls.ports import SourceKind
 from offhook.sdp.description import DIRECTIONS
@@ -32,13 +31,7 @@ def offer(direction: str, port: int) -> bytes:
 
 def hears(house: House, leg: Leg) -> object:
     assert leg.media is not None
-    last: object = None
-    for one in house.media.told:
-        if isinstance(one, do.BridgeMedia) and leg.media.leg in (one.a, one.b):
-            last = one.b if one.a == leg.media.leg else one.a
-        elif isinstance(one, do.PlayMedia) and one.leg == leg.media.leg:
-            last = one.source
-    return last
+    return house.media.source_of(leg.media.leg)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,7 +13,6 @@ from tests.support.link import Link
 from tests.support.messages import SDP
 
 OTHER = SDP.replace(b"4000", b"5000")
-THIRD = SDP.replace(b"4000", b"6000")
 
 
 def informed(phone: Phone, status: int) -> list[Response]:
@@ -26,13 +25,7 @@ def hears(house: House) -> object:
     """What the caller's leg hears: the leg bridged with it, or what a player plays."""
     caller = house.call().caller.media
     assert caller is not None
-    last: object = None
-    for one in house.media.told:
-        if isinstance(one, do.BridgeMedia) and caller.leg in (one.a, one.b):
-            last = one.b if one.a == caller.leg else one.a
-        elif isinstance(one, do.PlayMedia) and one.leg == caller.leg:
-            last = one.source
-    return last
+    return house.media.source_of(caller.leg)
 
 
 def leg_of(house: House, phone: Phone) -> int:

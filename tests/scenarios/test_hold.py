@@ -40,13 +40,7 @@ def hears(house: House, phone: Phone) -> object:
     """What the leg of a phone hears: another leg, or what a player plays."""
     leg = next(one for one in house.call().legs if one.flow.id == phone.back.id)
     assert leg.media is not None
-    last: object = None
-    for one in house.media.told:
-        if isinstance(one, do.BridgeMedia) and leg.media.leg in (one.a, one.b):
-            last = one.b if one.a == leg.media.leg else one.a
-        elif isinstance(one, do.PlayMedia) and one.leg == leg.media.leg:
-            last = one.source
-    return last
+    return house.media.source_of(leg.media.leg)
 
 
 def happened(house: House) -> list[str]:

@@ -86,6 +86,16 @@ class MediaPort:
         """The effects of one kind."""
         return [one for one in self.told if isinstance(one, kind)]
 
+    def source_of(self, leg: int) -> object:
+        """What a leg hears since it was last told: another leg, or what a player plays."""
+        last: object = None
+        for one in self.told:
+            if isinstance(one, do.BridgeMedia) and leg in (one.a, one.b):
+                last = one.b if one.a == leg else one.a
+            elif isinstance(one, do.PlayMedia) and one.leg == leg:
+                last = one.source
+        return last
+
 
 class Ways(Protocol):
     """The outside of the house: what names lead to, and ways there."""
