@@ -26,13 +26,14 @@ from offhook.sip.location import Forward
 from offhook.sip.message import Headers
 from offhook.sip.secret import Secret
 from offhook.sip.uri import parse_uri
+from tests.scenarios.test_replaces import group
 from tests.support.carriers import TrunkHouse
 from tests.support.challenger import Challenger, Gate
 from tests.support.house import House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
-from tests.support.transferring import bridged
+from tests.support.transferring import bridged, dialog
 
 REF, NUMBER, OURS = "018f0000-0000-7000-8000-00000000000a", "+14155550123", "+15125550100"
 EVERY = ("queued", "initiated", "created", "ringing", "answered", "ending", "ended")
@@ -439,3 +440,48 @@ def test_credentials_of_refer_answer_a_challenge_to_it_and_to_nothing_else(link:
     assert bob.got("BYE")[0].headers.get("Authorization") is None
     bob.station.node = bob.device
     house.assert_nothing_left(bob)
+
+
+def test_whoever_picks_up_for_the_destination_is_the_leg_of_the_command(link: Link) -> None:
+    """XFER-7 and API.md 8.1: one of the pickup group takes the call of a command, by an INVITE with Replaces."""
+    house = House(link)
+    group(house, "bob", "alice")
+    bob, carol, alice = house.callee(), house.callee("carol"), house.caller()
+    place(house)
+    bob.respond(180)
+    alice.dial("bob", Replaces=dialog(bob, bob.ringing))
+    # 1. she is the leg that the command named, and its document goes on for her
+    assert alice.final().status == 200
+    assert bob.got("CANCEL")
+    leg = house.node.switchboard.leg(REF)
+    assert leg is not None
+    assert house.call().caller.flow.id == alice.back.id
+    assert house.call().caller.ref == REF
+    carol.respond(200, SDP)
+    assert bridged(house) == {frozenset(("alice", "carol"))}
+    # 2. commands reach her by it
+    do_(house, EndLeg(REF, "hangup"))
+    assert alice.got("BYE")
+    house.assert_nothing_left(alice, bob, carol)
+    # 3. and its states were told as of any other
+    assert told(house) == list(EVERY)
+    assert REF in dict(house.node.log[0].legs)
+
+
+def test_whoever_picks_up_for_a_place_of_a_document_is_its_partner(link: Link) -> None:
+    house = House(link)
+    group(house, "carol", "alice")
+    bob, carol, alice = house.callee(), house.callee("carol"), house.caller()
+    place(house)
+    bob.respond(200, SDP)
+    carol.respond(180)
+    alice.dial("carol", Replaces=dialog(carol, carol.ringing))
+    # 1. she talks to whom the document called for
+    assert alice.final().status == 200
+    assert carol.got("CANCEL")
+    assert bridged(house) == {frozenset(("alice", "bob"))}
+    # 2. nobody is waited for any more, and the document goes on when she leaves: here it ends the call
+    assert house.call().places == []
+    alice.hang_up()
+    assert bob.got("BYE")
+    house.assert_nothing_left(alice, bob, carol)

@@ -134,10 +134,14 @@ def arrived(call: Call, leg: Leg, now: float) -> Effects:
 
 
 def _pick_up(call: Call, ringing: fork.Fork, leg: Leg, now: float) -> Effects:
-    """RFC 5359 2.16: everything that rings stops, and who waits is connected with the newcomer."""
+    """RFC 5359 2.16: everything that rings stops, and who waits is connected with the newcomer. Where a command or document
+    placed the leg that rings, the newcomer is that leg."""
     losers = fork.cancel(call, ringing, COMPLETED_ELSEWHERE, "answered_elsewhere")
     leg.role = "callee"
     call.parties.append(leg)
+    fork.stands_for(ringing, leg)
+    if ringing.asked is not None:
+        call.take_place(ringing.asked.place, leg)
     accept = answering.accept_incoming(call, leg, (), ringing.party)
     told = ringing.waiter.answered(call, ringing, leg, now)
     return [*accept[:-1], *told, accept[-1], *losers, call.happened("call.answered", leg)]
