@@ -123,7 +123,7 @@ fn takes_turns(shard: usize, kind: Kind, ptime: u32) {
 #[test]
 fn who_begins_and_ceases_to_speak_hears_the_others_without_a_click() {
     for shard in [0, 1] {
-        for ptime in [10, 20, 30, 40, 60] {
+        for ptime in [10, 20, 30, 40, 50, 60] {
             takes_turns(shard, PCMU, ptime);
         }
         for kind in [PCMA, G722, OPUS] {
