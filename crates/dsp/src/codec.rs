@@ -3,15 +3,13 @@
 //! Opus runs at that rate itself; G.711 (8 kHz) and G.722 (16 kHz) are resampled when it is not theirs. No enum arm knows RTP.
 
 use crate::error::CodecError;
-use crate::resample::Resampler;
+use crate::resample::{Resampler, TAPS};
 use crate::{g711, g722, opus};
 
 /// Samples of the longest packet (120 ms) at the highest rate (48 kHz): what an output slice must hold.
 pub const MAX_SAMPLES: usize = 5_760;
 /// Bytes an encoded 20 ms frame may take: what an output slice of [`Encoder::encode`] should hold.
 pub const MAX_FRAME_BYTES: usize = 1_275;
-/// Samples of 20 ms of G.722.
-const G722_FRAME: usize = 320;
 
 /// An audio codec that can be transcoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +75,25 @@ impl Codec {
         self.native_rate().min(other.native_rate())
     }
 
+    /// Samples at `rate` by which its encoder and decoder make sound later.
+    pub(crate) fn delay(self, rate: u32) -> usize {
+        match self {
+            Self::Pcmu | Self::Pcma => 0,
+            Self::G722 => g722::DELAY * rate as usize / self.native_rate() as usize,
+            Self::Opus => opus::delay(rate),
+        }
+    }
+
+    /// Samples at `rate` by which sound is later at its native rate, or the other way round.
+    pub(crate) fn resampling_delay(self, rate: u32) -> usize {
+        let own = self.native_rate();
+        if self == Self::Opus || rate == own {
+            return 0;
+        }
+        // Half of the filter.
+        TAPS / 2 * rate as usize / rate.min(own) as usize
+    }
+
     /// RTP clock ticks of sound in a payload; `None` when it is malformed.
     #[must_use]
     pub fn payload_ticks(self, payload: &[u8]) -> Option<u32> {
@@ -129,15 +146,67 @@ impl EncoderOptions {
             complexity: self.complexity,
             loss_percent: self.loss_percent,
             dtx: self.dtx,
+            alone: false,
         }
     }
 }
+
+/// What an Opus encoder that joins in encodes before its first packet.
+const LEAD_MS: u32 = 20;
 
 enum EncoderKind {
     Pcmu,
     Pcma,
     G722(Box<g722::Encoder>),
-    Opus(opus::Encoder, EncoderOptions),
+    Opus(OpusEncoder),
+}
+
+struct OpusEncoder {
+    encoder: opus::Encoder,
+    options: EncoderOptions,
+    rate: u32,
+    /// The next frame is the first of those that are sent, and stands alone.
+    joins: bool,
+}
+
+impl OpusEncoder {
+    fn new(rate: u32, options: EncoderOptions) -> Result<Self, CodecError> {
+        Ok(Self {
+            encoder: opus::Encoder::new(rate, options.opus(rate))?,
+            options,
+            rate,
+            joins: false,
+        })
+    }
+
+    fn configure(&mut self) -> Result<(), CodecError> {
+        let alone = self.joins;
+        self.encoder.configure(opus::Settings {
+            alone,
+            ..self.options.opus(self.rate)
+        })
+    }
+
+    fn lead_in(&mut self, heard: &[i16]) -> Result<(), CodecError> {
+        let frame = (self.rate / 1_000 * LEAD_MS) as usize;
+        let Some(first) = heard.len().checked_sub(frame) else {
+            return Ok(());
+        };
+        self.joins = true;
+        self.configure()?;
+        self.encoder
+            .encode(&heard[first..], &mut [0; MAX_FRAME_BYTES])
+            .map(|_| ())
+    }
+
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
+        let size = self.encoder.encode(pcm, out);
+        if self.joins {
+            self.joins = false;
+            self.configure()?;
+        }
+        size
+    }
 }
 
 /// PCM at one rate in, payloads of one codec out. State crosses frames.
@@ -158,10 +227,7 @@ impl Encoder {
             Codec::Pcmu => EncoderKind::Pcmu,
             Codec::Pcma => EncoderKind::Pcma,
             Codec::G722 => EncoderKind::G722(Box::default()),
-            Codec::Opus => EncoderKind::Opus(
-                opus::Encoder::new(input_rate, options.opus(input_rate))?,
-                options,
-            ),
+            Codec::Opus => EncoderKind::Opus(OpusEncoder::new(input_rate, options)?),
         };
         let resampler = bridge(codec, input_rate, codec.native_rate())?;
         Ok(Self {
@@ -179,7 +245,7 @@ impl Encoder {
             EncoderKind::Pcmu => Codec::Pcmu,
             EncoderKind::Pcma => Codec::Pcma,
             EncoderKind::G722(_) => Codec::G722,
-            EncoderKind::Opus(..) => Codec::Opus,
+            EncoderKind::Opus(_) => Codec::Opus,
         }
     }
 
@@ -194,19 +260,18 @@ impl Encoder {
     /// # Errors
     /// [`CodecError::BadFrame`], [`CodecError::OutputTooSmall`].
     pub fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
-        let pcm = match &mut self.resampler {
-            None => pcm,
-            Some(resampler) => {
-                self.scratch.resize(resampler.output_len(pcm.len()), 0);
-                let size = resampler.process(pcm, &mut self.scratch)?;
-                &self.scratch[..size]
-            }
-        };
-        match &mut self.kind {
+        let Self {
+            kind,
+            resampler,
+            scratch,
+            ..
+        } = self;
+        let pcm = own_rate(resampler, scratch, pcm)?;
+        match kind {
             EncoderKind::Pcmu => companded(pcm, out, g711::ulaw_encode),
             EncoderKind::Pcma => companded(pcm, out, g711::alaw_encode),
             EncoderKind::G722(encoder) => encoder.encode(pcm, out),
-            EncoderKind::Opus(encoder, _) => encoder.encode(pcm, out),
+            EncoderKind::Opus(encoder) => encoder.encode(pcm, out),
         }
     }
 
@@ -227,35 +292,69 @@ impl Encoder {
     }
 
     fn change(&mut self, change: impl FnOnce(&mut EncoderOptions)) -> Result<(), CodecError> {
-        let EncoderKind::Opus(encoder, options) = &mut self.kind else {
+        let EncoderKind::Opus(encoder) = &mut self.kind else {
             return Ok(());
         };
-        let before = *options;
-        change(options);
-        if *options == before {
+        let before = encoder.options;
+        change(&mut encoder.options);
+        if encoder.options == before {
             return Ok(());
         }
-        encoder.configure(options.opus(self.rate))
+        encoder.configure()
+    }
+
+    /// Samples by which sound is later once it went through this and a decoder of the same rate.
+    #[must_use]
+    pub fn delay(&self) -> usize {
+        let codec = self.codec();
+        codec.delay(self.rate) + 2 * codec.resampling_delay(self.rate)
+    }
+
+    /// Takes sound that the listener need not be sent: the last of it is what this codec delays, and what comes next is heard
+    /// from there without a gap. Before the first frame.
+    ///
+    /// # Errors
+    /// [`CodecError::Opus`].
+    pub fn lead_in(&mut self, heard: &[i16]) -> Result<(), CodecError> {
+        let Self {
+            kind,
+            resampler,
+            scratch,
+            ..
+        } = self;
+        let heard = own_rate(resampler, scratch, heard)?;
+        match kind {
+            EncoderKind::Pcmu | EncoderKind::Pcma => Ok(()),
+            EncoderKind::G722(encoder) => {
+                encoder.listen(heard);
+                Ok(())
+            }
+            EncoderKind::Opus(encoder) => encoder.lead_in(heard),
+        }
+    }
+
+    /// Goes on where the listener's decoder is, which this one heard the same packets as. Opus has no part that could: its
+    /// first frame after [`Self::lead_in`] stands alone.
+    pub fn resume(&mut self, decoder: &Decoder) {
+        if let (EncoderKind::G722(encoder), DecoderKind::G722(decoder)) =
+            (&mut self.kind, &decoder.kind)
+        {
+            encoder.resume(decoder);
+        }
     }
 
     /// Goes on where another encoder of the same codec and rate is, so that a decoder notices nothing; the settings stay.
-    /// `recent`: what that one encoded last, whole packets of 10 ms. G.722 shows nobody its state, and finds it by those.
     ///
     /// # Errors
     /// [`CodecError::UnsupportedRate`] for another rate.
-    pub fn follow(&mut self, other: &Self, recent: &[i16]) -> Result<(), CodecError> {
+    pub fn follow(&mut self, other: &Self) -> Result<(), CodecError> {
         match (&mut self.kind, &other.kind) {
-            (EncoderKind::Opus(encoder, options), EncoderKind::Opus(before, _)) => {
-                encoder.follow(before)?;
-                encoder.configure(options.opus(self.rate))?;
+            (EncoderKind::Opus(encoder), EncoderKind::Opus(before)) => {
+                encoder.encoder.follow(&before.encoder)?;
+                encoder.joins = before.joins;
+                encoder.configure()?;
             }
-            (EncoderKind::G722(encoder), EncoderKind::G722(_)) => {
-                let mut unheard = [0; MAX_FRAME_BYTES];
-                **encoder = g722::Encoder::new();
-                for frame in recent.chunks(G722_FRAME) {
-                    encoder.encode(frame, &mut unheard)?;
-                }
-            }
+            (EncoderKind::G722(encoder), EncoderKind::G722(before)) => encoder.clone_from(before),
             _ => {}
         }
         self.resampler.clone_from(&other.resampler);
@@ -267,7 +366,7 @@ impl Encoder {
         match &mut self.kind {
             EncoderKind::Pcmu | EncoderKind::Pcma => {}
             EncoderKind::G722(encoder) => **encoder = g722::Encoder::new(),
-            EncoderKind::Opus(encoder, _) => encoder.reset(),
+            EncoderKind::Opus(encoder) => encoder.encoder.reset(),
         }
         if let Some(resampler) = &mut self.resampler {
             resampler.reset();
@@ -381,6 +480,20 @@ impl Decoder {
             resampler.reset();
         }
     }
+}
+
+/// Sound at an encoder's own rate.
+fn own_rate<'a>(
+    resampler: &mut Option<Resampler>,
+    scratch: &'a mut Vec<i16>,
+    pcm: &'a [i16],
+) -> Result<&'a [i16], CodecError> {
+    let Some(resampler) = resampler else {
+        return Ok(pcm);
+    };
+    scratch.resize(resampler.output_len(pcm.len()), 0);
+    let size = resampler.process(pcm, scratch)?;
+    Ok(&scratch[..size])
 }
 
 fn bridge(codec: Codec, from: u32, to: u32) -> Result<Option<Resampler>, CodecError> {

@@ -11,14 +11,18 @@ const FADE_END_MS: usize = 60;
 const MERGE_MS: usize = 5;
 /// Comparison window of the pitch search, microseconds.
 const WINDOW_US: usize = 15_000;
+/// Sound kept beyond that, of which the end may still be taken back, microseconds.
+const SPARE_US: usize = 60_000;
 /// The step at the joint, if any, dies away over this time, microseconds.
 const DECLICK_US: usize = 2_000;
 
 /// Concealment of one stream at one rate.
+#[derive(Clone)]
 pub struct Concealer {
     rate: u32,
-    /// The last real sound: one search window and the longest period.
+    /// The last real sound: one search window and the longest period, and some more.
     history: Vec<i16>,
+    kept: usize,
     reach: usize,
     /// The period being repeated; empty while the sound is real.
     period: Vec<i16>,
@@ -33,9 +37,11 @@ impl Concealer {
     #[must_use]
     pub fn new(rate: u32) -> Self {
         let reach = pitch::samples(rate, WINDOW_US + pitch::MAX_US);
+        let kept = reach + pitch::samples(rate, SPARE_US);
         Self {
             rate,
-            history: Vec::with_capacity(2 * reach),
+            history: Vec::with_capacity(kept),
+            kept,
             reach,
             period: Vec::new(),
             elapsed: 0,
@@ -48,10 +54,32 @@ impl Concealer {
         if !self.period.is_empty() {
             self.merge(pcm);
         }
-        let keep = self.reach.saturating_sub(pcm.len()).min(self.history.len());
+        let keep = self.kept.saturating_sub(pcm.len()).min(self.history.len());
         self.history.drain(..self.history.len() - keep);
         self.history
-            .extend_from_slice(&pcm[pcm.len() - pcm.len().min(self.reach)..]);
+            .extend_from_slice(&pcm[pcm.len() - pcm.len().min(self.kept)..]);
+    }
+
+    /// The last real sound without the `later` samples of it that were not heard yet.
+    #[must_use]
+    pub fn heard(&self, later: usize) -> &[i16] {
+        &self.history[..self.history.len().saturating_sub(later)]
+    }
+
+    /// The next `length` samples of concealment, which are still to come.
+    #[must_use]
+    pub fn ahead(&self, length: usize) -> Vec<i16> {
+        let mut ahead = vec![0; length];
+        self.clone().conceal(&mut ahead);
+        ahead
+    }
+
+    /// Samples of whole periods that conceal at least `length`; no more than that when there is no period.
+    pub fn whole_periods(&mut self, length: usize) -> usize {
+        if self.period.is_empty() {
+            self.start();
+        }
+        length.next_multiple_of(self.period.len())
     }
 
     /// Fills `out` with concealment.

@@ -21,6 +21,8 @@ const MAX_FRAMES: usize = 48;
 const DTX_BYTES: usize = 2;
 /// At our bit rates libopus spends nothing on FEC below this expected loss, even when told to.
 const FEC_LOSS_PERCENT: u8 = 10;
+/// Of frames that stand alone, bits a second: libopus codes by transform what has so many and is no voice.
+const ALONE_BITS: i32 = 64_000;
 
 /// How an encoder is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub struct Settings {
     pub loss_percent: u8,
     /// Whether silence may be left unsent.
     pub dtx: bool,
+    /// Frames that any decoder hears right, whatever it heard before: by transform alone, none refers to another. libopus
+    /// then goes over to its speech codec by a frame of its own, after which both ends begin afresh (RFC 6716 4.5).
+    pub alone: bool,
 }
 
 /// A mono VoIP encoder.
@@ -76,22 +81,33 @@ impl Encoder {
     /// # Errors
     /// [`CodecError::Opus`] when a value is out of range.
     pub fn configure(&mut self, settings: Settings) -> Result<(), CodecError> {
-        self.ctl(ffi::OPUS_SET_BITRATE_REQUEST, settings.bitrate)?;
-        self.ctl(
-            ffi::OPUS_SET_COMPLEXITY_REQUEST,
-            c_int::from(settings.complexity.min(10)),
-        )?;
-        self.ctl(ffi::OPUS_SET_SIGNAL_REQUEST, ffi::OPUS_SIGNAL_VOICE)?;
-        self.ctl(
-            ffi::OPUS_SET_INBAND_FEC_REQUEST,
-            c_int::from(settings.loss_percent > 0),
-        )?;
-        let loss = match settings.loss_percent {
+        let Settings { alone, dtx, .. } = settings;
+        let (signal, bitrate, expected) = if alone {
+            (ffi::OPUS_SIGNAL_MUSIC, ALONE_BITS, 0)
+        } else {
+            let Settings { bitrate, .. } = settings;
+            (ffi::OPUS_SIGNAL_VOICE, bitrate, settings.loss_percent)
+        };
+        let loss = match expected {
             0 => 0,
             percent => percent.clamp(FEC_LOSS_PERCENT, 100),
         };
-        self.ctl(ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, c_int::from(loss))?;
-        self.ctl(ffi::OPUS_SET_DTX_REQUEST, c_int::from(settings.dtx))
+        let complexity = c_int::from(settings.complexity.min(10));
+        for (request, value) in [
+            (ffi::OPUS_SET_BITRATE_REQUEST, bitrate),
+            (ffi::OPUS_SET_COMPLEXITY_REQUEST, complexity),
+            (ffi::OPUS_SET_SIGNAL_REQUEST, signal),
+            (ffi::OPUS_SET_INBAND_FEC_REQUEST, c_int::from(expected > 0)),
+            (ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST, c_int::from(loss)),
+            (ffi::OPUS_SET_DTX_REQUEST, c_int::from(dtx && !alone)),
+            (
+                ffi::OPUS_SET_PREDICTION_DISABLED_REQUEST,
+                c_int::from(alone),
+            ),
+        ] {
+            self.ctl(request, value)?;
+        }
+        Ok(())
     }
 
     /// Encodes one frame of 2.5, 5, 10, 20, 40 or 60 ms; the bytes written.
@@ -246,6 +262,12 @@ impl Drop for Decoder {
         // SAFETY: created by opus_decoder_create, freed only here.
         unsafe { ffi::opus_decoder_destroy(self.state.as_ptr()) }
     }
+}
+
+/// Samples at `rate` by which encoder and decoder make sound later: 2.5 ms of overlap and 4 of what libopus looks ahead.
+#[must_use]
+pub fn delay(rate: u32) -> usize {
+    rate as usize * 13 / 2_000
 }
 
 /// Ticks of 48 kHz in one frame of this packet, from the TOC byte (RFC 6716 3.1).

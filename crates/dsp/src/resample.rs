@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 use crate::error::CodecError;
 
 /// Taps that meet samples of the lower rate; fewer let images through, more cost delay and time.
-const TAPS: usize = 48;
+pub const TAPS: usize = 48;
 /// Middle of the transition band, as a share of the lower Nyquist frequency.
 const CUTOFF: f64 = 0.94;
 /// Kaiser's beta for about 75 dB.

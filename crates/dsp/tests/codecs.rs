@@ -4,7 +4,8 @@ mod common;
 
 use common::{Call, assert_no_click, frequency, level_at};
 use offhook_dsp::{
-    Codec, CodecError, Decoder, Encoder, EncoderOptions, Tone, ToneSpec, level, opus,
+    Codec, CodecError, Decoder, Encoder, EncoderOptions, MAX_FRAME_BYTES, Tone, ToneSpec, level,
+    opus,
 };
 
 const CODECS: [Codec; 4] = [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus];
@@ -241,4 +242,85 @@ fn names_are_read_in_any_case() {
     assert_eq!(Codec::from_name("OPUS"), Some(Codec::Opus));
     assert_eq!(Codec::from_name("pcmu"), Some(Codec::Pcmu));
     assert_eq!(Codec::from_name("G729"), None);
+}
+
+/// How much later a decoder plays what an encoder took, samples: where both resemble each other most.
+fn measured_delay(codec: Codec, rate: u32) -> usize {
+    let mut encoder = Encoder::new(codec, rate, EncoderOptions::default()).unwrap();
+    let mut decoder = Decoder::new(codec, rate).unwrap();
+    let (mut dice, mut last) = (common::Dice(7), 0.0);
+    let noise = |_| {
+        // Without the highest tones, which narrow bands leave out.
+        last = 0.8 * last + 0.2 * (dice.below(40_001) as f64 - 20_000.0);
+        last as i16
+    };
+    let sound: Vec<i16> = (0..rate / 2).map(noise).collect();
+    let (mut packet, mut out, mut heard) = ([0; MAX_FRAME_BYTES], [0; 5_760], Vec::new());
+    for frame in sound.chunks_exact(rate as usize / 50) {
+        let size = encoder.encode(frame, &mut packet).unwrap();
+        let size = decoder.decode(&packet[..size], &mut out).unwrap();
+        heard.extend_from_slice(&out[..size]);
+    }
+    let part = sound.len() / 4..sound.len() * 3 / 4;
+    let likeness = |late: usize| -> f64 {
+        let later = heard[part.start + late..].iter();
+        let pairs = sound[part.clone()].iter().zip(later);
+        pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    (0..rate as usize / 50)
+        .max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)))
+        .unwrap()
+}
+
+#[test]
+fn encoders_know_their_delay() {
+    for codec in CODECS {
+        for rate in [8_000, 16_000, 48_000] {
+            let known = Encoder::new(codec, rate, EncoderOptions::default())
+                .unwrap()
+                .delay();
+            let measured = measured_delay(codec, rate);
+            assert!(
+                known.abs_diff(measured) <= rate as usize / 8_000,
+                "{codec:?} at {rate}: {known}, {measured}"
+            );
+        }
+    }
+}
+
+/// A tone through a fresh encoder and a fresh decoder, with or without a lead: the level of its first 10 ms, dB.
+fn first_of_a_tone(codec: Codec, rate: u32, leads: bool) -> f32 {
+    let mut encoder = Encoder::new(codec, rate, EncoderOptions::default()).unwrap();
+    let mut tone = Tone::new(ToneSpec::TEST, rate);
+    let mut lead = vec![0; rate as usize / 25 + encoder.delay()];
+    tone.fill(&mut lead);
+    if leads {
+        encoder.lead_in(&lead).unwrap();
+    }
+    let (mut frame, mut packet) = (vec![0; rate as usize / 50], [0; MAX_FRAME_BYTES]);
+    tone.fill(&mut frame);
+    let size = encoder.encode(&frame, &mut packet).unwrap();
+    let native = codec.native_rate().min(16_000);
+    let mut out = [0; 5_760];
+    Decoder::new(codec, native)
+        .unwrap()
+        .decode(&packet[..size], &mut out)
+        .unwrap();
+    level::rms_dbov(&out[..native as usize / 100]) - level::rms_dbov(&frame)
+}
+
+#[test]
+fn an_encoder_with_a_lead_begins_with_sound() {
+    for (codec, rate) in [
+        (Codec::Opus, 8_000),
+        (Codec::Opus, 16_000),
+        (Codec::G722, 8_000),
+    ] {
+        let (bare, led) = (
+            first_of_a_tone(codec, rate, false),
+            first_of_a_tone(codec, rate, true),
+        );
+        assert!(bare < -2.5, "{codec:?} at {rate} without: {bare:.1} dB");
+        assert!(led > -1.5, "{codec:?} at {rate} with one: {led:.1} dB");
+    }
 }

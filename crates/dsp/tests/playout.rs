@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Call, Dice, assert_no_click, frequency, level_at};
+use common::{Call, Dice, assert_no_click, assert_noise_within, frequency, level_at, residuals};
 use offhook_dsp::level::rms_dbov;
 use offhook_dsp::{Codec, Counters, EncoderOptions, Tone, ToneSpec};
 
@@ -102,12 +102,35 @@ fn one_lost_packet_makes_no_click() {
             (i != 60).then_some(sent)
         });
         assert_eq!(call.play.counters().concealed_ms, 20, "{codec:?}");
-        assert_no_click(
-            &call.heard[rate as usize..],
+        // G.722 adapts anew for some 50 ms, in steps a little coarser than those before.
+        let times = if codec == Codec::G722 { 9.0 } else { 6.0 };
+        let heard = &call.heard[rate as usize..];
+        assert_noise_within(heard, rate, 1_000.0, times, &format!("{codec:?}"));
+    }
+}
+
+#[test]
+fn a_decoder_of_g722_hears_what_takes_a_lost_packets_place() {
+    // Unlike those of 1 kHz, the periods of this tone are no whole number of 20 ms: where the decoder was is not where it must
+    // be. Without that it clicks by 0.042 at 16 kHz and 0.118 at 8.
+    let (codec, hertz) = (Codec::G722, 777.0);
+    for rate in [16_000, 8_000] {
+        let spec = ToneSpec {
+            hertz: [hertz as f32, 0.0],
+            ..ToneSpec::TEST
+        };
+        let mut call = Call::new(codec, rate, EncoderOptions::default());
+        talk(
+            &mut call,
+            &mut Tone::new(spec, rate),
             rate,
-            1_000.0,
-            &format!("{codec:?}"),
+            20,
+            100,
+            |i, sent| (i != 60).then_some(sent),
         );
+        let pieces = residuals(&call.heard[rate as usize..], rate, hertz);
+        let loudest = pieces.iter().copied().fold(0.0, f64::max);
+        assert!(loudest < 0.022, "at {rate}: {loudest:.4}");
     }
 }
 

@@ -484,7 +484,7 @@ impl Engine {
         // Whoever was linked first has said it to nobody.
         let first = !std::mem::replace(&mut link.met, true);
         if sound {
-            self.compile_source(id);
+            self.compile_source(id, now);
         }
         if video {
             self.compile_video(id);

@@ -40,6 +40,7 @@ pub mod feed;
 mod feed_source;
 mod floor;
 mod frame;
+mod history;
 mod ice;
 mod ids;
 mod io;

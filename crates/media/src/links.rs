@@ -114,7 +114,7 @@ impl Engine {
     pub(crate) fn compile(&mut self, id: LegId, now: Now) {
         let sink = self.sink_of(id);
         for leg in [Some(id), sink].into_iter().flatten() {
-            self.compile_source(leg);
+            self.compile_source(leg, now);
             self.compile_video(leg);
             self.arm_tick(leg, now);
             self.drive_digits(leg, now);
@@ -144,7 +144,7 @@ impl Engine {
             .unwrap_or_default()
     }
 
-    pub(crate) fn compile_source(&mut self, id: LegId) {
+    pub(crate) fn compile_source(&mut self, id: LegId, now: Now) {
         let complexity = self.effort.complexity();
         let Some(Source::Leg(from)) = self.legs.get(id).map(|leg| &leg.tx.source) else {
             return;
@@ -164,7 +164,7 @@ impl Engine {
             leg.tx.speech,
         ) {
             (Some(incoming), Some(speech)) if incoming != speech.codec => {
-                route::prepare(leg, from, incoming, speech.codec, complexity);
+                route::prepare(leg, from, incoming, speech.codec, complexity, now.instant);
             }
             // A decoder that is there has sound still to be heard: the first packet passed on ends it.
             _ => {}

@@ -2,15 +2,15 @@
 //!
 //! The choice is made per direction: the codec that came equals the codec we send: pass on; else transcode.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use offhook_dsp::EncoderOptions;
 use offhook_rtp::event::{Change, Changes, character};
 use offhook_rtp::extension::{AudioLevel, ExtensionWriter, Form};
 use offhook_rtp::header::Fields;
 
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::history::History;
 use crate::ids::LegId;
 use crate::io::Now;
 use crate::leg::Leg;
@@ -20,7 +20,7 @@ use crate::receive::{Incoming, Meaning};
 use crate::recording;
 use crate::send::Source;
 use crate::timers::Kind;
-use crate::transcode::{Decoding, Encoding, Wish, packet_ms};
+use crate::transcode::{Decoding, Encoding, Wish, packet_ms, settling_rate};
 
 /// The X bit of the first header byte.
 pub(crate) const EXTENSION_BIT: u8 = 0x10;
@@ -83,7 +83,11 @@ impl Engine {
         match incoming.meaning {
             Meaning::Speech(codec) => {
                 let Some(speech) = leg.tx.speech else { return };
-                if speech.codec == codec && !leg.tx.fills {
+                let passes = speech.codec == codec && !leg.tx.fills;
+                let decoding = leg.tx.decoding.as_deref_mut();
+                let decoding = decoding.filter(|decoding| decoding.hears(from));
+                let transcoded = decoding.map(|it| it.settle(passes, now.instant)).is_some();
+                if passes && !transcoded {
                     forward(
                         leg,
                         from,
@@ -241,14 +245,19 @@ impl Engine {
         let (Meaning::Speech(codec), Some(speech)) = (incoming.meaning, leg.tx.speech) else {
             return;
         };
-        prepare(leg, from, codec, speech.codec, complexity);
+        prepare(leg, from, codec, speech.codec, complexity, now.instant);
         if leg.tx.take_over(from, incoming, now.instant)
             && let Some(decoding) = &mut leg.tx.decoding
         {
             decoding.hurry(now.instant);
         }
+        let kept = &mut leg.tx.history;
+        History::keep(kept, from, codec, incoming, payload, now.instant);
         if let Some(decoding) = &mut leg.tx.decoding {
             decoding.push(incoming, payload, now.instant);
+            if decoding.settled(now.instant) {
+                return run_out(leg, &mut self.out, now);
+            }
         }
         self.arm_tick(sink, now);
     }
@@ -261,8 +270,13 @@ pub(crate) fn prepare(
     incoming: offhook_dsp::Codec,
     outgoing: offhook_dsp::Codec,
     complexity: u8,
+    now: Instant,
 ) {
-    let rate = incoming.common_rate(outgoing);
+    let before = leg.tx.decoding.as_ref().map(|before| before.rate());
+    let rate = match before.filter(|_| incoming == outgoing && !leg.tx.fills) {
+        Some(before) => settling_rate(outgoing, before),
+        None => incoming.common_rate(outgoing),
+    };
     if !leg
         .tx
         .decoding
@@ -271,11 +285,45 @@ pub(crate) fn prepare(
     {
         let before = leg.tx.decoding.take();
         leg.tx.decoding = Decoding::new(from, incoming, rate).map(Box::new);
-        if let (Some(fresh), Some(before)) = (&mut leg.tx.decoding, before) {
-            fresh.follow(*before);
+        let history = leg.tx.history.take().filter(|kept| kept.is_of(from));
+        match (&mut leg.tx.decoding, before, history) {
+            (Some(fresh), Some(before), history) => {
+                fresh.follow(*before);
+                let history = history.filter(|kept| kept.codec() == incoming);
+                let replayed = history.and_then(|kept| kept.replay(rate, now));
+                if let Some((decoder, _)) = replayed {
+                    fresh.continue_with(decoder);
+                }
+            }
+            (Some(_), None, Some(passed_on)) => {
+                return join(leg, &passed_on, outgoing, rate, complexity, now);
+            }
+            _ => {}
         }
     }
     prepare_encoding(leg, outgoing, rate, complexity);
+}
+
+/// Decoder and encoder take the place of packets that were passed on: they begin where those have brought the peer's.
+#[cold]
+fn join(
+    leg: &mut Leg,
+    passed_on: &History,
+    outgoing: offhook_dsp::Codec,
+    rate: u32,
+    complexity: u8,
+    now: Instant,
+) {
+    // One that is there belongs to what was sent before the packets were passed on.
+    leg.tx.encoding = fresh_encoding(leg, wish(leg, outgoing), rate, complexity);
+    let (Some(decoding), Some(encoding)) = (&mut leg.tx.decoding, &mut leg.tx.encoding) else {
+        return;
+    };
+    if let Some((decoder, heard)) = passed_on.replay(rate, now) {
+        encoding.resume(&decoder);
+        decoding.join(decoder, heard);
+        encoding.join(decoding);
+    }
 }
 
 /// Makes the encoder, unless it is there.
@@ -289,12 +337,23 @@ pub(crate) fn prepare_encoding(
     match leg.tx.encoding.as_deref_mut() {
         Some(encoding) if encoding.fits(wish, rate) => encoding.set_complexity(complexity),
         _ => {
-            leg.tx.encoding = Encoding::new(wish, rate, complexity).map(Box::new);
-            if let Some(encoding) = &mut leg.tx.encoding {
-                encoding.set_loss(leg.tx.acknowledged.loss_percent);
+            let before = leg.tx.encoding.take();
+            leg.tx.encoding = fresh_encoding(leg, wish, rate, complexity);
+            let before = before.filter(|it| it.wish().codec == codec && it.rate() == rate);
+            match (&mut leg.tx.encoding, before, &mut leg.tx.decoding) {
+                // Its packets only have another length.
+                (Some(fresh), Some(before), _) => fresh.take_over(&before),
+                (Some(fresh), None, Some(decoding)) => fresh.join(decoding),
+                _ => {}
             }
         }
     }
+}
+
+fn fresh_encoding(leg: &Leg, wish: Wish, rate: u32, complexity: u8) -> Option<Box<Encoding>> {
+    let mut encoding = Encoding::new(wish, rate, complexity)?;
+    encoding.set_loss(leg.tx.acknowledged.loss_percent);
+    Some(Box::new(encoding))
 }
 
 /// How a leg's peer is sent a codec.
@@ -341,20 +400,16 @@ pub(crate) fn deliver(
     emit(leg, fields, payload, None, out, now);
 }
 
-/// The source changed to the codec we send: what its decoder had still to play is sent at once, and its packets follow. The
-/// peer's buffer holds it for us, so that nothing of it is missed; less than a packet that is left over is.
+/// The source's packets are passed on from the next one: what its decoder had still to play is sent at once, and they follow. The
+/// peer's buffer holds it for us.
 #[cold]
-fn run_out(leg: &mut Leg, from: LegId, decoding: Decoding, out: &mut Outbox, now: Now) {
-    let (Some(speech), true) = (leg.tx.speech, decoding.hears(from)) else {
-        return;
-    };
-    let complexity = EncoderOptions::default().complexity;
-    prepare_encoding(leg, speech.codec, decoding.rate(), complexity);
-    let Some(mut encoding) = leg.tx.encoding.take() else {
+fn run_out(leg: &mut Leg, out: &mut Outbox, now: Now) {
+    let (Some(decoding), Some(mut encoding)) = (leg.tx.decoding.take(), leg.tx.encoding.take())
+    else {
         return;
     };
     let (ticks, muted) = (encoding.packet_ticks(), leg.tx.digits.active());
-    for tick in decoding.rest().chunks_exact(encoding.tick_samples()) {
+    for tick in decoding.rest(&encoding).chunks(encoding.tick_samples()) {
         encoding.push(tick, None);
         while let Some(made) = encoding.packet() {
             deliver(leg, made, ticks, muted, out, now);
@@ -371,9 +426,8 @@ fn forward(
     out: &mut Outbox,
     now: Now,
 ) {
-    if let Some(decoding) = leg.tx.decoding.take() {
-        run_out(leg, from, *decoding, out, now);
-    }
+    // One that nothing came for: another source's, or in vain.
+    leg.tx.decoding = None;
     if leg.outlet(now.instant).is_err() {
         return;
     }
@@ -382,6 +436,10 @@ fn forward(
         return leg.tx.leave_out(from, incoming, now.instant);
     }
     if let Some(fields) = leg.tx.forward(from, incoming, payload_type, now.instant) {
+        if let Some(speech) = leg.tx.speech {
+            let kept = &mut leg.tx.history;
+            History::keep(kept, from, speech.codec, incoming, payload, now.instant);
+        }
         emit(leg, fields, payload, incoming.level, out, now);
     }
 }

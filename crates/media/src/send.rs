@@ -11,6 +11,7 @@ use offhook_rtp::sequence::SeqMap;
 use crate::description;
 use crate::digits::Digits;
 use crate::feed::FeedSource;
+use crate::history::History;
 use crate::ids::LegId;
 use crate::pause;
 use crate::player::Player;
@@ -200,6 +201,8 @@ pub(crate) struct Sender {
     pub(crate) hushed: bool,
     pub(crate) decoding: Option<Box<Decoding>>,
     pub(crate) encoding: Option<Box<Encoding>>,
+    /// What was passed on last, where a decoder or an encoder that takes its place must know.
+    pub(crate) history: Option<Box<History>>,
     pub(crate) digits: Digits,
     sequence: SeqMap,
     mapping: Mapping,
@@ -271,6 +274,7 @@ impl Sender {
             hushed: false,
             decoding: None,
             encoding: None,
+            history: None,
             digits: Digits::new(),
             sequence: SeqMap::new(first),
             mapping: Mapping::None,
@@ -320,8 +324,6 @@ impl Sender {
         }
         if self.event != event || self.speech != speech {
             self.digits.configure(event.map(|event| event.clock));
-            // The decoder stays: it has sound that is still to be heard.
-            self.encoding = None;
         }
         let comfort = |codec: &&description::Codec| {
             codec.name.eq_ignore_ascii_case("CN") && codec.clock == clock
@@ -499,6 +501,7 @@ impl Sender {
         self.fills = false;
         self.mapping = Mapping::None;
         self.decoding = None;
+        self.history = None;
     }
 
     /// none, tone, music, ringback, files, feed, leg:ID, or room:NUMBER.

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use offhook_dsp::{Codec, Encoder, EncoderOptions, MAX_FRAME_BYTES, Playout, Tone};
+use offhook_dsp::{Codec, Decoder, Encoder, EncoderOptions, MAX_FRAME_BYTES, Playout, Tone};
 
 use crate::ids::LegId;
 use crate::pause::{Made, Pauses};
 use crate::receive::Incoming;
-use crate::voice::FULL;
+use crate::voice::{FULL, WIDE};
 
 /// Samples of a tick at the highest rate.
 pub(crate) const MAX_TICK_SAMPLES: usize = 960;
@@ -26,12 +26,12 @@ const FULL_BAND_BITS: u32 = 40_000;
 /// Loss from which Opus sends in-band FEC, percent.
 const FEC_FROM_PERCENT: u8 = 2;
 
-/// So much of what it encoded last tells where an encoder of G.722 is.
-const RECENT_MS: u32 = 200;
-
 /// How late the second packet may be where the first is played in a hurry. It delays what the peer hears once, by a tick at
 /// most beyond it: less than a phone's buffer holds.
 const RESERVE: Duration = Duration::from_millis(10);
+
+/// Packets of the peer's own codec are still transcoded for so long after a change to it.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// Packets amid announced silence may be so much louder than it and still be none of speech, dB.
 const LOUDER: u8 = 6;
@@ -41,6 +41,21 @@ const REFRESH_TICKS: u8 = 3;
 /// The rate at which sound of our own is made for a codec.
 pub(crate) fn played_rate(codec: Codec) -> u32 {
     codec.native_rate().min(PLAYED_RATE)
+}
+
+/// At which packets of the peer's own codec are transcoded until they settle, after those of another codec were at `before`.
+/// Opus forgets what it refers to when its speech codec changes its bandwidth: it is the usual one from the beginning, and
+/// G.722 has but one.
+pub(crate) fn settling_rate(codec: Codec, before: u32) -> u32 {
+    match codec {
+        Codec::Opus => before.max(WIDE),
+        _ => before,
+    }
+}
+
+/// Whether packets of it refer to those before them.
+pub(crate) fn keeps_state(codec: Codec) -> bool {
+    matches!(codec, Codec::G722 | Codec::Opus)
 }
 
 /// Length of our packets when the peer asks for `ptime`: a multiple of 10 ms from 10 to 60 that the codec allows.
@@ -65,6 +80,8 @@ pub(crate) struct Decoding {
     background: u8,
     /// Not before.
     begins: Option<Instant>,
+    /// Since when the packets could be passed on.
+    settling: Option<Instant>,
     #[cfg(feature = "faults")]
     planted: bool,
 }
@@ -79,6 +96,7 @@ impl Decoding {
             hush: None,
             background: 127,
             begins: None,
+            settling: None,
             #[cfg(feature = "faults")]
             planted: false,
         })
@@ -91,8 +109,36 @@ impl Decoding {
     /// Goes on where the decoder before it ended, if that heard the same leg.
     pub(crate) fn follow(&mut self, before: Self) {
         if before.from == self.from && before.ssrc.is_some() {
+            self.settling = before.settling;
             self.playout.follow(before.playout);
         }
+    }
+
+    /// Decodes the packets after those that a decoder heard.
+    pub(crate) fn continue_with(&mut self, decoder: Decoder) {
+        self.playout.continue_with(decoder);
+    }
+
+    /// Begins in the middle of what was passed on until now: `decoder` heard it.
+    pub(crate) fn join(&mut self, decoder: Decoder, heard: Vec<i16>) {
+        self.playout.join(decoder, heard);
+    }
+
+    /// Takes note whether packets could be passed on.
+    pub(crate) fn settle(&mut self, passes: bool, now: Instant) {
+        self.settling = self.settling.or(Some(now)).filter(|_| passes);
+    }
+
+    /// Whether they could for so long that their encoder has come to refer to what ours does, and the peer may change from
+    /// one to the other.
+    pub(crate) fn settled(&self, now: Instant) -> bool {
+        let long = if keeps_state(self.codec()) {
+            SETTLING
+        } else {
+            Duration::ZERO
+        };
+        self.settling
+            .is_some_and(|since| now.saturating_duration_since(since) >= long)
     }
 
     /// The peer is in the middle of hearing this leg: what comes is played at the first tick that leaves the next packet a
@@ -112,9 +158,11 @@ impl Decoding {
         self.from == from && self.begun()
     }
 
-    /// What is still to be played.
-    pub(crate) fn rest(self) -> Vec<i16> {
-        self.playout.rest()
+    /// What is still to be played, as whole packets of the encoder whose place the packets take now.
+    pub(crate) fn rest(self, encoding: &Encoding) -> Vec<i16> {
+        let (packet, delay) = (encoding.packet_samples(), encoding.encoder.delay());
+        self.playout
+            .rest_in_frames(packet, encoding.pcm.len(), delay)
     }
 
     pub(crate) fn rate(&self) -> u32 {
@@ -230,8 +278,6 @@ pub(crate) struct Encoding {
     pcm: Vec<i16>,
     payload: [u8; MAX_FRAME_BYTES],
     tone: Option<(u8, Tone)>,
-    /// What was encoded last, for those who go on from here; none: nobody does.
-    recent: Option<Vec<i16>>,
 }
 
 impl Encoding {
@@ -252,28 +298,42 @@ impl Encoding {
             pcm: Vec::with_capacity(MAX_TICK_SAMPLES * MAX_TICKS_WAITING),
             payload: [0; MAX_FRAME_BYTES],
             tone: None,
-            recent: None,
         })
     }
 
     /// Others will go on from here.
     pub(crate) fn shared(mut self) -> Self {
-        self.recent = (self.encoder.codec() == Codec::G722).then(Vec::new);
         self.set_loss(0.0);
         self
     }
 
+    /// Goes on where one is of the same codec and rate.
+    pub(crate) fn take_over(&mut self, before: &Self) {
+        // Of another rate is none.
+        let _ = self.encoder.follow(&before.encoder);
+        self.pcm.clone_from(&before.pcm);
+    }
+
     /// Goes on where one is that makes the same of the same sound: whoever hears it notices nothing.
     pub(crate) fn follow(&mut self, shared: &Self) {
-        let recent = shared.recent.as_deref().unwrap_or_default();
-        // Of another rate is none that fits.
-        let _ = self.encoder.follow(&shared.encoder, recent);
-        self.pcm.clone_from(&shared.pcm);
+        self.take_over(shared);
         (self.pauses, self.no_sound) = (shared.pauses, shared.no_sound);
     }
 
     pub(crate) fn fits(&self, wish: Wish, rate: u32) -> bool {
         self.wish() == wish && self.rate() == rate
+    }
+
+    /// Begins in the middle of what the peer hears.
+    pub(crate) fn join(&mut self, decoding: &mut Decoding) {
+        let lead = decoding.playout.lead(self.encoder.delay());
+        // An encoder that refuses begins with silence.
+        let _ = self.encoder.lead_in(&lead);
+    }
+
+    /// Goes on where the peer's decoder is.
+    pub(crate) fn resume(&mut self, decoder: &Decoder) {
+        self.encoder.resume(decoder);
     }
 
     pub(crate) fn wish(&self) -> Wish {
@@ -296,6 +356,11 @@ impl Encoding {
     /// Samples of one tick.
     pub(crate) fn tick_samples(&self) -> usize {
         (self.rate() / TICKS_PER_SECOND) as usize
+    }
+
+    /// Samples of one packet.
+    fn packet_samples(&self) -> usize {
+        (self.rate() / 1_000 * self.packet_ms) as usize
     }
 
     /// RTP clock units of one packet.
@@ -329,7 +394,7 @@ impl Encoding {
 
     /// What comes of the next full packet: none, one or two of them in each tick.
     pub(crate) fn packet(&mut self) -> Option<Made<'_>> {
-        let samples = (self.rate() / 1_000 * self.packet_ms) as usize;
+        let samples = self.packet_samples();
         let frame = self.pcm.get(..samples)?;
         let opus = self.encoder.codec() == Codec::Opus;
         let instead = self.pauses.as_mut().and_then(|pauses| {
@@ -351,11 +416,6 @@ impl Encoding {
             None => {}
         }
         let encoded = self.encoder.encode(frame, &mut self.payload);
-        if let Some(recent) = &mut self.recent {
-            recent.extend_from_slice(frame);
-            let most = (self.encoder.input_rate() / 1_000 * RECENT_MS) as usize;
-            recent.drain(..recent.len().saturating_sub(most));
-        }
         self.pcm.drain(..samples);
         let payload = encoded.ok().and_then(|len| self.payload.get(..len))?;
         let dtx = self.pauses.as_mut().filter(|_| opus);

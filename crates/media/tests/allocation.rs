@@ -6,6 +6,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use common::kinds::G722;
 use common::*;
 use offhook_media::{Input, Now, Output, PACKET_SIZE};
 
@@ -35,8 +36,24 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_forwarded_packet_allocates_nothing() {
     let mut world = World::new();
-    let (_, mut a, b) = two_phones(&mut world);
-    a.speak_for(&mut world, 200);
+    let (_, a, b) = two_phones(&mut world);
+    forward(&mut world, a, &b);
+}
+
+#[test]
+fn a_packet_that_is_kept_for_a_change_of_codec_allocates_nothing() {
+    let mut world = World::new();
+    let (_, legs) = world.open(vec![port_offer(G722.audio()), port_offer(G722.audio())]);
+    let (mut a, b) = (phone(&legs[0], 0), phone(&legs[1], 1));
+    a.payload_type = G722.payload_type;
+    world.complete(a.leg, port_remote(G722.audio(), a.address));
+    world.complete(b.leg, port_remote(G722.audio(), b.address));
+    world.bridge(a.leg, b.leg);
+    forward(&mut world, a, &b);
+}
+
+fn forward(world: &mut World, mut a: Phone, b: &Phone) {
+    a.speak_for(world, 200);
     let packets: Vec<Vec<u8>> = (0..1_000u16).map(|i| a.packet(&voice(i))).collect();
     let now = Now {
         instant: world.instant(),

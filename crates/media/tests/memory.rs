@@ -6,6 +6,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use common::kinds::{G722, Kind, PCMU};
 use common::webrtc::Peer;
 use common::*;
 use offhook_media::command::Command;
@@ -45,6 +46,9 @@ static ALLOCATOR: Counting = Counting;
 const LEGS: usize = 20;
 /// Octets of a leg: of 12 KiB, less AWS-LC's keys, with room for what an allocator adds.
 const MOST: isize = 7_168;
+
+/// More, where packets refer to those before them: the last of what is passed on.
+const HISTORY: isize = 1_536;
 
 /// The octets for each of the legs that `open` makes, once all that is not the engine's is thrown away.
 fn kept(mut open: impl FnMut(&mut World)) -> isize {
@@ -91,10 +95,11 @@ fn browser(world: &mut World) {
     assert!(facts.quality.packets_out > 0, "it is an echo");
 }
 
-fn plain(world: &mut World) {
-    let (_, legs) = world.open(vec![port_offer(pcmu())]);
+fn plain(world: &mut World, kind: Kind) {
+    let (_, legs) = world.open(vec![port_offer(kind.audio())]);
     let mut phone = phone(&legs[0], 0);
-    world.complete(phone.leg, port_remote(pcmu(), phone.address));
+    phone.payload_type = kind.payload_type;
+    world.complete(phone.leg, port_remote(kind.audio(), phone.address));
     world.bridge(phone.leg, phone.leg);
     phone.speak_for(world, 200);
     assert!(
@@ -111,10 +116,20 @@ fn a_browser_whose_media_flows_keeps_no_handshake() {
 
 #[test]
 fn a_plain_leg_is_small() {
-    let octets = kept(plain);
+    let octets = kept(|world| plain(world, PCMU));
     assert!(
         (1..=MOST / 2).contains(&octets),
         "{octets} octets for a leg"
+    );
+}
+
+#[test]
+fn what_is_kept_for_a_change_of_codec_is_small() {
+    let without = kept(|world| plain(world, PCMU));
+    let with = kept(|world| plain(world, G722));
+    assert!(
+        (1..=HISTORY).contains(&(with - without)),
+        "{without} and {with} octets for a leg"
     );
 }
 
