@@ -301,7 +301,7 @@ async def test_every_mistake_is_told_in_a_sentence(server: Offhook, tmp_path: Pa
         (("registration", "remove", "nobody"), "`offhook registration list`"),
         (("device", "block", "nobody"), "`offhook device list`"),
         (("webhook", "add", "x", "ftp://a"), "must be an http or https URL"),
-        (("webhook", "add", "x", "https://a.example", "--type", "calls"), "call.*"),
+        (("webhook", "add", "x", "https://203.0.113.7/", "--type", "calls"), "call.*"),
         (("webhook", "retry", unknown), "`offhook webhook deliveries`"),
         (("doctor", "--from", "pbx.example.com"), "like https://pbx.example.com"),
         (("restore", str(tmp_path / "none.zip")), "none.zip"),
