@@ -151,7 +151,8 @@ async def refilled(port: Port) -> None:
         await asyncio.sleep(0)
 
 
-async def test_ws_11_a_queue_above_the_limit_is_closed_1013() -> None:
+async def test_ws_slow_consumer_closed() -> None:
+    """WS-11: above `WS_QUEUE_MAX` with 1013."""
     async with listening(WebSocketSettings(patience=Patience(65_536, 262_144, 30.0))) as port:
         reader, writer = await connected(port)
         await filled(port, writer)
