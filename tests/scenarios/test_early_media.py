@@ -63,6 +63,21 @@ def test_early_media_two_forks(link: Link) -> None:
     house.assert_nothing_left(alice, desk, cell)
 
 
+def test_a_199_ends_the_early_dialog_that_is_heard(link: Link) -> None:
+    """RFC 6228: received and mapped, never sent."""
+    house = House(link)
+    alice, bob = house.caller(transport=Transport.WSS), house.callee()
+    alice.dial("bob")
+    bob.respond(183, SDP)
+    assert hears(house) == leg_of(house, bob)
+    bob.respond(199)
+    assert hears(house) is SourceKind.RINGBACK
+    assert informed(alice, 199) == []
+    bob.respond(486)
+    assert alice.final().status == 486
+    house.assert_nothing_left(alice, bob)
+
+
 def test_early_media_before_keys(link: Link) -> None:
     """Nothing leaks: the engine knows both halves before it bridges, and the caller hears of it last."""
     house = House(link)

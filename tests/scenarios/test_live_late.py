@@ -1,6 +1,7 @@
 """Devices that are away for a moment, pages that sleep, pages that were loaded anew (LIVE-4, LIVE-13, WS-10, CALL-14)."""
 
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -14,8 +15,8 @@ from tests.support.house import WITH_SDP, House, Phone
 from tests.support.link import Link
 from tests.support.messages import SDP
 from tests.support.nodes import DOMAIN
-from tests.support.page import ANSWER, Page, talking
-from tests.support.transferring import bridged, dialog, refer
+from tests.support.page import ANSWER, OFFER, Page, talking
+from tests.support.transferring import bridged, dialog, refer, second_call
 
 BOB = f"sip:bob@{DOMAIN}"
 
@@ -316,6 +317,24 @@ def test_live_13_another_of_the_pickup_group_takes_no_call_that_is_being_transfe
     bob.hang_up(bob.ringing)
     link.run(100)
     house.assert_nothing_left(bob, carol, again, taker)
+
+
+def test_live_2_who_is_transferred_while_he_is_away_is_waited_for_no_longer_than_others(link: Link) -> None:
+    """His clocks go on in the call that he has been joined with."""
+    house = House(link)
+    alice, bob, carol = house.caller(), Page(house, "bob"), house.callee("carol")
+    alice.dial("bob", OFFER)
+    answer(bob)
+    first = dialog(alice)
+    second = second_call(alice, "carol")
+    carol.respond(200, SDP)
+    bob.lose()
+    refer(alice, f"<sip:bob@{DOMAIN}?Replaces={quote(first)}>", second)
+    link.run(3)
+    assert alice.got("BYE")
+    assert not carol.got("BYE")
+    link.run(200)
+    assert carol.got("BYE"), "the grace is over, and nobody is at the other end"
 
 
 def test_live_13_nothing_to_resume(link: Link) -> None:

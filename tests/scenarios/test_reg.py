@@ -296,3 +296,13 @@ class Dialling:
         link, house = self.phone.house.link, self.phone.house
         self.phone.there, self.phone.back = link.connect(self.phone.station, house.station, Transport.TCP)
         return Connected(effect.token, self.phone.back)
+
+
+def test_reg_path_of_a_page_is_ignored_though_it_comes_from_a_proxys_address(link: Link) -> None:
+    """A WebSocket is where a client is, whatever stands before it (WS-6); a reverse proxy sets no Path."""
+    house = House(link)
+    trusting = replace(house.node.endpoint._core.config, trusted_proxies=("127.0.0.1/32",))
+    house.node.endpoint._registrar._reader = replace(house.node.endpoint._registrar._reader, config=trusting)
+    page = Enrolled(house, "bob", "page")
+    answer = page.enrol(Path="<sip:edge.example.net;lr>", Supported="path")
+    assert (answer.status, answer.headers.all("Path")) == (200, ())

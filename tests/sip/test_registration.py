@@ -66,6 +66,15 @@ def test_numbers_that_are_none_change_nothing(port: str) -> None:
     assert line.headers(flow(), 600).get("Contact") == "<sip:token@10.0.0.5:5060>"
 
 
+def test_the_life_of_our_own_contact_counts_among_those_of_others() -> None:
+    """10.2.4: a registrar lists every device of the account."""
+    line = make()
+    line.start(0.0)
+    contacts = "<sip:desk@10.0.0.9:5060>;expires=3600, <sip:token@10.0.0.5:5060>;expires=120"
+    line.answered(Response(200, "OK", ok().headers.replaced("Contact", contacts)), 1, flow(), 0.0)
+    assert line.expires_at == 120
+
+
 def test_a_life_longer_than_a_week_is_not_believed() -> None:
     line = make()
     line.start(0.0)
