@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench import report
 from bench.ng import KEY_OCTETS, WEBRTC
-from bench.servers import PEER_PORT, SERVERS, Running, Setting, generate, with_certificate
+from bench.servers import PEER_PORT, SERVERS, SHARED, Running, Setting, generate, with_certificate
 from offhook.media.client import MediaError
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +51,9 @@ def _arguments(line: list[str]) -> argparse.Namespace:
         choices=["", *KEY_OCTETS, WEBRTC],
         default="",
         help="second leg of each call: SRTP (SDES), or a browser",
+    )
+    parser.add_argument(
+        "--single-port", action="store_true", help="two shards with a port each, and with one, of browsers"
     )
     parser.add_argument("--most", action="store_true", help="also climb to the highest rate without loss")
     parser.add_argument("--quick", action="store_true", help="one round of 2 s with 50 legs: does it work at all?")
@@ -89,7 +92,7 @@ async def _load(setting: Setting, running: Running, rate: int, arguments: argpar
 
 
 async def _run(name: str, rate: int, number: int, setting: Setting, arguments: argparse.Namespace) -> Run:
-    async with SERVERS[name](setting) as running:
+    async with (SERVERS | SHARED)[name](setting) as running:
         measured = await _load(setting, running, rate, arguments)
     received, sent = measured["received"], measured["sent"]
     if measured["astray"] or (not received and rate < FIRST_CLIMB):
@@ -102,6 +105,8 @@ async def _run(name: str, rate: int, number: int, setting: Setting, arguments: a
 
 def _names(arguments: argparse.Namespace) -> list[str]:
     """Who is measured: a bare relay knows nothing of SRTP, and what security adds is seen beside plain legs."""
+    if arguments.single_port:
+        return list(SHARED)
     without = "bare" if arguments.suite else "offhook, plain"
     return [name for name in SERVERS if not name.startswith(without)]
 

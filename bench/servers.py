@@ -48,6 +48,8 @@ class Setting:
     calls: int
     suite: str = ""
     fingerprint: str = ""
+    shards: tuple[str, ...] = ("--shards", "1")
+    """How our engine is divided: its words of the command line."""
 
     @property
     def certificate(self) -> Path:
@@ -66,11 +68,11 @@ def _process(setting: Setting, *command: str) -> AbstractAsyncContextManager[asy
 
 @asynccontextmanager
 async def engine_process(setting: Setting) -> AsyncIterator[tuple[asyncio.subprocess.Process, MediaEngine]]:
-    """Offhook's media engine, one shard, driven as the server drives it."""
+    """Offhook's media engine, driven as the server drives it."""
     control = setting.folder / "engine.sock"
     command = (
         str(setting.binaries / "offhook-media"), "--control", str(control), "--webrtc-port", "0", "--rtp-ports",
-        ENGINE_PORTS, "--shards", "1", "--offer-loopback",
+        ENGINE_PORTS, *setting.shards, "--offer-loopback",
     )  # fmt: skip
     async with _process(setting, *command) as process:
         client = await _connect(control)
@@ -95,6 +97,15 @@ async def plain_engine(setting: Setting) -> AsyncIterator[Running]:
     """The same, both legs plain: what security adds is the difference."""
     async with engine(replace(setting, suite="")) as running:
         yield running
+
+
+def divided(*words: str) -> Start:
+    """Two shards, on the core that one has else."""
+
+    def start(setting: Setting) -> AbstractAsyncContextManager[Running]:
+        return engine(replace(setting, shards=("--shards", "2", *words)))
+
+    return start
 
 
 async def _connect(control: Path) -> MediaClient:
@@ -212,6 +223,9 @@ SERVERS: dict[str, Start] = {
     "bare relay, 1 ms": bare(GATHER_US),
     "bare relay, 1 ms, open": bare(GATHER_US, connected=False),
 }
+
+SHARED: dict[str, Start] = {"offhook, a port each": divided(), "offhook, one port": divided("--single-port")}
+"""What `media.single_port` costs: of the packets of browsers on two shards half are handed on."""
 
 
 async def generate(setting: Setting, seconds: float, *words: str) -> dict[str, float]:
