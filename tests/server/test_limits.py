@@ -9,8 +9,9 @@ import pytest
 
 from offhook.sdp.description import SDP_LIMITS, SdpError
 from offhook.sdp.parse import parse as parse_sdp
-from offhook.server.config import Limits, Settings, load
+from offhook.server.config import Limits, Settings
 from offhook.server.listeners import settle_parsers
+from offhook.server.setting_sources import load
 from offhook.sip.errors import TooLarge
 from offhook.sip.fields import parse_contacts, parse_name_addr, parse_via
 from offhook.sip.grammar import FIELD_LIMITS
