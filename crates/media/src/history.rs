@@ -34,6 +34,7 @@ const _: () = assert!(size_of::<History>() <= 1_536);
 
 impl History {
     /// Keeps a packet in a leg's place for it.
+    #[inline]
     pub(crate) fn keep(
         place: &mut Option<Box<Self>>,
         from: LegId,
@@ -42,10 +43,21 @@ impl History {
         payload: &[u8],
         now: Instant,
     ) {
-        if !keeps_state(codec) {
+        if keeps_state(codec) {
+            Self::add(place, from, codec, incoming, payload, now);
+        } else {
             *place = None;
-            return;
         }
+    }
+
+    fn add(
+        place: &mut Option<Box<Self>>,
+        from: LegId,
+        codec: Codec,
+        incoming: &Incoming,
+        payload: &[u8],
+        now: Instant,
+    ) {
         let fresh = || {
             Box::new(Self {
                 from,

@@ -120,7 +120,9 @@ impl Acknowledged {
     }
 }
 
-/// A packet that is later than a jitter buffer holds began another line. Nanoseconds, which cost a packet least.
+/// Nanoseconds, which cost a packet least.
+const SECOND: u64 = 1_000_000_000;
+/// A packet that is later than a jitter buffer holds began another line.
 const MOST_JITTER: u64 = 200_000_000;
 /// One in so much, 250 ppm, is more than the clocks of phones differ.
 const CLOCKS_DIFFER: u64 = 4_000;
@@ -167,12 +169,18 @@ impl Line {
         }
         self.highest = timestamp;
         let step = timestamp.wrapping_sub(self.timestamp);
-        let passed = u64::from(step) * 1_000_000_000 / u64::from(clock);
         let gone = now.saturating_duration_since(self.at);
-        let gone = gone.as_secs() * 1_000_000_000 + u64::from(gone.subsec_nanos());
+        let gone = gone.as_secs() * SECOND + u64::from(gone.subsec_nanos());
+        // Ticks and nanoseconds multiplied, since a division costs more than all else here.
+        let late = gone
+            .saturating_mul(u64::from(clock))
+            .checked_sub(u64::from(step) * SECOND);
+        // Once a second is enough.
+        if step < clock && late.is_some_and(|late| late < MOST_JITTER * u64::from(clock)) {
+            return;
+        }
+        let passed = u64::from(step) * SECOND / u64::from(clock);
         match gone.checked_sub(passed) {
-            // Once a second is enough.
-            Some(late) if late < MOST_JITTER && step < clock => {}
             Some(late) if late < MOST_JITTER => {
                 let by = late.min(passed / CLOCKS_DIFFER);
                 (self.timestamp, self.at) =
