@@ -7,7 +7,7 @@ import pytest
 
 from interop.support.baresip import Baresip
 from interop.support.browser import Browser
-from interop.support.parties import signed_in, talk
+from interop.support.parties import meet, signed_in, talk
 from interop.support.server import Offhook
 from interop.test_phone_calls import PAGE_TONE, PHONE_TONE
 from interop.test_survival import sounds
@@ -49,6 +49,31 @@ async def test_hold_and_resume(server: Offhook, tmp_path: Path, program: str, li
 @pytest.mark.parametrize(("program", "library"), LIBRARIES)
 async def test_fifty_holds(server: Offhook, tmp_path: Path, program: str, library: str) -> None:
     await cycles(server, tmp_path, program, library, 50)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_trap_1_chromium_makes_up_next_to_nothing_when_the_source_changes(
+    server: Offhook, tmp_path: Path
+) -> None:
+    """The peer and music in turn, twenty times: MEDIA.md section 8, trap 1 (`concealedSamples` stays flat)."""
+    async with Browser("chromium", tmp_path, tone=PAGE_TONE) as browser:
+        bob = await signed_in(browser, server, "bob")
+        alice = await signed_in(browser, server, "alice")
+        await meet(alice, bob, server.uri("bob"))
+        await alice.receives()
+        before = await alice.stats()
+        for _ in range(10):
+            await bob.hold()
+            await alice.receives(40)
+            await bob.resume()
+            await alice.receives(40)
+        after = await alice.stats()
+        # A frame of 20 ms each, and as much for a machine that lets a page wait.
+        concealed, switches = int(after["concealed"]) - int(before["concealed"]), 20
+        print(f"{concealed / switches / 48:.1f} ms made up for each change of source")
+        assert concealed <= switches * 2 * 960, (before, after)
+        await alice.hang_up()
 
 
 @pytest.mark.long
