@@ -16,6 +16,7 @@ use offhook_media::command::Command;
 use offhook_media::description::*;
 use offhook_media::event::{Event, Reply};
 use offhook_media::*;
+use offhook_rtp::event::EventPayload;
 use offhook_rtp::header::{Fields, Header};
 
 pub const WEBRTC_SOCKET: SocketId = SocketId(1);
@@ -617,4 +618,32 @@ pub fn phone(leg: &LegLocal, index: u8) -> Phone {
         payload_type: 0,
         step: 160,
     }
+}
+
+/// The presses in packets sent to a phone: event and duration of each.
+pub fn sent_presses(world: &World, to: &Phone, payload_type: u8) -> Vec<(u8, u16)> {
+    let mut presses: Vec<(u32, u8, u16, u32)> = Vec::new();
+    for sent in world.rtp_to(to.address) {
+        let header = sent.header();
+        if header.payload_type != payload_type {
+            continue;
+        }
+        let payload = EventPayload::parse(sent.payload()).expect("event");
+        if presses.last().is_none_or(|last| last.0 != header.timestamp) {
+            assert!(header.marker, "a press begins with the marker");
+            presses.push((header.timestamp, payload.event, 0, 0));
+        }
+        let last = presses.last_mut().unwrap();
+        assert!(payload.duration >= last.2, "durations grow");
+        last.2 = payload.duration;
+        last.3 += u32::from(payload.end);
+    }
+    assert!(
+        presses.iter().all(|press| press.3 == 3),
+        "the end is sent three times: {presses:?}"
+    );
+    presses
+        .into_iter()
+        .map(|(_, event, duration, _)| (event, duration))
+        .collect()
 }
